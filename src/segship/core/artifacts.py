@@ -1,0 +1,137 @@
+"""What the stages hand to one another: Graph, Engine, Session, and the backend's description of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from segship.core.spec import Frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from segship.core.target import Target
+
+__all__ = ["Backend", "BackendInfo", "Device", "Engine", "Graph", "GraphFormat", "Session", "TensorInfo"]
+
+GraphFormat = Literal["onnx", "pt2"]
+
+
+class TensorInfo(Frozen):
+    """Name, element type and shape of an input or output.
+
+    Attributes:
+        name: As the engine calls it.
+        dtype: NumPy's name of the type: ``"float32"``.
+        shape: Sizes; a name where the size is dynamic: ``("batch", 3, "height", "width")``.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One portable file: normalised float32 (N, C, H, W) in, low-resolution logits (N, K, h, w) out.
+
+    Attributes:
+        path: The file.
+        format: ``"onnx"`` or ``"pt2"``.
+        inputs, outputs: Their names, types and shapes.
+    """
+
+    path: Path
+    format: GraphFormat
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The files one backend runs.
+
+    Attributes:
+        directory: Where they lie.
+        files: Their names; the first is the one to open.
+        inputs, outputs: Their names, types and shapes.
+        options: What the backend wants to remember for ``open``; JSON types only.
+    """
+
+    directory: Path
+    files: tuple[str, ...]
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Session(Protocol):
+    """An opened engine."""
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+        """Compute the outputs.
+
+        Args:
+            feeds: An array for each input, by name.
+
+        Returns:
+            float32 array of each output, by name.
+
+        Raises:
+            BackendError: The engine refuses the input.
+        """
+
+
+@dataclass(frozen=True)
+class BackendInfo:
+    """What a backend is able to do, as data: the support tables are made from it.
+
+    Attributes:
+        title: For people: ``"ONNX Runtime"``.
+        graph: The format it converts from.
+        precisions: The ones it builds.
+        extra: Extra of Segship's distribution that installs it; empty for the base install.
+        modules: Modules it imports.
+        gaps: What it cannot do, with the reason.
+    """
+
+    title: str
+    graph: GraphFormat
+    precisions: tuple[str, ...]
+    extra: str
+    modules: tuple[str, ...]
+    gaps: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Device:
+    """One device a backend can run on.
+
+    Attributes:
+        name: What ``--device`` takes: ``"cpu"``, ``"cuda:0"``.
+        usable: Whether it works here.
+        note: Version of the engine, or the reason it does not work and what to do.
+    """
+
+    name: str
+    usable: bool
+    note: str
+
+
+class Backend(Protocol):
+    """What a module of ``segship.backends`` provides."""
+
+    INFO: BackendInfo
+
+    def convert(self, graph: Graph, target: Target, directory: Path) -> Engine:
+        """Build the engine for ``target`` from ``graph`` and write its files to ``directory``."""
+
+    def open(self, engine: Engine, *, device: str = "cpu", threads: int | None = None) -> Session:
+        """Open the engine on ``device`` with ``threads`` threads (None: the engine's own choice)."""
+
+    def probe(self) -> tuple[Device, ...]:
+        """The devices this machine offers to the backend; never raises."""

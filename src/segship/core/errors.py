@@ -1,0 +1,108 @@
+"""Every error Segship raises on purpose.
+
+::
+
+    SegshipError                 what a user can mend; the command line prints one line and exits with status 2
+    ├── ConfigError              a config that cannot be read statically, or that names what does not exist
+    ├── CheckpointError          a checkpoint that cannot be read, or that is of another network
+    │   └── UnsafeFileError      it would have to run code to be read; nothing was run
+    ├── UnsupportedError         understood, but not provided: the message says why and what else there is
+    ├── InputError               an image, label map, folder or option that cannot be used
+    │   └── SizeError            an input size the network cannot take; the message names the sizes it can
+    ├── PackageError             a package that is damaged, incomplete or newer than this version
+    ├── BackendError             an engine that cannot be built, opened or run
+    │   └── MissingExtraError    an optional dependency is not installed; the message holds the pip line
+    └── VerificationError        a converted network does not agree with the original
+
+A message says what was found, what was expected, and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "BackendError",
+    "CheckpointError",
+    "ConfigError",
+    "InputError",
+    "MissingExtraError",
+    "PackageError",
+    "SegshipError",
+    "SizeError",
+    "UnsafeFileError",
+    "UnsupportedError",
+    "VerificationError",
+    "did_you_mean",
+]
+
+
+class SegshipError(Exception):
+    """Base of all errors a user can mend."""
+
+
+class ConfigError(SegshipError):
+    """A config cannot be read statically, or names something that does not exist."""
+
+
+class CheckpointError(SegshipError):
+    """A checkpoint cannot be read, or belongs to another network."""
+
+
+class UnsafeFileError(CheckpointError):
+    """Reading the file would run code that it carries; nothing was run."""
+
+
+class UnsupportedError(SegshipError):
+    """Understood, but not provided."""
+
+
+class InputError(SegshipError):
+    """An image, label map, folder or option cannot be used."""
+
+
+class SizeError(InputError):
+    """The network cannot take an input of this size."""
+
+
+class PackageError(SegshipError):
+    """A package is damaged, incomplete, or written by a newer version."""
+
+
+class BackendError(SegshipError):
+    """An engine cannot be built, opened or run."""
+
+
+class MissingExtraError(BackendError):
+    """An optional dependency is not installed.
+
+    Args:
+        what: What needs the dependency, as the subject of a sentence: ``"Exporting"``.
+        extra: Name of the extra in Segship's distribution that brings it.
+        module: The module that could not be imported.
+    """
+
+    def __init__(self, what: str, extra: str, module: str) -> None:
+        super().__init__(f'{what} needs the module {module!r}, which is not installed: pip install "segship[{extra}]"')
+
+
+class VerificationError(SegshipError):
+    """A converted network does not agree with the original."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of an error message that suggests near names.
+
+    Args:
+        name: What was asked for.
+        known: What exists.
+
+    Returns:
+        ``" Did you mean 'A' or 'B'?"``, or an empty string when nothing is near.
+    """
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
+    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""

@@ -1,0 +1,210 @@
+"""ModelSpec: what a network expects and what its outputs mean, as data that travels with the package.
+
+The steps of preprocessing run in this order, as in MMSegmentation's test pipeline and SegDataPreProcessor:
+
+1. ``geometry``: each step on the uint8 image, in order;
+2. channel order, then ``(x - mean) / std`` in float32;
+3. ``padding`` on the normalised image, at the bottom and right, cut off again from the logits.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+__all__ = [
+    "Frozen",
+    "GeometryStep",
+    "ModelSpec",
+    "Normalization",
+    "Pad",
+    "Padding",
+    "Resize",
+    "ResizeShortestEdge",
+    "SizeRule",
+    "Slide",
+]
+
+Positive = Annotated[int, Field(gt=0)]
+Byte = Annotated[int, Field(ge=0, le=255)]
+
+
+class Frozen(BaseModel):
+    """An immutable record that refuses unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Resize(Frozen):
+    """Bilinear resize of the uint8 image (``Resize`` of mmcv).
+
+    Attributes:
+        width, height: Target size in pixels. With ``keep_ratio`` the image is scaled so that its long edge is at most
+            ``max(width, height)`` and its short edge at most ``min(width, height)``, whichever is reached first.
+        keep_ratio: Keep the aspect ratio.
+    """
+
+    kind: Literal["resize"] = "resize"
+    width: Positive
+    height: Positive
+    keep_ratio: bool = False
+
+
+class ResizeShortestEdge(Frozen):
+    """Scale the short edge to ``size``, less where the long edge would pass ``max_size`` (mmseg's transform)."""
+
+    kind: Literal["resize_shortest_edge"] = "resize_shortest_edge"
+    size: Positive
+    max_size: Positive
+
+
+class Pad(Frozen):
+    """Pad the uint8 image at the bottom and right (``Pad`` of mmcv).
+
+    Attributes:
+        height, width: Size to pad to; an image that is larger is left alone.
+        multiple_of: Pad up to the next multiple instead.
+        value: Value of the new pixels, for each channel in the order of the decoded image (BGR).
+        crop: Whether the padded margin is cut off from the logits before they are resized back.
+    """
+
+    kind: Literal["pad"] = "pad"
+    height: Positive | None = None
+    width: Positive | None = None
+    multiple_of: Positive | None = None
+    value: tuple[float, ...] = (0.0,)
+    crop: bool = False
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Pad:
+        if (self.multiple_of is None) == (self.height is None or self.width is None):
+            raise ValueError("Pad takes either height and width, or multiple_of")
+        return self
+
+
+GeometryStep = Annotated[Resize | ResizeShortestEdge | Pad, Field(discriminator="kind")]
+
+
+class Normalization(Frozen):
+    """``(x - mean) / std`` for each channel, in the order that ``channel_order`` names; x in 0-255.
+
+    Attributes:
+        channel_order: The order in which the network takes its channels.
+        mean, std: One number for each channel, in that order.
+    """
+
+    channel_order: Literal["rgb", "bgr"] = "rgb"
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+
+    @model_validator(mode="after")
+    def _as_many(self) -> Normalization:
+        if len(self.mean) != len(self.std):
+            raise ValueError(f"mean has {len(self.mean)} numbers, std has {len(self.std)}")
+        if not all(self.std):
+            raise ValueError("std must not be zero")
+        return self
+
+
+class Padding(Frozen):
+    """Padding of the normalised image at the bottom and right, cut off again from the logits.
+
+    Attributes:
+        height, width: Pad to this size where the image is smaller.
+        multiple_of: Pad each side up to a multiple of this.
+        value: Value of the new pixels, after normalisation.
+    """
+
+    height: Positive | None = None
+    width: Positive | None = None
+    multiple_of: Positive | None = None
+    value: float = 0.0
+
+
+class Slide(Frozen):
+    """Sliding-window inference: the logits of overlapping windows are averaged (mmseg ``slide_inference``).
+
+    Attributes:
+        crop: Window (height, width) in pixels of the network's input.
+        stride: Step (vertical, horizontal) between windows.
+    """
+
+    crop: tuple[Positive, Positive]
+    stride: tuple[Positive, Positive]
+
+
+class SizeRule(Frozen):
+    """Which input sizes a network takes.
+
+    Attributes:
+        fixed: The only (height, width), or None.
+        multiple_of: Height and width must be multiples of this.
+        minimum: Least (height, width).
+    """
+
+    fixed: tuple[Positive, Positive] | None = None
+    multiple_of: Positive = 1
+    minimum: tuple[Positive, Positive] = (1, 1)
+
+    def allows(self, height: int, width: int) -> bool:
+        """Whether an input of ``height`` x ``width`` pixels can be taken."""
+        if self.fixed is not None:
+            return (height, width) == self.fixed
+        divisible = height % self.multiple_of == 0 and width % self.multiple_of == 0
+        return divisible and height >= self.minimum[0] and width >= self.minimum[1]
+
+    def __str__(self) -> str:
+        if self.fixed is not None:
+            return f"exactly {self.fixed[0]}x{self.fixed[1]}"
+        words = []
+        if self.minimum != (1, 1):
+            words.append(f"at least {self.minimum[0]}x{self.minimum[1]}")
+        if self.multiple_of > 1:
+            words.append(f"height and width multiples of {self.multiple_of}")
+        return ", ".join(words) or "any size"
+
+
+class ModelSpec(Frozen):
+    """What a network expects and what its outputs mean.
+
+    Attributes:
+        source: Framework the network comes from: ``"mmseg"``.
+        architecture: For people: ``"EncoderDecoder(ResNetV1c, PSPHead)"``.
+        classes: Name of each class, in the order of the labels.
+        palette: Colour of each class, RGB.
+        geometry: Steps on the uint8 image before normalisation.
+        normalization: Channel order, mean and standard deviation.
+        padding: Padding after normalisation, or None.
+        slide: Window and stride, or None to see the whole image at once.
+        align_corners: How logits are resized.
+        output: ``"softmax"`` (label = argmax) or ``"sigmoid"`` (one channel; label = probability > threshold).
+        threshold: Probability above which a ``sigmoid`` output means label 1.
+        reduce_zero_label: Whether label 0 of the data set's files means "ignore" and all others move down by one.
+    """
+
+    source: str
+    architecture: str
+    classes: tuple[str, ...]
+    palette: tuple[tuple[Byte, Byte, Byte], ...]
+    geometry: tuple[GeometryStep, ...] = ()
+    normalization: Normalization = Normalization()
+    padding: Padding | None = None
+    slide: Slide | None = None
+    align_corners: bool = False
+    output: Literal["softmax", "sigmoid"] = "softmax"
+    threshold: float = 0.5
+    reduce_zero_label: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModelSpec:
+        if len(self.classes) != len(self.palette):
+            raise ValueError(f"{len(self.classes)} classes but {len(self.palette)} colours")
+        if self.output == "sigmoid" and len(self.classes) != 2:  # noqa: PLR2004
+            raise ValueError(f"a sigmoid output means two classes, not {len(self.classes)}")
+        return self
+
+    @property
+    def channels(self) -> int:
+        """Number of image channels the network takes."""
+        return len(self.normalization.mean)

@@ -1,0 +1,1 @@
+"""One file for each data set's layout: class names, colours, label conventions."""

@@ -1,0 +1,1 @@
+"""A Segmentor over a data set."""

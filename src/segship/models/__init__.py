@@ -1,0 +1,1 @@
+"""Inference-only networks; state-dict keys identical to MMSegmentation's."""

@@ -1,0 +1,1 @@
+"""The torch-free SDK: open a package, get masks."""

@@ -1,0 +1,1 @@
+"""Where trained networks come from: one file or folder for each framework."""

@@ -1,0 +1,1 @@
+"""Arrays only: decoding, preprocessing, exact masks, tiling, colours. No torch."""

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REFERENCES = Path(__file__).parent / "references"
+
+
+def find_shared() -> Path | None:
+    folder = Path(os.environ.get("SEGSHIP_SHARED", Path(__file__).parents[2] / "shared"))
+    return folder if (folder / "reference").is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    folder = find_shared()
+    if folder is None:
+        pytest.skip("the folder of full references, weights and data sets is not here (set SEGSHIP_SHARED)")
+    return folder
