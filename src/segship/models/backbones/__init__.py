@@ -1,0 +1,1 @@
+"""Backbones: image in, a tuple of feature maps out."""

@@ -1,0 +1,86 @@
+"""Resizing and pooling that every engine computes exactly as PyTorch does, at every size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+__all__ = ["AdaptiveAvgPool2d", "adaptive_avg_pool2d", "resize"]
+
+
+def resize(
+    x: Tensor,
+    size: Sequence[int] | torch.Size,
+    mode: Literal["bilinear", "nearest", "bicubic"] = "bilinear",
+    *,
+    align_corners: bool = False,
+) -> Tensor:
+    """Resize feature maps.
+
+    Args:
+        x: (N, C, H, W).
+        size: Target (height, width); may be symbolic while a network is captured.
+        mode: Interpolation; ``align_corners`` does not apply to ``"nearest"``.
+        align_corners: Whether the corner pixels' centres coincide.
+
+    Returns:
+        (N, C, *size).
+    """
+    if mode == "nearest":
+        return F.interpolate(x, size=list(size), mode=mode)
+    return F.interpolate(x, size=list(size), mode=mode, align_corners=align_corners)
+
+
+def _pool_axis(x: Tensor, bins: int, axis: int) -> Tensor:
+    """Average over ``bins`` windows of one axis, keeping the axis."""
+    length = x.shape[axis]
+    windows = [
+        x.narrow(axis, (i * length) // bins, ((i + 1) * length + bins - 1) // bins - (i * length) // bins)
+        for i in range(bins)
+    ]
+    return torch.cat([window.mean(axis, keepdim=True) for window in windows], dim=axis)
+
+
+def adaptive_avg_pool2d(x: Tensor, bins: int | tuple[int, int]) -> Tensor:
+    """Adaptive average pooling, exact in every engine at every size.
+
+    The ONNX exporter turns ``AdaptiveAvgPool2d`` into a file that is right at the traced size only. A window's average
+    is separable, so slices and means along one axis after the other say the same with operators every engine has.
+
+    Args:
+        x: (N, C, H, W), H and W possibly symbolic.
+        bins: Output (height, width).
+
+    Returns:
+        (N, C, *bins).
+    """
+    rows, columns = (bins, bins) if isinstance(bins, int) else bins
+    if (rows, columns) == (1, 1):
+        return x.mean((2, 3), keepdim=True)
+    if not torch.compiler.is_exporting():
+        return F.adaptive_avg_pool2d(x, (rows, columns))
+    return _pool_axis(_pool_axis(x, rows, 2), columns, 3)
+
+
+class AdaptiveAvgPool2d(nn.Module):
+    """`adaptive_avg_pool2d` as a module without parameters.
+
+    Args:
+        output_size: Output size; int or (height, width).
+    """
+
+    def __init__(self, output_size: int | tuple[int, int]) -> None:
+        super().__init__()
+        self.output_size = output_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, *output_size)."""
+        return adaptive_avg_pool2d(x, self.output_size)
