@@ -1,0 +1,114 @@
+"""Geometry of the uint8 image before normalisation: resize and pad.
+
+Sizes follow mmcv's ``Resize`` and ``Pad`` and mmseg's ``ResizeShortestEdge`` to the pixel; the arithmetic is double
+precision with ``int(x + 0.5)`` because the rounding of a half decides whether a mask is one column wider.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from segship.core.errors import InputError
+from segship.core.spec import Pad, ResizeShortestEdge
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from segship.core.spec import GeometryStep
+
+__all__ = ["apply", "output_size", "padded_size"]
+
+
+def apply(step: GeometryStep, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Run one step.
+
+    Args:
+        step: What to do.
+        image: uint8 (H, W, C), C 1 or 3.
+
+    Returns:
+        uint8 (H', W', C) with ``(H', W') = output_size(step, H, W)``; the image itself where nothing changes.
+
+    Raises:
+        InputError: The image would have no pixels left.
+    """
+    height, width, channels = image.shape
+    new_height, new_width = output_size(step, height, width)
+    if (new_height, new_width) == (height, width):
+        return image
+    if isinstance(step, Pad):
+        value = step.value if len(step.value) == channels else (step.value[0],) * channels
+        border = cv2.copyMakeBorder(
+            image, 0, new_height - height, 0, new_width - width, cv2.BORDER_CONSTANT, value=value
+        )
+        return _three_axes(border)
+    return _three_axes(cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_LINEAR))
+
+
+def output_size(step: GeometryStep, height: int, width: int) -> tuple[int, int]:
+    """Size (height, width) of an image of ``height`` x ``width`` pixels after ``step``.
+
+    Raises:
+        InputError: The image would have no pixels left.
+    """
+    if isinstance(step, Pad):
+        return padded_size(height, width, to=(step.height, step.width), multiple_of=step.multiple_of)
+    if isinstance(step, ResizeShortestEdge):
+        limits = _shortest_edge_limits(step, height, width)
+        size = _within(limits, height, width)
+    elif step.keep_ratio:
+        size = _within((step.width, step.height), height, width)
+    else:
+        size = (step.height, step.width)
+    if min(size) < 1:
+        raise InputError(
+            f"an image of {height}x{width} pixels (height x width) would be resized to {size[0]}x{size[1]}: "
+            "it is too narrow for this network's resize rule, cut it into pieces"
+        )
+    return size
+
+
+def padded_size(
+    height: int, width: int, *, to: tuple[int | None, int | None], multiple_of: int | None
+) -> tuple[int, int]:
+    """Size after padding at the bottom and right.
+
+    Args:
+        height: Height of the image.
+        width: Width of the image.
+        to: (height, width) that the result has at least; None leaves that side.
+        multiple_of: Each side is then raised to the next multiple; None leaves both.
+
+    Returns:
+        (height, width), never smaller than the image.
+    """
+    multiple = multiple_of or 1
+    sides = (max(height, to[0] or 0), max(width, to[1] or 0))
+    return (-(-sides[0] // multiple) * multiple, -(-sides[1] // multiple) * multiple)
+
+
+def _within(limits: tuple[int, int], height: int, width: int) -> tuple[int, int]:
+    """The largest size of the same aspect ratio whose long and short edge stay within the larger and smaller limit."""
+    factor = min(max(limits) / max(height, width), min(limits) / min(height, width))
+    return (int(height * factor + 0.5), int(width * factor + 0.5))
+
+
+def _shortest_edge_limits(step: ResizeShortestEdge, height: int, width: int) -> tuple[int, int]:
+    """The two edge limits that the short-edge rule hands on to the ratio-keeping resize."""
+    size = float(step.size)
+    factor = size / min(height, width)
+    new_height, new_width = (size, factor * width) if height < width else (factor * height, size)
+    longest = max(new_height, new_width)
+    if longest > step.max_size:
+        shrink = step.max_size / longest
+        new_height, new_width = new_height * shrink, new_width * shrink
+    return (int(new_width + 0.5), int(new_height + 0.5))
+
+
+def _three_axes(image: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """OpenCV drops the last axis of single-channel images."""
+    array = np.asarray(image, dtype=np.uint8)
+    return array if array.ndim == 3 else array[:, :, None]  # noqa: PLR2004

@@ -1,0 +1,164 @@
+"""From a decoded image to what the network takes, and the way back for its logits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from segship.core.errors import InputError
+from segship.core.spec import Pad
+from segship.vision import geometry
+from segship.vision.upsample import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Literal
+
+    from numpy.typing import NDArray
+
+    from segship.core.spec import GeometryStep, ModelSpec, Normalization
+
+    ChannelOrder = Literal["rgb", "bgr"]
+
+__all__ = ["Prepared", "as_image", "prepare", "prepared_size"]
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """One image, ready for the network.
+
+    Attributes:
+        tensor: float32 (1, C, H', W'), normalised and padded.
+        size: (height, width) of the image before any step.
+        steps: What is done to the logits of ``tensor``, in order, to bring them to ``size``.
+    """
+
+    tensor: NDArray[np.float32]
+    size: tuple[int, int]
+    steps: tuple[Step, ...]
+
+
+def as_image(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """Check an image that a caller holds in memory.
+
+    Args:
+        array: uint8 (H, W, 3), or grey as (H, W) or (H, W, 1).
+
+    Returns:
+        uint8 (H, W, 3); grey is repeated in all three channels.
+
+    Raises:
+        InputError: It is anything else; the message says what was found.
+    """
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"an image is a path or a uint8 array (height, width, 3), not {type(array).__name__}")
+    grey = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1)  # noqa: PLR2004
+    if array.dtype != np.uint8 or not (grey or (array.ndim == 3 and array.shape[2] == 3)):  # noqa: PLR2004
+        raise InputError(
+            f"an image is uint8 of shape (height, width, 3), or grey (height, width); "
+            f"found {array.dtype} of shape {array.shape}"
+        )
+    if array.size == 0:
+        raise InputError(f"the image is empty: its shape is {array.shape}")
+    return np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2) if grey else array
+
+
+def prepare(image: NDArray[np.uint8], spec: ModelSpec, *, channel_order: ChannelOrder = "bgr") -> Prepared:
+    """Geometry, channel order, normalisation, padding: the test pipeline of MMSegmentation, bit for bit.
+
+    Args:
+        image: uint8 (H, W, 3).
+        spec: What the network expects.
+        channel_order: Order of the image's own channels; `segship.vision.decode` yields ``"bgr"``.
+
+    Returns:
+        The network's input and the way back.
+
+    Raises:
+        InputError: The image cannot be brought to the network's size.
+    """
+    image = as_image(image)
+    size = (image.shape[0], image.shape[1])
+    order: ChannelOrder = channel_order
+    if spec.channels == 1:
+        code = cv2.COLOR_BGR2GRAY if order == "bgr" else cv2.COLOR_RGB2GRAY
+        image = np.asarray(cv2.cvtColor(image, code), np.uint8)[:, :, None]
+    for step in spec.geometry:
+        image = geometry.apply(_in_order(step, order), np.ascontiguousarray(image))
+    flip = spec.channels > 1 and order != spec.normalization.channel_order
+    inner = (image.shape[0], image.shape[1])
+    tensor = _normalise(image, spec.normalization, flip=flip, size=_padded(spec, inner), value=_padding_value(spec))
+    return Prepared(tensor, size, _way_back(spec, size))
+
+
+def prepared_size(spec: ModelSpec, height: int, width: int) -> tuple[int, int]:
+    """Size (height, width) of the network's input for an image of ``height`` x ``width`` pixels.
+
+    Raises:
+        InputError: The image cannot be brought to the network's size.
+    """
+    return _padded(spec, _geometry_sizes(spec.geometry, (height, width))[-1])
+
+
+def _in_order(step: GeometryStep, order: ChannelOrder) -> GeometryStep:
+    """Pad values are written for BGR."""
+    if order == "rgb" and isinstance(step, Pad):
+        return step.model_copy(update={"value": step.value[::-1]})
+    return step
+
+
+def _geometry_sizes(steps: Sequence[GeometryStep], size: tuple[int, int]) -> list[tuple[int, int]]:
+    """The size before the first step and after each."""
+    sizes = [size]
+    for step in steps:
+        sizes.append(geometry.output_size(step, *sizes[-1]))
+    return sizes
+
+
+def _padded(spec: ModelSpec, size: tuple[int, int]) -> tuple[int, int]:
+    padding = spec.padding
+    if padding is None:
+        return size
+    return geometry.padded_size(*size, to=(padding.height, padding.width), multiple_of=padding.multiple_of)
+
+
+def _padding_value(spec: ModelSpec) -> float:
+    return 0.0 if spec.padding is None else spec.padding.value
+
+
+@lru_cache(maxsize=16)
+def _tables(normalization: Normalization) -> NDArray[np.float32]:
+    """The normalised value of each byte, float32 (C, 256): one float32 subtraction and division, as in torch."""
+    mean = np.array(normalization.mean, np.float32)[:, None]
+    std = np.array(normalization.std, np.float32)[:, None]
+    tables: NDArray[np.float32] = (np.arange(256, dtype=np.float32) - mean) / std
+    return tables
+
+
+def _normalise(
+    image: NDArray[np.uint8], normalization: Normalization, *, flip: bool, size: tuple[int, int], value: float
+) -> NDArray[np.float32]:
+    """Planes of normalised values at the top left of a tensor (1, C, *size), ``value`` elsewhere."""
+    height, width, channels = image.shape
+    tensor = np.empty((1, channels, *size), np.float32)
+    tensor[:, :, height:] = value
+    tensor[:, :, :height, width:] = value
+    for channel, table in enumerate(_tables(normalization)):
+        plane = cv2.extractChannel(image, channels - 1 - channel if flip else channel)
+        cv2.LUT(plane, table, dst=tensor[0, channel, :height, :width])
+    return tensor
+
+
+def _way_back(spec: ModelSpec, size: tuple[int, int]) -> tuple[Step, ...]:
+    """Resizes and crops from the logits of the network's input to the image's own size."""
+    sizes = _geometry_sizes(spec.geometry, size)
+    steps = [Step(_padded(spec, sizes[-1]), crop=sizes[-1])]
+    for step, before, after in zip(reversed(spec.geometry), sizes[-2::-1], sizes[:0:-1], strict=True):
+        if isinstance(step, Pad) and step.crop:
+            steps.append(Step(after, crop=before))
+    steps.append(Step(size))
+    return tuple(steps)
