@@ -77,7 +77,7 @@ def scores(
     resized = _resize(logits, rows, columns)
     if sigmoid:
         return _sigmoid(resized)
-    resized -= resized.max(axis=0)
+    np.subtract(resized, resized.max(axis=0), out=resized)
     np.exp(resized, out=resized)
     resized /= resized.sum(axis=0)
     return resized
@@ -104,7 +104,7 @@ def _chain(size: tuple[int, int], steps: tuple[Step, ...], side: int, *, align_c
 
 
 def _resize(logits: NDArray[np.float32], rows: Taps, columns: Taps) -> NDArray[np.float32]:
-    across = logits[:, :, columns.index[:, 0]] * columns.weight[:, 0]
+    across: NDArray[np.float32] = logits[:, :, columns.index[:, 0]] * columns.weight[:, 0]
     for tap in range(1, columns.index.shape[1]):
         across += logits[:, :, columns.index[:, tap]] * columns.weight[:, tap]
     down: NDArray[np.float32] = across[:, rows.index[:, 0]] * rows.weight[:, 0, None]

@@ -1,0 +1,167 @@
+"""Image and label files to arrays, with every reason to refuse a file found before its pixels are decoded.
+
+A 420 kB PNG may hold 1.4 GB of pixels, so the header is read first (by Pillow) and the fast decoder (OpenCV) sees only
+files of a known format and a bearable size.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import cv2
+import numpy as np
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from segship.core.errors import InputError
+
+if TYPE_CHECKING:
+    import os
+
+    from numpy.typing import NDArray
+    from PIL.ImageFile import ImageFile
+
+__all__ = ["MAX_PIXELS", "read_image", "read_labels"]
+
+MAX_PIXELS = 100_000_000
+"""Largest image, in pixels, that is decoded unless the caller allows more."""
+
+# Pillow's classes are opened directly: `Image.open` has a size limit of its own that is process-wide and warns.
+_FORMATS: tuple[tuple[str, bytes, type[ImageFile]], ...] = (
+    ("PNG", b"\x89PNG\r\n\x1a\n", PngImageFile),
+    ("JPEG", b"\xff\xd8\xff", JpegImageFile),
+    ("BMP", b"BM", BmpImageFile),
+    ("TIFF", b"II*\x00", TiffImageFile),
+    ("TIFF", b"MM\x00*", TiffImageFile),
+    ("TIFF", b"II+\x00", TiffImageFile),
+    ("TIFF", b"MM\x00+", TiffImageFile),
+    ("WebP", b"RIFF", WebPImageFile),
+)
+_LABEL_FORMATS = ("PNG", "TIFF", "BMP")
+_ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}  # without it the file was cut off
+_GREY_STEPS = {"L;2": 85, "L;4": 17}  # Pillow stretches 2- and 4-bit grey to 0-255
+_UINT16 = np.iinfo(np.uint16)
+
+
+def read_image(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Decode an image file as ``cv2.imread(path, cv2.IMREAD_COLOR)`` does.
+
+    Palettes become colours, grey is repeated, alpha is dropped, 16 bits become 8, an EXIF rotation is applied, and of a
+    file with several pictures the first is taken.
+
+    Args:
+        path: A PNG, JPEG, BMP, TIFF or WebP file, whatever its suffix says.
+        max_pixels: Largest width times height that is decoded.
+
+    Returns:
+        uint8 (H, W, 3) in the order blue, green, red.
+
+    Raises:
+        InputError: There is no such file, or it is not an image, of another format, too large, cut off or damaged.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            kind, _ = _open(path, file, max_pixels)
+            file.seek(0)
+            data = file.read()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    image = _decode(data) if data.rfind(_ENDS.get(kind, b"")) >= 0 else None
+    if image is None:
+        raise _damaged(path, kind)
+    return image
+
+
+def read_labels(
+    path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS
+) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Read a label map: the number that each pixel stores, a palette left aside.
+
+    Args:
+        path: A PNG, TIFF or BMP file with a palette or with one grey channel of 1 to 16 bits.
+        max_pixels: Largest width times height that is decoded.
+
+    Returns:
+        (H, W), uint8, or uint16 when the file has more than 8 bits.
+
+    Raises:
+        InputError: As for `read_image`; or the file stores colours, or values outside 0-65535.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            kind, picture = _open(path, file, max_pixels)
+            if kind not in _LABEL_FORMATS:
+                raise InputError(f"{path} is a {kind} file, whose compression changes values: store labels as PNG")
+            return _indices(path, picture)
+    except (OSError, SyntaxError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise _unreadable(path, error) from None
+        raise _damaged(path, "label") from None
+
+
+def _open(path: Path, file: BinaryIO, max_pixels: int) -> tuple[str, ImageFile]:
+    """Name the format and read the header; no pixel is decoded."""
+    head = file.read(16)
+    found = next((entry for entry in _FORMATS if head.startswith(entry[1])), None)
+    if found is None or (found[0] == "WebP" and head[8:12] != b"WEBP"):
+        what = "is empty" if not head else "is not an image of a known format"
+        raise InputError(f"{path} {what}: expected PNG, JPEG, BMP, TIFF or WebP")
+    kind, _, reader = found
+    file.seek(0)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of what it then raises
+            picture = reader(file)
+    except Exception:  # noqa: BLE001  # Pillow raises many types on a damaged header
+        raise _damaged(path, kind) from None
+    width, height = picture.size
+    if width * height > max_pixels:
+        raise InputError(
+            f"{path} is too large: {width}x{height} pixels are {width * height / 1e6:.0f} million, "
+            f"the limit is {max_pixels / 1e6:.0f} million; shrink it or raise the limit"
+        )
+    return kind, picture
+
+
+def _decode(data: bytes) -> NDArray[np.uint8] | None:
+    """OpenCV's decoder; it returns None, raises or logs when a file is damaged."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        return None
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+    return None if image is None else np.asarray(image, np.uint8)
+
+
+def _indices(path: Path, picture: ImageFile) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """The stored numbers of a picture that has one channel."""
+    if picture.mode not in {"1", "L", "P", "I", "I;16", "I;16B", "I;16L"}:
+        raise InputError(
+            f"{path} stores colours ({picture.mode}), not labels: expected one number a pixel, grey or palette; "
+            "turn each colour into its class number first"
+        )
+    step = _GREY_STEPS.get(str(picture.tile[0][3]), 1) if picture.tile else 1
+    values = np.asarray(picture)
+    if values.dtype.itemsize == 1:
+        return values.astype(np.uint8) // np.uint8(step)
+    if values.min() < 0 or values.max() > _UINT16.max:
+        raise InputError(f"{path} has values from {values.min()} to {values.max()}: labels are within 0-65535")
+    return values.astype(np.uint16)
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(f"cannot read {path}: {error.strerror or error}")
+
+
+def _damaged(path: Path, kind: str) -> InputError:
+    return InputError(f"{path} cannot be decoded: the {kind} file is cut off or damaged; save or copy it again")
