@@ -1,1 +1,35 @@
-"""One file for each inference engine, found by its name."""
+"""One file for each inference engine, found by its name.
+
+A backend is a module with ``INFO``, ``convert``, ``open`` and ``probe`` (see `segship.core.artifacts.Backend`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import TYPE_CHECKING, cast
+
+from segship.core.errors import BackendError, did_you_mean
+
+if TYPE_CHECKING:
+    from segship.core.artifacts import Backend
+
+__all__ = ["backend_names", "find_backend"]
+
+
+def backend_names() -> tuple[str, ...]:
+    """Names of all backends, sorted."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+
+def find_backend(name: str) -> Backend:
+    """The backend called ``name``.
+
+    Raises:
+        BackendError: There is none; near names are suggested.
+    """
+    if name not in backend_names():
+        raise BackendError(
+            f"no backend is called {name!r}: {', '.join(backend_names())}.{did_you_mean(name, backend_names())}"
+        )
+    return cast("Backend", importlib.import_module(f"{__name__}.{name}"))

@@ -1,1 +1,26 @@
-"""The command line: one file for each subcommand."""
+"""The command line: one file for each subcommand, imported only when it runs."""
+
+from __future__ import annotations
+
+import sys
+
+from segship.core.errors import SegshipError
+
+__all__ = ["main"]
+
+_ERROR_STATUS = 2
+_INTERRUPTED_STATUS = 130
+
+
+def main() -> None:
+    """Run the command line: errors a user can mend are one line on standard error, with status 2."""
+    from segship.cli.app import app  # noqa: PLC0415  (typer takes a while to import, and importers may not need it)
+
+    try:
+        app()
+    except SegshipError as error:
+        sys.stderr.write(f"error: {' '.join(str(error).split(chr(10)))}\n")
+        sys.exit(_ERROR_STATUS)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(_INTERRUPTED_STATUS)

@@ -82,12 +82,13 @@ class MissingExtraError(BackendError):
 
     Args:
         what: What needs the dependency, as the subject of a sentence: ``"Exporting"``.
-        extra: Name of the extra in Segship's distribution that brings it.
+        extra: Name of the extra in Segship's distribution that brings it; empty for the base install.
         module: The module that could not be imported.
     """
 
     def __init__(self, what: str, extra: str, module: str) -> None:
-        super().__init__(f'{what} needs the module {module!r}, which is not installed: pip install "segship[{extra}]"')
+        line = f'"segship[{extra}]"' if extra else "segship"
+        super().__init__(f"{what} needs the module {module!r}, which is not installed: pip install {line}")
 
 
 class VerificationError(SegshipError):

@@ -1,0 +1,54 @@
+# `make demo` and `make check` do all the set-up a fresh machine needs; everything lands in .venv.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# A CPU of two cores is shared by two test processes: more threads each would only get in each other's way.
+TEST_ENV := OMP_NUM_THREADS=1
+
+.PHONY: demo check install lint types imports test test-slow format new-head models-table clean
+
+demo: $(VENV)/installed
+	$(BIN)/segship demo segship-demo
+
+check: install lint types imports test test-slow
+
+install: $(VENV)/installed-dev
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[export]"
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-configs.txt
+	touch $@
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python scripts/check_size.py
+
+types: install
+	$(BIN)/mypy
+
+imports: install
+	$(BIN)/lint-imports
+
+test: install
+	$(TEST_ENV) $(BIN)/pytest -n 2 -m "not slow"
+
+test-slow: install
+	$(TEST_ENV) $(BIN)/pytest -n 2 -m slow
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+new-head: install
+	$(BIN)/python scripts/new_head.py $(NAME)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist

@@ -1,0 +1,5 @@
+"""``python -m segship``."""
+
+from segship.cli import main
+
+main()

@@ -1,0 +1,133 @@
+"""ONNX Runtime: the engine that the base install brings."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session
+from segship.core.errors import BackendError, MissingExtraError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import numpy as np
+    import onnxruntime
+    from numpy.typing import NDArray
+
+    from segship.core.target import Target
+
+__all__ = ["INFO", "convert", "open", "probe"]
+
+INFO = BackendInfo(
+    title="ONNX Runtime",
+    graph="onnx",
+    precisions=("fp32",),
+    extra="",
+    modules=("onnxruntime",),
+    gaps={},
+)
+
+_PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "cann": "CANNExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
+
+
+def _load() -> Any:
+    try:
+        import onnxruntime  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingExtraError("Running ONNX engines", "", "onnxruntime") from error
+    return onnxruntime
+
+
+def convert(graph: Graph, target: Target, directory: Path) -> Engine:
+    """Take the ONNX file as it is: ONNX Runtime optimises it for the processor at hand when it is opened."""
+    if target.precision not in INFO.precisions:
+        raise BackendError(f"{INFO.title} engines are built as {', '.join(INFO.precisions)}, not {target.precision}")
+    files = [graph.path, *graph.path.parent.glob(f"{graph.path.name}.data")]
+    for file in files:
+        if file.parent != directory:
+            shutil.copyfile(file, directory / file.name)
+    return Engine(directory, tuple(file.name for file in files), graph.inputs, graph.outputs)
+
+
+def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> Session:  # noqa: A001
+    """Open an ONNX file.
+
+    Args:
+        engine: Its first file is the model.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``tensorrt``, ``coreml``, ``directml``, ``cann``.
+        threads: For one operator; None: one for each physical core.
+
+    Raises:
+        BackendError: The device is unknown or not offered here, or the file cannot be opened.
+    """
+    runtime = _load()
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    # Arithmetic on denormals is many times slower and cannot change a label.
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    path = engine.directory / engine.files[0]
+    try:
+        session = runtime.InferenceSession(str(path), options, providers=_providers(runtime, device))
+    except BackendError:
+        raise
+    except Exception as error:
+        raise BackendError(f"ONNX Runtime cannot open {path}: {_first_line(error)}") from error
+    return _Session(session)
+
+
+def _providers(runtime: Any, device: str) -> list[Any]:
+    kind, _, index = device.partition(":")
+    if kind not in _PROVIDERS or not (index.isdigit() or not index):
+        raise BackendError(f"no device is called {device!r}: {', '.join(_PROVIDERS)}, or cuda:0 for the first GPU")
+    available = runtime.get_available_providers()
+    if _PROVIDERS[kind] not in available:
+        have = ", ".join(name for name, provider in _PROVIDERS.items() if provider in available)
+        raise BackendError(f"this build of ONNX Runtime has no {kind} support (it has {have}){_install_hint(kind)}")
+    provider = (_PROVIDERS[kind], {"device_id": int(index)}) if index else _PROVIDERS[kind]
+    return [provider] if kind == "cpu" else [provider, _PROVIDERS["cpu"]]
+
+
+def _install_hint(kind: str) -> str:
+    packages = {"cuda": "onnxruntime-gpu", "tensorrt": "onnxruntime-gpu", "directml": "onnxruntime-directml"}
+    return f": pip install {packages[kind]}" if kind in packages else ""
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+
+
+class _Session:
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session = session
+        self._outputs = [output.name for output in session.get_outputs()]
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+        try:
+            values = self._session.run(self._outputs, dict(feeds))
+        except Exception as error:
+            shapes = {name: value.shape for name, value in feeds.items()}
+            raise BackendError(f"ONNX Runtime refuses the input {shapes}: {_first_line(error)}") from error
+        return dict(zip(self._outputs, values, strict=True))
+
+
+def probe() -> tuple[Device, ...]:
+    """The devices whose execution providers this build of ONNX Runtime has."""
+    try:
+        runtime = _load()
+    except MissingExtraError as error:
+        return (Device("cpu", usable=False, note=str(error)),)
+    available = runtime.get_available_providers()
+    note = f"onnxruntime {runtime.__version__}"
+    return tuple(Device(name, usable=True, note=note) for name, provider in _PROVIDERS.items() if provider in available)

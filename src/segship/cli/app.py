@@ -1,0 +1,45 @@
+"""The subcommands, put together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from segship.cli.demo import demo
+from segship.cli.doctor import doctor
+from segship.cli.evaluate import evaluate
+from segship.cli.export import export
+from segship.cli.info import info
+from segship.cli.predict import predict
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="segship",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from segship import __version__  # noqa: PLC0415
+
+        typer.echo(f"segship {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Trained semantic-segmentation networks in; verified, fast, self-describing packages out."""
+
+
+for _command in (export, predict, evaluate, info, doctor, demo):
+    app.command()(_command)

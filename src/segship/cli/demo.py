@@ -1,0 +1,62 @@
+"""``segship demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from segship.runtime.segmentor import Segmentor
+
+__all__ = ["demo"]
+
+_ASSETS = Path(__file__).parents[1] / "assets" / "demo"
+_ROWS = 4
+
+
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Folder for the package and the pictures.")] = Path("segship-demo"),
+) -> None:
+    """Export the bundled network, verify, evaluate and predict: the whole way in one command.
+
+    Leaves the package in FOLDER/package, label maps and overlays of 16 held-out scenes in FOLDER/masks, and
+    FOLDER/contact-sheet.png: image, truth and mask side by side.
+    """
+    from segship import deploy  # noqa: PLC0415
+    from segship.cli import output  # noqa: PLC0415
+    from segship.evaluate import evaluate, pair_files  # noqa: PLC0415
+    from segship.runtime.predict import predict_files  # noqa: PLC0415
+    from segship.runtime.segmentor import Segmentor  # noqa: PLC0415
+
+    config, checkpoint = _ASSETS / "fast_scnn_scenes.py", _ASSETS / "fast_scnn_scenes.pth"
+    with output.stages() as tell:
+        package = deploy.export(config, checkpoint, folder / "package", on_stage=tell)
+    output.print_checks(package.manifest.checks)
+    segmentor = Segmentor(package.path)
+    pairs = pair_files(_ASSETS / "images", _ASSETS / "labels")
+    with output.progress_bar("evaluating") as progress:
+        result = evaluate(segmentor, pairs, progress=progress)
+    output.print_evaluation(result)
+    with output.progress_bar("predicting") as progress:
+        predict_files(segmentor, [image for image, _ in pairs], folder / "masks", progress=progress)
+    _contact_sheet(segmentor, pairs[:_ROWS], folder / "contact-sheet.png")
+    output.CONSOLE.print(
+        f"look at {folder / 'contact-sheet.png'} and {folder / 'masks'}", highlight=False, soft_wrap=True
+    )
+    output.CONSOLE.print(f"then try: segship predict {folder / 'package'} YOUR_IMAGE --to masks", highlight=False)
+
+
+def _contact_sheet(segmentor: Segmentor, pairs: list[tuple[Path, Path]], path: Path) -> None:
+    from segship.vision.decode import read_image, read_labels  # noqa: PLC0415
+    from segship.vision.draw import contact_sheet, write_png  # noqa: PLC0415
+    from segship.vision.palette import colorize  # noqa: PLC0415
+
+    palette = segmentor.spec.palette
+    pictures = []
+    for image, labels in pairs:
+        mask = segmentor(image)
+        truth = colorize(read_labels(labels), palette)
+        pictures += [read_image(image)[:, :, ::-1], truth, colorize(mask, palette)]
+    write_png(path, contact_sheet(pictures, titles=("image", "truth", "mask"), columns=3))

@@ -1,0 +1,77 @@
+"""``segship doctor``."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["doctor"]
+
+_BASE = ("numpy", "pillow", "opencv-python-headless", "pydantic", "onnxruntime", "typer", "rich")
+_EXPORT = ("torch", "onnx", "onnxscript")
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Tell what is installed, which backends and devices work, and the pip line for what is missing."""
+    from segship.cli import output  # noqa: PLC0415
+
+    report = examine()
+    if as_json:
+        output.write_json(Path("-"), report)
+        return
+    _print(report)
+
+
+def examine() -> dict[str, Any]:
+    """Versions, extras and devices as JSON types."""
+    from segship import __version__  # noqa: PLC0415
+    from segship.backends import backend_names, find_backend  # noqa: PLC0415
+
+    backends = {}
+    for name in backend_names():
+        backend = find_backend(name)
+        devices = [vars(device) for device in backend.probe()]
+        backends[name] = {"title": backend.INFO.title, "precisions": backend.INFO.precisions, "devices": devices}
+    missing = [package for package in _EXPORT if _version(package) is None]
+    return {
+        "segship": __version__,
+        "python": platform.python_version(),
+        "packages": {package: _version(package) for package in (*_BASE, *_EXPORT)},
+        "export": {"works": not missing, "install": 'pip install "segship[export]"' if missing else None},
+        "backends": backends,
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _print(report: dict[str, Any]) -> None:
+    from rich.table import Table  # noqa: PLC0415
+
+    from segship.cli import output  # noqa: PLC0415
+
+    table = Table(title=f"segship {report['segship']}, Python {report['python']}")
+    for name in ("", "", ""):
+        table.add_column(name)
+    for package, version in report["packages"].items():
+        table.add_row(package, version or "not installed", "")
+    table.add_section()
+    for name, backend in report["backends"].items():
+        for device in backend["devices"]:
+            table.add_row(f"{name} {device['name']}", "works" if device["usable"] else "does not work", device["note"])
+    output.CONSOLE.print(table)
+    if report["export"]["works"]:
+        output.CONSOLE.print("Exporting works.")
+    else:
+        output.CONSOLE.print(f"Exporting needs more: {report['export']['install']}", markup=False, soft_wrap=True)

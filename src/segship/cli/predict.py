@@ -1,0 +1,38 @@
+"""``segship predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["predict"]
+
+
+def predict(
+    package: Annotated[Path, typer.Argument(help="Folder written by `segship export`.")],
+    images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
+    to: Annotated[Path, typer.Option(help="Folder for the results.")],
+    opacity: Annotated[float, typer.Option(min=0, max=1, help="Of the mask in the overlay.")] = 0.5,
+    scores: Annotated[
+        bool, typer.Option("--scores", help="Also write the class probabilities: float16 .npz, (C, H, W) as `scores`.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda:0, …; `segship doctor` lists them.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the engine.")] = None,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Refuse images with more pixels.")] = 100_000_000,
+) -> None:
+    """Write the label map and an overlay of each image.
+
+    NAME.png holds the labels with the palette embedded, NAME_overlay.jpg the mask over the image.
+    """
+    from segship.cli import output  # noqa: PLC0415
+    from segship.runtime.predict import predict_files  # noqa: PLC0415
+    from segship.runtime.segmentor import Segmentor  # noqa: PLC0415
+    from segship.vision.decode import find_images  # noqa: PLC0415
+
+    files = find_images(images)
+    segmentor = Segmentor(package, device=device, threads=threads)
+    with output.progress_bar("predicting") as progress:
+        predict_files(segmentor, files, to, opacity=opacity, scores=scores, max_pixels=max_pixels, progress=progress)
+    output.CONSOLE.print(f"{len(files)} images -> {to}", highlight=False, soft_wrap=True)

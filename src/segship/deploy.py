@@ -1,0 +1,226 @@
+"""From a trained network to a verified package: the one place that knows all stages."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from segship.backends import find_backend
+from segship.core.errors import InputError, MissingExtraError, SizeError
+from segship.core.files import digest, replace_directory
+from segship.core.manifest import MANIFEST, Manifest
+from segship.core.spec import ModelSpec, Padding, Resize, SizeRule
+from segship.core.target import Shape, Target
+from segship.graph.check import compare, require
+from segship.vision.decode import find_images, read_image
+from segship.vision.preprocess import prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from segship.core.artifacts import Backend
+    from segship.core.manifest import Check
+    from segship.sources import Loaded
+
+__all__ = ["Package", "export"]
+
+_SCENES = Path(__file__).parent / "assets" / "demo" / "images"
+_TRACED = (256, 320)
+_UNTRACED = ((320, 448), (225, 353))  # the second odd, where the network allows it
+
+
+@dataclass(frozen=True)
+class Package:
+    """An exported package.
+
+    Attributes:
+        path: Its folder.
+        manifest: What it is, with the figures of its verification.
+    """
+
+    path: Path
+    manifest: Manifest
+
+
+def export(
+    config: str | Path,
+    checkpoint: str | Path | None,
+    out: str | Path,
+    backend: str = "onnxruntime",
+    shape: str = "dynamic",
+    *,
+    images: Sequence[str | Path] = (),
+    cfg_options: Sequence[str] = (),
+    source: str | None = None,
+    trust: bool = False,
+    on_stage: Callable[[str], None] | None = None,
+) -> Package:
+    """Turn a trained network into a verified package.
+
+    Args:
+        config: The framework's config file.
+        checkpoint: The trained weights.
+        out: Folder to write. It appears whole or not at all; an older package there is replaced only when the new one
+            is complete.
+        backend: Inference engine.
+        shape: ``dynamic`` or ``static-HxW``.
+        images: Images to verify with, at the size the network will see them; bundled scenes are used besides.
+        cfg_options: Overrides of the config, ``"key.sub=value"``.
+        source: Framework the files come from; None: recognised by what they are.
+        trust: Load a checkpoint that can only be read by running the code it carries.
+        on_stage: Called with the name of each stage as it begins.
+
+    Returns:
+        The package and its manifest.
+
+    Raises:
+        SegshipError: Something cannot be read, converted or verified; nothing was written.
+    """
+    tell = on_stage or (lambda _: None)
+    target = Target(backend=backend, shape=Shape.parse(shape))
+    engine_maker = find_backend(backend)
+    samples = (
+        [(path.name, read_image(path)) for path in find_images([Path(image) for image in images])] if images else []
+    )
+    with replace_directory(Path(out), replaceable=_is_package) as directory:
+        tell("reading config and checkpoint")
+        loaded = _load(config, checkpoint, source=source, cfg_options=cfg_options, trust=trust)
+        spec, sizes = _fit(loaded.spec, loaded.network.sizes, target.shape)
+        tell("capturing the network as a graph")
+        manifest = _build(loaded, spec, sizes, target, engine_maker, directory)
+        tell("comparing the engine with the network")
+        checks = _verify(loaded, manifest, engine_maker, directory, samples)
+        manifest = manifest.model_copy(update={"checks": checks})
+        manifest.write(directory)
+    return Package(Path(out), manifest)
+
+
+def _is_package(directory: Path) -> bool:
+    return (directory / MANIFEST).is_file()
+
+
+def _load(config: str | Path, checkpoint: str | Path | None, **options: object) -> Loaded:
+    try:
+        from segship import sources  # noqa: PLC0415  (torch is needed from here on, and may be missing)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("Exporting", "export", error.name or "torch") from error
+    return sources.load(config, checkpoint, **options)  # type: ignore[arg-type]
+
+
+def _fit(spec: ModelSpec, rule: SizeRule, shape: Shape) -> tuple[ModelSpec, SizeRule]:
+    """The spec and the size rule of a package whose engine takes ``shape``.
+
+    A static engine sees every image resized to its size, or window by window where the network slides.
+    """
+    only = shape.static or rule.fixed
+    if only is None:
+        return _padded(spec, rule), rule
+    if not rule.allows(*only):
+        raise SizeError(f"the shape is {only[0]}x{only[1]}, this network takes {rule}")
+    if spec.slide is None:
+        resize = Resize(width=only[1], height=only[0], keep_ratio=False)
+        return spec.model_copy(update={"geometry": (resize,), "padding": None}), SizeRule(fixed=only)
+    if spec.slide.crop != only:
+        crop = "x".join(map(str, spec.slide.crop))
+        raise SizeError(
+            f"the shape is {only[0]}x{only[1]}, but this network slides a window of {crop}: use static-{crop}"
+        )
+    padding = Padding(height=only[0], width=only[1])
+    return spec.model_copy(update={"padding": padding}), SizeRule(fixed=only)
+
+
+def _padded(spec: ModelSpec, rule: SizeRule) -> ModelSpec:
+    """Where the network wants multiples and the framework would refuse other sizes, pad to the next multiple."""
+    if rule.multiple_of == 1 or spec.slide is not None or spec.padding is not None:
+        return spec
+    return spec.model_copy(update={"padding": Padding(multiple_of=rule.multiple_of)})
+
+
+def _build(
+    loaded: Loaded, spec: ModelSpec, sizes: SizeRule, target: Target, backend: Backend, directory: Path
+) -> Manifest:
+    from segship.graph.capture import capture_onnx  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f"{directory.name}.graph.") as scratch:
+        graph = capture_onnx(
+            loaded.network,
+            Path(scratch) / "model.onnx",
+            size=sizes.fixed or _allowed(_TRACED, sizes),
+            channels=spec.channels,
+            dynamic=target.shape.static is None,
+        )
+        engine = backend.convert(graph, target, directory)
+    return Manifest(
+        spec=spec,
+        target=target,
+        inputs=engine.inputs,
+        outputs=engine.outputs,
+        sizes=sizes,
+        files={name: digest(directory / name) for name in engine.files},
+        options=dict(engine.options),
+        origin=loaded.origin,
+        versions=_versions(backend),
+        notes=loaded.notes,
+    )
+
+
+def _versions(backend: Backend) -> dict[str, str]:
+    tools = ("segship", "torch", "onnx", "onnxscript", "numpy", "opencv-python-headless", *backend.INFO.modules)
+    return {"python": platform.python_version()} | {tool: importlib.metadata.version(tool) for tool in tools}
+
+
+def _allowed(size: tuple[int, int], rule: SizeRule) -> tuple[int, int]:
+    """The nearest size to ``size`` that the network takes."""
+    step = rule.multiple_of
+    height, width = (
+        max(side // step * step, step, -(-least // step) * step) for side, least in zip(size, rule.minimum, strict=True)
+    )
+    return height, width
+
+
+def _verify(
+    loaded: Loaded, manifest: Manifest, backend: Backend, directory: Path, samples: list[tuple[str, NDArray[np.uint8]]]
+) -> tuple[Check, ...]:
+    from segship.models.session import EagerSession  # noqa: PLC0415
+
+    session = backend.open(manifest.engine(directory))
+    inputs = _inputs(manifest.spec, manifest.sizes, manifest.target.shape, samples)
+    checks = compare(EagerSession(loaded.network), session, inputs, manifest.spec)
+    require(checks, manifest.target.precision)
+    return checks
+
+
+def _inputs(
+    spec: ModelSpec, sizes: SizeRule, shape: Shape, samples: list[tuple[str, NDArray[np.uint8]]]
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Real images at the traced size, at two others, and two at once; then the user's at their own size."""
+    import numpy as np  # noqa: PLC0415
+
+    scenes = [read_image(path) for path in find_images([_SCENES])[:2]]
+    if sizes.fixed is not None:
+        every = [sizes.fixed]
+    else:
+        every = list(dict.fromkeys(_allowed(size, sizes) for size in (_TRACED, *_UNTRACED)))
+    for size in every:
+        yield "scene", _at(scenes[0], spec, size)
+    if shape.static is None:
+        yield "scenes", np.concatenate([_at(scene, spec, every[-1]) for scene in scenes])
+    for name, image in samples:
+        tensor = prepare(image, spec).tensor
+        if spec.slide is not None:
+            tensor = tensor[:, :, : spec.slide.crop[0], : spec.slide.crop[1]]
+        if not sizes.allows(*tensor.shape[2:]):
+            raise InputError(f"{name} becomes {tensor.shape[2]}x{tensor.shape[3]}, this package takes {sizes}")
+        yield name, tensor
+
+
+def _at(image: NDArray[np.uint8], spec: ModelSpec, size: tuple[int, int]) -> NDArray[np.float32]:
+    resize = Resize(height=size[0], width=size[1], keep_ratio=False)
+    return prepare(image, spec.model_copy(update={"geometry": (resize,), "padding": None})).tensor

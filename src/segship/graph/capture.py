@@ -1,0 +1,124 @@
+"""From a network to one ONNX file of standard operators."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import onnx
+import torch
+from torch import nn
+
+from segship.core.artifacts import Graph, TensorInfo
+from segship.core.errors import UnsupportedError
+from segship.graph.passes import PASSES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from segship.models.segmentor import EncoderDecoder
+
+__all__ = ["INPUT", "OPSET", "OUTPUT", "capture_onnx"]
+
+INPUT, OUTPUT = "image", "logits"
+OPSET = 20
+_LARGEST_PROTOBUF = 2**31 - 2**20  # a protobuf message cannot pass 2 GiB; larger weights go to a file beside it
+
+
+class _Logits(nn.Module):
+    """The part of a network that becomes the graph: everything but the final resize."""
+
+    def __init__(self, network: EncoderDecoder) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.network.logits(image)
+
+
+def capture_onnx(
+    network: EncoderDecoder, path: Path, *, size: tuple[int, int], channels: int = 3, dynamic: bool = True
+) -> Graph:
+    """Write ``network`` as an ONNX file that returns low-resolution logits.
+
+    Args:
+        network: In eval mode, on the CPU.
+        path: The file to write; weights of 2 GiB and more go to ``<name>.data`` beside it.
+        size: (height, width) to trace at, one the network takes.
+        channels: Number of image channels.
+        dynamic: Whether batch, height and width stay free; otherwise they are 1 and ``size``. A network of one fixed
+            size keeps height and width fixed all the same.
+
+    Returns:
+        The graph: input ``image`` float32 (batch, channels, height, width), output ``logits`` float32
+        (batch, classes, h, w).
+
+    Raises:
+        UnsupportedError: The network uses an operator that standard ONNX has not.
+    """
+    program = _export(network, size, channels, dynamic=dynamic)
+    model: onnx.ModelProto = program.model_proto
+    del program
+    for apply in PASSES:
+        apply(model)
+    _require_standard_operators(model)
+    _save(model, path)
+    inputs, outputs = (tuple(map(_tensor_info, values)) for values in (model.graph.input, model.graph.output))
+    return Graph(path, "onnx", inputs, outputs)
+
+
+def _export(network: EncoderDecoder, size: tuple[int, int], channels: int, *, dynamic: bool) -> Any:
+    free = torch.export.Dim.DYNAMIC
+    dims = {0: free} if network.sizes.fixed is not None else {0: free, 2: free, 3: free}
+    # A batch of two while tracing: a size of one would be taken for a constant.
+    example = torch.zeros(2 if dynamic else 1, channels, *size)
+    with _quiet(), torch.no_grad():
+        program = torch.export.export(
+            _Logits(network).eval(),
+            (example,),
+            dynamic_shapes=(dims,) if dynamic else None,
+            strict=False,
+            # Guards like "the stride-8 map is larger than 1" hold for every size the network takes; they become checks
+            # in the exported program, which ONNX leaves out, instead of refusals.
+            prefer_deferred_runtime_asserts_over_guards=True,
+        )
+        return torch.onnx.export(
+            program, opset_version=OPSET, dynamo=True, verbose=False, input_names=[INPUT], output_names=[OUTPUT]
+        )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the exporter's remarks on packages it could use and on its own internals."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _require_standard_operators(model: onnx.ModelProto) -> None:
+    foreign = sorted(
+        {f"{node.domain}::{node.op_type}" for node in model.graph.node if node.domain not in {"", "ai.onnx"}}
+    )
+    if foreign or model.functions:
+        raise UnsupportedError(f"the graph needs operators outside standard ONNX: {', '.join(foreign) or 'functions'}")
+
+
+def _save(model: onnx.ModelProto, path: Path) -> None:
+    large = model.ByteSize() > _LARGEST_PROTOBUF
+    onnx.save_model(model, path, save_as_external_data=large, location=f"{path.name}.data" if large else None)
+
+
+def _tensor_info(value: onnx.ValueInfoProto) -> TensorInfo:
+    tensor = value.type.tensor_type
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
+    shape = tuple(dim.dim_param or dim.dim_value for dim in tensor.shape.dim)
+    return TensorInfo(name=value.name, dtype=dtype, shape=shape)

@@ -1,0 +1,98 @@
+"""Confusion matrix and the figures that follow from it, with MMSegmentation's definitions (``IoUMetric``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from segship.core.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["IGNORE", "Scores", "confusion_matrix", "reduce_zero_label", "scores"]
+
+IGNORE = 255
+"""Label of pixels that do not count."""
+
+
+def reduce_zero_label(labels: NDArray[Any]) -> NDArray[Any]:
+    """Turn label 0 into `IGNORE` and move the others down by one (mmseg ``reduce_zero_label``).
+
+    Args:
+        labels: (H, W) uint8 or uint16.
+
+    Returns:
+        Array of the same type; `IGNORE` stays `IGNORE`.
+    """
+    keep = (labels != 0) & (labels != IGNORE)
+    return np.where(keep, labels - 1, IGNORE).astype(labels.dtype)
+
+
+def confusion_matrix(
+    mask: NDArray[Any], labels: NDArray[Any], classes: int, *, ignore: int = IGNORE
+) -> NDArray[np.int64]:
+    """Count pixels by true and predicted class.
+
+    Args:
+        mask: (H, W) predicted labels, all below ``classes``.
+        labels: (H, W) true labels; `ignore` does not count.
+        classes: Number of classes.
+        ignore: Label of pixels that do not count.
+
+    Returns:
+        int64 (classes, classes): rows are true, columns predicted.
+
+    Raises:
+        InputError: The shapes differ, or a true label is neither a class nor `ignore`.
+    """
+    if mask.shape != labels.shape:
+        raise InputError(f"the mask is {mask.shape[:2]} pixels, its label map {labels.shape[:2]}: they must be equal")
+    counted = labels != ignore
+    truth = labels[counted].astype(np.int64)
+    if truth.size and int(truth.max()) >= classes:
+        raise InputError(
+            f"label {int(truth.max())} occurs, the network has the classes 0 to {classes - 1}: "
+            "wrong label files, or --reduce-zero-label is needed"
+        )
+    pairs = truth * classes + mask[counted]
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Figures in percent; NaN for a class that neither occurs nor is predicted.
+
+    Attributes:
+        aAcc: Share of all counted pixels that are right.
+        mIoU: Mean over the classes of intersection over union.
+        mAcc: Mean over the classes of the share of their pixels that are right.
+        IoU, Acc: (classes,) the same for each class.
+    """
+
+    aAcc: float  # noqa: N815  (the field's names)
+    mIoU: float  # noqa: N815
+    mAcc: float  # noqa: N815
+    IoU: NDArray[np.float64]
+    Acc: NDArray[np.float64]
+
+
+def scores(matrix: NDArray[np.int64]) -> Scores:
+    """The figures of a confusion matrix (rows true, columns predicted).
+
+    Classes that do not occur are left out of the means, as MMSegmentation does with ``nanmean``.
+    """
+    right = np.diag(matrix).astype(np.float64)
+    truth, predicted = matrix.sum(1), matrix.sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        iou = 100 * right / (truth + predicted - right)
+        accuracy = 100 * right / truth
+        overall = float(100 * right.sum() / matrix.sum())
+    return Scores(aAcc=overall, mIoU=_mean(iou), mAcc=_mean(accuracy), IoU=iou, Acc=accuracy)
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")

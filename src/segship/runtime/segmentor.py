@@ -1,0 +1,157 @@
+"""Segmentor: an opened package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+
+from segship.backends import find_backend
+from segship.core.errors import InputError, SizeError
+from segship.core.manifest import read_manifest
+from segship.vision.decode import read_image
+from segship.vision.draw import overlay
+from segship.vision.preprocess import as_image, prepare
+from segship.vision.upsample import labels, scores
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from segship.core.manifest import Manifest
+    from segship.core.spec import ModelSpec
+    from segship.vision.preprocess import Prepared
+
+__all__ = ["Segmentor"]
+
+Image: TypeAlias = "str | Path | NDArray[np.uint8]"
+ChannelOrder: TypeAlias = Literal["rgb", "bgr"]
+
+
+class Segmentor:
+    """Masks from images, without the framework that trained the network.
+
+    Args:
+        package: Folder written by ``segship export``.
+        device: ``cpu``, ``cuda:0``, …; ``segship doctor`` lists what works.
+        threads: Threads of the engine; None: its own choice.
+        channel_order: Order of the channels of images given as arrays.
+        max_pixels: Refuse image files with more pixels.
+
+    Raises:
+        PackageError: The package is damaged, incomplete or newer than this version.
+        BackendError: Its engine cannot be opened here.
+
+    Example:
+        >>> segmentor = Segmentor("package")  # doctest: +SKIP
+        >>> mask = segmentor("street.jpg")  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        package: str | Path,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+        channel_order: ChannelOrder = "rgb",
+        max_pixels: int = 100_000_000,
+    ) -> None:
+        if channel_order not in {"rgb", "bgr"}:
+            raise InputError(f"channel_order is 'rgb' or 'bgr', not {channel_order!r}")
+        directory = Path(package)
+        self._manifest = read_manifest(directory)
+        backend = find_backend(self._manifest.target.backend)
+        self._session = backend.open(self._manifest.engine(directory), device=device, threads=threads)
+        self._channel_order = channel_order
+        self._max_pixels = max_pixels
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the package is."""
+        return self._manifest
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What the network expects and what its labels mean."""
+        return self._manifest.spec
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Name of each label."""
+        return self.spec.classes
+
+    def __call__(self, image: Image, *, channel_order: ChannelOrder | None = None) -> NDArray[np.uint8 | np.uint16]:
+        """The mask of an image.
+
+        Args:
+            image: Path of a file, or uint8 (H, W, 3), or grey (H, W).
+            channel_order: Of an array; None: as the Segmentor was opened with.
+
+        Returns:
+            Labels (H, W) at the image's own size: uint8, or uint16 where there are more than 256 classes.
+
+        Raises:
+            InputError: The image cannot be used.
+        """
+        prepared = self._prepare(image, channel_order)
+        threshold = self.spec.threshold if self.spec.output == "sigmoid" else None
+        return labels(
+            self._logits(prepared), prepared.steps, align_corners=self.spec.align_corners, threshold=threshold
+        )
+
+    def scores(self, image: Image, *, channel_order: ChannelOrder | None = None) -> NDArray[np.float32]:
+        """The probability of each class at each pixel.
+
+        Args:
+            image: As for the mask.
+            channel_order: As for the mask.
+
+        Returns:
+            float32 (C, H, W) in 0-1: softmax over C; for a binary network with one output, (1, H, W).
+        """
+        prepared = self._prepare(image, channel_order)
+        return scores(
+            self._logits(prepared),
+            prepared.steps,
+            align_corners=self.spec.align_corners,
+            sigmoid=self.spec.output == "sigmoid",
+        )
+
+    def batch(self, images: Iterable[Image]) -> list[NDArray[np.uint8 | np.uint16]]:
+        """The mask of each image, in order. On a processor one image at a time is the fastest way."""
+        return [self(image) for image in images]
+
+    def draw(self, image: Image, mask: NDArray[Any], opacity: float = 0.5) -> NDArray[np.uint8]:
+        """The mask's colours over the image.
+
+        Args:
+            image: As for the mask.
+            mask: Labels (H, W).
+            opacity: 0: the image alone; 1: the colours alone.
+
+        Returns:
+            uint8 (H, W, 3), RGB.
+        """
+        return overlay(self._rgb(image), mask, self.spec.palette, opacity)
+
+    def _rgb(self, image: Image) -> NDArray[np.uint8]:
+        pixels, order = self._pixels(image, None)
+        return np.ascontiguousarray(pixels[:, :, ::-1]) if order == "bgr" else pixels
+
+    def _pixels(self, image: Image, channel_order: ChannelOrder | None) -> tuple[NDArray[np.uint8], ChannelOrder]:
+        if isinstance(image, (str, Path)):
+            return read_image(Path(image), max_pixels=self._max_pixels), "bgr"
+        return as_image(image), channel_order or self._channel_order
+
+    def _prepare(self, image: Image, channel_order: ChannelOrder | None) -> Prepared:
+        pixels, order = self._pixels(image, channel_order)
+        prepared = prepare(pixels, self.spec, channel_order=order)
+        height, width = prepared.tensor.shape[2:]
+        if self.spec.slide is None and not self._manifest.sizes.allows(height, width):
+            raise SizeError(f"the image becomes {height}x{width} pixels, this package takes {self._manifest.sizes}")
+        return prepared
+
+    def _logits(self, prepared: Prepared) -> NDArray[np.float32]:
+        return self._session.run({self._manifest.inputs[0].name: prepared.tensor})[self._manifest.outputs[0].name][0]

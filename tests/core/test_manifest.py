@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from segship.core.errors import PackageError
+from segship.core.files import digest
+from segship.core.manifest import MANIFEST, SCHEMA_VERSION, Manifest, read_manifest
+from segship.core.spec import ModelSpec
+from segship.core.target import Target
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    (tmp_path / "model.onnx").write_bytes(b"network")
+    spec = ModelSpec(source="mmseg", architecture="x", classes=("a", "b"), palette=((0, 0, 0), (1, 2, 3)))
+    Manifest(
+        spec=spec, target=Target(), inputs=(), outputs=(), files={"model.onnx": digest(tmp_path / "model.onnx")}
+    ).write(tmp_path)
+    return tmp_path
+
+
+def edit(package: Path, **changes: object) -> None:
+    data = json.loads((package / MANIFEST).read_text())
+    (package / MANIFEST).write_text(json.dumps(data | changes))
+
+
+def test_a_package_is_read_as_it_was_written(package: Path) -> None:
+    manifest = read_manifest(package)
+    assert manifest.spec.classes == ("a", "b")
+    assert manifest.engine(package).files == ("model.onnx",)
+
+
+def test_one_flipped_bit_is_found(package: Path) -> None:
+    (package / "model.onnx").write_bytes(b"networj")
+    with pytest.raises(PackageError, match=r"model.onnx was changed"):
+        read_manifest(package)
+
+
+def test_a_missing_file_is_named(package: Path) -> None:
+    (package / "model.onnx").unlink()
+    with pytest.raises(PackageError, match=r"model\.onnx is missing"):
+        read_manifest(package)
+
+
+def test_a_newer_schema_asks_for_an_upgrade(package: Path) -> None:
+    edit(package, schema_version=SCHEMA_VERSION + 1, something_new=1)
+    with pytest.raises(PackageError, match="pip install -U segship"):
+        read_manifest(package)
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/../../b", "a\\b"])
+def test_a_file_outside_the_package_is_refused(package: Path, name: str) -> None:
+    edit(package, files={name: {"size": 1, "sha256": "0"}})
+    with pytest.raises(PackageError, match="outside itself"):
+        read_manifest(package)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "null", "[" * 100_000, '{"schema_version": 1}'])
+def test_what_is_no_manifest_is_refused(package: Path, text: str) -> None:
+    (package / MANIFEST).write_text(text)
+    with pytest.raises(PackageError):
+        read_manifest(package)
+
+
+def test_a_folder_without_a_manifest_is_no_package(tmp_path: Path) -> None:
+    with pytest.raises(PackageError, match=r"holds no manifest\.json"):
+        read_manifest(tmp_path)
+    with pytest.raises(PackageError, match="no such directory"):
+        read_manifest(tmp_path / "nowhere")

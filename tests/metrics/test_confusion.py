@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from segship.core.errors import InputError
+from segship.metrics.confusion import confusion_matrix, reduce_zero_label, scores
+
+
+def test_rows_are_true_and_columns_predicted() -> None:
+    truth = np.array([[0, 0, 1, 255]], np.uint8)
+    mask = np.array([[0, 1, 1, 0]], np.uint8)
+    assert confusion_matrix(mask, truth, 2).tolist() == [[1, 1], [0, 1]]
+
+
+def test_figures_follow_their_definitions() -> None:
+    found = scores(np.array([[6, 2, 0], [1, 3, 0], [0, 0, 0]]))
+    assert found.aAcc == pytest.approx(100 * 9 / 12)
+    assert found.IoU[:2] == pytest.approx([100 * 6 / 9, 100 * 3 / 6])
+    assert found.Acc[:2] == pytest.approx([75, 75])
+    assert np.isnan(found.IoU[2])
+    assert found.mIoU == pytest.approx((100 * 6 / 9 + 50) / 2)
+    assert found.mAcc == pytest.approx(75)
+
+
+def test_a_class_that_is_only_predicted_counts_as_zero_iou() -> None:
+    found = scores(np.array([[1, 1], [0, 0]]))
+    assert found.IoU.tolist() == [50, 0]
+    assert np.isnan(found.Acc[1])
+
+
+def test_label_zero_becomes_ignore_and_the_others_move_down() -> None:
+    assert reduce_zero_label(np.array([[0, 1, 150, 255]], np.uint8)).tolist() == [[255, 0, 149, 255]]
+
+
+def test_an_impossible_label_is_named() -> None:
+    with pytest.raises(InputError, match="label 7 occurs, the network has the classes 0 to 1"):
+        confusion_matrix(np.zeros((1, 2), np.uint8), np.array([[7, 0]], np.uint8), 2)
+
+
+def test_different_sizes_are_named() -> None:
+    with pytest.raises(InputError, match=r"\(2, 2\).*\(2, 3\)"):
+        confusion_matrix(np.zeros((2, 2), np.uint8), np.zeros((2, 3), np.uint8), 2)

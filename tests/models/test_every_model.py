@@ -1,0 +1,55 @@
+"""Every network against what the real MMSegmentation computed with the same weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+from segship import SegshipError, load_network
+from support import fill
+from support.references import ModelReference, configs, model_references
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NOISE = 3e-5  # float32 noise; a wrong epsilon or activation is larger
+LABELS = 0.999
+
+REFERENCES = model_references()
+
+
+@pytest.mark.parametrize("reference", REFERENCES, ids=lambda reference: reference.name)
+def test_keys_and_logits_equal_mmsegmentations(reference: ModelReference) -> None:
+    record = reference.record()
+    network = load_network(configs() / record["config"], with_auxiliary=True)
+    found = {
+        key: [str(value.dtype).removeprefix("torch."), list(value.shape)] for key, value in network.state_dict().items()
+    }
+    assert found == record["state"]
+    fill.fill_network(network)
+    for case in record["cases"]:
+        height, width = case["size"]
+        if "error" in case:
+            with pytest.raises(SegshipError, match=r"takes|least|multiple|exactly"):
+                network(torch.from_numpy(fill.image(height, width)))
+        else:
+            _require_equal(network, case, dict(np.load(reference.arrays)))
+
+
+def _require_equal(network: torch.nn.Module, case: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+    height, width = case["size"]
+    with torch.inference_mode():
+        logits = network(torch.from_numpy(fill.image(height, width)))
+    assert list(logits.shape) == case["shape"]
+    rows, columns = case["step"]
+    sampled = logits[0, :, ::rows, ::columns].numpy()
+    assert np.abs(sampled - arrays[f"logits_{height}x{width}"]).max() / case["absmax"] < NOISE
+    labels = logits[0].argmax(0)[::4, ::4].numpy()
+    assert (labels == arrays[f"labels_{height}x{width}"]).mean() >= LABELS
+
+
+def test_references_cover_at_least_what_was_recorded() -> None:
+    assert len(REFERENCES) >= 67
