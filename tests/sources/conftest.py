@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def find_mmseg_configs() -> Path | None:
+    """The folder of MMSegmentation's configs: $SEGSHIP_MMSEG_CONFIGS, or those of an installed wheel (not imported)."""
+    if folder := os.environ.get("SEGSHIP_MMSEG_CONFIGS"):
+        return Path(folder)
+    try:
+        distribution = importlib.metadata.distribution("mmsegmentation")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    folder = Path(str(distribution.locate_file("mmseg/.mim/configs")))
+    return folder if folder.is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def mmseg_configs() -> Path:
+    folder = find_mmseg_configs()
+    if folder is None:
+        pytest.skip("MMSegmentation's configs are not here: pip install --no-deps mmsegmentation==1.2.2")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def recorder() -> ModuleType:
+    """The script that recorded the digests: it defines how a config becomes one."""
+    spec = importlib.util.spec_from_file_location("recorder", ROOT / "scripts" / "record_config_digests.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["recorder"] = module
+    spec.loader.exec_module(module)
+    return module
