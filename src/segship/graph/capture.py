@@ -21,10 +21,15 @@ if TYPE_CHECKING:
 
     from segship.models.segmentor import EncoderDecoder
 
-__all__ = ["INPUT", "OPSET", "OUTPUT", "capture_onnx"]
+__all__ = ["ATTENTION_OPSET", "INPUT", "OPSET", "OUTPUT", "capture_onnx"]
 
 INPUT, OUTPUT = "image", "logits"
 OPSET = 20
+"""Every engine reads it."""
+
+ATTENTION_OPSET = 23
+"""The first that has attention as one operator; used for networks that have attention."""
+
 _LARGEST_PROTOBUF = 2**31 - 2**20  # a protobuf message cannot pass 2 GiB; larger weights go to a file beside it
 
 
@@ -86,8 +91,18 @@ def _export(network: EncoderDecoder, size: tuple[int, int], channels: int, *, dy
             prefer_deferred_runtime_asserts_over_guards=True,
         )
         return torch.onnx.export(
-            program, opset_version=OPSET, dynamo=True, verbose=False, input_names=[INPUT], output_names=[OUTPUT]
+            program,
+            opset_version=_opset(program),
+            dynamo=True,
+            verbose=False,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
         )
+
+
+def _opset(program: torch.export.ExportedProgram) -> int:
+    attention = torch.ops.aten.scaled_dot_product_attention.default
+    return ATTENTION_OPSET if any(node.target is attention for node in program.graph.nodes) else OPSET
 
 
 @contextlib.contextmanager
