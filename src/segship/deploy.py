@@ -16,7 +16,8 @@ from segship.core.manifest import MANIFEST, Manifest
 from segship.core.spec import ModelSpec, Padding, Resize, SizeRule
 from segship.core.target import Shape, Target
 from segship.graph.check import compare, require
-from segship.vision.decode import find_images, read_image
+from segship.vision.decode import read_image
+from segship.vision.find import find_images
 from segship.vision.preprocess import prepare
 
 if TYPE_CHECKING:

@@ -22,11 +22,12 @@ from segship.core.errors import InputError
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
     from PIL.ImageFile import ImageFile
 
-__all__ = ["MAX_PIXELS", "read_image", "read_labels"]
+__all__ = ["MAX_PIXELS", "find_images", "read_image", "read_labels"]
 
 MAX_PIXELS = 100_000_000
 """Largest image, in pixels, that is decoded unless the caller allows more."""
@@ -42,10 +43,45 @@ _FORMATS: tuple[tuple[str, bytes, type[ImageFile]], ...] = (
     ("TIFF", b"MM\x00+", TiffImageFile),
     ("WebP", b"RIFF", WebPImageFile),
 )
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")  # of a folder's images, in any case
 _LABEL_FORMATS = ("PNG", "TIFF", "BMP")
 _ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}  # without it the file was cut off
 _GREY_STEPS = {"L;2": 85, "L;4": 17}  # Pillow stretches 2- and 4-bit grey to 0-255
 _UINT16 = np.iinfo(np.uint16)
+
+
+def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """Files as they are named, and every image inside the folders that are named.
+
+    Args:
+        paths: Files of any suffix, and folders, which are searched to their depth; hidden files are left out.
+
+    Returns:
+        Each file once, in the order of ``paths``, a folder's files sorted by path.
+
+    Raises:
+        InputError: A path does not exist, or a folder holds no image.
+    """
+    found: dict[Path, None] = {}
+    for path in map(Path, paths):
+        if path.is_dir():
+            found.update(dict.fromkeys(_inside(path)))
+        elif path.exists():
+            found[path] = None
+        else:
+            raise InputError(f"cannot read {path}: no such file or folder")
+    return list(found)
+
+
+def _inside(folder: Path) -> list[Path]:
+    try:
+        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    except OSError as error:
+        raise InputError(f"cannot read {folder}: {error.strerror or error}") from None
+    files = [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    if not files:
+        raise InputError(f"{folder} holds no image: expected files that end with {' '.join(_SUFFIXES)}")
+    return files
 
 
 def read_image(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:

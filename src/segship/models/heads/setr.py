@@ -53,7 +53,6 @@ class SETRUPHead(DecodeHead):
         kernel_size: Of the convolutions, 1 or 3.
         in_channels, channels, num_classes, out_channels, threshold, in_index, input_transform, align_corners: As
             `DecodeHead`.
-        conv_cfg: Unused by upstream.
         norm_cfg, act_cfg: Of the convolutions.
 
     Raises:
@@ -152,10 +151,9 @@ class SETRMLAHead(DecodeHead):
             input_transform="multiple_select",
             align_corners=align_corners,
         )
-        if channels != mla_channels * len(in_channels):
-            raise ConfigError(
-                f"channels must be mla_channels x maps = {mla_channels * len(in_channels)}, not {channels}"
-            )
+        joined = mla_channels * len(in_channels)
+        if channels != joined:
+            raise ConfigError(f"channels must be mla_channels x number of maps = {joined}, not {channels}")
 
         def conv(width: int) -> ConvModule:
             return ConvModule(width, mla_channels, 3, padding=1, norm_cfg=norm_cfg, act_cfg=act_cfg)

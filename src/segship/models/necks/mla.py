@@ -1,7 +1,7 @@
 """Multi-level feature aggregation, the neck of SETR-MLA.
 
-Source: Rethinking Semantic Segmentation with Transformers (arXiv:2012.15840); upstream ``mmseg/models/necks/mla_neck.py``
-(Apache-2.0).
+Source: Rethinking Semantic Segmentation with Transformers (arXiv:2012.15840); upstream
+``mmseg/models/necks/mla_neck.py`` (Apache-2.0).
 """
 
 from __future__ import annotations

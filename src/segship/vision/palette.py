@@ -1,0 +1,101 @@
+"""Colours of classes, and label maps as files that carry them."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from segship.core.errors import InputError
+from segship.core.files import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["UNLABELLED", "colorize", "generate", "write_mask_png"]
+
+UNLABELLED = (0, 0, 0)
+"""Colour of labels that the palette does not hold, such as 255 for "ignore"."""
+
+_BYTE_LABELS = 256
+
+
+def generate(classes: int) -> tuple[tuple[int, int, int], ...]:
+    """Distinct colours for classes that come without any.
+
+    The bits of the class number are dealt out to red, green and blue in turn, highest weight first (the scheme of the
+    PASCAL VOC label maps), so that near numbers get far colours. Class 0 is skipped past black.
+
+    Args:
+        classes: How many; up to 2**24 - 1 are distinct.
+
+    Returns:
+        RGB, 0-255, the same at every call.
+    """
+    return tuple(_deal(number + 1) for number in range(classes))
+
+
+def _deal(number: int) -> tuple[int, int, int]:
+    red = green = blue = 0
+    for bit in range(7, -1, -1):
+        red |= (number & 1) << bit
+        green |= (number >> 1 & 1) << bit
+        blue |= (number >> 2 & 1) << bit
+        number >>= 3
+    return red, green, blue
+
+
+def colorize(mask: NDArray[Any], palette: Sequence[tuple[int, int, int]]) -> NDArray[np.uint8]:
+    """Each label as its colour.
+
+    Args:
+        mask: Labels (H, W), any integer type.
+        palette: RGB of each class.
+
+    Returns:
+        uint8 (H, W, 3), RGB; `UNLABELLED` where the palette has no such label.
+
+    Raises:
+        InputError: ``mask`` is not a label map.
+    """
+    if mask.ndim != 2 or mask.dtype.kind not in "ui":  # noqa: PLR2004
+        raise InputError(f"a mask is an integer array (height, width), not {mask.dtype} of shape {mask.shape}")
+    size = _BYTE_LABELS if mask.dtype == np.uint8 else max(len(palette), 1) + 1
+    table = np.zeros((size, 3), np.uint8)
+    table[:] = UNLABELLED
+    table[: len(palette)] = np.asarray(palette[:size], np.uint8).reshape(-1, 3)
+    if mask.dtype == np.uint8:
+        planes = [cv2.LUT(np.ascontiguousarray(mask), np.ascontiguousarray(table[:, channel])) for channel in range(3)]
+        return np.asarray(cv2.merge(planes), np.uint8)
+    known = (mask >= 0) & (mask < size - 1)
+    return table[np.where(known, mask, size - 1)]
+
+
+def write_mask_png(path: Path, mask: NDArray[Any], palette: Sequence[tuple[int, int, int]]) -> None:
+    """Write a label map: 8 bits with the palette embedded, or 16 bits grey when it has labels above 255.
+
+    Args:
+        path: Where to; its folder is made if need be.
+        mask: uint8 or uint16 (H, W).
+        palette: RGB of each class.
+
+    Raises:
+        InputError: ``mask`` is no such array, or the file cannot be written.
+    """
+    if mask.ndim != 2 or mask.dtype not in (np.uint8, np.uint16):  # noqa: PLR2004
+        raise InputError(f"a mask is uint8 or uint16 (height, width), not {mask.dtype} of shape {mask.shape}")
+    image = Image.fromarray(np.ascontiguousarray(mask))
+    if mask.dtype == np.uint8:
+        colours = np.zeros((_BYTE_LABELS, 3), np.uint8)
+        colours[: len(palette)] = np.asarray(palette[:_BYTE_LABELS], np.uint8).reshape(-1, 3)
+        image.putpalette(colours.tobytes())
+    buffer = io.BytesIO()
+    # Label maps are flat: the fastest level is a third of the time of the default and a few per cent larger.
+    image.save(buffer, "PNG", compress_level=1)
+    write_atomically(path, buffer.getvalue())
