@@ -72,7 +72,7 @@ class _InterpConv(nn.Module):
             norm_cfg=norm_cfg,
             act_cfg=act_cfg,
         )
-        # Upstream's own default mode, "nearest", is that of a upsample_cfg which names none.
+        # None at all means bilinear, a mapping that names no mode means nearest.
         enlarge = _Enlarge() if upsample_cfg is None else _Enlarge(**{"mode": "nearest", **upsample_cfg})
         self.interp_upsample = nn.Sequential(conv, enlarge) if conv_first else nn.Sequential(enlarge, conv)
 
