@@ -28,11 +28,13 @@ TRAINING_ONLY = frozenset({
     "loss_decode",
     "loss_dice",
     "loss_mask",
+    "loss_se_decode",
     "norm_eval",
     "pretrained",
     "sampler",
     "train_cfg",
     "with_cp",
+    "zero_init_residual",
 })  # fmt: skip
 """Keywords that change nothing at inference: dropped where a constructor does not name them."""
 
