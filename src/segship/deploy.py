@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 
 from segship.backends import find_backend
 from segship.core.errors import InputError, MissingExtraError, SizeError
-from segship.core.files import digest, replace_directory
+from segship.core.files import digest, replace_directory, require_replaceable
 from segship.core.manifest import MANIFEST, Manifest
 from segship.core.spec import ModelSpec, Padding, Resize, SizeRule
 from segship.core.target import Shape, Target
 from segship.graph.check import compare, require
-from segship.vision.decode import read_image
-from segship.vision.find import find_images
+from segship.vision.decode import find_images, read_image
 from segship.vision.preprocess import prepare
 
 if TYPE_CHECKING:
@@ -90,10 +89,11 @@ def export(
     samples = (
         [(path.name, read_image(path)) for path in find_images([Path(image) for image in images])] if images else []
     )
+    require_replaceable(Path(out), _is_package)
+    tell("reading config and checkpoint")
+    loaded = _load(config, checkpoint, source=source, cfg_options=cfg_options, trust=trust)
+    spec, sizes = _fit(loaded.spec, loaded.network.sizes, target.shape)
     with replace_directory(Path(out), replaceable=_is_package) as directory:
-        tell("reading config and checkpoint")
-        loaded = _load(config, checkpoint, source=source, cfg_options=cfg_options, trust=trust)
-        spec, sizes = _fit(loaded.spec, loaded.network.sizes, target.shape)
         tell("capturing the network as a graph")
         manifest = _build(loaded, spec, sizes, target, engine_maker, directory)
         tell("comparing the engine with the network")

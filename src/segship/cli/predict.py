@@ -29,7 +29,6 @@ def predict(
     from segship.cli import output  # noqa: PLC0415
     from segship.runtime.predict import predict_files  # noqa: PLC0415
     from segship.runtime.segmentor import Segmentor  # noqa: PLC0415
-    from segship.vision.find import find_images  # noqa: PLC0415
 
     files = find_images(images)
     segmentor = Segmentor(package, device=device, threads=threads)

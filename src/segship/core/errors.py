@@ -14,6 +14,8 @@
     │   └── MissingExtraError    an optional dependency is not installed; the message holds the pip line
     └── VerificationError        a converted network does not agree with the original
 
+    SegshipWarning               something a user should know, but that stops nothing
+
 A message says what was found, what was expected, and what to do.
 """
 
@@ -33,6 +35,7 @@ __all__ = [
     "MissingExtraError",
     "PackageError",
     "SegshipError",
+    "SegshipWarning",
     "SizeError",
     "UnsafeFileError",
     "UnsupportedError",
@@ -43,6 +46,10 @@ __all__ = [
 
 class SegshipError(Exception):
     """Base of all errors a user can mend."""
+
+
+class SegshipWarning(UserWarning):
+    """Something went on that the user should know about."""
 
 
 class ConfigError(SegshipError):

@@ -16,7 +16,7 @@ from segship.core.spec import Frozen
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["FileDigest", "digest", "replace_directory", "write_atomically"]
+__all__ = ["FileDigest", "digest", "replace_directory", "require_replaceable", "write_atomically"]
 
 
 class FileDigest(Frozen):
@@ -31,6 +31,22 @@ def digest(path: Path) -> FileDigest:
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return FileDigest(size=path.stat().st_size, sha256=sha256)
+
+
+def require_replaceable(destination: Path, replaceable: Callable[[Path], bool]) -> None:
+    """Raise what `replace_directory` would raise at once; for callers with long work to do before.
+
+    Args:
+        destination: Where a directory shall be.
+        replaceable: Tells whether an existing, non-empty directory may be replaced.
+
+    Raises:
+        InputError: Something that may not be replaced is there.
+    """
+    if destination.is_symlink() or (destination.exists() and not destination.is_dir()):
+        raise InputError(f"{destination} exists and is not a directory: choose another place")
+    if destination.is_dir() and any(destination.iterdir()) and not replaceable(destination):
+        raise InputError(f"{destination} exists and holds something else: choose an empty or new directory")
 
 
 @contextlib.contextmanager
@@ -49,10 +65,7 @@ def replace_directory(destination: Path, *, replaceable: Callable[[Path], bool])
     Raises:
         InputError: Something that may not be replaced is at ``destination``, or the disk is full.
     """
-    if destination.is_symlink() or (destination.exists() and not destination.is_dir()):
-        raise InputError(f"{destination} exists and is not a directory: choose another place")
-    if destination.is_dir() and any(destination.iterdir()) and not replaceable(destination):
-        raise InputError(f"{destination} exists and holds something else: choose an empty or new directory")
+    require_replaceable(destination, replaceable)
     temporary = None
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)

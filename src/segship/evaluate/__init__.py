@@ -10,8 +10,7 @@ import numpy as np
 
 from segship.core.errors import InputError
 from segship.metrics.confusion import Scores, confusion_matrix, reduce_zero_label, scores
-from segship.vision.decode import read_image, read_labels
-from segship.vision.find import find_images
+from segship.vision.decode import find_images, read_image, read_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
