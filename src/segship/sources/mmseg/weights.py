@@ -1,0 +1,152 @@
+"""Weights into a network, exactly: every key accounted for, or an error that says what usually is the reason."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from segship.core.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["load_strict"]
+
+_SMALLEST_NORMAL = torch.finfo(torch.float32).tiny
+_SHOWN = 10
+_DERIVED = re.compile(
+    r"(^|\.)(num_batches_tracked|relative_position_index|relative_coords_table|attn_mask|position_ids)$"
+)
+_TRAINING_ONLY = re.compile(
+    r"^(auxiliary_head|data_preprocessor)\."
+    r"|(^|\.)(loss_\w+|criterion)\."  # buffers of losses
+    r"|(^|\.)conv_seg\.(weight|bias)$"  # left over in heads that do not use it: those that do, expect it
+)
+
+
+@dataclass(frozen=True)
+class _Mismatch:
+    """What separates a checkpoint from a network, as ``key`` or ``key HxW, expected HxW``."""
+
+    missing: list[str]
+    unexpected: list[str]
+    misshapen: list[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.unexpected or self.misshapen)
+
+
+def load_strict(network: nn.Module, state: dict[str, Tensor], *, what: str = "the checkpoint") -> int:
+    """Copy ``state`` into ``network``; denormal numbers become zero.
+
+    Left out without complaint: auxiliary heads that ``network`` has not, buffers of losses, and indices that follow
+    from the network's own sizes. Denormal numbers (below 1.2e-38) change no result, but slow a CPU down many times.
+
+    Args:
+        network: Where to.
+        state: Tensor of each key.
+        what: The file, for messages.
+
+    Returns:
+        How many denormal numbers were set to zero.
+
+    Raises:
+        CheckpointError: Keys are missing, unexpected or misshapen.
+    """
+    expected = network.state_dict()
+    mismatch = _compare(expected, state)
+    if mismatch:
+        raise CheckpointError(f"{what} is not of this network: {_describe(mismatch, expected, state)}")
+    denormals = 0
+    with torch.no_grad():
+        for key, target in expected.items():
+            if key in state and target.shape == state[key].shape:
+                target.copy_(state[key])
+                denormals += _flush(target)
+    return denormals
+
+
+def _flush(tensor: Tensor) -> int:
+    if not tensor.is_floating_point():
+        return 0
+    denormal = (tensor.abs() < _SMALLEST_NORMAL) & (tensor != 0)
+    count = int(denormal.sum())
+    if count:
+        tensor[denormal] = 0
+    return count
+
+
+def _compare(expected: dict[str, Tensor], state: dict[str, Tensor]) -> _Mismatch:
+    missing = [key for key in expected if key not in state and not _DERIVED.search(key)]
+    unexpected = [key for key in state if key not in expected and not _ignorable(key)]
+    misshapen = [
+        f"{key} {_size(state[key])}, expected {_size(expected[key])}"
+        for key in expected
+        if key in state and state[key].shape != expected[key].shape and not key.endswith("num_batches_tracked")
+    ]
+    return _Mismatch(missing, unexpected, misshapen)
+
+
+def _ignorable(key: str) -> bool:
+    return bool(_DERIVED.search(key) or _TRAINING_ONLY.search(key))
+
+
+def _size(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "scalar"
+
+
+def _describe(mismatch: _Mismatch, expected: dict[str, Tensor], state: dict[str, Tensor]) -> str:
+    parts = []
+    for word in ("missing", "unexpected", "misshapen"):
+        keys = getattr(mismatch, word)
+        if keys:
+            more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
+            parts.append(f"{len(keys)} {word} ({'; '.join(keys[:_SHOWN])}{more})")
+    return f"{', '.join(parts)}. {_usual_reason(mismatch, expected, state)}"
+
+
+def _usual_reason(mismatch: _Mismatch, expected: dict[str, Tensor], state: dict[str, Tensor]) -> str:
+    for reason in (_classes_differ, _other_kind_of_file, _other_depth):
+        if text := reason(mismatch, expected, state):
+            return text
+    if mismatch.misshapen and not mismatch.missing and not mismatch.unexpected:
+        return "Usually the config has other widths (channels, embed_dims, img_size) than the one it was trained with"
+    return "Usually the config is not the one it was trained with"
+
+
+def _classes_differ(mismatch: _Mismatch, expected: dict[str, Tensor], state: dict[str, Tensor]) -> str:
+    heads = [key for key in expected if key.startswith(("decode_head", "auxiliary_head"))]
+    changed = {line.split(" ", 1)[0] for line in mismatch.misshapen}
+    if mismatch.missing or mismatch.unexpected or not changed or not changed <= set(heads):
+        return ""
+    firsts = {(state[key].shape[:1], expected[key].shape[:1]) for key in changed if state[key].ndim}
+    if len(firsts) != 1:
+        return ""
+    found, wanted = firsts.pop()
+    return (
+        f"Usually the number of classes differs: the checkpoint has {found[0]}, the config {wanted[0]}; "
+        f"set num_classes of the heads, as in --cfg-options model.decode_head.num_classes={found[0]}"
+    )
+
+
+def _other_kind_of_file(_: _Mismatch, expected: dict[str, Tensor], state: dict[str, Tensor]) -> str:
+    common = expected.keys() & state.keys()
+    bare = {key.removeprefix("backbone.") for key in expected if key.startswith("backbone.")}
+    if not any(key.startswith("decode_head") for key in common) and bare & {
+        key.removeprefix("backbone.") for key in state
+    }:
+        return "Usually these are weights of a backbone only, from pre-training, not of a trained segmentation network"
+    if not common:
+        return "No key is the same: it is a checkpoint of another network or another framework"
+    return ""
+
+
+def _other_depth(mismatch: _Mismatch, expected: dict[str, Tensor], state: dict[str, Tensor]) -> str:
+    backbone = [key for key in (*mismatch.missing, *mismatch.unexpected) if key.startswith("backbone.")]
+    numbered = [key for key in backbone if re.search(r"\.\d+\.", key)]
+    if not numbered or len(numbered) < len(backbone) or not expected.keys() & state.keys():
+        return ""
+    return "Usually the backbone has another depth than in the config it was trained with"
