@@ -74,10 +74,12 @@ def _labels_equal(
     if spec.output == "sigmoid":
         border = np.float32(np.log(spec.threshold / (1 - spec.threshold)))
         margin = np.abs(expected[:, 0] - border)
-        return ((expected[:, 0] > border) == (found[:, 0] > border)) | (margin < _UNDECIDED * greatest)
+        same: NDArray[np.bool_] = (expected[:, 0] > border) == (found[:, 0] > border)
+        same |= np.less(margin, _UNDECIDED * greatest)
+        return same
     best, chosen = expected.argmax(1)[:, None], found.argmax(1)[:, None]
     margin = np.take_along_axis(expected, best, 1) - np.take_along_axis(expected, chosen, 1)
-    equal: NDArray[np.bool_] = margin[:, 0] < _UNDECIDED * greatest
+    equal: NDArray[np.bool_] = np.less(margin[:, 0], _UNDECIDED * greatest)
     return equal
 
 
