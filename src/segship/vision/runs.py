@@ -39,7 +39,7 @@ class Runs:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(T, S, G)."""
-        return (*self.cells.shape[:1], *self.positions.shape)
+        return (len(self.cells), *self.positions.shape)
 
 
 @lru_cache(maxsize=64)
@@ -73,15 +73,14 @@ def _cut(taps: Taps) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     change = np.flatnonzero((taps.index[1:] != taps.index[:-1]).any(axis=1)) + 1
     start = np.concatenate(([0], change))
     low, high = taps.index[start, 0], taps.index[start, -1]
-    solid = (taps.index[:, 1:] - taps.index[:, :-1] <= 1).all(axis=1)[start]
+    solid = np.all(taps.index[start, 1:] - taps.index[start, :-1] <= 1, axis=1)
     widest, longest = taps.index.shape[1], min(-(-len(taps) // taps.cells) + 1, _LONGEST)
     kept: list[int] = []
     ends = [*start[1:].tolist(), len(taps)]
-    for run, (first, end, top) in enumerate(zip(start.tolist(), ends, high.tolist(), strict=True)):
+    for run, (end, top) in enumerate(zip(ends, high.tolist(), strict=True)):
         fits = kept and end - start[kept[-1]] <= longest and top - low[kept[-1]] < widest
         if not (fits and solid[run] and solid[kept[-1]]):
             kept.append(run)
-        del first
     start = start[kept]
     return _split(start, np.append(start[1:], len(taps)))
 

@@ -1,6 +1,7 @@
 """Masks and scores at the image's own size from low-resolution logits.
 
-The mask is the one that resizing the logits bilinearly and taking the argmax gives, label for label.
+The mask is the one that PyTorch gives, label for label: logits resized bilinearly, then the argmax. It is cheap because
+only pixels near class borders are interpolated; see `segship.vision.borders` for why that is exact.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from segship.vision import borders, dense
 from segship.vision import taps as axis
+from segship.vision.runs import group
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +23,11 @@ if TYPE_CHECKING:
 
     from segship.vision.taps import Taps
 
-__all__ = ["Step", "labels", "scores"]
+    Labels = NDArray[np.uint8 | np.uint16]
+
+__all__ = ["Step", "decide", "labels", "operators", "probabilities", "scores"]
+
+_BYTE_LABELS = 256
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ class Step:
 
 def labels(
     logits: NDArray[np.float32], steps: Sequence[Step], *, align_corners: bool, threshold: float | None = None
-) -> NDArray[np.uint8] | NDArray[np.uint16]:
+) -> Labels:
     """Resize logits through ``steps`` and decide each pixel.
 
     Args:
@@ -52,11 +59,7 @@ def labels(
         (H, W) at the size of the last step, uint8, or uint16 when C is above 256.
     """
     rows, columns = operators(logits.shape[1:], tuple(steps), align_corners=align_corners)
-    resized = _resize(logits, rows, columns)
-    if threshold is not None:
-        return (_sigmoid(resized[0]) > np.float32(threshold)).astype(np.uint8)
-    winner: NDArray[np.uint8] = resized.argmax(axis=0).astype(np.uint8 if len(logits) <= 256 else np.uint16)  # noqa: PLR2004
-    return winner
+    return decide(logits, rows, columns, threshold=threshold)
 
 
 def scores(
@@ -74,13 +77,7 @@ def scores(
         float32 (C, H, W) in 0-1.
     """
     rows, columns = operators(logits.shape[1:], tuple(steps), align_corners=align_corners)
-    resized = _resize(logits, rows, columns)
-    if sigmoid:
-        return _sigmoid(resized)
-    np.subtract(resized, resized.max(axis=0), out=resized)
-    np.exp(resized, out=resized)
-    resized /= resized.sum(axis=0)
-    return resized
+    return probabilities(logits, rows, columns, sigmoid=sigmoid)
 
 
 @lru_cache(maxsize=32)
@@ -103,17 +100,140 @@ def _chain(size: tuple[int, int], steps: tuple[Step, ...], side: int, *, align_c
     return chain
 
 
-def _resize(logits: NDArray[np.float32], rows: Taps, columns: Taps) -> NDArray[np.float32]:
-    across: NDArray[np.float32] = logits[:, :, columns.index[:, 0]] * columns.weight[:, 0]
-    for tap in range(1, columns.index.shape[1]):
-        across += logits[:, :, columns.index[:, tap]] * columns.weight[:, tap]
-    down: NDArray[np.float32] = across[:, rows.index[:, 0]] * rows.weight[:, 0, None]
-    for tap in range(1, rows.index.shape[1]):
-        down += across[:, rows.index[:, tap]] * rows.weight[:, tap, None]
-    return down
+def decide(logits: NDArray[np.float32], rows: Taps, columns: Taps, *, threshold: float | None = None) -> Labels:
+    """Labels from logits and any convex operators; the engine of `labels`.
+
+    Args:
+        logits: float32 (C, h, w). An undefined value (NaN) wins wherever it has a say, as in torch; a cell of weight
+            zero has none, whatever its value.
+        rows: Operator of the rows, h cells.
+        columns: Operator of the columns, w cells.
+        threshold: As for `labels`.
+
+    Returns:
+        (H, W), uint8, or uint16 when C is above 256.
+    """
+    logits = np.ascontiguousarray(logits, np.float32)
+    finite = _all_finite(logits)
+    if threshold is not None:
+        cut = _logit_above(threshold)
+        if not finite or not np.isfinite(cut):
+            above: Labels = (dense.resize_exactly(logits, rows, columns)[0] > cut).astype(np.uint8)
+            return above
+        logits = np.concatenate((np.full_like(logits, cut), logits))
+    dtype = np.uint8 if len(logits) <= _BYTE_LABELS else np.uint16
+    if not finite:
+        winner: Labels = dense.resize_exactly(logits, rows, columns).argmax(axis=0).astype(dtype)
+        return winner
+    return _decide_finite(logits, rows, columns, dtype)
 
 
-def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+def _decide_finite(logits: NDArray[np.float32], rows: Taps, columns: Taps, dtype: type[np.uint8 | np.uint16]) -> Labels:
+    winners = _winners(logits, dtype)
+    doubts = borders.in_doubt(winners, group(rows), group(columns))
+    if _costs_more(logits, doubts, len(rows) * len(columns)):
+        return dense.labels(logits, rows, columns, dtype)
+    out = winners.take(columns.index[:, 0], axis=1).take(rows.index[:, 0], axis=0)
+    for blocks in doubts:
+        if len(blocks):
+            borders.settle(logits, blocks, out)
+    return out
+
+
+def _costs_more(logits: NDArray[np.float32], doubts: list[borders.Blocks], pixels: int) -> bool:
+    """Whether settling the doubts takes longer than interpolating everything (measured nanoseconds)."""
+    everything = 0.8 * len(logits) * pixels
+    cost = sum(len(blocks) * (100 + 3.0 * len(logits) * blocks.support) for blocks in doubts)
+    if 4 * cost < everything:
+        return False
+    largest = max(doubts, key=lambda blocks: len(blocks) * blocks.pixels)
+    rivals = borders.candidates_per_block(logits, largest) - 1
+    return cost + 4.0 * rivals * sum(len(blocks) * blocks.pixels for blocks in doubts) > everything
+
+
+def _winners(logits: NDArray[np.float32], dtype: type[np.uint8 | np.uint16]) -> Labels:
+    """Argmax over C of each cell, the first of equals.
+
+    NumPy's argmax along the first axis is slow; a maximum and comparisons run at the speed of memory.
+    """
+    classes = len(logits)
+    best = logits.max(axis=0)
+    if dtype is not np.uint8:
+        index: Labels = logits.argmax(axis=0).astype(dtype)
+        return index
+    equal = (logits == best).view(np.uint8)
+    equal *= np.arange(classes, 0, -1).astype(np.uint8)[:, None, None]  # 256 wraps to 0, which stands for class 0
+    top = equal.max(axis=0)
+    winner: Labels = np.where(top == 0, 0, classes - top).astype(np.uint8)
+    return winner
+
+
+def probabilities(
+    logits: NDArray[np.float32], rows: Taps, columns: Taps, *, sigmoid: bool = False
+) -> NDArray[np.float32]:
+    """Probabilities from logits and any convex operators; the engine of `scores`.
+
+    Args:
+        logits: float32 (C, h, w).
+        rows: Operator of the rows, h cells.
+        columns: Operator of the columns, w cells.
+        sigmoid: Each channel by itself, rather than softmax over C.
+
+    Returns:
+        float32 (C, H, W) in 0-1.
+    """
+    logits = np.ascontiguousarray(logits, np.float32)
+    activate = _sigmoid if sigmoid else _softmax
+    if not _all_finite(logits):
+        return activate(dense.resize_exactly(logits, rows, columns))
+    out = np.empty((len(logits), len(rows), len(columns)), np.float32)
+    for band, matrix, across in dense.bands(logits, rows, columns):
+        out[:, band] = activate(np.matmul(matrix, across))
+    return out
+
+
+def _all_finite(logits: NDArray[np.float32]) -> bool:
+    """A sum is finite only when all of its terms are, and is faster to take."""
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(logits.sum()))
+
+
+def _softmax(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """In place, over the first axis."""
+    with np.errstate(invalid="ignore"):
+        np.subtract(values, values.max(axis=0), out=values)
+        np.exp(values, out=values)
+        np.divide(values, values.sum(axis=0), out=values)
+    return values
+
+
+def _sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """In place."""
     with np.errstate(over="ignore"):
-        probability: NDArray[np.float32] = 1 / (1 + np.exp(-logits))
-    return probability
+        np.negative(values, out=values)
+        np.exp(values, out=values)
+        values += 1
+        np.reciprocal(values, out=values)
+    return values
+
+
+@lru_cache(maxsize=16)
+def _logit_above(threshold: float) -> float:
+    """The float32 x such that float32 sigmoid(y) > threshold exactly when y > x.
+
+    Found by bisection, because ``log(t / (1 - t))`` misses where the sigmoid rounds: near 0, near 1 and next to a tie.
+    """
+    level = np.float32(threshold)
+    low, high = np.float32(-200), np.float32(200)  # beyond, float32 sigmoid is 0 and 1
+    if level < 0:
+        return -np.inf
+    if level >= 1:
+        return np.inf
+    while True:
+        middle = np.float32((float(low) + float(high)) / 2)
+        if middle in (low, high):
+            return float(low)
+        if _sigmoid(np.array([middle]))[0] > level:
+            high = middle
+        else:
+            low = middle
