@@ -15,6 +15,7 @@ from segship.core.errors import ConfigError
 from segship.models.layers.conv import RELU, Cfg, ConvModule
 from segship.models.layers.decode_head import DecodeHead, Features
 from segship.models.layers.resample import resize
+from segship.models.layers.upsample import Upsample
 from segship.models.registry import heads
 
 if TYPE_CHECKING:
@@ -23,18 +24,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["FPNHead"]
-
-
-class _Double(nn.Module):
-    """Twice the size."""
-
-    def __init__(self, *, align_corners: bool) -> None:
-        super().__init__()
-        self.align_corners = align_corners
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, 2H, 2W)."""
-        return resize(x, (2 * x.shape[2], 2 * x.shape[3]), align_corners=self.align_corners)
 
 
 @heads.register
@@ -89,7 +78,7 @@ class FPNHead(DecodeHead):
                 conv = ConvModule(before, channels, 3, padding=1, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
                 layers.append(conv)
                 if stride != feature_strides[0]:
-                    layers.append(_Double(align_corners=align_corners))
+                    layers.append(Upsample(2, align_corners=align_corners))
             return nn.Sequential(*layers)
 
         self.scale_heads = nn.ModuleList(
