@@ -1,0 +1,67 @@
+"""What is known of a data set: its classes, their colours, and where its files lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Layout", "Split", "split_table"]
+
+Color = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Where the files of one part of a data set lie, below its root.
+
+    Attributes:
+        images: Folder of the images.
+        labels: Folder of the label maps.
+        names: Text file with a name in each line, where not all files of the folders belong to the part.
+    """
+
+    images: str
+    labels: str
+    names: str | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One data set, as MMSegmentation's preparation leaves it on the disk.
+
+    Attributes:
+        title: Its name, for people.
+        classes: Name of each class, in the order of the labels that a network learns.
+        palette: Colour of each class, RGB.
+        mmseg_types: Names of MMSegmentation's classes for it.
+        image_suffix, label_suffix: Ends of file names; what is before them is the same for image and label map.
+        splits: Its parts: ``train``, ``val``, ``test``.
+        reduce_zero_label: Whether label 0 of the files means "ignore" and all others move down by one.
+        ignore_label: Label of pixels that do not count.
+    """
+
+    title: str
+    classes: tuple[str, ...]
+    palette: tuple[Color, ...]
+    mmseg_types: tuple[str, ...] = ()
+    image_suffix: str = ".jpg"
+    label_suffix: str = ".png"
+    splits: Mapping[str, Split] = field(default_factory=lambda: MappingProxyType({}))
+    reduce_zero_label: bool = False
+    ignore_label: int = 255
+
+    def __post_init__(self) -> None:
+        if len(self.classes) != len(self.palette):
+            raise ValueError(f"{self.title}: {len(self.classes)} classes, but {len(self.palette)} colours")
+
+
+def split_table(text: str) -> tuple[tuple[str, ...], tuple[Color, ...]]:
+    """Classes and colours from lines like ``804080 road``: red, green and blue in hexadecimal, then the name."""
+    lines = [line.strip() for line in text.strip().splitlines()]
+    classes = tuple(line[7:] for line in lines)
+    palette = tuple((int(line[0:2], 16), int(line[2:4], 16), int(line[4:6], 16)) for line in lines)
+    return classes, palette
