@@ -36,16 +36,14 @@ def demo(
     output.print_checks(package.manifest.checks)
     segmentor = Segmentor(package.path)
     pairs = pair_files(_ASSETS / "images", _ASSETS / "labels")
-    with output.progress_bar("evaluating") as progress:
+    with output.progress_bar("evaluating", len(pairs)) as progress:
         result = evaluate(segmentor, pairs, progress=progress)
     output.print_evaluation(result)
-    with output.progress_bar("predicting") as progress:
+    with output.progress_bar("predicting", len(pairs)) as progress:
         predict_files(segmentor, [image for image, _ in pairs], folder / "masks", progress=progress)
     _contact_sheet(segmentor, pairs[:_ROWS], folder / "contact-sheet.png")
-    output.CONSOLE.print(
-        f"look at {folder / 'contact-sheet.png'} and {folder / 'masks'}", highlight=False, soft_wrap=True
-    )
-    output.CONSOLE.print(f"then try: segship predict {folder / 'package'} YOUR_IMAGE --to masks", highlight=False)
+    output.say(f"look at {folder / 'contact-sheet.png'} and {folder / 'masks'}")
+    output.say(f"then try: segship predict {folder / 'package'} YOUR_IMAGE --to masks")
 
 
 def _contact_sheet(segmentor: Segmentor, pairs: list[tuple[Path, Path]], path: Path) -> None:

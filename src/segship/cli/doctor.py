@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
-import platform
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +28,8 @@ def doctor(
 
 def examine() -> dict[str, Any]:
     """Versions, extras and devices as JSON types."""
+    import platform  # noqa: PLC0415
+
     from segship import __version__  # noqa: PLC0415
     from segship.backends import backend_names, find_backend  # noqa: PLC0415
 
@@ -50,9 +49,11 @@ def examine() -> dict[str, Any]:
 
 
 def _version(package: str) -> str | None:
+    from importlib import metadata  # noqa: PLC0415
+
     try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
         return None
 
 
@@ -70,8 +71,6 @@ def _print(report: dict[str, Any]) -> None:
     for name, backend in report["backends"].items():
         for device in backend["devices"]:
             table.add_row(f"{name} {device['name']}", "works" if device["usable"] else "does not work", device["note"])
-    output.CONSOLE.print(table)
-    if report["export"]["works"]:
-        output.CONSOLE.print("Exporting works.")
-    else:
-        output.CONSOLE.print(f"Exporting needs more: {report['export']['install']}", markup=False, soft_wrap=True)
+    output.show(table)
+    works = report["export"]["works"]
+    output.say("Exporting works." if works else f"Exporting needs more: {report['export']['install']}")

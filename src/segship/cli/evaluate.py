@@ -37,8 +37,8 @@ def evaluate(
 
     pairs = pair_files(images, labels, limit)
     segmentor = Segmentor(package, device=device, threads=threads)
-    with output.progress_bar("evaluating") as progress:
+    with output.progress_bar("evaluating", len(pairs)) as progress:
         result = run(segmentor, pairs, zero_is_ignore=reduce_zero_label, progress=progress)
     output.write_json(json_file, result.as_dict())
-    if str(json_file) != "-":
+    if not output.is_standard_output(json_file):
         output.print_evaluation(result)

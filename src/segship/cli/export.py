@@ -54,10 +54,9 @@ def export(
             trust=trust,
             on_stage=tell,
         )
-    if json_file is not None:
-        output.write_json(json_file, package.manifest.model_dump(mode="json"))
-    if str(json_file) != "-":
+    output.write_json(json_file, package.manifest.model_dump(mode="json"))
+    if not output.is_standard_output(json_file):
         output.print_checks(package.manifest.checks)
         for note in package.manifest.notes:
-            output.CONSOLE.print(f"note: {note}", highlight=False, soft_wrap=True)
-        output.CONSOLE.print(f"{package.path}: {package.manifest.target}, verified", highlight=False, soft_wrap=True)
+            output.say(f"note: {note}")
+        output.say(f"{package.path}: {package.manifest.target}, verified")

@@ -45,7 +45,7 @@ def _print(manifest: Manifest) -> None:
     table.add_row("classes", classes)
     for note in manifest.notes:
         table.add_row("note", note)
-    output.CONSOLE.print(table)
+    output.show(table)
 
 
 def _rows(manifest: Manifest) -> list[tuple[str, str]]:

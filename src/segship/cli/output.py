@@ -1,4 +1,4 @@
-"""What several subcommands print: progress bars, tables, JSON."""
+"""What several subcommands print: lines, progress bars, tables, JSON. Rich is imported only where it is drawn with."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+import typer
 
 from segship.core.files import write_atomically
 
@@ -17,31 +17,57 @@ if TYPE_CHECKING:
     from segship.core.manifest import Check
     from segship.evaluate import Evaluation
 
-__all__ = ["CONSOLE", "MESSAGES", "print_checks", "print_evaluation", "progress_bar", "stages", "write_json"]
+__all__ = [
+    "is_standard_output",
+    "print_checks",
+    "print_evaluation",
+    "progress_bar",
+    "say",
+    "show",
+    "stages",
+    "write_json",
+]
 
-CONSOLE = Console()
-"""Results: standard output."""
 
-MESSAGES = Console(stderr=True)
-"""Progress and remarks: standard error."""
+def say(text: str) -> None:
+    """One line of result, on standard output."""
+    typer.echo(text)
+
+
+def show(drawing: Any) -> None:
+    """A table or another drawing of rich, on standard output."""
+    from rich.console import Console  # noqa: PLC0415
+
+    Console().print(drawing)
 
 
 @contextlib.contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error, moved by calling the yielded function with (done, all)."""
+def progress_bar(title: str, total: int) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar on standard error, moved by calling what it yields with (done, all); none for a single item."""
+    if total <= 1:
+        yield None
+        return
+    from rich.console import Console  # noqa: PLC0415
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=MESSAGES, transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda done, every: bar.update(task, completed=done, total=every)
 
 
 @contextlib.contextmanager
 def stages() -> Iterator[Callable[[str], None]]:
-    """A spinner on standard error whose text is set by calling the yielded function."""
-    with MESSAGES.status("starting") as status:
+    """A spinner on standard error whose text is set by calling what it yields."""
+    from rich.console import Console  # noqa: PLC0415
+
+    with Console(stderr=True).status("starting") as status:
         yield status.update
+
+
+def is_standard_output(path: Path | None) -> bool:
+    """Whether ``--json`` names standard output."""
+    return str(path) == "-"
 
 
 def write_json(path: Path | None, data: Any) -> None:
@@ -49,8 +75,8 @@ def write_json(path: Path | None, data: Any) -> None:
     if path is None:
         return
     text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
-    if str(path) == "-":
-        CONSOLE.file.write(text)
+    if is_standard_output(path):
+        typer.echo(text, nl=False)
     else:
         write_atomically(path, text.encode())
 
@@ -59,7 +85,7 @@ def print_checks(checks: tuple[Check, ...]) -> None:
     """The comparison of an engine with its network."""
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(title="engine against network")
+    table = Table(title="engine against network", caption="Δ: of the logits, as a share of the greatest logit")
     table.add_column("input")
     table.add_column("image")
     for name in ("labels equal", "max Δ", "mean Δ"):
@@ -67,8 +93,7 @@ def print_checks(checks: tuple[Check, ...]) -> None:
     for check in checks:
         figures = f"{check.labels_equal:.4%}", f"{check.max_difference:.1e}", f"{check.mean_difference:.1e}"
         table.add_row("x".join(map(str, check.input)), check.image, *figures)
-    CONSOLE.print(table)
-    CONSOLE.print("Δ: difference of the logits, as a share of the greatest logit", style="dim")
+    show(table)
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
@@ -81,6 +106,6 @@ def print_evaluation(evaluation: Evaluation) -> None:
     table.add_column("Acc", justify="right")
     for name, iou, accuracy in zip(evaluation.classes, evaluation.scores.IoU, evaluation.scores.Acc, strict=True):
         table.add_row(name, f"{iou:.2f}", f"{accuracy:.2f}")
-    CONSOLE.print(table)
+    show(table)
     totals = evaluation.scores
-    CONSOLE.print(f"aAcc {totals.aAcc:.2f}   mIoU {totals.mIoU:.2f}   mAcc {totals.mAcc:.2f}", highlight=False)
+    say(f"aAcc {totals.aAcc:.2f}   mIoU {totals.mIoU:.2f}   mAcc {totals.mAcc:.2f}")

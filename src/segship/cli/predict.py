@@ -29,9 +29,10 @@ def predict(
     from segship.cli import output  # noqa: PLC0415
     from segship.runtime.predict import predict_files  # noqa: PLC0415
     from segship.runtime.segmentor import Segmentor  # noqa: PLC0415
+    from segship.vision.decode import find_images  # noqa: PLC0415
 
     files = find_images(images)
     segmentor = Segmentor(package, device=device, threads=threads)
-    with output.progress_bar("predicting") as progress:
+    with output.progress_bar("predicting", len(files)) as progress:
         predict_files(segmentor, files, to, opacity=opacity, scores=scores, max_pixels=max_pixels, progress=progress)
-    output.CONSOLE.print(f"{len(files)} images -> {to}", highlight=False, soft_wrap=True)
+    output.say(f"{len(files)} image{'s' * (len(files) > 1)} -> {to}")
