@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from segship.vision.runs import blend
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -192,18 +194,5 @@ def _leads(
         label = candidates.rank(rank)
         some = len(label)
         lead = flat.take(cells[:, :some] + label * channel) - base[:, :some]
-        part = _interpolate(lead.reshape(shape)[:, None], down[:, :, None, :some])
-        yield _interpolate(part.swapaxes(0, 1)[:, :, None], across[:, None, :, :some]), label
-
-
-def _interpolate(values: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Blend values (T, ...) with weights (T - 1, ...) of all but the first, which has the rest."""
-    out: NDArray[np.float32] = np.empty(np.broadcast_shapes(values.shape[1:], weight.shape[1:]), np.float32)
-    if not len(weight):
-        out[:] = values[0]
-        return out
-    np.multiply(weight[0], values[1] - values[0], out=out)
-    for tap in range(1, len(weight)):
-        out += weight[tap] * (values[tap + 1] - values[0])
-    out += values[0]
-    return out
+        part = blend(lead.reshape(shape)[:, None], down[:, :, None, :some])
+        yield blend(part.swapaxes(0, 1)[:, :, None], across[:, None, :, :some]), label

@@ -1,32 +1,60 @@
-"""Resizing every class at every pixel, in bands of rows that stay within a bounded memory.
+"""Resizing every class at every pixel, part by part within a bounded memory.
 
-The way that scores need, and the way for masks whose logits disagree nearly everywhere. Interpolation is a product
-with small matrices cut from the operators, which keeps the arithmetic in the fast kernels.
+The way that scores need, and the way for masks whose logits disagree nearly everywhere. Columns are interpolated by
+products with small matrices, rows by blending whole lines; both stay within the cache.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
+from segship.vision.runs import blend, group
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
+    from segship.vision.runs import Runs
     from segship.vision.taps import Taps
 
-__all__ = ["bands", "labels", "resize_exactly", "tiles"]
+    Labels = NDArray[np.uint8 | np.uint16]
 
-_BAND = 32  # output rows at most; with 2048 columns a class's band is 256 kB, the size of a second-level cache
-_TILE = 64  # output columns whose interpolation is one matrix product
-_BUDGET = 6_000_000  # floats in the columns-resized rows of a band
+__all__ = ["labels", "resize", "resize_exactly"]
+
+_PLANE = 65_536  # pixels of one class at a time: 256 kB, the size of a second-level cache
+_PART = 2_000_000  # floats of all classes at a time
+_TILE = 64  # columns whose interpolation is one matrix product
+_SINGLE = 250_000  # multiplications up to which OpenBLAS keeps a product on one thread; more cores, more overhead
 
 
-def labels(
-    logits: NDArray[np.float32], rows: Taps, columns: Taps, dtype: type[np.uint8 | np.uint16]
-) -> NDArray[np.uint8 | np.uint16]:
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Some row runs, and the logits' rows they draw on, columns already resized.
+
+    Attributes:
+        rows: intp (g, S), the output rows.
+        local: intp (T, g), cells of each run as indices into ``across``.
+        weight: float32 (T - 1, g, S, 1).
+        across: float32 (C, k, W).
+    """
+
+    rows: NDArray[np.intp]
+    local: NDArray[np.intp]
+    weight: NDArray[np.float32]
+    across: NDArray[np.float32]
+
+    def plane(self, label: int, out: NDArray[np.float32]) -> NDArray[np.float32]:
+        """One class (g, S, W)."""
+        return blend(self.across[label][self.local][:, :, None], self.weight, out)
+
+
+def labels(logits: NDArray[np.float32], rows: Taps, columns: Taps, dtype: type[np.uint8 | np.uint16]) -> Labels:
     """Argmax over the resized classes, the first of equals.
 
     Args:
@@ -38,54 +66,99 @@ def labels(
     Returns:
         (H, W) labels.
     """
-    out = np.zeros((len(rows), len(columns)), dtype)
-    for band, matrix, across in bands(logits, rows, columns):
-        best = matrix @ across[0]
-        value, hit, mine = np.empty_like(best), np.empty(best.shape, np.bool_), out[band]
-        for label in range(1, len(across)):
-            np.matmul(matrix, across[label], out=value)
-            np.greater(value, best, out=hit)
+    out = np.empty((len(rows), len(columns)), dtype)
+
+    def work(part: _Part) -> None:
+        shape = (*part.rows.shape, len(columns))
+        best, value = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        hit, winner = np.empty(shape, np.bool_), np.zeros(shape, dtype)
+        part.plane(0, best)
+        for label in range(1, len(logits)):
+            np.greater(part.plane(label, value), best, out=hit)
             np.maximum(best, value, out=best)
             # Labels only grow, so the largest that ever took the lead is the one that holds it.
-            np.maximum(mine, np.multiply(hit.view(np.uint8), label, dtype=dtype, casting="unsafe"), out=mine)
+            np.maximum(winner, np.multiply(hit.view(np.uint8), dtype(label), dtype=dtype), out=winner)
+        out[part.rows] = winner
+
+    _each_part(logits, rows, columns, _PLANE, work)
     return out
 
 
-def bands(
-    logits: NDArray[np.float32], rows: Taps, columns: Taps
-) -> Iterator[tuple[slice, NDArray[np.float32], NDArray[np.float32]]]:
-    """The rows of the output, band by band, as products still to be taken.
+def resize(
+    logits: NDArray[np.float32],
+    rows: Taps,
+    columns: Taps,
+    activate: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+) -> NDArray[np.float32]:
+    """Resize all classes and apply a function of one pixel's classes.
 
     Args:
-        logits: float32 (C, h, w), finite: zeros of the matrices meet every cell.
+        logits: float32 (C, h, w), finite.
         rows: Operator of the rows.
         columns: Operator of the columns.
+        activate: Maps (C, ...) to (C, ...).
 
-    Yields:
-        (band of output rows, matrix (R, k), columns-resized rows (C, k, W)): ``matrix @ across[c]`` is class c.
+    Returns:
+        float32 (C, H, W).
     """
-    classes, width = len(logits), len(columns)
-    most = max(1, _BUDGET // (classes * width * rows.index.shape[1]))
-    for band, cells, matrix in tiles(rows, min(_BAND, most)):
-        needed = np.ascontiguousarray(logits[:, cells]).reshape(-1, logits.shape[2])
-        across = np.empty((len(needed), width), np.float32)
-        for tile, from_cells, weights in tiles(columns, _TILE):
-            np.matmul(needed[:, from_cells], weights.T, out=across[:, tile])
-        yield band, matrix, across.reshape(classes, -1, width)
+    out = np.empty((len(logits), len(rows), len(columns)), np.float32)
+
+    def work(part: _Part) -> None:
+        values = np.empty((len(logits), *part.rows.shape, len(columns)), np.float32)
+        for label, plane in enumerate(values):
+            part.plane(label, plane)
+        out[:, part.rows] = activate(values)
+
+    _each_part(logits, rows, columns, min(_PLANE, _PART // len(logits)), work)
+    return out
 
 
-def tiles(taps: Taps, length: int) -> Iterator[tuple[slice, slice | NDArray[np.intp], NDArray[np.float32]]]:
-    """Cut an operator into small dense matrices.
+def _each_part(
+    logits: NDArray[np.float32], rows: Taps, columns: Taps, pixels: int, work: Callable[[_Part], None]
+) -> None:
+    """Call ``work`` for all row runs, a few at a time, on as many threads as OpenCV may use."""
+    pieces = [piece for runs in group(rows) for piece in _pieces(runs, len(logits), len(columns), pixels)]
+    threads = min(len(pieces), max(1, cv2.getNumThreads()))
 
-    Args:
-        taps: The operator.
-        length: Output positions of a tile.
+    def run(piece: tuple[Runs, slice]) -> None:
+        work(_part(logits, columns, *piece))
 
-    Yields:
-        (positions, cells, float32 matrix (positions, cells)).
-    """
-    for first in range(0, len(taps), length):
-        index, weight = taps.index[first : first + length], taps.weight[first : first + length]
+    if threads == 1:
+        for piece in pieces:
+            run(piece)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(run, pieces))
+
+
+def _pieces(runs: Runs, classes: int, width: int, pixels: int) -> Iterator[tuple[Runs, slice]]:
+    cells, positions, number = runs.shape
+    some = max(1, min(pixels // (positions * width), _PART // (classes * cells * width)))
+    for first in range(0, number, some):
+        yield runs, slice(first, first + some)
+
+
+def _part(logits: NDArray[np.float32], columns: Taps, runs: Runs, which: slice) -> _Part:
+    cells, local = np.unique(runs.cells[:, which], return_inverse=True)
+    needed = logits.take(cells, axis=1).reshape(-1, logits.shape[2])
+    across = np.empty((len(needed), len(columns)), np.float32)
+    for tile, from_cells, matrix in _tiles(columns):
+        step = max(1, _SINGLE // matrix.size)
+        for first in range(0, len(needed), step):
+            lines = slice(first, first + step)
+            np.matmul(needed[lines, from_cells], matrix, out=across[lines, tile])
+    return _Part(
+        runs.positions[:, which].T,
+        local.reshape(len(runs.cells), -1),
+        runs.weight[:, :, which].swapaxes(1, 2)[..., None],
+        across.reshape(len(logits), len(cells), -1),
+    )
+
+
+def _tiles(taps: Taps) -> Iterator[tuple[slice, slice | NDArray[np.intp], NDArray[np.float32]]]:
+    """Cut an operator into small dense matrices: (positions, cells, float32 matrix (cells, positions))."""
+    for first in range(0, len(taps), _TILE):
+        index, weight = taps.index[first : first + _TILE], taps.weight[first : first + _TILE]
         cells: slice | NDArray[np.intp]
         low, high = int(index.min()), int(index.max()) + 1
         if high - low <= index.size:
@@ -93,8 +166,8 @@ def tiles(taps: Taps, length: int) -> Iterator[tuple[slice, slice | NDArray[np.i
         else:
             cells, place = np.unique(index, return_inverse=True)
             place, size = place.reshape(index.shape), len(cells)
-        matrix = np.zeros((len(index), size), np.float32)
-        np.add.at(matrix, (np.arange(len(index))[:, None], place), weight)
+        matrix = np.zeros((size, len(index)), np.float32)
+        np.add.at(matrix, (place, np.arange(len(index))[:, None]), weight)
         yield slice(first, first + len(index)), cells, matrix
 
 
@@ -109,14 +182,14 @@ def resize_exactly(logits: NDArray[np.float32], rows: Taps, columns: Taps) -> ND
     Returns:
         float32 (C, H, W). A cell of weight zero has no say, whatever its value.
     """
-    return _gather(_gather(logits, columns).swapaxes(1, 2), rows).swapaxes(1, 2)
+    with np.errstate(invalid="ignore"):
+        return _gather(_gather(logits, columns).swapaxes(1, 2), rows).swapaxes(1, 2)
 
 
 def _gather(values: NDArray[np.float32], taps: Taps) -> NDArray[np.float32]:
     """Interpolate along the last axis."""
-    out = values[..., taps.index[:, 0]] * taps.weight[:, 0]
+    out: NDArray[np.float32] = values[..., taps.index[:, 0]] * taps.weight[:, 0]
     for tap in range(1, taps.index.shape[1]):
-        weight = taps.weight[:, tap]
-        drawn = np.flatnonzero(weight)
-        out[..., drawn] += values[..., taps.index[drawn, tap]] * weight[drawn]
-    return np.asarray(out, np.float32)
+        drawn = np.flatnonzero(taps.weight[:, tap])
+        out[..., drawn] += values[..., taps.index[drawn, tap]] * taps.weight[drawn, tap]
+    return out

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from segship.vision.taps import Taps
 
-__all__ = ["Runs", "group"]
+__all__ = ["Runs", "blend", "group"]
 
 _LONGEST = 64  # positions; bounds the memory of one block
 
@@ -124,3 +124,28 @@ def _runs(taps: Taps, start: NDArray[np.intp], stop: NDArray[np.intp], cells: ND
         share = np.where(index == cells[tap][:, None], weight, 0).sum(axis=2)
         weights[tap - 1] = np.where(cells[tap] == cells[tap - 1], 0, share)
     return Runs(np.ascontiguousarray(cells), positions, weights)
+
+
+def blend(
+    values: NDArray[np.float32], weight: NDArray[np.float32], out: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """Interpolate between the cells of runs.
+
+    Args:
+        values: float32 (T, ...), the cells.
+        weight: float32 (T - 1, ...) as in `Runs`, of axes that broadcast with those of ``values``.
+        out: Where to put the result.
+
+    Returns:
+        float32 (...).
+    """
+    if out is None:
+        out = np.empty(np.broadcast_shapes(values.shape[1:], weight.shape[1:]), np.float32)
+    if not len(weight):
+        out[:] = values[0]
+        return out
+    np.multiply(weight[0], values[1] - values[0], out=out)
+    for tap in range(1, len(weight)):
+        out += weight[tap] * (values[tap + 1] - values[0])
+    out += values[0]
+    return out

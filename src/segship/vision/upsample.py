@@ -186,10 +186,7 @@ def probabilities(
     activate = _sigmoid if sigmoid else _softmax
     if not _all_finite(logits):
         return activate(dense.resize_exactly(logits, rows, columns))
-    out = np.empty((len(logits), len(rows), len(columns)), np.float32)
-    for band, matrix, across in dense.bands(logits, rows, columns):
-        out[:, band] = activate(np.matmul(matrix, across))
-    return out
+    return dense.resize(logits, rows, columns, activate)
 
 
 def _all_finite(logits: NDArray[np.float32]) -> bool:
