@@ -22,6 +22,7 @@ __all__ = [
     "Padding",
     "Resize",
     "ResizeShortestEdge",
+    "ResizeToMultiple",
     "SizeRule",
     "Slide",
 ]
@@ -59,6 +60,13 @@ class ResizeShortestEdge(Frozen):
     max_size: Positive
 
 
+class ResizeToMultiple(Frozen):
+    """Bilinear resize of each side up to the next multiple of ``multiple_of`` (mmseg's transform)."""
+
+    kind: Literal["resize_to_multiple"] = "resize_to_multiple"
+    multiple_of: Positive
+
+
 class Pad(Frozen):
     """Pad the uint8 image at the bottom and right (``Pad`` of mmcv).
 
@@ -83,7 +91,7 @@ class Pad(Frozen):
         return self
 
 
-GeometryStep = Annotated[Resize | ResizeShortestEdge | Pad, Field(discriminator="kind")]
+GeometryStep = Annotated[Resize | ResizeShortestEdge | ResizeToMultiple | Pad, Field(discriminator="kind")]
 
 
 class Normalization(Frozen):

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from segship.core.errors import InputError
-from segship.core.spec import Pad, ResizeShortestEdge
+from segship.core.spec import Pad, ResizeShortestEdge, ResizeToMultiple
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,6 +56,8 @@ def output_size(step: GeometryStep, height: int, width: int) -> tuple[int, int]:
     """
     if isinstance(step, Pad):
         return padded_size(height, width, to=(step.height, step.width), multiple_of=step.multiple_of)
+    if isinstance(step, ResizeToMultiple):
+        return padded_size(height, width, to=(None, None), multiple_of=step.multiple_of)
     if isinstance(step, ResizeShortestEdge):
         limits = _shortest_edge_limits(step, height, width)
         size = _within(limits, height, width)

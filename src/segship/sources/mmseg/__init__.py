@@ -1,1 +1,65 @@
-"""The source of networks trained with MMSegmentation."""
+"""Networks trained with MMSegmentation, 1.x and 0.x: a Python config and a .pth, read without either running."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from segship.core.files import digest
+from segship.sources import Loaded
+from segship.sources.mmseg.build import build_network
+from segship.sources.mmseg.checkpoint import read_checkpoint
+from segship.sources.mmseg.config import read_config
+from segship.sources.mmseg.spec import build_spec
+from segship.sources.mmseg.weights import load_strict
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from segship.models.segmentor import EncoderDecoder
+    from segship.sources import Options
+
+__all__ = ["LOOKS_FOR", "TITLE", "load", "load_network", "recognises"]
+
+TITLE = "MMSegmentation"
+LOOKS_FOR = "a .py file (or .json) with model = dict(type='EncoderDecoder', …)"
+_MAXIMUM_JSON = 2**20
+
+
+def recognises(path: Path) -> bool:
+    """Whether the config at ``path`` looks like one of MMSegmentation's."""
+    if path.suffix == ".py":
+        return path.is_file()
+    if path.suffix != ".json" or not path.is_file() or path.stat().st_size > _MAXIMUM_JSON:
+        return False
+    try:
+        values = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(values, dict) and (isinstance(values.get("model"), dict) or "_base_" in values)
+
+
+def load_network(
+    config: Path, checkpoint: Path | None, *, cfg_options: Options, with_auxiliary: bool, trust: bool
+) -> EncoderDecoder:
+    """The network that ``config`` describes, with the weights of ``checkpoint``; see `segship.sources.load_network`."""
+    values = read_config(config, cfg_options).values
+    network = build_network(values.get("model"), with_auxiliary=with_auxiliary)
+    if checkpoint is not None:
+        load_strict(network, read_checkpoint(checkpoint, trust=trust).state, what=str(checkpoint))
+    return network
+
+
+def load(config: Path, checkpoint: Path | None, *, cfg_options: Options, with_auxiliary: bool, trust: bool) -> Loaded:
+    """The network and what its inputs and outputs mean; see `segship.sources.load`."""
+    read = read_config(config, cfg_options)
+    network = build_network(read.values.get("model"), with_auxiliary=with_auxiliary)
+    spec, notes = build_spec(read.values, network, {})
+    origin = {read.path.name: digest(read.path)}
+    denormals = 0
+    if checkpoint is not None:
+        weights = read_checkpoint(checkpoint, trust=trust)
+        spec, notes = build_spec(read.values, network, weights.meta)
+        denormals = load_strict(network, weights.state, what=str(checkpoint))
+        origin[checkpoint.name] = weights.digest
+    return Loaded(spec, network, notes, origin, denormals)

@@ -1,0 +1,158 @@
+"""A network from the ``model`` of a config: parts by their upstream names, all mistakes told at once."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from segship.core.errors import ConfigError, SegshipError, UnsupportedError, did_you_mean
+from segship.models.parts import TRAINING_ONLY
+from segship.models.registry import backbones, heads, necks
+from segship.models.segmentor import EncoderDecoder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from segship.core.registry import Registry
+
+__all__ = ["architecture", "build_network"]
+
+_KINDS = ("EncoderDecoder", "CascadeEncoderDecoder")
+_UNSUPPORTED = {
+    "MultimodalEncoderDecoder": "it (SAN) classifies by comparison with the output of a CLIP text encoder, which is "
+    "no part of a segmentation network; export that step with the tool it comes from",
+    "DepthEstimator": "it (VPD) estimates depth with a text-conditioned diffusion network, which is no part of its "
+    "checkpoint",
+    "SegTTAModel": "test-time augmentation is no network; give the config of the network itself",
+}
+_MODEL_KEYS = frozenset({
+    "auxiliary_head",
+    "backbone",
+    "data_preprocessor",
+    "decode_head",
+    "init_cfg",
+    "neck",
+    "num_stages",
+    "pretrained",
+    "test_cfg",
+    "train_cfg",
+    "type",
+})  # fmt: skip
+_MARKS = frozenset({"_delete_", "_scope_", "type"})
+_WRONG_VALUE = (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, RuntimeError)
+
+
+def build_network(model: Any, *, with_auxiliary: bool = False) -> EncoderDecoder:
+    """The network that ``model`` of a config describes, with random weights, in evaluation mode.
+
+    Args:
+        model: The config's ``model``.
+        with_auxiliary: Build the heads that only training uses, too.
+
+    Raises:
+        ConfigError: The config has mistakes; all that can be found are named.
+        UnsupportedError: It is right, but asks for a part that is not provided.
+    """
+    if not isinstance(model, dict):
+        raise ConfigError("the config has no model: expected model = dict(type='EncoderDecoder', …)")
+    _check_kind(model)
+    builder = _Builder()
+    backbone = builder.part(backbones, model.get("backbone"), "model.backbone")
+    decode_head = builder.parts(heads, model.get("decode_head"), "model.decode_head")
+    neck = builder.part(necks, model["neck"], "model.neck") if model.get("neck") else None
+    auxiliary = None
+    if with_auxiliary and model.get("auxiliary_head"):
+        auxiliary = builder.parts(heads, model["auxiliary_head"], "model.auxiliary_head")
+    builder.raise_problems()
+    network = EncoderDecoder(backbone, decode_head, neck, auxiliary)
+    return network.requires_grad_(requires_grad=False).eval()
+
+
+def architecture(model: Mapping[str, Any]) -> str:
+    """What ``model`` of a config describes, for people: ``"EncoderDecoder(ResNetV1c, PSPHead)"``."""
+    parts = [model.get(key) for key in ("backbone", "neck", "decode_head")]
+    names = [_name(part) for group in parts for part in _as_list(group) if isinstance(part, dict)]
+    return f"{_name(model)}({', '.join(names)})"
+
+
+def _check_kind(model: dict[str, Any]) -> None:
+    kind = _name(model)
+    if kind in _UNSUPPORTED:
+        raise UnsupportedError(f"a model of type {kind} cannot be exported: {_UNSUPPORTED[kind]}")
+    if kind not in _KINDS:
+        raise UnsupportedError(
+            f"no model is of type {kind!r}, known are {', '.join(_KINDS)}.{did_you_mean(kind, _KINDS)}"
+        )
+    cascade = isinstance(model.get("decode_head"), (list, tuple))
+    if cascade != (kind == "CascadeEncoderDecoder"):
+        raise ConfigError(f"{kind} takes {'one decode_head, not a list' if cascade else 'a list of decode_heads'}")
+
+
+class _Builder:
+    """Builds parts and gathers what is wrong with them."""
+
+    def __init__(self) -> None:
+        self._problems: list[SegshipError] = []
+
+    def parts(self, registry: Registry[type[nn.Module]], cfgs: Any, where: str) -> nn.Module | list[nn.Module]:
+        """One part, or one for each item of a list."""
+        if not isinstance(cfgs, (list, tuple)):
+            return self.part(registry, cfgs, where)
+        return [self.part(registry, cfg, f"{where}.{index}") for index, cfg in enumerate(cfgs)]
+
+    def part(self, registry: Registry[type[nn.Module]], cfg: Any, where: str) -> nn.Module:
+        """The part that ``cfg`` describes; something that must not be used when there are problems."""
+        try:
+            return _build_part(registry, cfg)
+        except SegshipError as problem:
+            self._problems.append(type(problem)(f"{where}: {problem}"))
+        return nn.Identity()
+
+    def raise_problems(self) -> None:
+        """Raise what was found, if anything; `UnsupportedError` when nothing else is wrong."""
+        if not self._problems:
+            return
+        only_unsupported = all(isinstance(problem, UnsupportedError) for problem in self._problems)
+        kind = UnsupportedError if only_unsupported else ConfigError
+        raise kind("; ".join(map(str, self._problems)))
+
+
+def _build_part(registry: Registry[type[nn.Module]], cfg: Any) -> nn.Module:
+    if not isinstance(cfg, dict) or not isinstance(cfg.get("type"), str):
+        raise ConfigError(f"expected a dictionary with the type of a {registry.kind}, found {cfg!r:.60}")
+    unit = registry[_name(cfg)]
+    known = inspect.signature(unit).parameters
+    given = {key: value for key, value in cfg.items() if key in known or key not in TRAINING_ONLY | _MARKS}
+    wrong = [f"{_name(cfg)} has no option {key!r}{_near(key, known)}" for key in given if key not in known]
+    wrong += [
+        f"{_name(cfg)} needs the option {key!r}"
+        for key, parameter in known.items()
+        if parameter.default is parameter.empty and key not in given
+    ]
+    if wrong:
+        raise ConfigError("; ".join(wrong))
+    try:
+        return unit(**given)
+    except SegshipError:
+        raise
+    except _WRONG_VALUE as error:
+        raise ConfigError(f"{_name(cfg)} cannot be built with these options ({_first_line(error)})") from error
+
+
+def _name(cfg: Mapping[str, Any]) -> str:
+    """The type without the name of the package it comes from: ``mmpretrain.PoolFormer`` -> ``PoolFormer``."""
+    return str(cfg.get("type")).rpartition(".")[2]
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _near(key: str, known: Mapping[str, Any]) -> str:
+    return did_you_mean(str(key), known).removesuffix("?").replace(" Did you mean", ", did you mean")
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]:.200}"

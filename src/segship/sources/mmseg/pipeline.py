@@ -1,0 +1,280 @@
+"""The test pipeline of a config: what happens to an image's pixels before the network sees them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from segship.core.errors import ConfigError, UnsupportedError
+from segship.core.spec import Normalization, Pad, Padding, Resize, ResizeShortestEdge, ResizeToMultiple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from segship.core.spec import GeometryStep
+
+__all__ = ["Pipeline", "find_dataset", "find_pipeline", "read_pipeline"]
+
+_NO_EFFECT = frozenset({
+    "Collect",
+    "DefaultFormatBundle",
+    "GenerateEdge",
+    "ImageToTensor",
+    "LoadDepthAnnotation",
+    "PackSegInputs",
+    "ToTensor",
+})  # fmt: skip
+_ANY_LENGTH = 2**24
+_SPLITS = (("test_dataloader", "test"), ("val_dataloader", "val"))
+
+
+class Pipeline:
+    """What the transforms of a test pipeline amount to.
+
+    Attributes:
+        geometry: Steps on the uint8 image.
+        normalization: Of the transform Normalize (0.x); None where the pipeline has none.
+        padding: Of the normalised image (0.x).
+        reduce_zero_label: What the loading of label maps says, or None.
+        grey: Whether images are loaded with one channel.
+    """
+
+    def __init__(self) -> None:
+        self.geometry: list[GeometryStep] = []
+        self.normalization: Normalization | None = None
+        self.padding: Padding | None = None
+        self.reduce_zero_label: bool | None = None
+        self.grey = False
+        self._old = False  # within MultiScaleFlipAug, hence of 0.x
+        self._scale: tuple[int, int] | None = None  # (width, height) that MultiScaleFlipAug gives to its Resize
+
+    def add(self, transform: Any) -> None:
+        """Take in one transform.
+
+        Raises:
+            ConfigError: It is malformed.
+            UnsupportedError: It changes pixels in a way that is not provided.
+        """
+        if not isinstance(transform, dict) or "type" not in transform:
+            raise ConfigError(f"the test pipeline holds {transform!r:.80}, expected a dictionary with a type")
+        name = str(transform["type"]).rpartition(".")[2]
+        if name in _NO_EFFECT:
+            return
+        step = _STEPS.get(name)
+        if step is None:
+            raise UnsupportedError(
+                f"the test pipeline has the transform {name!r}, which is not provided: known are {', '.join(_STEPS)}; "
+                "take it out of test_pipeline if it changes no pixels"
+            )
+        step(self, transform)
+
+    def load_image(self, cfg: dict[str, Any]) -> None:
+        """Reading the file."""
+        if cfg.get("to_float32"):
+            raise UnsupportedError("LoadImageFromFile(to_float32=True) in the test pipeline is not provided")
+        color = cfg.get("color_type", "color")
+        if color not in {"color", "grayscale"} or cfg.get("imdecode_backend", "cv2") not in {"cv2", "pillow", None}:
+            raise UnsupportedError(f"images loaded with {cfg} are not provided: color or grayscale, with cv2, are")
+        self.grey = color == "grayscale"
+
+    def load_labels(self, cfg: dict[str, Any]) -> None:
+        """Reading the label map, which only tells about label 0."""
+        if cfg.get("reduce_zero_label") is not None:
+            self.reduce_zero_label = bool(cfg["reduce_zero_label"])
+
+    def resize(self, cfg: dict[str, Any]) -> None:
+        """Resize, of mmcv 2 or of mmseg 0.x."""
+        if cfg.get("interpolation", "bilinear") != "bilinear" or cfg.get("backend", "cv2") != "cv2":
+            raise UnsupportedError("Resize in the test pipeline: only bilinear interpolation by cv2 is provided")
+        scale = cfg.get("scale", cfg.get("img_scale"))
+        if scale is None and cfg.get("scale_factor") is not None:
+            if cfg["scale_factor"] not in (1, 1.0, (1, 1), [1, 1]):
+                raise UnsupportedError("Resize(scale_factor=…) in the test pipeline is not provided: give a scale")
+            return
+        if scale is None and self._old:
+            if self._scale is None:
+                return
+            scale = self._scale
+        if isinstance(scale, list) and len(scale) == 1:
+            scale = scale[0]
+        width, height = _pair(scale, "Resize.scale")
+        keep_ratio = bool(cfg.get("keep_ratio", self._old))
+        if keep_ratio and cfg.get("min_size") is not None:
+            size = max(min(width, height), _whole(cfg["min_size"], "Resize.min_size"))
+            self.geometry.append(ResizeShortestEdge(size=size, max_size=_ANY_LENGTH))
+        else:
+            self.geometry.append(Resize(width=width, height=height, keep_ratio=keep_ratio))
+
+    def resize_shortest_edge(self, cfg: dict[str, Any]) -> None:
+        """ResizeShortestEdge of mmseg 1.x."""
+        size = min(_pair(cfg.get("scale"), "ResizeShortestEdge.scale"))
+        limit = cfg.get("max_size")
+        maximum = _ANY_LENGTH if limit is None else _whole(limit, "ResizeShortestEdge.max_size")
+        self.geometry.append(ResizeShortestEdge(size=size, max_size=maximum))
+
+    def resize_to_multiple(self, cfg: dict[str, Any]) -> None:
+        """ResizeToMultiple of mmseg."""
+        if cfg.get("interpolation") not in {None, "bilinear"}:
+            raise UnsupportedError("ResizeToMultiple in the test pipeline: only bilinear interpolation is provided")
+        divisor = _whole(cfg.get("size_divisor", 32), "ResizeToMultiple.size_divisor")
+        self.geometry.append(ResizeToMultiple(multiple_of=divisor))
+
+    def pad(self, cfg: dict[str, Any]) -> None:
+        """Pad: before normalisation a step on the image, after it (0.x) a step on the network's input.
+
+        In 1.x nothing cuts the margin off again: the logits, margin included, are resized to the image's size. In 0.x
+        it is cut off.
+        """
+        if cfg.get("pad_to_square") or cfg.get("padding_mode", "constant") != "constant":
+            raise UnsupportedError("Pad in the test pipeline: only size and size_divisor are provided, with a constant")
+        target: dict[str, int] = {}
+        if cfg.get("size_divisor") is not None:
+            target["multiple_of"] = _whole(cfg["size_divisor"], "Pad.size_divisor")
+        else:
+            first, second = _pair(cfg.get("size"), "Pad.size")
+            target["height"], target["width"] = (first, second) if self._old else (second, first)
+        value = cfg.get("pad_val", 0)
+        values = _numbers(value.get("img", 0) if isinstance(value, dict) else value, "Pad.pad_val")
+        if self.normalization is None:
+            self.geometry.append(Pad.model_validate({**target, "value": values, "crop": self._old}))
+        elif self._old and len(set(values)) == 1 and self.padding is None:
+            self.padding = Padding.model_validate({**target, "value": values[0]})
+        else:
+            raise UnsupportedError("this Pad after Normalize in the test pipeline is not provided")
+
+    def normalize(self, cfg: dict[str, Any]) -> None:
+        """Normalize of 0.x; in 1.x the data preprocessor normalises."""
+        if self.normalization is not None:
+            raise UnsupportedError("the test pipeline normalises twice, which is not provided")
+        self.normalization = normalization(cfg.get("mean"), cfg.get("std"), rgb=bool(cfg.get("to_rgb", True)))
+
+    def flip(self, cfg: dict[str, Any]) -> None:
+        """RandomFlip, which must not flip."""
+        if not self._old and (cfg.get("prob") or cfg.get("flip_ratio")):
+            raise UnsupportedError("the test pipeline flips images at random: take RandomFlip out of test_pipeline")
+
+    def multi_scale_flip(self, cfg: dict[str, Any]) -> None:
+        """MultiScaleFlipAug of 0.x, which must have one scale and not flip."""
+        ratios = cfg.get("img_ratios")
+        ratios = [1.0] if ratios is None else list(ratios) if isinstance(ratios, (list, tuple)) else [ratios]
+        scales = cfg.get("img_scale")
+        scales = list(scales) if isinstance(scales, list) else [scales]
+        if cfg.get("flip") or len(scales) > 1 or len(ratios) > 1:
+            raise UnsupportedError("test-time augmentation is not provided: give MultiScaleFlipAug one scale, no flip")
+        if scales[0] is None and ratios != [1.0]:
+            raise UnsupportedError("MultiScaleFlipAug with img_ratios alone is not provided: give it an img_scale")
+        if scales[0] is not None:
+            width, height = _pair(scales[0], "MultiScaleFlipAug.img_scale")
+            self._scale = int(width * ratios[0]), int(height * ratios[0])
+        self._old = True
+        for transform in cfg.get("transforms", []):
+            self.add(transform)
+
+
+_STEPS: Mapping[str, Callable[[Pipeline, dict[str, Any]], None]] = {
+    "LoadAnnotations": Pipeline.load_labels,
+    "LoadImageFromFile": Pipeline.load_image,
+    "LoadImageFromNDArray": Pipeline.load_image,
+    "MultiScaleFlipAug": Pipeline.multi_scale_flip,
+    "Normalize": Pipeline.normalize,
+    "Pad": Pipeline.pad,
+    "RandomFlip": Pipeline.flip,
+    "Resize": Pipeline.resize,
+    "ResizeShortestEdge": Pipeline.resize_shortest_edge,
+    "ResizeToMultiple": Pipeline.resize_to_multiple,
+}
+
+
+def read_pipeline(transforms: Any) -> Pipeline:
+    """What ``transforms`` amount to.
+
+    Raises:
+        ConfigError: They are no list of transforms.
+        UnsupportedError: One of them changes pixels in a way that is not provided.
+    """
+    if not isinstance(transforms, (list, tuple)):
+        raise ConfigError(f"the test pipeline is a {type(transforms).__name__}, expected a list of transforms")
+    pipeline = Pipeline()
+    for transform in transforms:
+        pipeline.add(transform)
+    return pipeline
+
+
+def find_pipeline(values: Mapping[str, Any]) -> tuple[Any, str]:
+    """The test pipeline of a config, and a note about the choice or an empty string.
+
+    MMSegmentation's ``inference_model`` takes ``test_pipeline``; its test loop takes the data set's.
+    """
+    of_dataset = find_dataset(values).get("pipeline")
+    named = values.get("test_pipeline")
+    if named is None:
+        return of_dataset, ""
+    if of_dataset is not None and of_dataset != named:
+        return named, (
+            "The config's test_pipeline differs from the pipeline of its test data set; test_pipeline was taken, as "
+            "MMSegmentation's inference_model does"
+        )
+    return named, ""
+
+
+def find_dataset(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The test data set of a config, out of its wrappers; empty where there is none."""
+    old = values.get("data")
+    for loader, split in _SPLITS:
+        new = values.get(loader)
+        for found in (
+            new.get("dataset") if isinstance(new, dict) else None,
+            old.get(split) if isinstance(old, dict) else None,
+        ):
+            dataset = _unwrap(found)
+            if dataset:
+                return dataset
+    return {}
+
+
+def _unwrap(dataset: Any) -> dict[str, Any]:
+    """The first data set within ConcatDataset, RepeatDataset and the like."""
+    for _ in range(10):
+        if isinstance(dataset, (list, tuple)) and dataset:
+            dataset = dataset[0]
+        elif isinstance(dataset, dict) and isinstance(dataset.get("dataset"), dict):
+            dataset = dataset["dataset"]
+        elif isinstance(dataset, dict) and isinstance(dataset.get("datasets"), (list, tuple)):
+            dataset = dataset["datasets"]
+        else:
+            break
+    return dataset if isinstance(dataset, dict) else {}
+
+
+def normalization(mean: Any, std: Any, *, rgb: bool, channels: int = 3) -> Normalization:
+    """``(x - mean) / std``; without a mean, of ``channels`` channels as they are.
+
+    Raises:
+        ConfigError: They are no numbers, or not as many of one as of the other.
+    """
+    order: Literal["rgb", "bgr"] = "rgb" if rgb else "bgr"
+    if mean is None:
+        return Normalization(channel_order=order, mean=(0.0,) * channels, std=(1.0,) * channels)
+    means, stds = _numbers(mean, "mean"), _numbers(std, "std")
+    if len(means) != len(stds) or not all(stds):
+        raise ConfigError(f"mean is {mean} and std is {std}: expected as many numbers in each, no zero in std")
+    return Normalization(channel_order=order, mean=means, std=stds)
+
+
+def _numbers(value: Any, what: str) -> tuple[float, ...]:
+    items = value if isinstance(value, (list, tuple)) else [value]
+    if not items or not all(isinstance(item, (int, float)) for item in items):
+        raise ConfigError(f"{what} is {value!r:.80}, expected numbers")
+    return tuple(map(float, items))
+
+
+def _whole(value: Any, what: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= _ANY_LENGTH:
+        raise ConfigError(f"{what} is {value!r:.80}, expected a positive whole number")
+    return value
+
+
+def _pair(value: Any, what: str) -> tuple[int, int]:
+    items = value if isinstance(value, (list, tuple)) else (value, value)
+    if len(items) != 2:  # noqa: PLR2004
+        raise ConfigError(f"{what} is {value!r:.80}, expected two numbers")
+    return _whole(items[0], what), _whole(items[1], what)

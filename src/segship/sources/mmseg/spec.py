@@ -1,0 +1,149 @@
+"""What a config and a checkpoint's meta data say about a network's inputs and outputs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from segship.core.errors import ConfigError, UnsupportedError
+from segship.core.spec import ModelSpec, Padding, Slide
+from segship.datasets import layout_of_mmseg_type
+from segship.sources.mmseg.build import architecture
+from segship.sources.mmseg.classes import name_classes
+from segship.sources.mmseg.pipeline import Pipeline, find_dataset, find_pipeline, normalization, read_pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from segship.core.spec import Normalization
+    from segship.models.segmentor import EncoderDecoder
+
+__all__ = ["build_spec"]
+
+_BINARY = 2
+_THRESHOLD = 0.3
+_PREPROCESSORS = {"SegDataPreProcessor", "None"}
+
+
+def build_spec(
+    values: Mapping[str, Any], network: EncoderDecoder, meta: Mapping[str, Any]
+) -> tuple[ModelSpec, tuple[str, ...]]:
+    """The ModelSpec of a network.
+
+    Args:
+        values: The config.
+        network: Built from it.
+        meta: Meta data of the checkpoint; may be empty.
+
+    Returns:
+        The spec, and notes for the user.
+
+    Raises:
+        ConfigError: The config contradicts itself.
+        UnsupportedError: Its test pipeline changes pixels in a way that is not provided.
+    """
+    transforms, note = find_pipeline(values)
+    notes = [note]
+    if transforms is None:
+        transforms = []
+        notes.append("The config has no test pipeline: images go to the network at their own size")
+    pipeline = read_pipeline(transforms)
+    normalized, padding = _preprocessing(values, pipeline)
+    dataset = find_dataset(values)
+    binary = network.out_channels == 1
+    classes, palette, note = name_classes(_BINARY if binary else network.num_classes, meta, dataset)
+    notes.append(note)
+    fields: dict[str, Any] = {
+        "source": "mmseg",
+        "architecture": architecture(values["model"]),
+        "classes": classes,
+        "palette": palette,
+        "geometry": tuple(pipeline.geometry),
+        "normalization": normalized,
+        "padding": padding,
+        "slide": _slide(values),
+        "align_corners": network.align_corners,
+        "output": "sigmoid" if binary else "softmax",
+        "reduce_zero_label": _reduces_zero(pipeline, dataset, meta),
+    }
+    if binary:
+        fields["threshold"] = _THRESHOLD if network.threshold is None else network.threshold
+    try:
+        return ModelSpec(**fields), tuple(filter(None, notes))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"the config cannot be used: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def _preprocessing(values: Mapping[str, Any], pipeline: Pipeline) -> tuple[Normalization, Padding | None]:
+    """What the data preprocessor of 1.x does, or the pipeline of 0.x did."""
+    cfg = values["model"].get("data_preprocessor") or values.get("data_preprocessor") or {}
+    if not isinstance(cfg, dict) or str(cfg.get("type")).rpartition(".")[2] not in _PREPROCESSORS:
+        raise UnsupportedError(f"the data preprocessor {cfg!r:.80} is not provided: SegDataPreProcessor is")
+    padding = _padding(cfg)
+    channels = 1 if pipeline.grey else 3
+    flips = bool(cfg.get("bgr_to_rgb") or cfg.get("rgb_to_bgr"))  # each turns the order of the file's channels round
+    if pipeline.normalization is None:
+        normalized = normalization(cfg.get("mean"), cfg.get("std"), rgb=flips, channels=channels)
+    elif cfg.get("mean") is not None or flips:
+        raise UnsupportedError("both the test pipeline and the data preprocessor normalise, which is not provided")
+    else:
+        normalized = pipeline.normalization
+    if pipeline.padding is not None and padding is not None:
+        raise UnsupportedError("both the test pipeline and the data preprocessor pad, which is not provided")
+    if len(normalized.mean) != channels:
+        raise UnsupportedError(
+            f"the network takes images of {len(normalized.mean)} channels, but the test pipeline loads {channels}: "
+            "networks for several images or for many bands are not provided"
+        )
+    return normalized, padding or pipeline.padding
+
+
+def _padding(cfg: Mapping[str, Any]) -> Padding | None:
+    """Only ``test_cfg`` pads at test time; ``size`` and ``size_divisor`` beside it are for training."""
+    test = cfg.get("test_cfg")
+    if not test:
+        return None
+    size, divisor = test.get("size"), test.get("size_divisor")
+    value = cfg.get("pad_val", 0)
+    try:
+        if (size is None) == (divisor is None):
+            raise ConfigError("data_preprocessor.test_cfg takes either size or size_divisor")
+        if size is None:
+            return Padding(multiple_of=divisor, value=value)
+        height, width = size
+        return Padding(height=height, width=width, value=value)
+    except (ValidationError, TypeError, ValueError):
+        raise ConfigError(f"data_preprocessor.test_cfg is {test!r:.80}: expected size=(h, w) or size_divisor") from None
+
+
+def _slide(values: Mapping[str, Any]) -> Slide | None:
+    cfg = values["model"].get("test_cfg")
+    if not cfg:  # the oldest configs have it beside the model
+        cfg = values.get("test_cfg")
+    if not isinstance(cfg, dict):
+        return None
+    mode = cfg.get("mode", "whole")
+    if mode == "whole":
+        return None
+    if mode != "slide":
+        raise UnsupportedError(f"test_cfg.mode {mode!r} is not provided: whole and slide are")
+    try:
+        return Slide.model_validate({"crop": cfg.get("crop_size"), "stride": cfg.get("stride")})
+    except ValidationError:
+        raise ConfigError(
+            f"test_cfg is {cfg!r:.120}: expected crop_size=(h, w) and stride=(h, w) of positive whole numbers"
+        ) from None
+
+
+def _reduces_zero(pipeline: Pipeline, dataset: Mapping[str, Any], meta: Mapping[str, Any]) -> bool:
+    noted = meta.get("dataset_meta")
+    layout = layout_of_mmseg_type(str(dataset.get("type")).rpartition(".")[2])
+    known = (
+        dataset.get("reduce_zero_label"),
+        pipeline.reduce_zero_label,
+        noted.get("reduce_zero_label") if isinstance(noted, dict) else None,
+        layout.reduce_zero_label if layout else None,
+    )
+    return bool(next((value for value in known if value is not None), False))
