@@ -45,7 +45,7 @@ class _GlobalContext(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
         gate = self.fc(adaptive_avg_pool2d(x, 1).flatten(1))
-        return x * gate.unflatten(1, (-1, 1, 1))  # type: ignore[no-any-return]
+        return x * gate[:, :, None, None]  # type: ignore[no-any-return]
 
 
 class _ContextGuidedBlock(nn.Module):
