@@ -5,11 +5,9 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from segship.core.errors import ConfigError, did_you_mean
+from segship.core.errors import ConfigError, SegshipError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from torch import nn
 
     from segship.core.registry import Registry
@@ -39,37 +37,43 @@ TRAINING_ONLY = frozenset({
 """Keywords that change nothing at inference: dropped where a constructor does not name them."""
 
 
-def build_part(
-    registry: Registry[type[nn.Module]], cfg: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
-) -> nn.Module:
+_MARKS = frozenset({"_delete_", "_scope_", "type"})
+_WRONG_VALUE = (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, RuntimeError)
+
+
+def build_part(registry: Registry[type[nn.Module]], cfg: Any) -> nn.Module:
     """The unit that ``cfg["type"]`` names, with the other entries as keywords.
 
     Args:
         registry: Where the unit is looked up; a scope before its name (``mmpretrain.PoolFormer``) is cut off.
-        cfg: The part's mapping.
-        defaults: Further keywords, used where the constructor names them and ``cfg`` does not.
+        cfg: The part's mapping, as it stands in a config.
 
     Returns:
         The part, with random weights.
 
     Raises:
-        ConfigError: There is no type, a keyword is unknown, or one is missing.
+        ConfigError: ``cfg`` is no mapping with a type, options are unknown or missing, or a value is wrong.
         UnsupportedError: No unit has that name, or it refuses a setting.
     """
-    if "type" not in cfg:
-        raise ConfigError(f"a {registry.kind} needs a type; found only {', '.join(cfg) or 'nothing'}")
-    name = str(cfg["type"]).rpartition(".")[2]
+    if not isinstance(cfg, dict) or not isinstance(cfg.get("type"), str):
+        raise ConfigError(f"expected a dictionary with the type of a {registry.kind}, found {cfg!r:.60}")
+    name = cfg["type"].rpartition(".")[2]
     unit = registry[name]
-    signature = inspect.signature(unit)
-    known = signature.parameters
-    keywords = {key: value for key, value in (defaults or {}).items() if key in known}
-    keywords |= {key: value for key, value in cfg.items() if key != "type"}
-    keywords = {key: value for key, value in keywords.items() if key in known or key not in TRAINING_ONLY}
-    for key in keywords:
-        if key not in known:
-            raise ConfigError(f"{registry.kind} {name} has no option {key!r}.{did_you_mean(key, known)}")
+    known = inspect.signature(unit).parameters
+    given = {key: value for key, value in cfg.items() if key in known or key not in TRAINING_ONLY | _MARKS}
+    wrong = [f"{name} has no option {key!r}.{did_you_mean(str(key), known)}" for key in given if key not in known]
+    wrong += [
+        f"{name} needs the option {key!r}."
+        for key, option in known.items()
+        if option.default is option.empty and key not in given
+    ]
+    if wrong:
+        raise ConfigError(" ".join(wrong))
     try:
-        signature.bind(**keywords)
-    except TypeError as error:
-        raise ConfigError(f"{registry.kind} {name}: {error}") from error
-    return unit(**keywords)
+        return unit(**given)
+    except SegshipError:
+        raise
+    except _WRONG_VALUE as error:
+        reason = (str(error).splitlines() or [""])[0]
+        problem = f"{type(error).__name__}: {reason:.200}"
+        raise ConfigError(f"{name} cannot be built with these options ({problem})") from error
