@@ -32,13 +32,22 @@ def mmseg_configs() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def recorder() -> ModuleType:
-    """The script that recorded the digests: it defines how a config becomes one."""
-    spec = importlib.util.spec_from_file_location("recorder", ROOT / "scripts" / "record_config_digests.py")
+def load_script(name: str) -> ModuleType:
+    """A module of ``scripts/``, whose definitions a recording and its test share."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["recorder"] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def recorder() -> ModuleType:
+    return load_script("record_config_digests")
+
+
+@pytest.fixture(scope="session")
+def pipeline_recorder() -> ModuleType:
+    return load_script("record_pipelines")

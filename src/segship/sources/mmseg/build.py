@@ -13,7 +13,7 @@ from segship.models.registry import backbones, heads, necks
 from segship.models.segmentor import EncoderDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from segship.core.registry import Registry
 
@@ -38,7 +38,6 @@ _MODEL_KEYS = frozenset({
     "pretrained",
     "test_cfg",
     "train_cfg",
-    "type",
 })  # fmt: skip
 _MARKS = frozenset({"_delete_", "_scope_", "type"})
 _WRONG_VALUE = (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, RuntimeError)
@@ -85,9 +84,13 @@ def _check_kind(model: dict[str, Any]) -> None:
         raise UnsupportedError(
             f"no model is of type {kind!r}, known are {', '.join(_KINDS)}.{did_you_mean(kind, _KINDS)}"
         )
-    cascade = isinstance(model.get("decode_head"), (list, tuple))
+    decode_head = model.get("decode_head")
+    cascade = isinstance(decode_head, (list, tuple)) and len(decode_head) > 0
     if cascade != (kind == "CascadeEncoderDecoder"):
         raise ConfigError(f"{kind} takes {'one decode_head, not a list' if cascade else 'a list of decode_heads'}")
+    unknown = [f"{key!r}{_near(key, _MODEL_KEYS)}" for key in model if key not in _MODEL_KEYS | _MARKS]
+    if unknown:
+        raise ConfigError(f"model: {kind} has no option {'; no option '.join(unknown)}")
 
 
 class _Builder:
@@ -150,7 +153,7 @@ def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
-def _near(key: str, known: Mapping[str, Any]) -> str:
+def _near(key: str, known: Iterable[str]) -> str:
     return did_you_mean(str(key), known).removesuffix("?").replace(" Did you mean", ", did you mean")
 
 
