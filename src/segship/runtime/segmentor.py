@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from segship.backends import find_backend
-from segship.core.errors import InputError, SizeError
+from segship.core.errors import InputError
 from segship.core.manifest import read_manifest
+from segship.runtime.pipeline import Pipeline
 from segship.vision.decode import read_image
 from segship.vision.draw import overlay
-from segship.vision.preprocess import as_image, prepare
-from segship.vision.upsample import labels, scores
+from segship.vision.preprocess import as_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
     from segship.core.manifest import Manifest
     from segship.core.spec import ModelSpec
-    from segship.vision.preprocess import Prepared
 
 __all__ = ["Segmentor"]
+
+_WINDOWS_AT_ONCE = 4
 
 Image: TypeAlias = "str | Path | NDArray[np.uint8]"
 ChannelOrder: TypeAlias = Literal["rgb", "bgr"]
@@ -63,7 +64,16 @@ class Segmentor:
         directory = Path(package)
         self._manifest = read_manifest(directory)
         backend = find_backend(self._manifest.target.backend)
-        self._session = backend.open(self._manifest.engine(directory), device=device, threads=threads)
+        session = backend.open(self._manifest.engine(directory), device=device, threads=threads)
+        free = isinstance(self._manifest.inputs[0].shape[0], str)
+        self._pipeline = Pipeline(
+            session,
+            self._manifest.spec,
+            self._manifest.sizes,
+            image=self._manifest.inputs[0].name,
+            logits=self._manifest.outputs[0].name,
+            batch=_WINDOWS_AT_ONCE if free and device != "cpu" else 1,
+        )
         self._channel_order = channel_order
         self._max_pixels = max_pixels
 
@@ -95,11 +105,7 @@ class Segmentor:
         Raises:
             InputError: The image cannot be used.
         """
-        prepared = self._prepare(image, channel_order)
-        threshold = self.spec.threshold if self.spec.output == "sigmoid" else None
-        return labels(
-            self._logits(prepared), prepared.steps, align_corners=self.spec.align_corners, threshold=threshold
-        )
+        return self._pipeline.labels(*self._pixels(image, channel_order))
 
     def scores(self, image: Image, *, channel_order: ChannelOrder | None = None) -> NDArray[np.float32]:
         """The probability of each class at each pixel.
@@ -111,13 +117,7 @@ class Segmentor:
         Returns:
             float32 (C, H, W) in 0-1: softmax over C; for a binary network with one output, (1, H, W).
         """
-        prepared = self._prepare(image, channel_order)
-        return scores(
-            self._logits(prepared),
-            prepared.steps,
-            align_corners=self.spec.align_corners,
-            sigmoid=self.spec.output == "sigmoid",
-        )
+        return self._pipeline.scores(*self._pixels(image, channel_order))
 
     def batch(self, images: Iterable[Image]) -> list[NDArray[np.uint8 | np.uint16]]:
         """The mask of each image, in order. On a processor one image at a time is the fastest way."""
@@ -144,14 +144,3 @@ class Segmentor:
         if isinstance(image, (str, Path)):
             return read_image(Path(image), max_pixels=self._max_pixels), "bgr"
         return as_image(image), channel_order or self._channel_order
-
-    def _prepare(self, image: Image, channel_order: ChannelOrder | None) -> Prepared:
-        pixels, order = self._pixels(image, channel_order)
-        prepared = prepare(pixels, self.spec, channel_order=order)
-        height, width = prepared.tensor.shape[2:]
-        if self.spec.slide is None and not self._manifest.sizes.allows(height, width):
-            raise SizeError(f"the image becomes {height}x{width} pixels, this package takes {self._manifest.sizes}")
-        return prepared
-
-    def _logits(self, prepared: Prepared) -> NDArray[np.float32]:
-        return self._session.run({self._manifest.inputs[0].name: prepared.tensor})[self._manifest.outputs[0].name][0]

@@ -1,0 +1,39 @@
+"""Image file to label map, against what the real MMSegmentation's ``inference_model`` gave with the same weights."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from segship import sources
+from segship.models.session import EagerSession
+from segship.runtime.pipeline import Pipeline
+from segship.vision.decode import read_image
+from support import fill
+from support.references import REFERENCES, configs
+
+CASES = json.loads((REFERENCES / "pipeline" / "index.json").read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["file"].removesuffix(".npz"))
+def test_labels_equal_mmsegmentations(case: dict[str, Any]) -> None:
+    loaded = sources.load(configs() / case["config"], None)
+    fill.fill_network(loaded.network)
+    pipeline = Pipeline(EagerSession(loaded.network), loaded.spec, loaded.network.sizes)
+    image = read_image(REFERENCES / "pipeline" / case["image"])
+    recorded = np.load(REFERENCES / "pipeline" / case["file"])
+    labels = pipeline.labels(image, "bgr")
+    assert labels.shape == tuple(case["ori_shape"])
+    assert (labels == recorded["labels"]).mean() >= 0.999
+    scores = pipeline.scores(image, "bgr")
+    logits = recorded["logits"].astype(np.float64)
+    if len(logits) > 1:
+        expected = np.exp(logits - logits.max(0))
+        expected /= expected.sum(0)
+        # A softmax turns a relative difference of 1e-5 of logits in the thousands into one of 1e-2.
+        tolerance = max(1e-4, 4e-5 * case["absmax"])
+        np.testing.assert_allclose(scores[:, ::16, ::16], expected, atol=tolerance)
