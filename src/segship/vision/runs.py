@@ -139,12 +139,12 @@ def blend(
     Returns:
         float32 (...).
     """
-    if out is None:
-        out = np.empty(np.broadcast_shapes(values.shape[1:], weight.shape[1:]), np.float32)
     if not len(weight):
+        if out is None:
+            out = np.empty(np.broadcast_shapes(values.shape[1:], weight.shape[1:]), np.float32)
         out[:] = values[0]
         return out
-    np.multiply(weight[0], values[1] - values[0], out=out)
+    out = np.multiply(weight[0], values[1] - values[0], out=out)
     for tap in range(1, len(weight)):
         out += weight[tap] * (values[tap + 1] - values[0])
     out += values[0]
