@@ -64,9 +64,9 @@ def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         build_network(changed)
     text = str(caught.value)
-    assert "model.backbone: CGNet has no option 'num_blcks', did you mean 'num_blocks'" in text
+    assert "model.backbone: CGNet has no option 'num_blcks'. Did you mean 'num_blocks'" in text
     assert "CGNet has no option 'colour'" in text
-    assert "model.decode_head: FCNHead has no option 'num_clases', did you mean 'num_classes'" in text
+    assert "model.decode_head: FCNHead has no option 'num_clases'. Did you mean 'num_classes'" in text
     assert "FCNHead needs the option 'in_channels'" in text
     assert "model.neck: no neck is called 'FNP'" in text
     assert "\n" not in text
@@ -106,6 +106,7 @@ def test_other_kinds_of_model_are_refused_with_the_reason(kind: Any, words: str)
         model(decode_head=[model()["decode_head"]]),
         model(type="CascadeEncoderDecoder"),
         model(type="CascadeEncoderDecoder", decode_head=[]),
+        model(decode_head=[]),
         model(bakcbone=5),
         model(backbone={"type": "CGNet", "num_channels": "many"}),
         model(backbone={"type": "CGNet", "num_channels": (-1, 2, 3)}),

@@ -297,7 +297,7 @@ def test_flipped_bytes_never_raise_anything_but_our_errors(tmp_path: Path, *, zi
     data = path.read_bytes()
     random = np.random.default_rng(0)
     start = time.process_time()
-    for position in random.integers(0, len(data), 400):
+    for position in random.integers(0, len(data), 250):
         changed = bytearray(data)
         changed[position] ^= int(random.integers(1, 256))
         path.write_bytes(changed)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from segship.core.errors import ConfigError, SegshipError, UnsupportedError, did_you_mean
-from segship.models.parts import TRAINING_ONLY
+from segship.models.parts import build_part
 from segship.models.registry import backbones, heads, necks
 from segship.models.segmentor import EncoderDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from segship.core.registry import Registry
 
@@ -28,6 +27,8 @@ _UNSUPPORTED = {
     "SegTTAModel": "test-time augmentation is no network; give the config of the network itself",
 }
 _MODEL_KEYS = frozenset({
+    "_delete_",
+    "_scope_",
     "auxiliary_head",
     "backbone",
     "data_preprocessor",
@@ -38,9 +39,8 @@ _MODEL_KEYS = frozenset({
     "pretrained",
     "test_cfg",
     "train_cfg",
+    "type",
 })  # fmt: skip
-_MARKS = frozenset({"_delete_", "_scope_", "type"})
-_WRONG_VALUE = (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, RuntimeError)
 
 
 def build_network(model: Any, *, with_auxiliary: bool = False) -> EncoderDecoder:
@@ -85,12 +85,14 @@ def _check_kind(model: dict[str, Any]) -> None:
             f"no model is of type {kind!r}, known are {', '.join(_KINDS)}.{did_you_mean(kind, _KINDS)}"
         )
     decode_head = model.get("decode_head")
-    cascade = isinstance(decode_head, (list, tuple)) and len(decode_head) > 0
-    if cascade != (kind == "CascadeEncoderDecoder"):
-        raise ConfigError(f"{kind} takes {'one decode_head, not a list' if cascade else 'a list of decode_heads'}")
-    unknown = [f"{key!r}{_near(key, _MODEL_KEYS)}" for key in model if key not in _MODEL_KEYS | _MARKS]
+    several = isinstance(decode_head, (list, tuple))
+    if several != (kind == "CascadeEncoderDecoder") or (several and not decode_head):
+        takes = "a list of decode_heads" if kind == "CascadeEncoderDecoder" else "one decode_head, not a list"
+        raise ConfigError(f"{kind} takes {takes}")
+    unknown = [key for key in model if key not in _MODEL_KEYS]
     if unknown:
-        raise ConfigError(f"model: {kind} has no option {'; no option '.join(unknown)}")
+        wrong = [f"{kind} has no option {key!r}.{did_you_mean(str(key), _MODEL_KEYS)}" for key in unknown]
+        raise ConfigError(f"model: {' '.join(wrong)}")
 
 
 class _Builder:
@@ -108,7 +110,7 @@ class _Builder:
     def part(self, registry: Registry[type[nn.Module]], cfg: Any, where: str) -> nn.Module:
         """The part that ``cfg`` describes; something that must not be used when there are problems."""
         try:
-            return _build_part(registry, cfg)
+            return build_part(registry, cfg)
         except SegshipError as problem:
             self._problems.append(type(problem)(f"{where}: {problem}"))
         return nn.Identity()
@@ -119,29 +121,7 @@ class _Builder:
             return
         only_unsupported = all(isinstance(problem, UnsupportedError) for problem in self._problems)
         kind = UnsupportedError if only_unsupported else ConfigError
-        raise kind("; ".join(map(str, self._problems)))
-
-
-def _build_part(registry: Registry[type[nn.Module]], cfg: Any) -> nn.Module:
-    if not isinstance(cfg, dict) or not isinstance(cfg.get("type"), str):
-        raise ConfigError(f"expected a dictionary with the type of a {registry.kind}, found {cfg!r:.60}")
-    unit = registry[_name(cfg)]
-    known = inspect.signature(unit).parameters
-    given = {key: value for key, value in cfg.items() if key in known or key not in TRAINING_ONLY | _MARKS}
-    wrong = [f"{_name(cfg)} has no option {key!r}{_near(key, known)}" for key in given if key not in known]
-    wrong += [
-        f"{_name(cfg)} needs the option {key!r}"
-        for key, parameter in known.items()
-        if parameter.default is parameter.empty and key not in given
-    ]
-    if wrong:
-        raise ConfigError("; ".join(wrong))
-    try:
-        return unit(**given)
-    except SegshipError:
-        raise
-    except _WRONG_VALUE as error:
-        raise ConfigError(f"{_name(cfg)} cannot be built with these options ({_first_line(error)})") from error
+        raise kind(" ".join(f"{problem}".removesuffix(".") + "." for problem in self._problems))
 
 
 def _name(cfg: Mapping[str, Any]) -> str:
@@ -151,11 +131,3 @@ def _name(cfg: Mapping[str, Any]) -> str:
 
 def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple)) else [value]
-
-
-def _near(key: str, known: Iterable[str]) -> str:
-    return did_you_mean(str(key), known).removesuffix("?").replace(" Did you mean", ", did you mean")
-
-
-def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]:.200}"

@@ -47,6 +47,7 @@ def _candidates(meta: Mapping[str, Any], dataset: Mapping[str, Any]) -> Iterator
         ("The config", metainfo, "classes", "palette"),
         ("The config", metainfo, "CLASSES", "PALETTE"),
         ("The config", dataset, "classes", "palette"),
+        ("The config", dataset, "used_labels", "palette"),
     )
     for where, place, classes, palette in places:
         if isinstance(place, dict) and (names := _names(place.get(classes))):

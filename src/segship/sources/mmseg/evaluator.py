@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Evaluator", "Problem", "RefusedError"]
 
 _BASES = "_base_"
+_ENOUGH = 50  # problems; nobody reads more, and each takes time to describe
 _CONSTANTS = (str, int, float, bytes, type(None))
 _CONVERSIONS = {-1: "", 115: "s", 114: "r", 97: "a"}
 
@@ -83,6 +84,8 @@ class Evaluator:
                 self.refuse(refused.problem)
                 for name in assigned(statement):
                     self.names[name] = _Unknown()
+            if len(self.problems) >= _ENOUGH:
+                return
 
     def refuse(self, problem: Problem | None) -> None:
         """Note ``problem``."""

@@ -6,7 +6,7 @@ from typing import Any
 
 __all__ = ["Allowance", "TooMuchError"]
 
-_WORK = 3_000_000
+_WORK = 500_000
 _DEPTH = 100
 _BITS = 1024
 _LONG = 64
@@ -18,7 +18,7 @@ class TooMuchError(Exception):
 
 
 class Allowance:
-    """Counts the values a config makes; real ones make some thousands, a dumped one some ten thousands.
+    """Counts the values a config makes; the largest real ones make some ten thousand.
 
     Everything that grows is spent *before* it is made: a list of 10**12 zeros fails without being allocated.
 
