@@ -291,3 +291,11 @@ def test_read_base_takes_nothing_but_config_files(tmp_path: Path) -> None:
 def test_real_training_config_is_read(shared: Path) -> None:
     config = read_config(shared / "weights" / "ddrnet_camvid" / "ddrnet_23-slim_camvid-360x480.py")
     assert config.values["model"]["decode_head"]["num_classes"] == 11
+
+
+def test_environment_variables_are_filled_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGSHIP_TEST_CLASSES", "7")
+    text = "n = {{'$SEGSHIP_TEST_CLASSES:19'}}\nm = '{{$SEGSHIP_TEST_UNSET:x}}'"
+    assert values(tmp_path, config=text) == {"n": 7, "m": "x"}
+    with pytest.raises(ConfigError, match="SEGSHIP_TEST_UNSET is not set"):
+        values(tmp_path, config="m = '{{$SEGSHIP_TEST_UNSET:}}'")

@@ -54,12 +54,11 @@ def load(config: Path, checkpoint: Path | None, *, cfg_options: Options, with_au
     """The network and what its inputs and outputs mean; see `segship.sources.load`."""
     read = read_config(config, cfg_options)
     network = build_network(read.values.get("model"), with_auxiliary=with_auxiliary)
-    spec, notes = build_spec(read.values, network, {})
+    weights = None if checkpoint is None else read_checkpoint(checkpoint, trust=trust)
+    spec, notes = build_spec(read.values, network, weights.meta if weights else {})
     origin = {read.path.name: digest(read.path)}
     denormals = 0
-    if checkpoint is not None:
-        weights = read_checkpoint(checkpoint, trust=trust)
-        spec, notes = build_spec(read.values, network, weights.meta)
+    if weights is not None:
         denormals = load_strict(network, weights.state, what=str(checkpoint))
-        origin[checkpoint.name] = weights.digest
+        origin[weights.path.name] = weights.digest
     return Loaded(spec, network, notes, origin, denormals)

@@ -208,7 +208,14 @@ def _fill_in(path: Path, text: str) -> str:
     }
     for name, value in variables.items():
         text = re.sub(r"\{\{\s*" + name + r"\s*\}\}", value.replace("\\", "/"), text)
-    return _ENVIRONMENT.sub(lambda match: os.environ.get(match[1]) or match[2], text)
+    return _ENVIRONMENT.sub(lambda match: _variable(path, match), text)
+
+
+def _variable(path: Path, match: re.Match[str]) -> str:
+    value = os.environ.get(match[1], match[2])
+    if not value:
+        raise ConfigError(f"{path}: the environment variable {match[1]} is not set, and there is no default for it")
+    return value
 
 
 def _parse(path: Path, text: str) -> list[ast.stmt]:
