@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from support import fill  # noqa: E402  (the tests' folder must be on the path first)
+from support import fill
 
 SAMPLES = 12  # logits kept along each axis
 
@@ -96,7 +96,9 @@ def main() -> None:
         record = {
             "config": config,
             "cases": cases,
-            "state": {key: [str(value.dtype).removeprefix("torch."), list(value.shape)] for key, value in state.items()},
+            "state": {
+                key: [str(value.dtype).removeprefix("torch."), list(value.shape)] for key, value in state.items()
+            },
         }
         stem = options.to / Path(config).stem
         stem.with_suffix(".json").write_text(json.dumps(record, separators=(",", ":")))

@@ -13,7 +13,8 @@ norm_cfg = dict(type='SyncBN', eps=1e-03, requires_grad=True)
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(
-        type='SegDataPreProcessor', mean=[120, 110, 100], std=[60, 61, 62], bgr_to_rgb=True, pad_val=0, seg_pad_val=255),
+        type='SegDataPreProcessor', mean=[120, 110, 100], std=[60, 61, 62], bgr_to_rgb=True, pad_val=0,
+        seg_pad_val=255),
     backbone=dict(
         type='CGNet', norm_cfg=norm_cfg, in_channels=3, num_channels=(8, 16, 32), num_blocks=(1, 1),
         dilations=(2, 4), reductions=(4, 4)),
