@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from segship.core.spec import SizeRule
-from segship.models.layers.attention import split_heads
+from segship.models.layers.attention import merge_heads, split_heads
 from segship.models.layers.patch_embed import PatchEmbed, pair
 from segship.models.layers.tokens import Size, to_map
 from segship.models.layers.transformer import FFN, GELU, LAYER_NORM, add_norm
@@ -76,7 +76,7 @@ class _Attention(nn.Module):
         q, k, v = (split_heads(part, self.num_heads) for part in parts)
         scores = self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=scores[None])
-        return self.proj(y.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        return self.proj(merge_heads(y))  # type: ignore[no-any-return]
 
 
 class _Layer(nn.Module):

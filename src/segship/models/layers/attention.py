@@ -22,12 +22,21 @@ if TYPE_CHECKING:
     from segship.models.layers.conv import Cfg
     from segship.models.layers.tokens import Size
 
-__all__ = ["MultiheadAttention", "SelfAttention", "SpatialReductionAttention", "split_heads"]
+__all__ = ["MultiheadAttention", "SelfAttention", "SpatialReductionAttention", "merge_heads", "split_heads"]
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
     """(..., L, C) -> (..., heads, L, C / heads)."""
     return torch.unflatten(x, -1, (heads, x.shape[-1] // heads)).transpose(-3, -2)
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    """(..., heads, L, C / heads) -> (..., L, C), the inverse of `split_heads`."""
+    x = x.transpose(-3, -2)
+    if torch.compiler.is_exporting():
+        # Attention lays its result out in another order once it is decomposed; a view recorded here would be refused.
+        x = x.clone(memory_format=torch.contiguous_format)
+    return x.flatten(-2)
 
 
 class MultiheadAttention(nn.Module):
@@ -92,7 +101,7 @@ class MultiheadAttention(nn.Module):
             (q,), (k,), (v,) = self._project(query, 0, 1), self._project(key, 1, 2), self._project(value, 2, 3)
         q, k, v = (split_heads(x, self.num_heads) for x in (q, k, v))
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        return self.out_proj(y.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        return self.out_proj(merge_heads(y))  # type: ignore[no-any-return]
 
 
 class SelfAttention(nn.Module):

@@ -16,7 +16,12 @@ from segship.models.layers.conv import RELU, Cfg, ConvModule, build_conv
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["SelfAttentionBlock", "attend"]
+__all__ = ["SelfAttentionBlock", "as_map", "attend"]
+
+
+def as_map(x: Tensor, like: Tensor) -> Tensor:
+    """(N, C, H*W) -> (N, C, H, W), the size being that of the map ``like``."""
+    return x.unflatten(2, (like.shape[2], like.shape[3]))  # type: ignore[no-untyped-call, no-any-return]
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, *, scale: float = 1.0) -> Tensor:
@@ -87,12 +92,13 @@ class SelfAttentionBlock(nn.Module):
         self.key_downsample = nn.Flatten(2) if key_downsample is None else key_downsample
         self.scale = channels**-0.5 if matmul_norm else 1.0
 
-    def forward(self, query_map: Tensor, key_map: Tensor) -> Tensor:
-        """(N, query_in_channels, H, W), (N, key_in_channels, h, w) -> (N, out_channels, H, W)."""
+    def forward(self, query_map: Tensor, key_map: Tensor | None = None) -> Tensor:
+        """(N, query_in_channels, H, W), (N, key_in_channels, h, w) or None for the same -> (N, out_channels, H, W)."""
+        key_map = query_map if key_map is None else key_map
         query = self.query_project(query_map).flatten(2)
         key = self.key_downsample(self.key_project(key_map))
         value = self.key_downsample(self.value_project(key_map))
-        context = attend(query, key, value, scale=self.scale).unflatten(2, (query_map.shape[2], query_map.shape[3]))
+        context = as_map(attend(query, key, value, scale=self.scale), query_map)
         return context if self.out_project is None else self.out_project(context)
 
 

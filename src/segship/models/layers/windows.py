@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from segship.models.layers.attention import split_heads
+from segship.models.layers.attention import merge_heads, split_heads
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,14 +45,17 @@ def windows_along(length: int, window: int) -> int:
 def cut(x: Tensor, window: int, count: Size) -> Tensor:
     """(N, rows*window, columns*window, C) -> (N, rows*columns, window*window, C); ``count`` is (rows, columns)."""
     rows, columns = count
-    x = torch.unflatten(torch.unflatten(x, 2, (columns, window)), 1, (rows, window))
-    return x.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+    batch, channels = x.shape[0], x.shape[3]
+    x = x.reshape(batch, rows, window, columns, window, channels).transpose(2, 3)
+    return x.reshape(batch, rows * columns, window * window, channels)
 
 
 def join(x: Tensor, window: int, count: Size) -> Tensor:
     """The inverse of `cut`."""
-    x = torch.unflatten(torch.unflatten(x, 2, (window, window)), 1, count)
-    return x.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+    rows, columns = count
+    batch, channels = x.shape[0], x.shape[3]
+    x = x.reshape(batch, rows, columns, window, window, channels).transpose(2, 3)
+    return x.reshape(batch, rows * window, columns * window, channels)
 
 
 def window_attention(
@@ -70,15 +73,13 @@ def window_attention(
     Returns:
         (N, windows, L, C).
     """
-    windows = qkv.shape[1]
-    q, k, v = (split_heads(x, heads) for x in qkv.chunk(3, dim=-1))
+    batch, windows = qkv.shape[:2]
     if mask is None:  # windows are as good as images
-        q, k, v = (x.flatten(0, 1) for x in (q, k, v))
+        q, k, v = (split_heads(x, heads) for x in qkv.flatten(0, 1).chunk(3, dim=-1))
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=None if bias is None else bias[None], scale=scale)
-        y = torch.unflatten(y, 0, (qkv.shape[0], windows))
-    else:  # windows are as good as heads, each with scores of its own
-        q, k, v = (x.flatten(1, 2) for x in (q, k, v))
-        scores = mask[:, None].expand(-1, heads, -1, -1) if bias is None else mask[:, None] + bias
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=scores.flatten(0, 1)[None], scale=scale)
-        y = torch.unflatten(y, 1, (windows, heads))
-    return y.transpose(2, 3).flatten(3)
+        return torch.unflatten(merge_heads(y), 0, (batch, windows))
+    # windows are as good as heads, each with scores of its own
+    q, k, v = (split_heads(x, heads).flatten(1, 2) for x in qkv.chunk(3, dim=-1))
+    scores = mask[:, None].expand(-1, heads, -1, -1) if bias is None else mask[:, None] + bias
+    y = F.scaled_dot_product_attention(q, k, v, attn_mask=scores.flatten(0, 1)[None], scale=scale)
+    return merge_heads(torch.unflatten(y, 1, (windows, heads)))
