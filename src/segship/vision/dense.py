@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from segship.vision.runs import blend, group
+from segship.vision.taps import linear
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["labels", "resize", "resize_exactly"]
 
 _PLANE = 65_536  # pixels of one class at a time: 256 kB, the size of a second-level cache
+_WHOLE = 4_000_000  # pixels up to which a class is resized in one piece: 56 MB
 _PART = 2_000_000  # floats of all classes at a time
 _TILE = 64  # columns whose interpolation is one matrix product
 _SINGLE = 250_000  # multiplications up to which OpenBLAS keeps a product on one thread; more cores, more overhead
@@ -66,22 +68,45 @@ def labels(logits: NDArray[np.float32], rows: Taps, columns: Taps, dtype: type[n
     Returns:
         (H, W) labels.
     """
+    if len(rows) * len(columns) <= _WHOLE and _is_doubling(rows) and _is_doubling(columns):
+        size = (len(columns), len(rows))
+        return _first_greatest(
+            len(logits),
+            lambda label, _: np.asarray(cv2.resize(logits[label], size, interpolation=cv2.INTER_LINEAR)),
+            (len(rows), len(columns)),
+            dtype,
+        )
     out = np.empty((len(rows), len(columns)), dtype)
 
     def work(part: _Part) -> None:
-        shape = (*part.rows.shape, len(columns))
-        best, value = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        hit, winner = np.empty(shape, np.bool_), np.zeros(shape, dtype)
-        part.plane(0, best)
-        for label in range(1, len(logits)):
-            np.greater(part.plane(label, value), best, out=hit)
-            np.maximum(best, value, out=best)
-            # Labels only grow, so the largest that ever took the lead is the one that holds it.
-            np.maximum(winner, np.multiply(hit.view(np.uint8), dtype(label), dtype=dtype), out=winner)
-        out[part.rows] = winner
+        out[part.rows] = _first_greatest(len(logits), part.plane, (*part.rows.shape, len(columns)), dtype)
 
     _each_part(logits, rows, columns, _PLANE, work)
     return out
+
+
+def _is_doubling(taps: Taps) -> bool:
+    """Whether OpenCV's own bilinear resize has the same weights: it rounds them differently unless they are dyadic."""
+    scale, rest = divmod(len(taps), taps.cells)
+    return rest == 0 and scale & (scale - 1) == 0 and taps is linear(taps.cells, len(taps), align_corners=False)
+
+
+def _first_greatest(
+    classes: int,
+    plane: Callable[[int, NDArray[np.float32]], NDArray[np.float32]],
+    shape: tuple[int, ...],
+    dtype: type[np.uint8 | np.uint16],
+) -> Labels:
+    """Argmax over ``plane(label, room)`` for all labels; what it returns may be the room, and is not kept."""
+    best = plane(0, np.empty(shape, np.float32))
+    room, hit, winner = np.empty(shape, np.float32), np.empty(shape, np.bool_), np.zeros(shape, dtype)
+    for label in range(1, classes):
+        value = plane(label, room)
+        np.greater(value, best, out=hit)
+        np.maximum(best, value, out=best)
+        # Labels only grow, so the largest that ever took the lead is the one that holds it.
+        np.maximum(winner, np.multiply(hit.view(np.uint8), dtype(label), dtype=dtype), out=winner)
+    return winner
 
 
 def resize(
