@@ -168,8 +168,13 @@ def _build(
         options=dict(engine.options),
         origin=loaded.origin,
         versions=_versions(backend),
-        notes=loaded.notes,
+        notes=(*loaded.notes, *_told(loaded)),
     )
+
+
+def _told(loaded: Loaded) -> Iterator[str]:
+    if loaded.denormals:
+        yield f"{loaded.denormals} denormal weights were set to zero: they cost time and change no label"
 
 
 def _versions(backend: Backend) -> dict[str, str]:

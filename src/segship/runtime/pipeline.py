@@ -55,7 +55,10 @@ class Pipeline:
             SizeError: The network cannot take what the image becomes.
         """
         threshold = self._spec.threshold if self._spec.output == "sigmoid" else None
-        return self._decide(image, channel_order, upsample.labels, tiling.labels, threshold=threshold)
+        labels: NDArray[np.uint8 | np.uint16] = self._decide(
+            image, channel_order, upsample.labels, tiling.labels, threshold=threshold
+        )
+        return labels
 
     def scores(self, image: NDArray[np.uint8], channel_order: ChannelOrder) -> NDArray[np.float32]:
         """Probabilities (C, H, W) of an image uint8 (H, W, 3).
@@ -64,7 +67,10 @@ class Pipeline:
             SizeError: The network cannot take what the image becomes.
         """
         sigmoid = self._spec.output == "sigmoid"
-        return self._decide(image, channel_order, upsample.scores, tiling.scores, sigmoid=sigmoid)
+        scores: NDArray[np.float32] = self._decide(
+            image, channel_order, upsample.scores, tiling.scores, sigmoid=sigmoid
+        )
+        return scores
 
     def _decide(self, image: NDArray[np.uint8], order: ChannelOrder, whole: Any, sliding: Any, **options: Any) -> Any:
         prepared = prepare(image, self._spec, channel_order=order)
