@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import cv2
@@ -156,6 +157,19 @@ def test_a_picture_above_pillows_own_limit_is_read_when_allowed(
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     Image.fromarray(picture()).save(tmp_path / "picture.png")
     assert read_image(tmp_path / "picture.png").shape == (20, 30, 3)
+
+
+def test_threads_leave_opencvs_log_level_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(png(struct.pack(">IIBBBBB", 9, 9, 8, 2, 0, 0, 0), b"short"))
+    level = cv2.utils.logging.getLogLevel()
+
+    def read(_number: int) -> None:
+        with pytest.raises(InputError):
+            read_image(tmp_path / "bad.png")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(read, range(200)))
+    assert cv2.utils.logging.getLogLevel() == level
 
 
 class TestLabels:

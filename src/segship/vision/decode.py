@@ -6,6 +6,7 @@ files of a known format and a bearable size.
 
 from __future__ import annotations
 
+import threading
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -47,6 +48,7 @@ _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")  # of a 
 _LABEL_FORMATS = ("PNG", "TIFF", "BMP")
 _ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}  # without it the file was cut off
 _GREY_STEPS = {"L;2": 85, "L;4": 17}  # Pillow stretches 2- and 4-bit grey to 0-255
+_HEADERS = threading.Lock()  # Python's warning filters are process-wide
 _UINT16 = np.iinfo(np.uint16)
 
 
@@ -152,7 +154,7 @@ def _open(path: Path, file: BinaryIO, max_pixels: int) -> tuple[str, ImageFile]:
     kind, _, reader = found
     file.seek(0)
     try:
-        with warnings.catch_warnings():
+        with _HEADERS, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of what it then raises
             picture = reader(file)
     except Exception:  # noqa: BLE001  # Pillow raises many types on a damaged header
@@ -166,16 +168,41 @@ def _open(path: Path, file: BinaryIO, max_pixels: int) -> tuple[str, ImageFile]:
     return kind, picture
 
 
+class _Quiet:
+    """While any thread is inside, OpenCV does not log what the caller is told by an error anyway.
+
+    Its log level is process-wide: the first thread in keeps the level, the last one out restores it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._level = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._level = cv2.utils.logging.getLogLevel()
+                cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+            self._inside += 1
+
+    def __exit__(self, *_error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                cv2.utils.logging.setLogLevel(self._level)
+
+
+_QUIET = _Quiet()
+
+
 def _decode(data: bytes) -> NDArray[np.uint8] | None:
-    """OpenCV's decoder; it returns None, raises or logs when a file is damaged."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    """OpenCV's decoder; None when the file is damaged."""
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        with _QUIET:
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
         return None
-    finally:
-        cv2.utils.logging.setLogLevel(level)
     return None if image is None else np.asarray(image, np.uint8)
 
 
