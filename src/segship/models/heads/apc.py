@@ -6,13 +6,15 @@ Source: Adaptive Pyramid Context Network (He et al., CVPR 2019); upstream ``mmse
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from segship.models.layers.conv import RELU, Cfg, ConvModule
 from segship.models.layers.decode_head import DecodeHead, Features, InputTransform
+from segship.models.layers.map_attention import as_map
+from segship.models.layers.resample import adaptive_avg_pool2d
 from segship.models.registry import heads
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ class AdaptiveContext(nn.Module):
         regions = self.pooled_redu_conv(adaptive_avg_pool2d(x, self.pool_scale))
         x = self.input_redu_conv(x)
         affinity = self.gla(x + self.global_info(adaptive_avg_pool2d(x, 1))).sigmoid()
-        context = (regions.flatten(2) @ affinity.flatten(2)).unflatten(2, (x.shape[2], x.shape[3]))
+        context = as_map(regions.flatten(2) @ affinity.flatten(2), x)
         y = (self.residual_conv(context) + x).relu()
         return y if self.fusion_conv is None else self.fusion_conv(y)  # type: ignore[no-any-return]
 
@@ -107,7 +109,7 @@ class APCHead(DecodeHead):
             input_transform=input_transform,
             align_corners=align_corners,
         )
-        cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
+        cfgs: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
         self.acm_modules = nn.ModuleList(
             [AdaptiveContext(scale, self.width, channels, fusion=fusion, **cfgs) for scale in pool_scales]
         )

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from segship.models.layers.map_attention import SelfAttentionBlock
-from segship.models.layers.scale import Scale
 from segship.models.layers.conv import RELU, Cfg, ConvModule
 from segship.models.layers.decode_head import DecodeHead, Features, InputTransform
+from segship.models.layers.map_attention import SelfAttentionBlock, as_map
+from segship.models.layers.scale import Scale
 from segship.models.registry import heads
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ class PositionAttention(SelfAttentionBlock):
         super().__init__(in_channels, in_channels, channels, in_channels)
         self.gamma = Scale(0.0)
 
-    def forward(self, x: Tensor, key_map: Tensor | None = None) -> Tensor:
+    def forward(self, query_map: Tensor, key_map: Tensor | None = None) -> Tensor:
         """(N, in_channels, H, W) -> the same shape."""
-        return self.gamma(super().forward(x, x if key_map is None else key_map)) + x  # type: ignore[no-any-return]
+        return self.gamma(super().forward(query_map, key_map)) + query_map  # type: ignore[no-any-return]
 
 
 class ChannelAttention(nn.Module):
@@ -53,7 +53,7 @@ class ChannelAttention(nn.Module):
         energy = channels @ channels.transpose(1, 2)
         # Subtracting from the maximum changes no softmax but in rounding, which upstream's numbers contain.
         weights = (energy.amax(2, keepdim=True) - energy).softmax(2)
-        return self.gamma((weights @ channels).unflatten(2, (x.shape[2], x.shape[3]))) + x  # type: ignore[no-any-return]
+        return self.gamma(as_map(weights @ channels, x)) + x  # type: ignore[no-any-return]
 
 
 @heads.register

@@ -6,14 +6,17 @@ Source: Dynamic Multi-Scale Filters for Semantic Segmentation (He et al., ICCV 2
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from segship.models.layers.conv import RELU, Cfg, ConvModule
+from segship.models.layers.activation import build_activation
+from segship.models.layers.conv import RELU, Cfg, ConvModule, build_norm
 from segship.models.layers.decode_head import DecodeHead, Features, InputTransform
+from segship.models.layers.map_attention import as_map
+from segship.models.layers.resample import adaptive_avg_pool2d
 from segship.models.registry import heads
 
 if TYPE_CHECKING:
@@ -43,8 +46,9 @@ def filter_depthwise(x: Tensor, filters: Tensor) -> Tensor:
     before, after = size // 2, (size - 1) // 2
     padded = F.pad(x, (before, after, before, after))
     columns = torch.stack([padded.narrow(3, i, width).flatten(2) for i in range(size)], dim=2)
-    rows = (filters @ columns).unflatten(3, (height + size - 1, width))  # (N, C, k, H + k - 1, W)
-    return torch.stack([rows[:, :, i].narrow(2, i, height) for i in range(size)]).sum(0)
+    rows = filters @ columns  # (N, C, k, (H + k - 1) * W)
+    # A row further down is `width` positions further on.
+    return as_map(torch.stack([rows[:, :, i].narrow(2, i * width, height * width) for i in range(size)]).sum(0), x)
 
 
 class DynamicFilter(nn.Module):
@@ -116,7 +120,7 @@ class DMHead(DecodeHead):
         align_corners: bool = False,
         conv_cfg: Cfg | None = None,
         norm_cfg: Cfg | None = None,
-        act_cfg: Cfg | None = RELU,
+        act_cfg: Cfg = RELU,
     ) -> None:
         super().__init__(
             in_channels,
@@ -128,7 +132,7 @@ class DMHead(DecodeHead):
             input_transform=input_transform,
             align_corners=align_corners,
         )
-        cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
+        cfgs: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
         self.dcm_modules = nn.ModuleList(
             [DynamicFilter(size, self.width, channels, fusion=fusion, **cfgs) for size in filter_sizes]
         )

@@ -12,16 +12,18 @@ import torch
 from torch import nn
 
 from segship.core.errors import UnsupportedError
-from segship.models.layers.non_local import NonLocal2d, NonLocalMode
 from segship.models.heads.fcn import FCNHead
 from segship.models.layers.conv import RELU, Cfg
-from segship.models.layers.decode_head import Features, InputTransform
+from segship.models.layers.map_attention import as_map
+from segship.models.layers.non_local import NonLocal2d, NonLocalMode
 from segship.models.registry import heads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
+
+    from segship.models.layers.decode_head import Features, InputTransform
 
 __all__ = ["DNLHead"]
 
@@ -63,7 +65,7 @@ class DisentangledNonLocal2d(NonLocal2d):
         value = self.g(x).flatten(2)
         unary = self.conv_mask(x).flatten(2).softmax(2)
         y = self.gather(query, key, value) + value @ unary.transpose(1, 2)
-        return x + self.conv_out(y.unflatten(2, (x.shape[2], x.shape[3])))  # type: ignore[no-any-return]
+        return x + self.conv_out(as_map(y, x))  # type: ignore[no-any-return]
 
 
 @heads.register

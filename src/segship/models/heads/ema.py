@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from segship.core.errors import ConfigError
 from segship.models.layers.conv import RELU, Cfg, ConvModule
 from segship.models.layers.decode_head import DecodeHead, Features, InputTransform
+from segship.models.layers.map_attention import as_map
 from segship.models.registry import heads
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class EMAModule(nn.Module):
             weights = (cells.transpose(1, 2) @ bases).softmax(2)
             bases = cells @ (weights / weights.sum(1, keepdim=True).clamp(min=1e-12))
             bases = bases / bases.square().sum(1, keepdim=True).sqrt().clamp(min=1e-12)
-        return (bases @ weights.transpose(1, 2)).unflatten(2, (x.shape[2], x.shape[3]))
+        return as_map(bases @ weights.transpose(1, 2), x)
 
 
 @heads.register
@@ -63,6 +65,7 @@ class EMAHead(DecodeHead):
         num_bases: Number of bases.
         num_stages: Steps of expectation maximisation.
         concat_input: Whether one more convolution joins the input with the output.
+        momentum: Only training uses it.
         in_channels, channels, num_classes, out_channels, threshold, in_index, input_transform, align_corners: As
             `DecodeHead`.
         conv_cfg, norm_cfg, act_cfg: As `ConvModule`.
@@ -78,6 +81,7 @@ class EMAHead(DecodeHead):
         num_bases: int,
         num_stages: int,
         concat_input: bool = True,
+        momentum: float = 0.1,  # noqa: ARG002  (training updates the bases with it)
         out_channels: int | None = None,
         threshold: float | None = None,
         in_index: int | Sequence[int] = -1,

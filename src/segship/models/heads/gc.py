@@ -5,20 +5,21 @@ Source: GCNet (arXiv:1904.11492); upstream ``mmseg/models/decode_heads/gc_head.p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from segship.models.layers.context_block import ContextBlock
 from segship.models.heads.fcn import FCNHead
+from segship.models.layers.context_block import ContextBlock
 from segship.models.layers.conv import RELU, Cfg
-from segship.models.layers.decode_head import Features, InputTransform
 from segship.models.registry import heads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
+
+    from segship.models.layers.decode_head import Features, InputTransform
 
 __all__ = ["GCHead"]
 

@@ -6,14 +6,14 @@ Source: Interlaced Sparse Self-Attention (arXiv:1907.12273); upstream ``mmseg/mo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 
-from segship.models.layers.map_attention import SelfAttentionBlock
 from segship.models.layers.conv import RELU, Cfg, ConvModule
 from segship.models.layers.decode_head import DecodeHead, Features, InputTransform
+from segship.models.layers.map_attention import SelfAttentionBlock
 from segship.models.registry import heads
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class InterlacedAttention(SelfAttentionBlock):
         norm_cfg: Cfg | None = None,
         act_cfg: Cfg | None = RELU,
     ) -> None:
-        cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
+        cfgs: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
         super().__init__(
             in_channels,
             in_channels,
@@ -55,9 +55,9 @@ class InterlacedAttention(SelfAttentionBlock):
         )
         self.output_project = ConvModule(in_channels, in_channels, 1, **cfgs)
 
-    def forward(self, x: Tensor, key_map: Tensor | None = None) -> Tensor:
+    def forward(self, query_map: Tensor, key_map: Tensor | None = None) -> Tensor:
         """(N, in_channels, H, W) -> the same shape."""
-        return self.output_project(super().forward(x, x if key_map is None else key_map))  # type: ignore[no-any-return]
+        return self.output_project(super().forward(query_map, key_map))  # type: ignore[no-any-return]
 
 
 @heads.register
@@ -99,7 +99,7 @@ class ISAHead(DecodeHead):
             input_transform=input_transform,
             align_corners=align_corners,
         )
-        cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
+        cfgs: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
         self.down_factor = down_factor
         self.in_conv = ConvModule(self.width, channels, 3, padding=1, **cfgs)
         self.global_relation = InterlacedAttention(channels, isa_channels, **cfgs)

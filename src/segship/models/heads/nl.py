@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from segship.models.layers.non_local import NonLocal2d, NonLocalMode
 from segship.models.heads.fcn import FCNHead
 from segship.models.layers.conv import RELU, Cfg
-from segship.models.layers.decode_head import Features, InputTransform
+from segship.models.layers.non_local import NonLocal2d, NonLocalMode
 from segship.models.registry import heads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
+
+    from segship.models.layers.decode_head import Features, InputTransform
 
 __all__ = ["NLHead"]
 

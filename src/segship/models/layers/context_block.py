@@ -48,9 +48,8 @@ class ContextBlock(nn.Module):
         width = int(in_channels * ratio)
 
         def transformation() -> nn.Sequential:
-            return nn.Sequential(
-                nn.Conv2d(in_channels, width, 1), nn.LayerNorm([width, 1, 1]), nn.ReLU(), nn.Conv2d(width, in_channels, 1)
-            )
+            narrow, widen = nn.Conv2d(in_channels, width, 1), nn.Conv2d(width, in_channels, 1)
+            return nn.Sequential(narrow, nn.LayerNorm([width, 1, 1]), nn.ReLU(), widen)
 
         self.conv_mask = nn.Conv2d(in_channels, 1, 1) if pooling_type == "att" else None
         self.channel_add_conv = transformation() if "channel_add" in fusion_types else None
@@ -60,7 +59,7 @@ class ContextBlock(nn.Module):
         """(N, C, H, W) -> (N, C, 1, 1)."""
         if self.conv_mask is None:
             return x.mean((2, 3), keepdim=True)
-        weights = self.conv_mask(x).flatten(2).softmax(2)
+        weights: Tensor = self.conv_mask(x).flatten(2).softmax(2)
         return (x.flatten(2) @ weights.transpose(1, 2)).unsqueeze(-1)
 
     def forward(self, x: Tensor) -> Tensor:

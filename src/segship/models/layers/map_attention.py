@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -21,7 +22,7 @@ __all__ = ["SelfAttentionBlock", "as_map", "attend"]
 
 def as_map(x: Tensor, like: Tensor) -> Tensor:
     """(N, C, H*W) -> (N, C, H, W), the size being that of the map ``like``."""
-    return x.unflatten(2, (like.shape[2], like.shape[3]))  # type: ignore[no-untyped-call, no-any-return]
+    return torch.unflatten(x, 2, (like.shape[2], like.shape[3]))
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, *, scale: float = 1.0) -> Tensor:

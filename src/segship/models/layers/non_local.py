@@ -12,7 +12,7 @@ from torch import nn
 
 from segship.core.errors import UnsupportedError
 from segship.models.layers.conv import Cfg, ConvModule
-from segship.models.layers.map_attention import attend
+from segship.models.layers.map_attention import as_map, attend
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -92,5 +92,5 @@ class NonLocal2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> the same shape."""
-        y = self.gather(*self.project(x), self.g(x).flatten(2)).unflatten(2, (x.shape[2], x.shape[3]))
-        return x + self.conv_out(y)  # type: ignore[no-any-return]
+        y = self.gather(*self.project(x), self.g(x).flatten(2))
+        return x + self.conv_out(as_map(y, x))  # type: ignore[no-any-return]
