@@ -40,7 +40,7 @@ class _NoCompiledOps(types.ModuleType):
         return missing
 
 
-def build(config: str) -> torch.nn.Module:
+def build(config: str, damping: dict[str, float]) -> torch.nn.Module:
     """The real network with the reference weights, in eval mode."""
     sys.modules["mmcv._ext"] = _NoCompiledOps("mmcv._ext")
     import mmseg  # noqa: PLC0415
@@ -54,7 +54,7 @@ def build(config: str) -> torch.nn.Module:
     model.pop("pretrained", None)
     model.backbone.pop("init_cfg", None)
     network: torch.nn.Module = MODELS.build(model).eval()
-    return fill.fill_network(network)
+    return fill.fill_network(network, damping)
 
 
 def case(network: torch.nn.Module, size: tuple[int, int], arrays: dict[str, Any]) -> dict[str, Any]:
@@ -86,9 +86,11 @@ def main() -> None:
     parser.add_argument("configs", nargs="+")
     parser.add_argument("--sizes", nargs="+", default=["128x256", "145x211"])
     parser.add_argument("--to", type=Path, default=Path(__file__).parents[1] / "tests" / "references" / "models")
+    parser.add_argument("--damp", nargs="*", default=[], metavar="SUFFIX=FACTOR", help="bn3.weight=0.2")
     options = parser.parse_args()
+    damping = {suffix: float(factor) for suffix, factor in (text.split("=") for text in options.damp)}
     for config in options.configs:
-        network = build(config)
+        network = build(config, damping)
         arrays: dict[str, Any] = {}
         sizes = [tuple(map(int, size.split("x"))) for size in options.sizes]
         cases = [case(network, (height, width), arrays) for height, width in sizes]
@@ -96,6 +98,7 @@ def main() -> None:
         record = {
             "config": config,
             "cases": cases,
+            "damping": damping,
             "state": {
                 key: [str(value.dtype).removeprefix("torch."), list(value.shape)] for key, value in state.items()
             },

@@ -153,7 +153,7 @@ def _build(
         graph = capture_onnx(
             loaded.network,
             Path(scratch) / "model.onnx",
-            size=sizes.fixed or _allowed(_TRACED, sizes),
+            size=sizes.nearest(*_TRACED),
             channels=spec.channels,
             dynamic=target.shape.static is None,
         )
@@ -182,15 +182,6 @@ def _versions(backend: Backend) -> dict[str, str]:
     return {"python": platform.python_version()} | {tool: importlib.metadata.version(tool) for tool in tools}
 
 
-def _allowed(size: tuple[int, int], rule: SizeRule) -> tuple[int, int]:
-    """The nearest size to ``size`` that the network takes."""
-    step = rule.multiple_of
-    height, width = (
-        max(side // step * step, step, -(-least // step) * step) for side, least in zip(size, rule.minimum, strict=True)
-    )
-    return height, width
-
-
 def _verify(
     loaded: Loaded, manifest: Manifest, backend: Backend, directory: Path, samples: list[tuple[str, NDArray[np.uint8]]]
 ) -> tuple[Check, ...]:
@@ -210,10 +201,7 @@ def _inputs(
     import numpy as np  # noqa: PLC0415
 
     scenes = [read_image(path) for path in find_images([_SCENES])[:2]]
-    if sizes.fixed is not None:
-        every = [sizes.fixed]
-    else:
-        every = list(dict.fromkeys(_allowed(size, sizes) for size in (_TRACED, *_UNTRACED)))
+    every = list(dict.fromkeys(sizes.nearest(*size) for size in (_TRACED, *_UNTRACED)))
     for size in every:
         yield "scene", _at(scenes[0], spec, size)
     if shape.static is None:

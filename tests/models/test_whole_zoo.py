@@ -7,10 +7,10 @@ import json
 
 import pytest
 import torch
-from support.references import REFERENCES, configs
 
 from segship import load_network
 from segship.core.errors import UnsupportedError
+from support.references import REFERENCES, configs
 
 ZOO = json.loads((REFERENCES / "zoo.json").read_text())
 BUILT = sorted(config for config, record in ZOO.items() if "sha256" in record)

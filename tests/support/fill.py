@@ -14,6 +14,8 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 EMBEDDINGS = (
@@ -73,10 +75,15 @@ def image(height: int, width: int, batch: int = 1) -> NDArray[np.float32]:
     return ((planes - planes.mean()) / planes.std()).astype(np.float32)
 
 
-def fill_network(network: torch.nn.Module) -> torch.nn.Module:
-    """Give every floating entry of the state dict its number; integer entries stay as built."""
+def fill_network(network: torch.nn.Module, damping: Mapping[str, float] | None = None) -> torch.nn.Module:
+    """Give every floating entry of the state dict its number; integer entries stay as built.
+
+    ``damping`` holds factors for the keys with a suffix: without it the logits of some very deep networks explode, and
+    the last bit of the processor's arithmetic decides them.
+    """
     with torch.no_grad():
         for key, value in network.state_dict().items():
             if value.is_floating_point():
-                value.copy_(torch.from_numpy(fill(key, tuple(value.shape))))
+                factor = next((factor for end, factor in (damping or {}).items() if key.endswith(end)), 1.0)
+                value.copy_(factor * torch.from_numpy(fill(key, tuple(value.shape))))
     return network

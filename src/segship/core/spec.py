@@ -162,6 +162,17 @@ class SizeRule(Frozen):
         divisible = height % self.multiple_of == 0 and width % self.multiple_of == 0
         return divisible and height >= self.minimum[0] and width >= self.minimum[1]
 
+    def nearest(self, height: int, width: int) -> tuple[int, int]:
+        """A size near ``height`` x ``width`` that can be taken: rounded down to a multiple, at least the minimum."""
+        if self.fixed is not None:
+            return self.fixed
+        step = self.multiple_of
+        rows, columns = (
+            max(side // step * step, -(-least // step) * step)
+            for side, least in zip((height, width), self.minimum, strict=True)
+        )
+        return rows, columns
+
     def __str__(self) -> str:
         if self.fixed is not None:
             return f"exactly {self.fixed[0]}x{self.fixed[1]}"
