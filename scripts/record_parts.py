@@ -4,7 +4,8 @@ The parts and their inputs stand in ``tests/support/parts.py``. Run it where `re
 
     python scripts/record_parts.py [--to tests/references]
 
-It writes ``parts.json`` (state-dict shapes, shapes and magnitudes of the outputs) and ``parts.npz`` (a sample of each).
+It writes ``parts.json`` (a digest of keys and shapes; shape and magnitude of each output) and ``parts.npz`` (a sample of
+each output).
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from record_reference import _NoCompiledOps
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from support import fill
-from support.parts import PARTS, PartCase, flat, sample
+from support.parts import PARTS, PartCase, fingerprint, flat, sample
 
 
 def record(part: PartCase, arrays: dict[str, Any]) -> dict[str, Any]:
@@ -37,7 +39,7 @@ def record(part: PartCase, arrays: dict[str, Any]) -> dict[str, Any]:
         for j, tensor in enumerate(tensors):
             arrays[f"{part.name}/{i}/{j}"] = sample(tensor)
         outputs.append([[list(tensor.shape), float(tensor.abs().max())] for tensor in tensors])
-    return {"state": {key: list(value.shape) for key, value in network.state_dict().items()}, "outputs": outputs}
+    return {"state": fingerprint(network), "outputs": outputs}
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ Read by ``scripts/record_parts.py``, which records what the real parts compute, 
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -58,6 +59,12 @@ def _maps(shape: Any, index: int) -> Any:
         return [_maps(part, 10 * index + i) for i, part in enumerate(shape)]
     random = np.random.RandomState(sum(shape) + 1000 * index)
     return torch.from_numpy(random.randn(*shape).astype(np.float32))
+
+
+def fingerprint(network: torch.nn.Module) -> str:
+    """SHA-256 of the state dict's keys and shapes, as in the record of the whole zoo."""
+    lines = sorted(f"{key} {'x'.join(map(str, value.shape))}" for key, value in network.state_dict().items())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def flat(output: Any) -> list[torch.Tensor]:
