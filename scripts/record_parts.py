@@ -4,8 +4,8 @@ The parts and their inputs stand in ``tests/support/parts.py``. Run it where `re
 
     python scripts/record_parts.py [--to tests/references]
 
-It writes ``parts.json`` (a digest of keys and shapes; shape and magnitude of each output) and ``parts.npz`` (a sample of
-each output).
+It writes ``parts.json`` (a digest of keys and shapes; shape and magnitude of each output) and ``parts.npz`` (a sample
+of each one).
 """
 
 from __future__ import annotations
