@@ -30,7 +30,7 @@ OPSET = 20
 ATTENTION_OPSET = 23
 """The first that has attention as one operator; used for networks that have attention."""
 
-_LARGEST_PROTOBUF = 2**31 - 2**20  # a protobuf message cannot pass 2 GiB; larger weights go to a file beside it
+_LARGEST_PROTOBUF = 2**31 - 2**26  # a protobuf message cannot pass 2 GiB; larger weights go to a file beside it
 
 
 class _Logits(nn.Module):
@@ -70,7 +70,8 @@ def capture_onnx(
     for apply in PASSES:
         apply(model)
     _require_standard_operators(model)
-    _save(model, path)
+    weights = sum(value.nbytes for value in network.state_dict().values())
+    _save(model, path, large=weights > _LARGEST_PROTOBUF)
     inputs, outputs = (tuple(map(_tensor_info, values)) for values in (model.graph.input, model.graph.output))
     return Graph(path, "onnx", inputs, outputs)
 
@@ -127,8 +128,7 @@ def _require_standard_operators(model: onnx.ModelProto) -> None:
         raise UnsupportedError(f"the graph needs operators outside standard ONNX: {', '.join(foreign) or 'functions'}")
 
 
-def _save(model: onnx.ModelProto, path: Path) -> None:
-    large = model.ByteSize() > _LARGEST_PROTOBUF
+def _save(model: onnx.ModelProto, path: Path, *, large: bool) -> None:
     onnx.save_model(model, path, save_as_external_data=large, location=f"{path.name}.data" if large else None)
 
 

@@ -22,7 +22,9 @@ __all__ = ["GATES", "compare", "require"]
 GATES = {"fp32": 0.9999, "bf16": 0.995, "fp16": 0.995}
 """Least share of equal labels for each precision."""
 
-_FP32_DIFFERENCE = 1e-3  # float32 noise is below 1e-4 in every network of the zoo; a wrong operator is far above
+# Mean difference of the logits: float32 noise is below 1e-6 in every network of the zoo, a wrong operator far above.
+# The mean and not the greatest: PointRend refines the most doubtful points, and which of two equals it picks is noise.
+_FP32_DIFFERENCE = 1e-4
 _UNDECIDED = 1e-5  # of the greatest logit: two classes nearer than this are equal for float32
 
 
@@ -92,10 +94,11 @@ def require(checks: Iterable[Check], precision: str) -> None:
     gate = GATES[precision]
     for check in checks:
         wrong = check.labels_equal < gate or not np.isfinite(check.max_difference)
-        if wrong or (precision == "fp32" and check.max_difference > _FP32_DIFFERENCE):
+        if wrong or (precision == "fp32" and check.mean_difference > _FP32_DIFFERENCE):
             shape = "x".join(map(str, check.input))
             raise VerificationError(
                 f"the engine does not agree with the network at input {shape} ({check.image}): "
                 f"{check.labels_equal:.4%} of the labels are equal (gate {gate:.2%}), "
-                f"logits differ by up to {check.max_difference:.1e} of the greatest"
+                f"logits differ by {check.mean_difference:.1e} of the greatest on average, "
+                f"{check.max_difference:.1e} at most"
             )
