@@ -2,6 +2,9 @@
 
 Source: Rethinking Semantic Segmentation with Transformers (arXiv:2012.15840); upstream
 ``mmseg/models/decode_heads/setr_up_head.py`` and ``setr_mla_head.py`` (Apache-2.0).
+
+The classifier is a 1x1 convolution and the enlargement before it is linear, so the two change places here: the same
+logits, with a sixteenth of the products, and class planes to enlarge instead of features.
 """
 
 from __future__ import annotations
@@ -105,9 +108,12 @@ class SETRUPHead(DecodeHead):
     def forward(self, features: Features) -> Tensor:
         """Feature maps -> logits (N, out_channels, h * up_scale^num_convs, w * up_scale^num_convs)."""
         x = norm_map(self.norm, self.select(features))
-        for step in self.up_convs:
+        if not len(self.up_convs):
+            return self.classify(x)
+        for step in self.up_convs[:-1]:
             x = step(x)
-        return self.classify(x)
+        conv, enlarge = self.up_convs[-1].children()
+        return enlarge(self.classify(conv(x)))  # type: ignore[no-any-return]
 
 
 @heads.register
@@ -158,13 +164,11 @@ class SETRMLAHead(DecodeHead):
         def conv(width: int) -> ConvModule:
             return ConvModule(width, mla_channels, 3, padding=1, norm_cfg=norm_cfg, act_cfg=act_cfg)
 
-        steps = [
-            nn.Sequential(conv(width), conv(mla_channels), _Upsample(up_scale, align_corners=align_corners))
-            for width in in_channels
-        ]
-        self.up_convs = nn.ModuleList(steps)
+        self.up_convs = nn.ModuleList([nn.Sequential(conv(width), conv(mla_channels)) for width in in_channels])
+        self.enlarge = _Upsample(up_scale, align_corners=align_corners)
 
     def forward(self, features: Features) -> Tensor:
         """Feature maps -> logits (N, out_channels, h * up_scale, w * up_scale)."""
         maps = zip(self.up_convs, self.select_many(features), strict=True)
-        return self.classify(torch.cat([step(x) for step, x in maps], dim=1))
+        x = torch.cat([step(x) for step, x in maps], dim=1)
+        return self.enlarge(self.classify(x))  # type: ignore[no-any-return]
