@@ -36,9 +36,14 @@ class DecodeHead(nn.Module):
             concatenated; ``"multiple_select"``: a list of maps.
         align_corners: How maps and logits are resized.
 
+    Attributes:
+        classifies: Whether the head ends in the classifier; a head that needs the features under it turns it off.
+
     Raises:
         ConfigError: ``out_channels`` is neither ``num_classes`` nor 1.
     """
+
+    classifies: bool = True
 
     def __init__(
         self,
@@ -99,5 +104,5 @@ class DecodeHead(nn.Module):
         return [features[i] for i in indices]
 
     def classify(self, x: Tensor) -> Tensor:
-        """(N, channels, h, w) -> logits (N, out_channels, h, w)."""
-        return self.conv_seg(x)  # type: ignore[no-any-return]
+        """(N, channels, h, w) -> logits (N, out_channels, h, w); the same where ``classifies`` is off."""
+        return self.conv_seg(x) if self.classifies else x
