@@ -31,7 +31,7 @@ from segship.backends import onnxruntime as backend  # noqa: E402
 from segship.core.spec import ModelSpec, SizeRule  # noqa: E402
 from segship.core.target import Target  # noqa: E402
 from segship.graph.capture import capture_onnx  # noqa: E402
-from segship.graph.check import compare  # noqa: E402
+from segship.graph.check import Sample, compare  # noqa: E402
 from segship.models.session import EagerSession  # noqa: E402
 from support import fill  # noqa: E402
 from support.references import configs  # noqa: E402
@@ -88,8 +88,10 @@ def examine(family: str) -> dict[str, Any]:
         session = backend.open(
             backend.convert(graph, Target(), Path(folder) / "engine"), threads=torch.get_num_threads()
         )
-        inputs = [(name, fill.image(*size[:2], batch=size[2])) for size in sizes_of(rule)]
-        checks = compare(EagerSession(network), session, inputs, spec)
+        inputs = [fill.image(*size[:2], batch=size[2]) for size in sizes_of(rule)]
+        original = EagerSession(network)
+        samples = [Sample(name, image, original.run({"image": image})["logits"]) for image in inputs]
+        checks = compare(samples, session, spec)
     return {
         "config": f"{family}/{name}.py",
         "parameters": sum(parameter.numel() for parameter in network.parameters()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,7 @@ def capture_onnx(
     program = _export(network, size, channels, dynamic=dynamic)
     model: onnx.ModelProto = program.model_proto
     del program
+    gc.collect()  # the exporter's intermediate programs hold the weights in cycles
     for apply in PASSES:
         apply(model)
     _require_standard_operators(model)

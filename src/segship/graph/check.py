@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from segship.core.artifacts import Session
     from segship.core.spec import ModelSpec
 
-__all__ = ["GATES", "compare", "require"]
+__all__ = ["GATES", "Sample", "compare", "require"]
 
 GATES = {"fp32": 0.9999, "bf16": 0.995, "fp16": 0.995}
 """Least share of equal labels for each precision."""
@@ -28,28 +29,44 @@ _FP32_DIFFERENCE = 1e-4
 _UNDECIDED = 1e-5  # of the greatest logit: two classes nearer than this are equal for float32
 
 
-def compare(
-    reference: Session, engine: Session, inputs: Iterable[tuple[str, NDArray[np.float32]]], spec: ModelSpec
-) -> tuple[Check, ...]:
-    """Run both on the same inputs and compare their logits.
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One input and what the original network makes of it.
+
+    Attributes:
+        name: Of the image, for the record.
+        image: float32 (N, C, H, W), normalised.
+        logits: float32 (N, K, h, w), the original's.
+    """
+
+    name: str
+    image: NDArray[np.float32]
+    logits: NDArray[np.float32]
+
+
+def compare(samples: Iterable[Sample], engine: Session, spec: ModelSpec) -> tuple[Check, ...]:
+    """Run an engine on inputs whose logits are known.
 
     Args:
-        reference: The original network.
-        engine: What was made of it. Both take ``image`` and return ``logits``.
-        inputs: Name and normalised float32 (N, C, H, W) of each input.
+        samples: Inputs with the original network's logits.
+        engine: Takes ``image`` and returns ``logits``.
         spec: How logits become labels.
 
     Returns:
-        One record for each input.
+        One record for each sample.
+
+    Raises:
+        VerificationError: The engine's output has another shape, or the network itself returns NaN.
     """
     checks = []
-    for name, image in inputs:
-        expected, found = (session.run({"image": image})["logits"] for session in (reference, engine))
-        if expected.shape != found.shape:
+    for sample in samples:
+        found = engine.run({"image": sample.image})["logits"]
+        if sample.logits.shape != found.shape:
             raise VerificationError(
-                f"at input {image.shape} the engine returns {found.shape}, the network {expected.shape}: do not use it"
+                f"at input {sample.image.shape} the engine returns {found.shape}, "
+                f"the network {sample.logits.shape}: do not use it"
             )
-        checks.append(_check(name, image, expected, found, spec))
+        checks.append(_check(sample.name, sample.image, sample.logits, found, spec))
     return tuple(checks)
 
 
