@@ -104,6 +104,18 @@ def examine(family: str) -> dict[str, Any]:
     }
 
 
+def read_results() -> dict[str, Any]:
+    """What is known of each family so far."""
+    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    return results
+
+
+def keep(family: str, row: dict[str, Any]) -> None:
+    """Add one row to the results; they are read anew, so that two runs may share the families between them."""
+    results = read_results() | {family: row}
+    RESULTS.write_text(json.dumps(dict(sorted(results.items())), indent=1) + "\n")
+
+
 def write_table(results: dict[str, Any]) -> None:
     """docs/models.md from the results."""
     zoo = json.loads(ZOO.read_text())
@@ -127,18 +139,16 @@ def main() -> int:
     parser.add_argument("families", nargs="*", metavar="FAMILY", help=", ".join(FAMILIES))
     parser.add_argument("--table", action="store_true", help="only generate the table")
     options = parser.parse_args()
-    results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-    chosen = [] if options.table else options.families or list(FAMILIES)
     failed = 0
-    for family in track(chosen, "families"):
+    for family in track([] if options.table else options.families or list(FAMILIES), "families"):
         try:
-            results[family] = examine(family)
+            row = examine(family)
         except (SegshipError, RuntimeError) as error:
-            results[family] = {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
+            row = {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
             failed += 1
-        print(family, results[family])
-        RESULTS.write_text(json.dumps(dict(sorted(results.items())), indent=1) + "\n")
-    write_table(results)
+        print(family, row)
+        keep(family, row)
+    write_table(read_results())
     return failed
 
 

@@ -42,7 +42,7 @@ def copied(package: Path, tmp_path: Path) -> Path:
         ("import os", "line 2"),
         ("x = open('/etc/passwd').read()", "line 2"),
         ("x = __import__('os').system('true')", "line 2"),
-        ("x = [0] * 10**12", "line 2"),
+        ("x = [0] * 10**12", "more values than any real config"),
         ("_base_ = './nowhere.py'", "nowhere.py"),
     ],
 )

@@ -104,7 +104,7 @@ def _buckets(size: NDArray[np.intp], length: NDArray[np.intp], positions: int) -
     """Indices of the runs by number of cells; a handful of smaller runs (the edges) joins the next larger kind."""
     buckets: list[NDArray[np.intp]] = []
     few = np.empty(0, np.intp)
-    for cells in np.unique(size):
+    for cells in sorted(set(size.tolist())):
         members = np.concatenate((few, np.flatnonzero(size == cells)))
         larger = length[size > cells]
         if length[members].sum() * 8 < positions and len(larger) and length[members].max() <= larger.max():
