@@ -12,6 +12,7 @@ logits, and labels at every fourth pixel), a few kilobytes.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import types
@@ -27,8 +28,23 @@ from support import fill
 SAMPLES = 12  # logits kept along each axis
 
 
+def _psamask_forward(masks: torch.Tensor, output: torch.Tensor, *, psa_type: int, **sizes: int) -> None:
+    """PSANet's compiled operator, cell by cell: each one's mask, centred at it, laid on the map."""
+    height, width, mask_height, mask_width = (sizes[key] for key in ("h_feature", "w_feature", "h_mask", "w_mask"))
+    for row, column, i, j in itertools.product(*map(range, (height, width, mask_height, mask_width))):
+        to_row, to_column = row + i - sizes["half_h_mask"], column + j - sizes["half_w_mask"]
+        if 0 <= to_row < height and 0 <= to_column < width:
+            value = masks[:, i * mask_width + j, row, column]
+            if psa_type == 0:  # collect
+                output[:, to_row * width + to_column, row, column] = value
+            else:
+                output[:, row * width + column, to_row, to_column] = value
+
+
 class _NoCompiledOps(types.ModuleType):
     """Stands in for mmcv's compiled operators, which mmcv-lite has not."""
+
+    psamask_forward = staticmethod(_psamask_forward)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

@@ -193,3 +193,73 @@ PARTS += [
         for options in ({}, {"readout_type": "add", **_GELU}, {"readout_type": "project", "align_corners": True})
     ),
 ]
+
+_MAP = ((2, 16, 13, 19),)
+_ATTENTION: dict[str, Any] = {"in_channels": 16, "channels": 8, "num_classes": 5}
+_PSA: dict[str, Any] = {**_ATTENTION, "mask_size": (5, 7)}
+_PSA_TYPES = ("collect", "distribute", "bi-direction")
+# Both sides odd, both even, one of each: the attention's map is rounded in another way.
+_PSA_SIZES = (((2, 16, 13, 19),), ((2, 16, 12, 18),), ((2, 16, 12, 17),))
+_ATTENTION_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("NLHead", {"mode": "gaussian", "reduction": 1}),
+    ("NLHead", {"mode": "dot_product", "concat_input": False}),
+    ("NLHead", {"mode": "concatenation", "dilation": 2, **_BN}),
+    ("NLHead", {"use_scale": False, "num_classes": 2, "out_channels": 1}),
+    ("DNLHead", {"mode": "dot_product"}),
+    ("DNLHead", {"mode": "concatenation", "concat_input": False}),
+    ("DNLHead", {"temperature": 1.0, "use_scale": False, "kernel_size": 1}),
+    ("GCHead", {"pooling_type": "avg", "fusion_types": ("channel_add", "channel_mul")}),
+    ("GCHead", {"fusion_types": ("channel_mul",), "ratio": 0.5}),
+    ("CCHead", {"recurrence": 3}),
+    ("EMAHead", {"ema_channels": 12, "num_bases": 4, "num_stages": 1, "concat_input": False}),
+    ("DMHead", {"filter_sizes": (1, 2, 4, 5), "fusion": True, **_BN}),
+    ("APCHead", {"pool_scales": (1, 4), "fusion": False}),
+    ("ISAHead", {"isa_channels": 4, "down_factor": (3, 5), **_BN}),
+)
+
+PARTS += [
+    *(PartCase("head", name, {**_ATTENTION, **options}, _MAP) for name, options in _ATTENTION_OPTIONS),
+    PartCase(
+        "head",
+        "ANNHead",
+        {
+            **_ATTENTION,
+            "in_channels": [12, 16],
+            "in_index": [0, 1],
+            "project_channels": 4,
+            "query_scales": (1, 1),
+            "key_pool_scales": (1, 2),
+        },
+        ((2, 12, 13, 19), (2, 16, 7, 10)),
+    ),
+    PartCase(
+        "head",
+        "LRASPPHead",
+        {
+            **_ATTENTION,
+            "in_channels": (6, 12, 16),
+            "in_index": (0, 1, 2),
+            "branch_channels": (3, 5),
+            "input_transform": "multiple_select",
+        },
+        ((2, 6, 110, 121), (2, 12, 58, 69), (2, 16, 55, 60)),
+    ),
+    *(PartCase("head", "PSAHead", {**_PSA, "psa_type": kind}, size) for kind in _PSA_TYPES for size in _PSA_SIZES),
+    *(
+        PartCase("head", "PSAHead", {**_PSA, **options}, _MAP)
+        for options in (
+            {"psa_softmax": False, "normalization_factor": None},
+            {"shrink_factor": 1, "align_corners": True},
+            {"shrink_factor": 3},
+            {"mask_size": (4, 6)},
+        )
+    ),
+    *(
+        PartCase("head", "PSAHead", {**_PSA, "mask_size": (6, 9), "compact": True, "psa_type": kind}, _PSA_SIZES[1])
+        for kind in _PSA_TYPES
+    ),
+    PartCase("backbone", "MobileNetV2", {"widen_factor": 0.35, "out_indices": (0, 3, 6)}, ((64, 96), (67, 85))),
+    PartCase("backbone", "MobileNetV2", {"widen_factor": 1.4, "strides": (1, 2, 1, 2, 1, 1, 1)}, ((67, 85),)),
+    PartCase("backbone", "MobileNetV3", {"arch": "large", "reduction_factor": 2, "out_indices": (1, 3, 16)}, _ODD),
+    PartCase("backbone", "MobileNetV3", {"arch": "small", "reduction_factor": 2}, ((64, 96), (67, 85))),
+]

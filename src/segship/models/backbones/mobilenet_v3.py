@@ -26,20 +26,20 @@ __all__ = ["MobileNetV3"]
 _BN: Cfg = {"type": "BN"}
 _HSWISH: Cfg = {"type": "HSwish"}
 
-# Kernel size, hidden channels, channels, squeeze and excitation, activation, stride, dilation: tables 1 and 2 of the
-# paper, where the strides of the last two stages are replaced by dilation.
+# Kernel size, hidden channels, channels, squeeze and excitation, activation, stride: tables 1 and 2 of the paper; and
+# dilation. Where there is dilation, it replaces the stride.
 _Row: TypeAlias = tuple[int, int, int, bool, str, int, int]
 _ROWS: dict[str, tuple[_Row, ...]] = {
     "small": (
         (3, 16, 16, True, "ReLU", 2, 1),
         (3, 72, 24, False, "ReLU", 2, 1),
         (3, 88, 24, False, "ReLU", 1, 1),
-        (5, 96, 40, True, "HSwish", 1, 2),
+        (5, 96, 40, True, "HSwish", 2, 2),
         (5, 240, 40, True, "HSwish", 1, 2),
         (5, 240, 40, True, "HSwish", 1, 2),
         (5, 120, 48, True, "HSwish", 1, 2),
         (5, 144, 48, True, "HSwish", 1, 2),
-        (5, 288, 96, True, "HSwish", 1, 4),
+        (5, 288, 96, True, "HSwish", 2, 4),
         (5, 576, 96, True, "HSwish", 1, 4),
         (5, 576, 96, True, "HSwish", 1, 4),
     ),
@@ -50,13 +50,13 @@ _ROWS: dict[str, tuple[_Row, ...]] = {
         (5, 72, 40, True, "ReLU", 2, 1),
         (5, 120, 40, True, "ReLU", 1, 1),
         (5, 120, 40, True, "ReLU", 1, 1),
-        (3, 240, 80, False, "HSwish", 1, 2),
+        (3, 240, 80, False, "HSwish", 2, 2),
         (3, 200, 80, False, "HSwish", 1, 2),
         (3, 184, 80, False, "HSwish", 1, 2),
         (3, 184, 80, False, "HSwish", 1, 2),
         (3, 480, 112, True, "HSwish", 1, 2),
         (3, 672, 112, True, "HSwish", 1, 2),
-        (5, 672, 160, True, "HSwish", 1, 4),
+        (5, 672, 160, True, "HSwish", 2, 4),
         (5, 960, 160, True, "HSwish", 1, 4),
         (5, 960, 160, True, "HSwish", 1, 4),
     ),
@@ -73,7 +73,9 @@ class InvertedResidualV3(nn.Module):
         in_channels: Channels before.
         hidden: Channels of the depthwise convolution; equal to ``in_channels``: nothing is widened.
         out_channels: Channels after.
-        kernel_size, stride, dilation: Of the depthwise convolution; one of stride 2 is padded at the end first.
+        kernel_size: Of the depthwise convolution.
+        stride: Of the depthwise convolution, which is padded at the end then; 2 leaves the shortcut out.
+        dilation: Of the depthwise convolution; more than 1 takes the place of the stride.
         squeeze: Whether channels are scaled.
         conv_cfg, norm_cfg, act_cfg: As `ConvModule`; the last convolution has no activation.
     """
@@ -94,6 +96,7 @@ class InvertedResidualV3(nn.Module):
     ) -> None:
         super().__init__()
         self.shortcut = stride == 1 and in_channels == out_channels
+        stride = 1 if dilation > 1 else stride
         self.padding = None if stride == 1 else (kernel_size, stride)
         self.expand_conv = (
             None
