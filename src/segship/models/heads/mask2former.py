@@ -87,7 +87,7 @@ class Mask2FormerHead(MaskClassificationHead):
         strides: Sequence[int] | None = None,  # noqa: ARG002
     ) -> None:
         super().__init__(feat_channels, out_channels, num_classes=num_classes, align_corners=align_corners)
-        kind = str(pixel_decoder["type"]).rpartition(".")[2]
+        kind = str(pixel_decoder.get("type")).rpartition(".")[2]
         if kind != "MSDeformAttnPixelDecoder":
             raise UnsupportedError(f"Mask2Former's pixel decoder is MSDeformAttnPixelDecoder, not {kind!r}")
         self.pixel_decoder = build_nested(

@@ -74,7 +74,7 @@ class MaskFormerHead(MaskClassificationHead):
         in_index: Sequence[int] | None = None,  # noqa: ARG002
     ) -> None:
         super().__init__(feat_channels, out_channels, num_classes=num_classes, align_corners=align_corners)
-        kind = str(pixel_decoder["type"]).rpartition(".")[2]
+        kind = str(pixel_decoder.get("type")).rpartition(".")[2]
         if kind not in _PIXEL_DECODERS:
             raise UnsupportedError(f"MaskFormer has no pixel decoder {kind!r}.{did_you_mean(kind, _PIXEL_DECODERS)}")
         self.pixel_decoder = build_nested(

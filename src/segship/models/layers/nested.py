@@ -19,6 +19,7 @@ _NO_EFFECT = frozenset({
     "dropout",
     "dropout_layer",
     "ffn_drop",
+    "frozen_exclude",
     "im2col_step",
     "init_cfg",
     "num_cp",

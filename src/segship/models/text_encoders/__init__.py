@@ -1,0 +1,1 @@
+"""Encoders of class names; only their weights are kept, nothing here runs."""
