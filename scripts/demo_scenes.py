@@ -165,9 +165,9 @@ def _parked(rng: np.random.Generator, street: Street, camera: Camera) -> list[Ve
 
 def _persons(rng: np.random.Generator, street: Street, camera: Camera, vehicles: list[Vehicle]) -> list[Person]:
     found = []
-    for _ in range(int(rng.integers(3, 10))):
+    for _ in range(int(rng.integers(4, 13))):
         side = int(rng.choice([-1, 1]))
-        x, z = side * (street.half + rng.uniform(0.5, street.walk - 0.3)), float(rng.gamma(2.2, 4.2) + 4.0)
+        x, z = side * (street.half + rng.uniform(0.5, street.walk - 0.3)), float(rng.gamma(2.2, 3.0) + 3.8)
         if rng.random() < 0.25:
             x, z = rng.uniform(-street.half, street.half), street.zebra + rng.uniform(0.4, 2.8)
         free = all(abs(x - car.x) > 1.4 or not car.z - 0.7 < z < car.z + car.shape.length + 0.7 for car in vehicles)

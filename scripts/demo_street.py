@@ -172,7 +172,9 @@ class Street:
     def paint_sky(self, canvas: Canvas) -> None:
         """The sky, everywhere."""
         light = self.light
-        rays = canvas.rays / np.linalg.norm(canvas.rays, axis=2, keepdims=True)
+        canvas.label[:] = SKY
+        rows = slice(0, int(np.nonzero((canvas.rays[..., 1] > 0).any(1))[0].max()) + 1)
+        rays = canvas.rays[rows] / np.linalg.norm(canvas.rays[rows], axis=2, keepdims=True)
         up = np.clip(rays[..., 1], 0, 1)
         share = (1 - np.exp(-up * 3.2))[..., None]
         sky = light.horizon + (light.zenith - light.horizon) * share
@@ -182,10 +184,9 @@ class Street:
         u, v = rays[..., 0] * high * 0.16 + self.offset[0], rays[..., 2] * high * 0.16 + self.offset[1]
         cloud = 0.65 * self.noise.soft(u, v) + 0.35 * self.noise.soft(u * 2.7, v * 2.7)
         cloud = smooth(0.92 - 0.75 * light.clouds, 1.25 - 0.75 * light.clouds, cloud) * smooth(0.02, 0.16, up)
-        cloud = cv2.GaussianBlur(cloud, (0, 0), 1.5)[..., None]
+        cover = cv2.GaussianBlur(cloud, (0, 0), 1.5)[..., None]
         white = light.horizon * 0.55 + light.sun * 0.16 + light.ambient * 0.25
-        canvas.color[:] = sky + (white - sky) * cloud * 0.85
-        canvas.label[:] = SKY
+        canvas.color[rows] = sky + (white - sky) * cover * 0.85
 
     def paint_backdrop(self, canvas: Canvas, rng: np.random.Generator) -> None:
         """Distant houses and trees along the horizon."""
@@ -319,7 +320,7 @@ class Street:
             y = points[:, 1]
             u = house.side * points[:, 0] - house.wall if end_wall else points[:, 2] - house.start
             albedo = self._wall(style, u, y)
-            if not end_wall or style.balcony:
+            if not end_wall or house.seed % 5:  # a few end walls are blank
                 albedo = self._windows(style, house.height - style.attic, u, y, albedo)
             if not end_wall:
                 albedo = self._ground_floor(style, u, y, albedo)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import platform
 import tempfile
@@ -84,12 +85,15 @@ def export(
         SegshipError: Something cannot be read, converted or verified; nothing was written.
     """
     tell = on_stage or (lambda _: None)
+    _require_extra()
     target = Target(backend=backend, shape=Shape.parse(shape))
     engine_maker = find_backend(backend)
     samples = _samples(images)
     require_replaceable(Path(out), _is_package)
     tell("reading config and checkpoint")
-    loaded = _load(config, checkpoint, source=source, cfg_options=cfg_options, trust=trust)
+    from segship import sources  # noqa: PLC0415  (imports torch, whose absence has been told by now)
+
+    loaded = sources.load(config, checkpoint, source=source, cfg_options=cfg_options, trust=trust)
     spec, sizes = _fit(loaded.spec, loaded.network.sizes, target.shape)
     tell("running the network itself")
     expected = _expected(loaded, list(_inputs(spec, sizes, target.shape, samples)))
@@ -116,12 +120,12 @@ def _is_package(directory: Path) -> bool:
     return (directory / MANIFEST).is_file()
 
 
-def _load(config: str | Path, checkpoint: str | Path | None, **options: object) -> Loaded:
-    try:
-        from segship import sources  # noqa: PLC0415  (torch is needed from here on, and may be missing)
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("Exporting", "export", error.name or "torch") from error
-    return sources.load(config, checkpoint, **options)  # type: ignore[arg-type]
+def _require_extra() -> None:
+    for module in ("torch", "onnx", "onnxscript"):
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise MissingExtraError("Exporting", "export", module) from error
 
 
 def _fit(spec: ModelSpec, rule: SizeRule, shape: Shape) -> tuple[ModelSpec, SizeRule]:

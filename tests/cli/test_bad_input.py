@@ -62,7 +62,7 @@ def test_every_mistake_of_a_config_is_told_at_once(trained: tuple[Path, Path], t
     text = CONFIG.format(test_cfg="mode='whole'")
     config.write_text(text.replace("'CGNet'", "'CGNett'").replace("num_convs=0", "num_conv=0"))
     message = refused(segship("export", config, trained[1], tmp_path / "out"))
-    assert "Did you mean 'CGNet'?" in message
+    assert "Did you mean 'CGNet'" in message
     assert "num_conv" in message
 
 

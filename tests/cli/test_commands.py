@@ -27,15 +27,17 @@ def test_predict_writes_labels_with_palette_and_overlay_without_torch(
 ) -> None:
     done = segship("predict", package, street, "--to", tmp_path, "--scores", torch=False)
     assert done.returncode == 0, done.stderr
-    mask = Image.open(tmp_path / "street.png")
-    assert (mask.mode, mask.size) == ("P", (131, 77))
-    assert mask.getpalette()[:12] == [value for colour in META["palette"] for value in colour]
-    assert set(np.unique(np.asarray(mask))) <= {0, 1, 2, 3}
-    assert Image.open(tmp_path / "street_overlay.jpg").size == (131, 77)
+    with Image.open(tmp_path / "street.png") as mask:
+        assert (mask.mode, mask.size) == ("P", (131, 77))
+        assert mask.getpalette()[:12] == [value for colour in META["palette"] for value in colour]
+        labels = np.asarray(mask)
+    assert set(np.unique(labels)) <= {0, 1, 2, 3}
+    with Image.open(tmp_path / "street_overlay.jpg") as overlay:
+        assert overlay.size == (131, 77)
     scores = np.load(tmp_path / "street_scores.npz")["scores"]
     assert scores.shape == (4, 77, 131)
     np.testing.assert_allclose(scores.astype(np.float32).sum(0), 1, atol=4e-3)
-    assert (scores.argmax(0) == np.asarray(mask)).mean() > 0.98  # float16 keeps all but near ties
+    assert (scores.argmax(0) == labels).mean() > 0.98  # float16 keeps all but near ties
 
 
 def test_evaluate_scores_its_own_masks_as_perfect(package: Path, street: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from segship.models.layers.attention import merge_heads, split_heads
 from segship.models.layers.patch_embed import PatchEmbed, pair
 from segship.models.layers.tokens import Size, to_map
 from segship.models.layers.transformer import FFN, GELU, LAYER_NORM, add_norm
-from segship.models.layers.windows import relative_position_index
+from segship.models.layers.windows import position_bias, relative_position_index
 from segship.models.registry import backbones
 
 if TYPE_CHECKING:
@@ -66,15 +66,15 @@ class _Attention(nn.Module):
         self.qkv = nn.Linear(embed_dims, 3 * embed_dims, bias=bias is True)
         self.proj = nn.Linear(embed_dims, embed_dims)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, h*w + 1, C) -> (N, h*w + 1, C)."""
+    def forward(self, x: Tensor, index: Tensor) -> Tensor:
+        """(N, L, C) -> (N, L, C), L = h*w + 1; ``index`` is a `relative_position_index`."""
         if self.separate_bias:
             bias = torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
             parts = F.linear(x, self.qkv.weight, bias).chunk(3, dim=-1)
         else:
             parts = self.qkv(x).chunk(3, dim=-1)
         q, k, v = (split_heads(part, self.num_heads) for part in parts)
-        scores = self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)
+        scores = position_bias(self.relative_position_bias_table, index)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=scores[None])
         return self.proj(merge_heads(y))  # type: ignore[no-any-return]
 
@@ -102,9 +102,9 @@ class _Layer(nn.Module):
         self.gamma_1 = nn.Parameter(torch.ones(embed_dims))
         self.gamma_2 = nn.Parameter(torch.ones(embed_dims))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, index: Tensor) -> Tensor:
         """(N, L, C) -> (N, L, C)."""
-        x = x + self.gamma_1 * self.attn(self.get_submodule(self.norm1_name)(x))
+        x = x + self.gamma_1 * self.attn(self.get_submodule(self.norm1_name)(x), index)
         return x + self.gamma_2 * self.ffn(self.get_submodule(self.norm2_name)(x))  # type: ignore[no-any-return]
 
 
@@ -182,9 +182,11 @@ class BEiT(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(N, in_channels, *img_size) -> maps (N, embed_dims, h, w), one for each of ``out_indices``."""
         x, size = self._embed(x)
+        # Every layer stores the same index, 20 MB for 40x40 patches; one is used, so that a captured graph holds one.
+        index = self.get_buffer("layers.0.attn.relative_position_index")
         outputs = []
         for i, layer in enumerate(self.layers):
-            x = layer(x)
+            x = layer(x, index)
             if i == len(self.layers) - 1 and self.final_norm_name is not None:
                 x = self.get_submodule(self.final_norm_name)(x)
             if i in self.out_indices:

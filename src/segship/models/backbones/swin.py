@@ -17,7 +17,14 @@ from segship.models.layers.conv import build_norm
 from segship.models.layers.patch_embed import PatchEmbed, PatchMerging, pair
 from segship.models.layers.tokens import to_map
 from segship.models.layers.transformer import FFN, GELU, LAYER_NORM
-from segship.models.layers.windows import cut, join, relative_position_index, window_attention, windows_along
+from segship.models.layers.windows import (
+    cut,
+    join,
+    position_bias,
+    relative_position_index,
+    window_attention,
+    windows_along,
+)
 from segship.models.registry import backbones
 
 if TYPE_CHECKING:
@@ -78,7 +85,7 @@ class _WindowAttention(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """(N, windows, cells, C), with a mask (windows, cells, cells) or None -> the same shape."""
-        bias = self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)
+        bias = position_bias(self.relative_position_bias_table, self.relative_position_index)
         y = window_attention(self.qkv(x), self.num_heads, bias=bias, mask=mask, scale=self.scale)
         return self.proj(y)  # type: ignore[no-any-return]
 

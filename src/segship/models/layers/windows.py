@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from segship.models.layers.tokens import Size
 
-__all__ = ["cut", "join", "relative_position_index", "window_attention", "windows_along"]
+__all__ = ["cut", "join", "position_bias", "relative_position_index", "window_attention", "windows_along"]
 
 
 def relative_position_index(size: Size) -> Tensor:
@@ -35,6 +35,19 @@ def relative_position_index(size: Size) -> Tensor:
     down = y[:, None] - y[None] + height - 1
     right = x[:, None] - x[None] + width - 1
     return down * (2 * width - 1) + right
+
+
+def position_bias(table: Tensor, index: Tensor) -> Tensor:
+    """What is added to the scores of each head for each pair of cells.
+
+    Args:
+        table: (offsets, heads).
+        index: Rows of the table, int64 (L, L).
+
+    Returns:
+        (heads, L, L). Picking from the transposed table spares transposing the result, which is far larger.
+    """
+    return torch.unflatten(table.t().index_select(1, index.flatten()), 1, (index.shape[0], index.shape[1]))
 
 
 def windows_along(length: int, window: int) -> int:

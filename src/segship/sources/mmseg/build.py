@@ -121,7 +121,8 @@ class _Builder:
             return
         only_unsupported = all(isinstance(problem, UnsupportedError) for problem in self._problems)
         kind = UnsupportedError if only_unsupported else ConfigError
-        raise kind(" ".join(f"{problem}".removesuffix(".") + "." for problem in self._problems))
+        texts = map(str, self._problems)
+        raise kind(" ".join(text if text.endswith((".", "?")) else f"{text}." for text in texts))
 
 
 def _name(cfg: Mapping[str, Any]) -> str:
