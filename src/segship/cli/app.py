@@ -13,7 +13,7 @@ from segship.cli.export import export
 from segship.cli.info import info
 from segship.cli.predict import predict
 
-__all__ = ["app"]
+__all__ = ["app", "main"]
 
 app = typer.Typer(
     name="segship",

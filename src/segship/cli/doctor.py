@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["doctor"]
+__all__ = ["doctor", "examine"]
 
 _BASE = ("numpy", "pillow", "opencv-python-headless", "pydantic", "onnxruntime", "typer", "rich")
 _EXPORT = ("torch", "onnx", "onnxscript")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["MobileNetV3"]
+__all__ = ["InvertedResidualV3", "MobileNetV3"]
 
 _BN: Cfg = {"type": "BN"}
 _HSWISH: Cfg = {"type": "HSwish"}

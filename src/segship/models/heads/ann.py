@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["ANNHead"]
+__all__ = ["ANNHead", "AsymmetricBlock"]
 
 
 class _PyramidCells(nn.ModuleList):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["APCHead"]
+__all__ = ["APCHead", "AdaptiveContext"]
 
 
 class AdaptiveContext(nn.Module):

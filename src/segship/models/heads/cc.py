@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from segship.models.layers.decode_head import Features, InputTransform
 
-__all__ = ["CCHead"]
+__all__ = ["CCHead", "CrissCrossAttention"]
 
 
 class CrissCrossAttention(nn.Module):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from segship.models.layers.decode_head import Features, InputTransform
 
-__all__ = ["DNLHead"]
+__all__ = ["DNLHead", "DisentangledNonLocal2d"]
 
 
 class DisentangledNonLocal2d(NonLocal2d):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["EMAHead"]
+__all__ = ["EMAHead", "EMAModule"]
 
 
 class EMAModule(nn.Module):

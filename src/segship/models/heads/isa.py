@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["ISAHead"]
+__all__ = ["ISAHead", "InterlacedAttention"]
 
 
 class InterlacedAttention(SelfAttentionBlock):

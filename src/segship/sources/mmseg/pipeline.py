@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from segship.core.spec import GeometryStep
 
-__all__ = ["Pipeline", "find_dataset", "find_pipeline", "read_pipeline"]
+__all__ = ["Pipeline", "find_dataset", "find_pipeline", "normalization", "read_pipeline"]
 
 _NO_EFFECT = frozenset({
     "Collect",
