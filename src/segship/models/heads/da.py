@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["DAHead", "PositionAttention"]
+__all__ = ["ChannelAttention", "DAHead", "PositionAttention"]
 
 
 class PositionAttention(SelfAttentionBlock):

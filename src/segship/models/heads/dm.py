@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["DMHead", "filter_depthwise"]
+__all__ = ["DMHead", "DynamicFilter", "filter_depthwise"]
 
 
 def filter_depthwise(x: Tensor, filters: Tensor) -> Tensor:

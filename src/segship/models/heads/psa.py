@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["PSAHead", "resize_aligned_if"]
+__all__ = ["PSAHead", "collect", "resize_aligned_if"]
 
 
 def _interpolation(length: int, target: int, aligned: Tensor) -> Tensor:
