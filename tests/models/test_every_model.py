@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 NOISE = 3e-5  # float32 noise; a wrong epsilon or activation is larger
 LABELS = 0.999
 
+# Networks that amplify the last bit of the processor's arithmetic: the real MMSegmentation, run on a processor without
+# AVX-512, misses its own recording (made with it) by the figure behind each.
+AMPLIFIED = {
+    "psanet_r50-d8_4xb2-40k_cityscapes-512x1024": 1.5e-4,  # 7.8e-5
+    "mobilenet-v3-d8_lraspp_4xb4-320k_cityscapes-512x1024": 2.5e-4,  # 1.2e-4
+    "knet-s3_r50-d8_fcn_8xb2-adamw-80k_ade20k-512x512": 1e-4,  # 1.5e-5, and 5e-4 of the labels
+}
+
 REFERENCES = model_references()
 
 
@@ -36,17 +44,20 @@ def test_keys_and_logits_equal_mmsegmentations(reference: ModelReference) -> Non
             with pytest.raises(SegshipError, match=r"takes|least|multiple|exactly"):
                 network(torch.from_numpy(fill.image(height, width)))
         else:
-            _require_equal(network, case, dict(np.load(reference.arrays)))
+            noise = AMPLIFIED.get(reference.name, NOISE)
+            _require_equal(network, case, dict(np.load(reference.arrays)), noise)
 
 
-def _require_equal(network: torch.nn.Module, case: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+def _require_equal(
+    network: torch.nn.Module, case: dict[str, Any], arrays: dict[str, NDArray[Any]], noise: float
+) -> None:
     height, width = case["size"]
     with torch.inference_mode():
         logits = network(torch.from_numpy(fill.image(height, width)))
     assert list(logits.shape) == case["shape"]
     rows, columns = case["step"]
     sampled = logits[0, :, ::rows, ::columns].numpy()
-    assert np.abs(sampled - arrays[f"logits_{height}x{width}"]).max() / case["absmax"] < NOISE
+    assert np.abs(sampled - arrays[f"logits_{height}x{width}"]).max() / case["absmax"] < noise
     labels = logits[0].argmax(0)[::4, ::4].numpy()
     assert (labels == arrays[f"labels_{height}x{width}"]).mean() >= LABELS
 
