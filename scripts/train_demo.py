@@ -1,4 +1,4 @@
-"""Draw the demo's scenes and train its network on them: a quarter of an hour on one core of a CPU.
+"""Draw the demo's scenes and train its network on them: less than half an hour on one core of a CPU.
 
 ``python scripts/train_demo.py`` writes images, labels and the checkpoint beside the config in
 ``src/segship/assets/demo``. Nothing is fetched, everything follows from fixed seeds; another machine or another
@@ -106,7 +106,7 @@ def augment(rng: np.random.Generator, scene: Scene) -> tuple[NDArray[np.float32]
 
 
 def to_tensor(inputs: NDArray[np.float32]) -> Tensor:
-    """(N, H, W, 3) -> (N, 3, H, W), channels last in memory: as fast again on a CPU."""
+    """(N, H, W, 3) -> (N, 3, H, W), channels last in memory, which trains 1.6 times as fast on a CPU."""
     return torch.from_numpy(inputs).permute(0, 3, 1, 2)
 
 
