@@ -19,7 +19,7 @@ TRAINING_ONLY = frozenset({
     "drop_path_rate",
     "drop_rate",
     "dropout_ratio",
-    "frozen_stages",
+    "frozen_exclude", "frozen_stages",
     "ignore_index",
     "init_cfg",
     "loss_cls",

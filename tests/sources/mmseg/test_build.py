@@ -80,7 +80,6 @@ def test_only_missing_parts_are_unsupported_rather_than_wrong() -> None:
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("MultimodalEncoderDecoder", "CLIP text encoder"),
         ("DepthEstimator", "diffusion"),
         ("SegTTAModel", "augmentation"),
         ("EncoderDecodr", "Did you mean 'EncoderDecoder'"),

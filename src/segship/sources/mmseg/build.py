@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import nn
 
 from segship.core.errors import ConfigError, SegshipError, UnsupportedError, did_you_mean
+from segship.models.multimodal import MultimodalEncoderDecoder
 from segship.models.parts import build_part
-from segship.models.registry import backbones, heads, necks
+from segship.models.registry import backbones, heads, necks, text_encoders
 from segship.models.segmentor import EncoderDecoder
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ __all__ = ["architecture", "build_network"]
 
 _KINDS = ("EncoderDecoder", "CascadeEncoderDecoder")
 _UNSUPPORTED = {
-    "MultimodalEncoderDecoder": "it (SAN) classifies by comparison with the output of a CLIP text encoder, which is "
-    "no part of a segmentation network; export that step with the tool it comes from",
     "DepthEstimator": "it (VPD) estimates depth with a text-conditioned diffusion network, which is no part of its "
     "checkpoint",
     "SegTTAModel": "test-time augmentation is no network; give the config of the network itself",
@@ -56,6 +55,8 @@ def build_network(model: Any, *, with_auxiliary: bool = False) -> EncoderDecoder
     """
     if not isinstance(model, dict):
         raise ConfigError("the config has no model: expected model = dict(type='EncoderDecoder', …)")
+    if _name(model) == "MultimodalEncoderDecoder":
+        return _multimodal(model)
     _check_kind(model)
     builder = _Builder()
     backbone = builder.part(backbones, model.get("backbone"), "model.backbone")
@@ -67,6 +68,17 @@ def build_network(model: Any, *, with_auxiliary: bool = False) -> EncoderDecoder
     builder.raise_problems()
     network = EncoderDecoder(backbone, decode_head, neck, auxiliary)
     return network.requires_grad_(requires_grad=False).eval()
+
+
+def _multimodal(model: dict[str, Any]) -> EncoderDecoder:
+    """SAN: its weights can be loaded; running it is an error that says why."""
+    builder = _Builder()
+    image_encoder = builder.part(backbones, model.get("image_encoder"), "model.image_encoder")
+    text_encoder = builder.part(text_encoders, model.get("text_encoder"), "model.text_encoder")
+    decode_head = builder.part(heads, model.get("decode_head"), "model.decode_head")
+    builder.raise_problems()
+    network = MultimodalEncoderDecoder(image_encoder, text_encoder, decode_head)
+    return cast("EncoderDecoder", network.requires_grad_(requires_grad=False).eval())
 
 
 def architecture(model: Mapping[str, Any]) -> str:
