@@ -58,10 +58,11 @@ MMSegmentation's configs the family has: all of them build. *Export* is in CPU s
 """
 
 FOOT = """
-Not provided: VPD needs a text-conditioned diffusion network that is not part of its checkpoint. SAN builds and loads its
-weights, but running it is an error: it classifies by CLIP's text encoder, whose vocabulary is in neither file.
+Not provided: VPD needs a text-conditioned diffusion network that is not part of its checkpoint. SAN builds and loads
+its weights, but running it is an error: it classifies by CLIP's text encoder, whose vocabulary is in neither file.
 
-*not run*: the family's keys and logits are tested against the recordings, its export has not been through this script yet.
+*not run*: the family's keys and logits are tested against the recordings, but its export has not been through this
+script yet.
 """
 
 
