@@ -11,11 +11,14 @@ from check_families import examine
 
 FAMILIES = ["ccnet", "dmnet", "emanet", "fastscnn", "knet", "point_rend", "psanet", "segformer"]
 
+# PointRend picks the most doubtful points: which of two equals it refines is noise. K-Net refines its kernels three times,
+# with these weights at logits of 1e5: the last bit of the arithmetic is amplified.
+NOISE = {"point_rend": 0.1, "knet": 1e-3}
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_file_agrees_with_the_network(family: str) -> None:
     result = examine(family)
     assert result["labels"] >= 0.999
-    # PointRend picks the most doubtful points: which of two equals it refines is noise, and no label depends on it.
-    assert result["difference"] < (1e-4 if family != "point_rend" else 0.1)
+    assert result["difference"] < NOISE.get(family, 1e-4)
