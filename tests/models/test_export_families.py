@@ -11,8 +11,8 @@ from check_families import examine
 
 FAMILIES = ["ccnet", "dmnet", "emanet", "fastscnn", "knet", "point_rend", "psanet", "segformer"]
 
-# PointRend picks the most doubtful points: which of two equals it refines is noise. K-Net refines its kernels three times,
-# with these weights at logits of 1e5: the last bit of the arithmetic is amplified.
+# PointRend picks the most doubtful points: which of two equals it refines is noise. K-Net refines its kernels three
+# times, with these weights at logits of 1e5: the last bit of the arithmetic is amplified.
 NOISE = {"point_rend": 0.1, "knet": 1e-3}
 
 
