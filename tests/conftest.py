@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 REFERENCES = Path(__file__).parent / "references"
 
@@ -19,3 +20,9 @@ def shared() -> Path:
     if folder is None:
         pytest.skip("the folder of full references, weights and data sets is not here (set SEGSHIP_SHARED)")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _denormals_are_numbers() -> None:
+    """An ONNX Runtime session that an earlier test opened may have told this thread to take denormals for zero."""
+    torch.set_flush_denormal(False)
