@@ -20,7 +20,8 @@ def test_resizing_by_a_flag_in_the_data_is_torchs(
     x = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
     resized = resize_aligned_if(x, target, torch.tensor(float(aligned)))
     expected = F.interpolate(x, target, mode="bilinear", align_corners=aligned)
-    torch.testing.assert_close(resized, expected, rtol=0, atol=2e-6)
+    # A float32 coordinate near 27 is off by up to 1e-6, and neighbours of N(0, 1) noise differ by up to about 5.
+    torch.testing.assert_close(resized, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("mask_size", [(3, 5), (4, 2), (9, 13), (1, 1)])
