@@ -22,17 +22,22 @@ class Timing:
         return f"{self.median:.1f} ({self.low:.1f}-{self.high:.1f})"
 
 
-def interleave(candidates: Mapping[str, Callable[[], object]], *, rounds: int, warm_up: int = 2) -> dict[str, Timing]:
+def interleave(
+    candidates: Mapping[str, Callable[[], object]], *, rounds: int, warm_up: int = 2, pause: float = 0.05
+) -> dict[str, Timing]:
     """Time each candidate ``rounds`` times, one after the other in each round.
 
     Args:
         candidates: What to run, by name.
         rounds: How often.
         warm_up: Rounds that are not counted.
+        pause: Seconds of rest before each run: an engine's idle threads wait in a loop for a while, which would be
+            charged to the next candidate.
     """
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for turn in range(warm_up + rounds):
         for name, run in candidates.items():
+            time.sleep(pause)
             begin = time.perf_counter()
             run()
             if turn >= warm_up:

@@ -33,8 +33,8 @@ __all__ = ["Package", "export"]
 
 _SCENES = Path(__file__).parent / "assets" / "demo" / "images"
 _MOST_SAMPLES = 16
-_TRACED = (192, 256)
-_UNTRACED = ((225, 321), (160, 288))  # the first odd, where the network allows it
+_TRACED = (128, 192)
+_UNTRACED = ((161, 225), (96, 160))  # the first odd, where the network allows it
 
 
 @dataclass(frozen=True)

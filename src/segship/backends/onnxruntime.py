@@ -77,6 +77,8 @@ def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> 
         options.intra_op_num_threads = threads
     # Arithmetic on denormals is many times slower and cannot change a label.
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    # Idle workers otherwise wait in a loop and take the processor from what makes the mask.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     path = engine.directory / engine.files[0]
     try:
         session = runtime.InferenceSession(str(path), options, providers=_providers(runtime, device))
