@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from segship.models.segmentor import EncoderDecoder
+    from segship.models.network import Network
 
 __all__ = ["ATTENTION_OPSET", "INPUT", "OPSET", "OUTPUT", "capture_onnx"]
 
@@ -37,7 +37,7 @@ _LARGEST_PROTOBUF = 2**31 - 2**26  # a protobuf message cannot pass 2 GiB; large
 class _Logits(nn.Module):
     """The part of a network that becomes the graph: everything but the final resize."""
 
-    def __init__(self, network: EncoderDecoder) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
@@ -46,7 +46,7 @@ class _Logits(nn.Module):
 
 
 def capture_onnx(
-    network: EncoderDecoder, path: Path, *, size: tuple[int, int], channels: int = 3, dynamic: bool = True
+    network: Network, path: Path, *, size: tuple[int, int], channels: int = 3, dynamic: bool = True
 ) -> Graph:
     """Write ``network`` as an ONNX file that returns low-resolution logits.
 
@@ -78,7 +78,7 @@ def capture_onnx(
     return Graph(path, "onnx", inputs, outputs)
 
 
-def _export(network: EncoderDecoder, size: tuple[int, int], channels: int, *, dynamic: bool) -> Any:
+def _export(network: Network, size: tuple[int, int], channels: int, *, dynamic: bool) -> Any:
     free = torch.export.Dim.DYNAMIC
     dims = {0: free} if network.sizes.fixed is not None else {0: free, 2: free, 3: free}
     # A batch of two while tracing: a size of one would be taken for a constant.

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from segship.core.errors import SizeError
 from segship.core.spec import SizeRule
-from segship.models.layers.resample import resize
+from segship.models.network import Network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["EncoderDecoder"]
 
 
-class EncoderDecoder(nn.Module):
+class EncoderDecoder(Network):
     """Backbone, neck and decode head (upstream ``EncoderDecoder`` and ``CascadeEncoderDecoder``).
 
     Args:
@@ -80,23 +79,6 @@ class EncoderDecoder(nn.Module):
             size = {"size": x.shape[2:]} if getattr(head, "needs_input_size", False) else {}
             outputs = (head(features, *outputs, **size),)
         return outputs[0]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits at the input's resolution (upstream ``encode_decode``).
-
-        Args:
-            x: float32 (N, 3, H, W), normalised.
-
-        Returns:
-            float32 (N, C, H, W).
-
-        Raises:
-            SizeError: The network cannot take an input of this size.
-        """
-        height, width = x.shape[2:]
-        if not self.sizes.allows(height, width):
-            raise SizeError(f"the input is {height}x{width}, this network takes {self.sizes}")
-        return resize(self.logits(x), (height, width), align_corners=self.align_corners)
 
 
 def _one_or_list(heads: nn.Module | Sequence[nn.Module]) -> nn.Module:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from segship.models.segmentor import EncoderDecoder
+    from segship.models.network import Network
 
 __all__ = ["EagerSession"]
 
@@ -24,7 +24,7 @@ class EagerSession:
         network: In eval mode.
     """
 
-    def __init__(self, network: EncoderDecoder) -> None:
+    def __init__(self, network: Network) -> None:
         self._network = network
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:

@@ -6,12 +6,12 @@ import json
 from typing import TYPE_CHECKING
 
 from segship.core.files import digest
+from segship.reading.checkpoint import read_checkpoint
+from segship.reading.weights import load_strict
 from segship.sources import Loaded
 from segship.sources.mmseg.build import build_network
-from segship.sources.mmseg.checkpoint import read_checkpoint
 from segship.sources.mmseg.config import read_config
 from segship.sources.mmseg.spec import build_spec
-from segship.sources.mmseg.weights import load_strict
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segship.core.errors import ConfigError
+from segship.reading.limits import Allowance, TooMuchError
+from segship.reading.options import merge_options
+from segship.reading.tree import Inherited, merge, plain
 from segship.sources.mmseg.evaluator import Evaluator, Problem, RefusedError
-from segship.sources.mmseg.limits import Allowance, TooMuchError
-from segship.sources.mmseg.options import merge_options
-from segship.sources.mmseg.tree import Inherited, merge, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

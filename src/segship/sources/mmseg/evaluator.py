@@ -7,6 +7,7 @@ from collections import ChainMap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from segship.reading.tree import Inherited
 from segship.sources.mmseg.operations import (
     ALLOWED_FUNCTIONS,
     binary,
@@ -17,12 +18,11 @@ from segship.sources.mmseg.operations import (
     unary,
 )
 from segship.sources.mmseg.syntax import assigned, describe, near, source, tidy
-from segship.sources.mmseg.tree import Inherited
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, MutableMapping
 
-    from segship.sources.mmseg.limits import Allowance
+    from segship.reading.limits import Allowance
 
 __all__ = ["Evaluator", "Problem", "RefusedError"]
 

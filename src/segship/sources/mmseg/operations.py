@@ -7,12 +7,12 @@ import operator
 import re
 from typing import TYPE_CHECKING, Any
 
-from segship.sources.mmseg.tree import Inherited
+from segship.reading.tree import Inherited
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from segship.sources.mmseg.limits import Allowance
+    from segship.reading.limits import Allowance
 
 __all__ = ["ALLOWED_FUNCTIONS", "binary", "call_function", "call_method", "compare", "format_value", "unary"]
 

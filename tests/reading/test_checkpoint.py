@@ -20,7 +20,7 @@ from torch import nn
 
 from segship.core.errors import CheckpointError, SegshipWarning, UnsafeFileError
 from segship.core.files import digest
-from segship.sources.mmseg.checkpoint import read_checkpoint
+from segship.reading.checkpoint import read_checkpoint
 
 
 def weights() -> dict[str, torch.Tensor]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from segship.core.errors import ConfigError
-from segship.sources.mmseg.options import merge_options, parse_option
+from segship.reading.options import merge_options, parse_option
 
 
 @pytest.mark.parametrize(

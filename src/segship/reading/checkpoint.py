@@ -13,9 +13,9 @@ from torch import Tensor
 
 from segship.core.errors import CheckpointError, SegshipWarning, UnsafeFileError
 from segship.core.files import FileDigest, digest
-from segship.sources.mmseg.archives import open_archive
-from segship.sources.mmseg.limits import Allowance, TooMuchError
-from segship.sources.mmseg.pickles import StoredTensor, plain_values
+from segship.reading.archives import open_archive
+from segship.reading.limits import Allowance, TooMuchError
+from segship.reading.pickles import StoredTensor, plain_values
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from segship.core.errors import ConfigError
-from segship.sources.mmseg.tree import merge, plain
+from segship.reading.tree import merge, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import torch
 
 from segship.core.errors import CheckpointError
-from segship.sources.mmseg.pickles import Storage, StoredTensor, unpickle
+from segship.reading.pickles import Storage, StoredTensor, unpickle
 
 if TYPE_CHECKING:
     from pathlib import Path

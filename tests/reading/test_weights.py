@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from segship.core.errors import CheckpointError
-from segship.sources.mmseg.weights import load_strict
+from segship.reading.weights import load_strict
 
 
 class Backbone(nn.Module):
