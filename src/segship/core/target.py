@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePath
 from typing import Literal
 
 from segship.core.errors import InputError
@@ -13,7 +14,17 @@ __all__ = ["Precision", "Shape", "Target"]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 
 _TARGET = re.compile(r"(?P<backend>[a-z0-9]+)(?:-(?P<precision>fp32|fp16|bf16|int8))?_(?P<shape>(?:dynamic|static).*)")
-_SHAPE = re.compile(r"dynamic(?:-(\d+)x(\d+)-(\d+)x(\d+))?|static-(\d+)x(\d+)")
+_SHAPE = re.compile(r"(?P<kind>dynamic|static)(?:-(\d+)x(\d+))?(?:-(\d+)x(\d+))?")
+
+# Deploy configs of MMDeploy: segmentation_{backend}[-{precision}]_{shape}.py. What is not regular is written out.
+_MMDEPLOY = re.compile(r"segmentation_(?P<rest>[a-z0-9_-]+?)(?:\.py)?")
+_MMDEPLOY_IRREGULAR = {
+    "static": "onnxruntime_static",
+    "dynamic": "onnxruntime_dynamic",
+    "sdk_dynamic": "onnxruntime_dynamic",
+    "torchscript": "torchscript_dynamic",
+}
+_MMDEPLOY_TUNERS = re.compile(r"tvm-(?:ansor|autotvm)_")
 
 
 class Shape(Frozen):
@@ -22,39 +33,53 @@ class Shape(Frozen):
     Attributes:
         minimum: Least (height, width), or None where there is no bound.
         maximum: Greatest (height, width), or None. Equal to ``minimum``: the shape is static.
+        typical: The (height, width) that a dynamic engine is tuned for, or None.
+        own: Static, at the one size that the network's own preprocessing makes; not known before the network is.
     """
 
     minimum: tuple[int, int] | None = None
     maximum: tuple[int, int] | None = None
+    typical: tuple[int, int] | None = None
+    own: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Shape:
-        """Read ``dynamic``, ``static-HxW`` or ``dynamic-HxW-HxW``.
+        """Read ``dynamic``, ``dynamic-HxW``, ``dynamic-HxW-HxW``, ``static`` or ``static-HxW``.
 
         Raises:
             InputError: ``text`` is none of these.
         """
         match = _SHAPE.fullmatch(text)
-        if match is None:
+        numbers = [int(group) for group in match.groups()[1:] if group is not None] if match else []
+        if match is None or (match["kind"] == "static" and len(numbers) > 2):  # noqa: PLR2004
             raise InputError(
-                f"{text!r} is not a shape: dynamic, static-512x1024 or dynamic-512x512-1024x2048 (height x width)"
+                f"{text!r} is not a shape: dynamic, static, static-512x1024 or dynamic-512x512-1024x2048 "
+                "(height x width)"
             )
-        if text == "dynamic":
-            return cls()
-        numbers = [int(group) for group in match.groups() if group is not None]
+        if not numbers:
+            return cls(own=match["kind"] == "static")
         low, high = (numbers[0], numbers[1]), (numbers[-2], numbers[-1])
         if min(low) < 1 or low[0] > high[0] or low[1] > high[1]:
             raise InputError(f"{text!r} is not a shape: sizes must be positive, the smaller one first")
+        if match["kind"] == "dynamic" and len(numbers) == 2:  # noqa: PLR2004
+            return cls(typical=low)
         return cls(minimum=low, maximum=high)
+
+    @classmethod
+    def only(cls, height: int, width: int) -> Shape:
+        """The static shape of one size."""
+        return cls(minimum=(height, width), maximum=(height, width))
 
     @property
     def static(self) -> tuple[int, int] | None:
-        """The only (height, width), or None where the shape is dynamic."""
+        """The only (height, width), or None where the shape is dynamic or not known yet."""
         return self.minimum if self.minimum == self.maximum else None
 
     def __str__(self) -> str:
         if self.minimum is None or self.maximum is None:
-            return "dynamic"
+            if self.typical is not None:
+                return f"dynamic-{self.typical[0]}x{self.typical[1]}"
+            return "static" if self.own else "dynamic"
         low, high = (f"{height}x{width}" for height, width in (self.minimum, self.maximum))
         return f"static-{low}" if low == high else f"dynamic-{low}-{high}"
 
@@ -74,17 +99,22 @@ class Target(Frozen):
 
     @classmethod
     def parse(cls, text: str) -> Target:
-        """Read ``backend[-precision]_shape``.
+        """Read ``backend[-precision]_shape``, or the name of one of MMDeploy's deploy configs.
 
         Args:
-            text: ``onnxruntime_dynamic``, ``openvino-int8_static-512x1024``, …
+            text: ``onnxruntime_dynamic``, ``openvino-int8_static-512x1024``,
+                ``segmentation_tensorrt-fp16_dynamic-512x1024-2048x2048``, with or without folder and ``.py``. Only the
+                name is read, never a file.
 
         Raises:
             InputError: ``text`` is not of that form.
         """
-        match = _TARGET.fullmatch(text)
+        match = _TARGET.fullmatch(_from_mmdeploy(text))
         if match is None:
-            raise InputError(f"{text!r} is not a target: backend[-precision]_shape, as in openvino-int8_dynamic")
+            raise InputError(
+                f"{text!r} is not a target: backend[-precision]_shape, as in openvino-int8_dynamic or "
+                "tensorrt-fp16_static-512x1024, or MMDeploy's name for one, as in segmentation_tensorrt_static-512x1024"
+            )
         return cls.model_validate(
             {
                 "backend": match["backend"],
@@ -96,3 +126,12 @@ class Target(Frozen):
     def __str__(self) -> str:
         precision = "" if self.precision == "fp32" else f"-{self.precision}"
         return f"{self.backend}{precision}_{self.shape}"
+
+
+def _from_mmdeploy(text: str) -> str:
+    match = _MMDEPLOY.fullmatch(PurePath(text).name)
+    if match is None:
+        return text
+    rest = _MMDEPLOY_IRREGULAR.get(match["rest"], match["rest"])
+    # The tuner is TVM's own matter, and one family writes its shape with an underscore.
+    return _MMDEPLOY_TUNERS.sub("tvm_", rest).replace("_static_", "_static-")
