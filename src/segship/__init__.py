@@ -13,13 +13,23 @@ if TYPE_CHECKING:
     from segship.core.errors import SegshipError
     from segship.core.spec import ModelSpec
     from segship.core.target import Target
-    from segship.deploy import Package, export
+    from segship.deploy import Package, export, export_module
     from segship.runtime import Segmentor
     from segship.sources import load_network
 
 __version__ = "0.1.0"
 
-__all__ = ["ModelSpec", "Package", "Segmentor", "SegshipError", "Target", "__version__", "export", "load_network"]
+__all__ = [
+    "ModelSpec",
+    "Package",
+    "Segmentor",
+    "SegshipError",
+    "Target",
+    "__version__",
+    "export",
+    "export_module",
+    "load_network",
+]
 
 _HOMES = {
     "ModelSpec": "segship.core.spec",
@@ -28,6 +38,7 @@ _HOMES = {
     "SegshipError": "segship.core.errors",
     "Target": "segship.core.target",
     "export": "segship.deploy",
+    "export_module": "segship.deploy",
     "load_network": "segship.sources",
 }
 

@@ -8,7 +8,7 @@ import platform
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from segship.backends import find_backend
 from segship.core.errors import InputError, MissingExtraError, SizeError
@@ -21,15 +21,16 @@ from segship.vision.decode import find_images, read_image
 from segship.vision.preprocess import prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
+    from torch import nn
 
     from segship.core.artifacts import Backend
     from segship.sources import Loaded
 
-__all__ = ["Package", "export"]
+__all__ = ["Package", "describe", "export", "export_module"]
 
 _SCENES = Path(__file__).parent / "assets" / "demo" / "images"
 _MOST_SAMPLES = 16
@@ -60,14 +61,15 @@ def export(
     images: Sequence[str | Path] = (),
     cfg_options: Sequence[str] = (),
     source: str | None = None,
+    spec: str | Path | Mapping[str, Any] | None = None,
     trust: bool = False,
     on_stage: Callable[[str], None] | None = None,
 ) -> Package:
     """Turn a trained network into a verified package.
 
     Args:
-        config: The framework's config file.
-        checkpoint: The trained weights.
+        config: The framework's config, folder or file.
+        checkpoint: The trained weights; None where ``config`` brings them.
         out: Folder to write. It appears whole or not at all; an older package there is replaced only when the new one
             is complete.
         backend: Inference engine.
@@ -75,7 +77,8 @@ def export(
         images: Images to verify with, at the size the network will see them; bundled scenes are used besides.
         cfg_options: Overrides of the config, ``"key.sub=value"``.
         source: Framework the files come from; None: recognised by what they are.
-        trust: Load a checkpoint that can only be read by running the code it carries.
+        spec: What the network expects and means, for sources that do not say: a YAML file or its content.
+        trust: Load a checkpoint that can only be read by running the code it carries; run the user's own modules.
         on_stage: Called with the name of each stage as it begins.
 
     Returns:
@@ -84,20 +87,95 @@ def export(
     Raises:
         SegshipError: Something cannot be read, converted or verified; nothing was written.
     """
+
+    def load() -> Loaded:
+        from segship import sources  # noqa: PLC0415  (imports torch, whose absence has been told by now)
+
+        return sources.load(config, checkpoint, source=source, cfg_options=cfg_options, spec=spec, trust=trust)
+
+    return _ship(load, Path(out), Target(backend=backend, shape=Shape.parse(shape)), images, on_stage)
+
+
+def export_module(
+    module: nn.Module,
+    spec: ModelSpec | str | Path | Mapping[str, Any],
+    out: str | Path,
+    target: str | Target = "onnxruntime_dynamic",
+    *,
+    sizes: SizeRule | None = None,
+    images: Sequence[str | Path] = (),
+    on_stage: Callable[[str], None] | None = None,
+) -> Package:
+    """Turn a module of yours into a verified package.
+
+    Args:
+        module: float32 (N, C, H, W), normalised -> scores (N, K, h, w); as a tensor, the first of a tuple, or under
+            ``"out"`` or ``"logits"`` of a dictionary. It is put into evaluation mode, on the CPU.
+        spec: What it expects and means: a ModelSpec, a YAML file, or the content of one.
+        out: Folder to write, as for `export`.
+        target: Engine, precision and shape.
+        sizes: Which input sizes it takes; None: what ``spec`` says, else any.
+        images: As for `export`.
+        on_stage: As for `export`.
+
+    Returns:
+        The package and its manifest.
+
+    Raises:
+        SegshipError: Something cannot be read, converted or verified; nothing was written.
+    """
+
+    def load() -> Loaded:
+        from segship.sources import python  # noqa: PLC0415  (imports torch, whose absence has been told by now)
+
+        return python.load_module(module, spec, sizes=sizes)
+
+    chosen = target if isinstance(target, Target) else Target.parse(target)
+    return _ship(load, Path(out), chosen, images, on_stage)
+
+
+def describe(
+    config: str | Path, checkpoint: str | Path | None = None, **options: Any
+) -> tuple[ModelSpec, SizeRule, tuple[str, ...]]:
+    """What a trained network expects and means, before anything is exported.
+
+    Args:
+        config: As for `export`.
+        checkpoint: As for `export`; may be left out.
+        **options: ``source``, ``cfg_options``, ``spec``, ``trust``, as for `export`.
+
+    Returns:
+        The spec, the sizes it takes, and notes.
+
+    Raises:
+        SegshipError: It cannot be read.
+    """
+    _require_extra()
+    from segship import sources  # noqa: PLC0415
+
+    loaded = sources.load(config, checkpoint, **options)
+    return loaded.spec, loaded.network.sizes, loaded.notes
+
+
+def _ship(
+    load: Callable[[], Loaded],
+    out: Path,
+    target: Target,
+    images: Sequence[str | Path],
+    on_stage: Callable[[str], None] | None,
+) -> Package:
+    """Load, convert, verify, write."""
     tell = on_stage or (lambda _: None)
     _require_extra()
-    target = Target(backend=backend, shape=Shape.parse(shape))
-    engine_maker = find_backend(backend)
+    engine_maker = find_backend(target.backend)
     samples = _samples(images)
-    require_replaceable(Path(out), _is_package)
-    tell("reading config and checkpoint")
-    from segship import sources  # noqa: PLC0415  (imports torch, whose absence has been told by now)
-
-    loaded = sources.load(config, checkpoint, source=source, cfg_options=cfg_options, trust=trust)
+    require_replaceable(out, _is_package)
+    tell("reading the network")
+    loaded = load()
     spec, sizes = _fit(loaded.spec, loaded.network.sizes, target.shape)
     tell("running the network itself")
     expected = _expected(loaded, list(_inputs(spec, sizes, target.shape, samples)))
-    with replace_directory(Path(out), replaceable=_is_package) as directory:
+    with replace_directory(out, replaceable=_is_package) as directory:
         tell("capturing the network as a graph")
         manifest = _build(loaded, spec, sizes, target, engine_maker, directory)
         del loaded  # the engine is about to need the room
@@ -106,7 +184,7 @@ def export(
         require(checks, target.precision)
         manifest = manifest.model_copy(update={"checks": checks})
         manifest.write(directory)
-    return Package(Path(out), manifest)
+    return Package(out, manifest)
 
 
 def _samples(images: Sequence[str | Path]) -> list[tuple[str, NDArray[np.uint8]]]:

@@ -7,13 +7,41 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["export"]
+from segship.core.errors import InputError
+
+__all__ = ["export", "split_paths"]
+
+_MOST = 3
+
+
+def split_paths(paths: list[str], source: str | None) -> tuple[str, str | None, Path]:
+    """``[SOURCE, OUT]`` or ``[SOURCE, CHECKPOINT, OUT]`` as source, checkpoint and folder.
+
+    Args:
+        paths: As they stand on the command line.
+        source: What ``--source`` says; a function needs no SOURCE besides.
+
+    Raises:
+        InputError: There are too few or too many.
+    """
+    if source is not None and source.startswith("python:") and len(paths) == 1:
+        return source, None, Path(paths[0])
+    if not 1 < len(paths) <= _MOST:
+        raise InputError(
+            f"{len(paths)} paths are given ({', '.join(paths)}): expected SOURCE OUT, or SOURCE CHECKPOINT OUT"
+        )
+    return paths[0], paths[1] if len(paths) == _MOST else None, Path(paths[-1])
 
 
 def export(
-    config: Annotated[Path, typer.Argument(help="Config of the trained network (MMSegmentation 0.x or 1.x).")],
-    checkpoint: Annotated[Path, typer.Argument(help="Its weights: .pth or .safetensors.")],
-    out: Annotated[Path, typer.Argument(help="Folder to write the package to.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE [CHECKPOINT] OUT",
+            help="SOURCE: config, folder or file of the trained network. CHECKPOINT: its weights, where SOURCE does "
+            "not bring them. OUT: folder to write the package to.",
+        ),
+    ],
     backend: Annotated[str, typer.Option(help="Inference engine; `segship doctor` lists them.")] = "onnxruntime",
     shape: Annotated[str, typer.Option(help="Input sizes: dynamic, or static-HxW as in static-512x1024.")] = "dynamic",
     image: Annotated[
@@ -22,18 +50,29 @@ def export(
     ] = None,
     cfg_options: Annotated[
         list[str] | None,
-        typer.Option(help="Override of the config, key.sub=value; may be repeated."),
+        typer.Option(help="Override of the config or the description, key.sub=value; may be repeated."),
     ] = None,
-    source: Annotated[str | None, typer.Option(help="Framework of the files; recognised by default.")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            help="Framework of the files, recognised by default; or python:package.module:function, which makes the "
+            "network (SOURCE is then its description in YAML, and may be left out)."
+        ),
+    ] = None,
+    spec: Annotated[
+        Path | None,
+        typer.Option(help="YAML file that describes classes and input, where the network's own files do not say."),
+    ] = None,
     trust: Annotated[
-        bool, typer.Option("--trust", help="Run code that the checkpoint carries. Only for files of your own.")
+        bool,
+        typer.Option("--trust", help="Run code that comes with the network. Only for what you wrote or read yourself."),
     ] = False,
     json_file: Annotated[
         Path | None,
         typer.Option("--json", help="Write the manifest to this file; - for standard output."),
     ] = None,
 ) -> None:
-    """Turn config and checkpoint into a verified package.
+    """Turn a trained network into a verified package.
 
     The engine is compared with the original network on real images, at sizes and a batch it was not traced at;
     a package that does not agree is not written.
@@ -41,6 +80,7 @@ def export(
     from segship import deploy  # noqa: PLC0415
     from segship.cli import output  # noqa: PLC0415
 
+    config, checkpoint, out = split_paths(paths, source)
     with output.stages() as tell:
         package = deploy.export(
             config,
@@ -51,6 +91,7 @@ def export(
             images=image or (),
             cfg_options=cfg_options or (),
             source=source,
+            spec=spec,
             trust=trust,
             on_stage=tell,
         )

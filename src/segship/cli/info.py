@@ -3,62 +3,95 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from segship.core.manifest import MANIFEST
+
 if TYPE_CHECKING:
     from segship.core.manifest import Manifest
+    from segship.core.spec import ModelSpec, SizeRule
 
 __all__ = ["info"]
 
 
 def info(
-    package: Annotated[Path, typer.Argument(help="Folder written by `segship export`.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
+    source: Annotated[str, typer.Argument(help="Package written by `segship export`, or what it would be made of.")],
+    checkpoint: Annotated[Path | None, typer.Argument(help="Weights of a source that does not bring them.")] = None,
+    cfg_options: Annotated[
+        list[str] | None, typer.Option(help="Override of the config or the description, as for `segship export`.")
+    ] = None,
+    framework: Annotated[str | None, typer.Option("--source", help="As for `segship export`.")] = None,
+    spec: Annotated[Path | None, typer.Option(help="As for `segship export`.")] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="As for `segship export`.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Tell what a package is: network, input, classes, engine, and the figures of its verification."""
+    """Tell what a package or a source is: network, input, classes; of a package also engine and verification."""
     from segship.cli import output  # noqa: PLC0415
     from segship.core.manifest import read_manifest  # noqa: PLC0415
 
-    manifest = read_manifest(package)
-    if as_json:
-        output.write_json(Path("-"), manifest.model_dump(mode="json"))
+    if framework is None and _is_package(Path(source)):
+        manifest = read_manifest(Path(source))
+        if as_json:
+            output.write_json(Path("-"), manifest.model_dump(mode="json"))
+            return
+        _print(_of_package(manifest), manifest.spec, manifest.notes)
+        output.print_checks(manifest.checks)
         return
-    _print(manifest)
-    output.print_checks(manifest.checks)
+    _tell_source(source, checkpoint, as_json=as_json, cfg_options=cfg_options, source=framework, spec=spec, trust=trust)
 
 
-def _print(manifest: Manifest) -> None:
+def _is_package(path: Path) -> bool:
+    """Whether a package lies at ``path``; a folder without anything else to recognise counts, for its error tells."""
+    return (path / MANIFEST).is_file() or (path.is_dir() and not any(path.iterdir()))
+
+
+def _tell_source(path: str, checkpoint: Path | None, *, as_json: bool, **options: Any) -> None:
+    from segship import deploy  # noqa: PLC0415
+    from segship.cli import output  # noqa: PLC0415
+
+    spec, sizes, notes = deploy.describe(path, checkpoint, **options)
+    if as_json:
+        values = {"spec": spec.model_dump(mode="json"), "sizes": sizes.model_dump(mode="json"), "notes": list(notes)}
+        output.write_json(Path("-"), values)
+        return
+    _print(_of_source(spec, sizes), spec, notes)
+
+
+def _print(rows: list[tuple[str, str]], spec: ModelSpec, notes: tuple[str, ...]) -> None:
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     from segship.cli import output  # noqa: PLC0415
 
     table = Table(show_header=False, box=None)
-    for name, value in _rows(manifest):
+    for name, value in rows:
         table.add_row(name, value)
     classes = Text()
-    for name, colour in zip(manifest.spec.classes, manifest.spec.palette, strict=True):
+    for name, colour in zip(spec.classes, spec.palette, strict=True):
         classes.append("■ ", style=f"rgb({colour[0]},{colour[1]},{colour[2]})")
         classes.append(f"{name}  ")
     table.add_row("classes", classes)
-    for note in manifest.notes:
+    for note in notes:
         table.add_row("note", note)
     output.show(table)
 
 
-def _rows(manifest: Manifest) -> list[tuple[str, str]]:
-    spec, normal = manifest.spec, manifest.spec.normalization
-    slide = spec.slide
-    mode = "whole image" if slide is None else f"windows of {_pixels(slide.crop)}, every {_pixels(slide.stride)}"
+def _of_package(manifest: Manifest) -> list[tuple[str, str]]:
     size = sum(file.size for file in manifest.files.values()) / 2**20
+    network, *others = _of_source(manifest.spec, manifest.sizes)
+    return [network, ("target", f"{manifest.target}, {size:.1f} MiB"), *others]
+
+
+def _of_source(spec: ModelSpec, sizes: SizeRule) -> list[tuple[str, str]]:
+    normal, slide = spec.normalization, spec.slide
+    mode = "whole image" if slide is None else f"windows of {_pixels(slide.crop)}, every {_pixels(slide.stride)}"
     return [
         ("network", f"{spec.architecture} ({spec.source})"),
-        ("target", f"{manifest.target}, {size:.1f} MiB"),
         ("input", f"{normal.channel_order.upper()}, mean {normal.mean}, std {normal.std}"),
         ("geometry", "; ".join(map(str, spec.geometry)) or "the image's own size"),
-        ("sizes", str(manifest.sizes)),
+        ("sizes", str(sizes)),
         ("mode", mode),
         ("output", spec.output + (f" > {spec.threshold}" if spec.output == "sigmoid" else "")),
     ]

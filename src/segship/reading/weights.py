@@ -13,7 +13,7 @@ from segship.core.errors import CheckpointError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["load_strict"]
+__all__ = ["flush_denormals", "load_strict"]
 
 _EXPONENT, _FRACTION = 0x7F800000, 0x007FFFFF  # of a float32
 _SHOWN = 10
@@ -67,6 +67,16 @@ def load_strict(network: nn.Module, state: dict[str, Tensor], *, what: str = "th
                 target.copy_(state[key])
                 denormals += _flush(target)
     return denormals
+
+
+def flush_denormals(network: nn.Module) -> int:
+    """Set the denormal numbers of ``network`` to zero, as `load_strict` does.
+
+    Returns:
+        How many there were.
+    """
+    with torch.no_grad():
+        return sum(map(_flush, network.state_dict().values()))
 
 
 def _flush(tensor: Tensor) -> int:

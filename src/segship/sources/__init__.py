@@ -14,16 +14,56 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from segship.core.errors import ConfigError, UnsupportedError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from segship.core.files import FileDigest
     from segship.core.spec import ModelSpec
-    from segship.models.segmentor import EncoderDecoder
+    from segship.models.network import Network
 
 Options: TypeAlias = "Mapping[str, Any] | Sequence[str] | None"
 """Overrides of a config: ``{"model.backbone.depth": 101}`` or ``["model.backbone.depth=101"]``."""
 
-__all__ = ["Loaded", "Options", "Source", "find_source", "load", "load_network", "sources"]
+Description: TypeAlias = "Path | Mapping[str, Any] | None"
+"""What a network expects and means, where its own files do not say: a YAML file, or its content."""
+
+ENTRY = "python:"
+"""What a SOURCE begins with that is a function: ``python:package.module:function``."""
+
+__all__ = [
+    "ENTRY",
+    "Description",
+    "Loaded",
+    "Options",
+    "Request",
+    "Source",
+    "find_source",
+    "load",
+    "load_network",
+    "sources",
+]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks a source for.
+
+    Attributes:
+        path: The config, folder or file.
+        checkpoint: The trained weights where they lie elsewhere; None: where ``path`` says, or random.
+        options: Overrides of the config or of the description.
+        description: What the network expects and means, where its own files do not say.
+        entry: ``package.module:function`` that makes the network; empty for all other sources.
+        with_auxiliary: Build and load the heads that only training uses, too.
+        trust: Whether code that comes with the network may run.
+    """
+
+    path: Path
+    checkpoint: Path | None = None
+    options: Options = None
+    description: Description = None
+    entry: str = ""
+    with_auxiliary: bool = False
+    trust: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +79,7 @@ class Loaded:
     """
 
     spec: ModelSpec
-    network: EncoderDecoder
+    network: Network
     notes: tuple[str, ...] = ()
     origin: Mapping[str, FileDigest] = field(default_factory=dict)
     denormals: int = 0
@@ -51,20 +91,17 @@ class Source(Protocol):
     TITLE: str
     """Name of the framework, for people."""
     LOOKS_FOR: str
-    """What its configs look like, to end a sentence with: ``"a .py config with model = dict(...)"``."""
+    """What it recognises, to end a sentence with: ``"a .py config with model = dict(...)"``."""
 
     def recognises(self, path: Path) -> bool:
-        """Whether the config at ``path`` is of this framework; cheap, and never raises."""
+        """Whether what lies at ``path`` is of this framework; cheap, runs nothing, and never raises."""
 
-    def load_network(
-        self, config: Path, checkpoint: Path | None, *, cfg_options: Options, with_auxiliary: bool, trust: bool
-    ) -> EncoderDecoder:
-        """The network alone."""
+    def load(self, request: Request) -> Loaded:
+        """The network and what it means.
 
-    def load(
-        self, config: Path, checkpoint: Path | None, *, cfg_options: Options, with_auxiliary: bool, trust: bool
-    ) -> Loaded:
-        """The network and what it means."""
+        Raises:
+            SegshipError: A file cannot be read, or what is asked for does not fit together.
+        """
 
 
 def sources() -> dict[str, Source]:
@@ -74,12 +111,12 @@ def sources() -> dict[str, Source]:
     return {name: module for name, module in modules.items() if hasattr(module, "recognises")}
 
 
-def find_source(config: Path, name: str | None = None) -> Source:
-    """The source called ``name``, or the one that recognises ``config``.
+def find_source(path: Path, name: str | None = None) -> Source:
+    """The source called ``name``, or the one that recognises what lies at ``path``.
 
     Raises:
         UnsupportedError: No source has that name.
-        ConfigError: The config does not exist, or no source recognises it.
+        ConfigError: Nothing lies at ``path``, or no source recognises it.
     """
     known = sources()
     if name is not None:
@@ -88,13 +125,14 @@ def find_source(config: Path, name: str | None = None) -> Source:
                 f"no source is called {name!r}, known are {', '.join(known)}.{did_you_mean(name, known)}"
             )
         return known[name]
-    if not config.exists():
-        raise ConfigError(f"{config} does not exist")
+    if not path.exists():
+        raise ConfigError(f"{path} does not exist")
     for source in known.values():
-        if source.recognises(config):
+        if source.recognises(path):
             return source
+    kind = "The folder" if path.is_dir() else "The file"
     looked_for = "; ".join(f"{source.TITLE}: {source.LOOKS_FOR}" for source in known.values())
-    raise ConfigError(f"{config} is not recognised. Looked for {looked_for}")
+    raise ConfigError(f"{kind} {path} is not recognised. Looked for {looked_for}. --source NAME decides by name")
 
 
 def load_network(
@@ -103,50 +141,62 @@ def load_network(
     *,
     cfg_options: Options = None,
     with_auxiliary: bool = False,
-) -> EncoderDecoder:
-    """A network of the zoo, with its trained weights.
+) -> Network:
+    """A network with its trained weights.
 
     Args:
-        config: The framework's config file.
-        checkpoint: The trained weights; None leaves them random.
+        config: The framework's config, folder or file.
+        checkpoint: The trained weights; None leaves them random, unless ``config`` brings them.
         cfg_options: Overrides of the config: ``{"model.backbone.depth": 101}`` or ``["model.backbone.depth=101"]``.
         with_auxiliary: Build and load the heads that only training uses, too.
 
     Returns:
-        In evaluation mode; float32 (N, 3, H, W), normalised -> logits (N, C, H, W), as upstream's ``encode_decode``.
+        In evaluation mode; float32 (N, C, H, W), normalised -> logits (N, K, H, W).
 
     Raises:
         SegshipError: A file cannot be read, or the two do not belong together.
     """
     path = Path(config)
-    weights = None if checkpoint is None else Path(checkpoint)
     source = find_source(path)
-    return source.load_network(path, weights, cfg_options=cfg_options, with_auxiliary=with_auxiliary, trust=False)
+    request = Request(path, _path(checkpoint), cfg_options, with_auxiliary=with_auxiliary)
+    # MMSegmentation's networks are there before their test pipeline is understood.
+    alone: Callable[[Request], Network] | None = getattr(source, "load_network", None)
+    return source.load(request).network if alone is None else alone(request)
 
 
 def load(
     config: str | Path,
-    checkpoint: str | Path | None,
+    checkpoint: str | Path | None = None,
     *,
     source: str | None = None,
     cfg_options: Options = None,
+    spec: str | Path | Mapping[str, Any] | None = None,
     with_auxiliary: bool = False,
     trust: bool = False,
 ) -> Loaded:
     """A trained network and what it means.
 
     Args:
-        config: The framework's config file.
-        checkpoint: The trained weights; None leaves them random.
-        source: Name of the framework; None: recognised by what the config is.
+        config: The framework's config, folder or file; or ``python:package.module:function``.
+        checkpoint: The trained weights; None: where ``config`` says, else random.
+        source: Name of the framework; None: recognised by what the config is. ``python:package.module:function`` takes
+            the network from a function, and ``config`` is then the description of what it expects and means.
         cfg_options: Overrides of the config, as in `load_network`.
+        spec: Description of what the network expects and means, where its files do not say: a YAML file or its content.
         with_auxiliary: Build and load the heads that only training uses, too.
-        trust: Load a checkpoint even if that runs code that it carries.
+        trust: Load a checkpoint even if that runs code that it carries; run the user's own modules.
 
     Raises:
         SegshipError: A file cannot be read, or the two do not belong together.
     """
-    path = Path(config)
-    weights = None if checkpoint is None else Path(checkpoint)
-    module = find_source(path, source)
-    return module.load(path, weights, cfg_options=cfg_options, with_auxiliary=with_auxiliary, trust=trust)
+    path, description = Path(config), Path(spec) if isinstance(spec, str) else spec
+    entry = str(config).removeprefix(ENTRY) if str(config).startswith(ENTRY) else ""
+    if source is not None and source.startswith(ENTRY):
+        entry, description = source.removeprefix(ENTRY), path if description is None else description
+    name = "python" if entry else source
+    request = Request(path, _path(checkpoint), cfg_options, description, entry, with_auxiliary, trust)
+    return find_source(path, name).load(request)
+
+
+def _path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from segship.models.segmentor import EncoderDecoder
-    from segship.sources import Options
+    from segship.sources import Request
 
 __all__ = ["LOOKS_FOR", "TITLE", "load", "load_network", "recognises"]
 
@@ -39,26 +39,25 @@ def recognises(path: Path) -> bool:
     return isinstance(values, dict) and (isinstance(values.get("model"), dict) or "_base_" in values)
 
 
-def load_network(
-    config: Path, checkpoint: Path | None, *, cfg_options: Options, with_auxiliary: bool, trust: bool
-) -> EncoderDecoder:
-    """The network that ``config`` describes, with the weights of ``checkpoint``; see `segship.sources.load_network`."""
-    values = read_config(config, cfg_options).values
-    network = build_network(values.get("model"), with_auxiliary=with_auxiliary)
-    if checkpoint is not None:
-        load_strict(network, read_checkpoint(checkpoint, trust=trust).state, what=str(checkpoint))
+def load_network(request: Request) -> EncoderDecoder:
+    """The network alone; see `segship.sources.load_network`."""
+    values = read_config(request.path, request.options).values
+    network = build_network(values.get("model"), with_auxiliary=request.with_auxiliary)
+    if request.checkpoint is not None:
+        weights = read_checkpoint(request.checkpoint, trust=request.trust)
+        load_strict(network, weights.state, what=str(request.checkpoint))
     return network
 
 
-def load(config: Path, checkpoint: Path | None, *, cfg_options: Options, with_auxiliary: bool, trust: bool) -> Loaded:
+def load(request: Request) -> Loaded:
     """The network and what its inputs and outputs mean; see `segship.sources.load`."""
-    read = read_config(config, cfg_options)
-    network = build_network(read.values.get("model"), with_auxiliary=with_auxiliary)
-    weights = None if checkpoint is None else read_checkpoint(checkpoint, trust=trust)
+    read = read_config(request.path, request.options)
+    network = build_network(read.values.get("model"), with_auxiliary=request.with_auxiliary)
+    weights = None if request.checkpoint is None else read_checkpoint(request.checkpoint, trust=request.trust)
     spec, notes = build_spec(read.values, network, weights.meta if weights else {})
     origin = {read.path.name: digest(read.path)}
     denormals = 0
     if weights is not None:
-        denormals = load_strict(network, weights.state, what=str(checkpoint))
+        denormals = load_strict(network, weights.state, what=str(request.checkpoint))
         origin[weights.path.name] = weights.digest
     return Loaded(spec, network, notes, origin, denormals)

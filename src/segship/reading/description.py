@@ -1,0 +1,167 @@
+"""What a network expects and means, told by the user: for sources whose own files do not say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import PositiveFloat, PositiveInt, ValidationError
+
+from segship.core.errors import ConfigError, did_you_mean
+from segship.core.spec import Frozen, GeometryStep, ModelSpec, Normalization, Padding, SizeRule, Slide
+from segship.datasets import find_layout
+from segship.reading.documents import read_mapping
+from segship.reading.options import merge_options
+from segship.vision.palette import generate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["DescribedNormalization", "Description", "read_description"]
+
+_BINARY = 2
+
+
+class DescribedNormalization(Frozen):
+    """``(x / max_pixel_value - mean) / std`` for each channel.
+
+    Attributes:
+        channel_order: The order in which the network takes its channels.
+        mean, std: One number for each channel, in that order; None: nothing is subtracted, divided by one.
+        max_pixel_value: 1: mean and std are given for pixels of 0-255; 255: for pixels of 0-1.
+    """
+
+    channel_order: Literal["rgb", "bgr"] = "rgb"
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    max_pixel_value: PositiveFloat = 1.0
+
+    def normalization(self, channels: int) -> Normalization:
+        """What it amounts to for pixels of 0-255, of ``channels`` channels where no mean tells their number."""
+        known = len(self.mean or self.std or (0.0,) * channels)
+        mean, std = self.mean or (0.0,) * known, self.std or (1.0,) * known
+        scale = self.max_pixel_value
+        return Normalization(
+            channel_order=self.channel_order,
+            mean=tuple(value * scale for value in mean),
+            std=tuple(value * scale for value in std),
+        )
+
+
+class Description(Frozen):
+    """The names that a description may give; all may be left out. See `ModelSpec` for those that are not told here.
+
+    Attributes:
+        classes: Names of the classes, or their number.
+        palette: A colour for each class.
+        layout: Data set whose classes and colours they are: ``cityscapes``.
+        sizes: Which input sizes the network takes.
+    """
+
+    architecture: str | None = None
+    classes: tuple[str, ...] | PositiveInt | None = None
+    palette: tuple[tuple[int, int, int], ...] | None = None
+    layout: str | None = None
+    geometry: tuple[GeometryStep, ...] = ()
+    normalization: DescribedNormalization = DescribedNormalization()
+    padding: Padding | None = None
+    slide: Slide | None = None
+    align_corners: bool = False
+    output: Literal["softmax", "sigmoid"] | None = None
+    threshold: float = 0.5
+    reduce_zero_label: bool | None = None
+    sizes: SizeRule = SizeRule()
+
+    def spec(
+        self, *, source: str, architecture: str, outputs: int, channels: int = 3
+    ) -> tuple[ModelSpec, tuple[str, ...]]:
+        """The ModelSpec of a network, and notes for the user.
+
+        Args:
+            source: Name of the source.
+            architecture: What the network is, where the description does not say.
+            outputs: Channels of its scores.
+            channels: Channels of its input, where no mean tells their number.
+
+        Raises:
+            ConfigError: The description is of another network.
+        """
+        output = self.output or ("sigmoid" if outputs == 1 else "softmax")
+        count = _BINARY if output == "sigmoid" else outputs
+        classes, palette, notes = self._classes(count)
+        layout = find_layout(self.layout) if self.layout else None
+        normalization = self.normalization.normalization(channels)
+        if len(normalization.mean) != channels:
+            raise ConfigError(
+                f"the network takes {channels} channels, but mean and std are given for {len(normalization.mean)}"
+            )
+        reduces = layout is not None and layout.reduce_zero_label
+        spec = ModelSpec(
+            source=source,
+            architecture=self.architecture or architecture,
+            classes=classes,
+            palette=palette,
+            geometry=self.geometry,
+            normalization=normalization,
+            padding=self.padding,
+            slide=self.slide,
+            align_corners=self.align_corners,
+            output=output,
+            threshold=self.threshold,
+            reduce_zero_label=reduces if self.reduce_zero_label is None else self.reduce_zero_label,
+        )
+        return spec, notes
+
+    def _classes(self, count: int) -> tuple[tuple[str, ...], tuple[tuple[int, int, int], ...], tuple[str, ...]]:
+        """Names and colours of ``count`` classes, and notes."""
+        layout = find_layout(self.layout) if self.layout else None
+        notes: tuple[str, ...] = ()
+        names, palette = self.classes, self.palette
+        if names is None and layout is not None:
+            names, palette = layout.classes, palette or layout.palette
+        if isinstance(names, int) or names is None:
+            notes = ("The classes have no names: they are called class-0, class-1, …",)
+            names = tuple(f"class-{number}" for number in range(count if names is None else names))
+        if len(names) != count:
+            raise ConfigError(f"the network has {count} classes, but {len(names)} are described: {', '.join(names)}")
+        if palette is not None and len(palette) != count:
+            raise ConfigError(f"the palette has {len(palette)} colours for {count} classes")
+        return names, palette or generate(count), notes
+
+
+def read_description(
+    given: Path | Mapping[str, Any] | ModelSpec | None, options: Mapping[str, Any] | Sequence[str] | None = None
+) -> Description:
+    """A description from a YAML or JSON file, its content, or a ModelSpec.
+
+    Args:
+        given: Where it is; None: an empty one.
+        options: Laid over it: ``["normalization.mean=[1,2,3]", "layout=cityscapes"]``.
+
+    Raises:
+        ConfigError: It cannot be read, or says something that is not known; all mistakes are told at once.
+    """
+    where = str(given) if isinstance(given, Path) else "the description"
+    if isinstance(given, ModelSpec):
+        values = given.model_dump(exclude={"source"})
+    elif isinstance(given, Path):
+        values = read_mapping(given)
+    else:
+        values = dict(given or {})
+    if options:
+        values = merge_options(values, options)
+    try:
+        return Description.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{where} cannot be used: {'; '.join(_mistakes(error))}") from None
+
+
+def _mistakes(error: ValidationError) -> list[str]:
+    lines = []
+    for item in error.errors():
+        name = ".".join(str(part) for part in item["loc"] if not str(part).startswith("tuple["))
+        if item["type"] == "extra_forbidden":
+            lines.append(f"there is no {name!r}.{did_you_mean(name, Description.model_fields)}")
+        else:
+            lines.append(f"{name} is {item['input']!r:.60}: {item['msg'][0].lower()}{item['msg'][1:]}")
+    return lines

@@ -1,0 +1,140 @@
+"""Any torch module: from Python as it is, or made by a function of the user's that the command line names."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from segship.core.errors import ConfigError, SegshipError, UnsafeFileError, UnsupportedError
+from segship.core.files import digest
+from segship.models.network import Network
+from segship.models.wrapped import WrappedNetwork
+from segship.reading.checkpoint import read_checkpoint
+from segship.reading.description import read_description
+from segship.reading.weights import flush_denormals, load_strict
+from segship.sources import Loaded
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from segship.core.files import FileDigest
+    from segship.core.spec import ModelSpec, SizeRule
+    from segship.sources import Description, Options, Request
+
+__all__ = ["LOOKS_FOR", "TITLE", "load", "load_module", "recognises"]
+
+TITLE = "a function that makes a torch module"
+LOOKS_FOR = "python:package.module:function, with --trust"
+_PROBE = (256, 320)
+
+
+def recognises(path: Path) -> bool:  # noqa: ARG001
+    """Never: a function is always named."""
+    return False
+
+
+def load(request: Request) -> Loaded:
+    """The module that ``request.entry`` makes, with what the description says of it.
+
+    The function takes no argument. It returns the module, or the module and its description (a mapping or ModelSpec).
+    """
+    if not request.entry:
+        raise ConfigError("no function is named: give --source python:package.module:function")
+    if not request.trust:
+        raise UnsafeFileError(
+            f"making the network runs the function {request.entry}: add --trust if you wrote it, or read it"
+        )
+    made = _call(request.entry)
+    module, description = made if isinstance(made, tuple) and len(made) == 2 else (made, None)  # noqa: PLR2004
+    if not isinstance(module, nn.Module):
+        raise ConfigError(f"{request.entry} returns a {type(module).__name__}, expected a torch.nn.Module")
+    origin: dict[str, FileDigest] = {}
+    if isinstance(request.description, Path):
+        origin[request.description.name] = digest(request.description)
+    if request.checkpoint is not None:
+        weights = read_checkpoint(request.checkpoint, trust=request.trust)
+        load_strict(module, weights.state, what=str(request.checkpoint))
+        origin[weights.path.name] = weights.digest
+    said = description if request.description is None else request.description
+    return load_module(module, said, options=request.options, origin=origin)
+
+
+def load_module(
+    module: nn.Module,
+    description: Description | ModelSpec | str,
+    *,
+    options: Options = None,
+    sizes: SizeRule | None = None,
+    origin: Mapping[str, FileDigest] | None = None,
+) -> Loaded:
+    """A module and what its description says of it.
+
+    Args:
+        module: float32 (N, C, H, W), normalised -> scores (N, K, h, w); put into evaluation mode, on the CPU.
+        description: A ModelSpec, a YAML file or its content; None: RGB of 0-255 as it is, classes without names.
+        options: Laid over the description.
+        sizes: Which input sizes it takes; None: what the description says.
+        origin: Files it comes from.
+
+    Raises:
+        ConfigError: The description is of another network.
+        UnsupportedError: The module does not return scores.
+    """
+    said = read_description(Path(description) if isinstance(description, str) else description, options)
+    rule = said.sizes if sizes is None else sizes
+    module = module.requires_grad_(requires_grad=False).eval().cpu().float()
+    denormals = flush_denormals(module)
+    channels = _channels(module, said.normalization.mean)
+    wrapped = module if isinstance(module, Network) else WrappedNetwork(module, 1, sizes=rule)
+    outputs = _outputs(wrapped, channels, rule)
+    architecture = f"{type(module).__module__.partition('.')[0]}.{type(module).__name__}"
+    spec, notes = said.spec(source="python", architecture=architecture, outputs=outputs, channels=channels)
+    wrapped.num_classes, wrapped.out_channels = len(spec.classes), outputs
+    wrapped.align_corners = spec.align_corners
+    return Loaded(spec, wrapped, notes, origin or {}, denormals)
+
+
+def _call(entry: str) -> Any:
+    name, colon, function = entry.partition(":")
+    if not colon or not function.isidentifier() or not all(part.isidentifier() for part in name.split(".")):
+        raise ConfigError(f"{entry!r} names no function: expected package.module:function, as in mymodels.road:build")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)  # as ``python -m`` does: a user's module lies where the command is given
+    try:
+        return getattr(importlib.import_module(name), function)()
+    except SegshipError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{entry} fails: {type(error).__name__}: {str(error).partition(chr(10))[0]:.200}") from error
+
+
+def _channels(module: nn.Module, mean: tuple[float, ...] | None) -> int:
+    """Channels of the image: as many as means, else as the first convolution takes."""
+    if mean is not None:
+        return len(mean)
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            return part.in_channels
+    return 3
+
+
+def _outputs(network: Network, channels: int, rule: SizeRule) -> int:
+    """Channels of the scores, from running the network once."""
+    size = rule.nearest(*_PROBE)
+    try:
+        with torch.inference_mode():
+            return network.logits(torch.zeros(1, channels, *size)).shape[1]
+    except SegshipError:
+        raise
+    except Exception as error:
+        raise UnsupportedError(
+            f"the module cannot take an input of 1x{channels}x{size[0]}x{size[1]}: {type(error).__name__}: "
+            f"{str(error).partition(chr(10))[0]:.200}. Name the sizes it takes, as in sizes: {{multiple_of: 32}} or "
+            "sizes: {fixed: [512, 512]}, and a mean and std for each of its channels"
+        ) from error
