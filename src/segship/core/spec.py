@@ -16,11 +16,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 __all__ = [
     "Frozen",
     "GeometryStep",
+    "Interpolation",
     "ModelSpec",
     "Normalization",
     "Pad",
     "Padding",
     "Resize",
+    "ResizeEdges",
+    "ResizeNear",
     "ResizeShortestEdge",
     "ResizeToMultiple",
     "SizeRule",
@@ -29,6 +32,9 @@ __all__ = [
 
 Positive = Annotated[int, Field(gt=0)]
 Byte = Annotated[int, Field(ge=0, le=255)]
+Interpolation = Literal["bilinear", "float_bilinear", "pillow_bilinear", "pillow_bicubic"]
+"""How pixels are resized: OpenCV's bilinear, rounded to whole numbers; the same unrounded, as torch does; Pillow's
+filters, which widen where they shrink (antialiasing)."""
 
 
 class Frozen(BaseModel):
@@ -38,18 +44,20 @@ class Frozen(BaseModel):
 
 
 class Resize(Frozen):
-    """Bilinear resize of the uint8 image (``Resize`` of mmcv).
+    """Resize of the uint8 image (``Resize`` of mmcv).
 
     Attributes:
         width, height: Target size in pixels. With ``keep_ratio`` the image is scaled so that its long edge is at most
             ``max(width, height)`` and its short edge at most ``min(width, height)``, whichever is reached first.
         keep_ratio: Keep the aspect ratio.
+        interpolation: How pixels are resized.
     """
 
     kind: Literal["resize"] = "resize"
     width: Positive
     height: Positive
     keep_ratio: bool = False
+    interpolation: Interpolation = "bilinear"
 
 
 class ResizeShortestEdge(Frozen):
@@ -65,6 +73,41 @@ class ResizeToMultiple(Frozen):
 
     kind: Literal["resize_to_multiple"] = "resize_to_multiple"
     multiple_of: Positive
+
+
+class ResizeEdges(Frozen):
+    """Scale the short edge to a length; the long edge follows, rounded down (Hugging Face processors, Segmenter).
+
+    Attributes:
+        short: Length of the short edge.
+        long: Greatest length of the long edge, or None; an image that would pass it is scaled to it instead.
+        multiple_of: Raise each side to the next multiple.
+        enlarge_only: Leave images alone whose short edge is as long already.
+        interpolation: How pixels are resized.
+    """
+
+    kind: Literal["resize_edges"] = "resize_edges"
+    short: Positive
+    long: Positive | None = None
+    multiple_of: Positive = 1
+    enlarge_only: bool = False
+    interpolation: Interpolation = "bilinear"
+
+
+class ResizeNear(Frozen):
+    """Scale as little as possible so that one side has its target length (DPT's processor).
+
+    Attributes:
+        width, height: Target lengths.
+        multiple_of: Each side becomes the nearest multiple.
+        interpolation: How pixels are resized.
+    """
+
+    kind: Literal["resize_near"] = "resize_near"
+    width: Positive
+    height: Positive
+    multiple_of: Positive = 1
+    interpolation: Interpolation = "bilinear"
 
 
 class Pad(Frozen):
@@ -91,7 +134,9 @@ class Pad(Frozen):
         return self
 
 
-GeometryStep = Annotated[Resize | ResizeShortestEdge | ResizeToMultiple | Pad, Field(discriminator="kind")]
+GeometryStep = Annotated[
+    Resize | ResizeShortestEdge | ResizeToMultiple | ResizeEdges | ResizeNear | Pad, Field(discriminator="kind")
+]
 
 
 class Normalization(Frozen):
@@ -197,6 +242,8 @@ class ModelSpec(Frozen):
         padding: Padding after normalisation, or None.
         slide: Window and stride, or None to see the whole image at once.
         align_corners: How logits are resized.
+        resize_logits: ``"through_input"``: to the network's input size, then to the image's, as MMSegmentation does;
+            ``"directly"``: to the image's at once, as Hugging Face does. What pads or slides goes through the input.
         output: ``"softmax"`` (label = argmax) or ``"sigmoid"`` (one channel; label = probability > threshold).
         threshold: Probability above which a ``sigmoid`` output means label 1.
         reduce_zero_label: Whether label 0 of the data set's files means "ignore" and all others move down by one.
@@ -211,6 +258,7 @@ class ModelSpec(Frozen):
     padding: Padding | None = None
     slide: Slide | None = None
     align_corners: bool = False
+    resize_logits: Literal["through_input", "directly"] = "through_input"
     output: Literal["softmax", "sigmoid"] = "softmax"
     threshold: float = 0.5
     reduce_zero_label: bool = False

@@ -1,36 +1,43 @@
 """Geometry of the uint8 image before normalisation: resize and pad.
 
-Sizes follow mmcv's ``Resize`` and ``Pad`` and mmseg's ``ResizeShortestEdge`` to the pixel; the arithmetic is double
+Sizes follow mmcv's ``Resize`` and ``Pad``, mmseg's ``ResizeShortestEdge``, Hugging Face's image processors and
+Segmenter's inference to the pixel; mmcv's arithmetic is double
 precision with ``int(x + 0.5)`` because the rounding of a half decides whether a mask is one column wider.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from segship.core.errors import InputError
-from segship.core.spec import Pad, ResizeShortestEdge, ResizeToMultiple
+from segship.core.spec import Pad, ResizeEdges, ResizeNear, ResizeShortestEdge, ResizeToMultiple
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from segship.core.spec import GeometryStep
+    from segship.core.spec import GeometryStep, Interpolation
 
-__all__ = ["apply", "output_size", "padded_size"]
+__all__ = ["Pixels", "apply", "output_size", "padded_size"]
+
+Pixels: TypeAlias = "NDArray[np.uint8 | np.float32]"
+
+_PILLOW = {"pillow_bilinear": Image.Resampling.BILINEAR, "pillow_bicubic": Image.Resampling.BICUBIC}
 
 
-def apply(step: GeometryStep, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def apply(step: GeometryStep, image: Pixels) -> Pixels:
     """Run one step.
 
     Args:
         step: What to do.
-        image: uint8 (H, W, C), C 1 or 3.
+        image: uint8 or float32 (H, W, C).
 
     Returns:
-        uint8 (H', W', C) with ``(H', W') = output_size(step, H, W)``; the image itself where nothing changes.
+        (H', W', C) with ``(H', W') = output_size(step, H, W)``, of the same type, or float32 after a step that does not
+        round; the image itself where nothing changes.
 
     Raises:
         InputError: The image would have no pixels left.
@@ -45,7 +52,19 @@ def apply(step: GeometryStep, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
             image, 0, new_height - height, 0, new_width - width, cv2.BORDER_CONSTANT, value=value
         )
         return _three_axes(border)
-    return _three_axes(cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_LINEAR))
+    interpolation = "bilinear" if isinstance(step, (ResizeShortestEdge, ResizeToMultiple)) else step.interpolation
+    return _resize(image, (new_width, new_height), interpolation)
+
+
+def _resize(image: Pixels, size: tuple[int, int], interpolation: Interpolation) -> Pixels:
+    """``image`` at ``size`` (width, height)."""
+    if interpolation == "float_bilinear":
+        image = image.astype(np.float32, copy=False)
+    if interpolation not in _PILLOW:
+        return _three_axes(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR))
+    bands = (image[:, :, band] for band in range(image.shape[2]))
+    resized = [np.asarray(Image.fromarray(band).resize(size, _PILLOW[interpolation])) for band in bands]
+    return np.stack(resized, axis=2)
 
 
 def output_size(step: GeometryStep, height: int, width: int) -> tuple[int, int]:
@@ -61,6 +80,10 @@ def output_size(step: GeometryStep, height: int, width: int) -> tuple[int, int]:
     if isinstance(step, ResizeShortestEdge):
         limits = _shortest_edge_limits(step, height, width)
         size = _within(limits, height, width)
+    elif isinstance(step, ResizeEdges):
+        size = _edges(step, height, width)
+    elif isinstance(step, ResizeNear):
+        size = _near(step, height, width)
     elif step.keep_ratio:
         size = _within((step.width, step.height), height, width)
     else:
@@ -110,7 +133,28 @@ def _shortest_edge_limits(step: ResizeShortestEdge, height: int, width: int) -> 
     return (int(new_width + 0.5), int(new_height + 0.5))
 
 
-def _three_axes(image: NDArray[np.generic]) -> NDArray[np.uint8]:
+def _edges(step: ResizeEdges, height: int, width: int) -> tuple[int, int]:
+    short, long = min(height, width), max(height, width)
+    if step.enlarge_only:
+        # The ratio first, as Segmenter computes it: it decides whether a product that is a whole number stays one.
+        sides = (short, long) if short >= step.short else (step.short, int(long / short * step.short))
+    else:
+        exact: float = step.short
+        if step.long is not None and long / short * step.short > step.long:
+            exact = step.long * short / long
+        sides = (round(exact), int(exact * long / short)) if round(exact) != short else (short, long)
+    size = sides if height <= width else sides[::-1]
+    return padded_size(*size, to=(None, None), multiple_of=step.multiple_of)
+
+
+def _near(step: ResizeNear, height: int, width: int) -> tuple[int, int]:
+    tall, wide = step.height / height, step.width / width
+    scale = wide if abs(1 - wide) < abs(1 - tall) else tall
+    rows, columns = (round(scale * side / step.multiple_of) * step.multiple_of for side in (height, width))
+    return rows, columns
+
+
+def _three_axes(image: NDArray[Any]) -> Pixels:
     """OpenCV drops the last axis of single-channel images."""
-    array = np.asarray(image, dtype=np.uint8)
+    array: Pixels = np.asarray(image)
     return array if array.ndim == 3 else array[:, :, None]  # noqa: PLR2004

@@ -87,11 +87,12 @@ def prepare(image: NDArray[np.uint8], spec: ModelSpec, *, channel_order: Channel
     if spec.channels == 1:
         code = cv2.COLOR_BGR2GRAY if order == "bgr" else cv2.COLOR_RGB2GRAY
         image = np.asarray(cv2.cvtColor(image, code), np.uint8)[:, :, None]
+    pixels: geometry.Pixels = image
     for step in spec.geometry:
-        image = geometry.apply(_in_order(step, order), np.ascontiguousarray(image))
+        pixels = geometry.apply(_in_order(step, order), np.ascontiguousarray(pixels))
     flip = spec.channels > 1 and order != spec.normalization.channel_order
-    inner = (image.shape[0], image.shape[1])
-    tensor = _normalise(image, spec.normalization, flip=flip, size=_padded(spec, inner), value=_padding_value(spec))
+    inner = (pixels.shape[0], pixels.shape[1])
+    tensor = _normalise(pixels, spec.normalization, flip=flip, size=_padded(spec, inner), value=_padding_value(spec))
     return Prepared(tensor, size, _way_back(spec, size))
 
 
@@ -140,7 +141,7 @@ def _tables(normalization: Normalization) -> NDArray[np.float32]:
 
 
 def _normalise(
-    image: NDArray[np.uint8], normalization: Normalization, *, flip: bool, size: tuple[int, int], value: float
+    image: geometry.Pixels, normalization: Normalization, *, flip: bool, size: tuple[int, int], value: float
 ) -> NDArray[np.float32]:
     """Planes of normalised values at the top left of a tensor (1, C, *size), ``value`` elsewhere."""
     height, width, channels = image.shape
@@ -149,13 +150,19 @@ def _normalise(
     tensor[:, :, :height, width:] = value
     for channel, table in enumerate(_tables(normalization)):
         plane = cv2.extractChannel(image, channels - 1 - channel if flip else channel)
-        cv2.LUT(plane, table, dst=tensor[0, channel, :height, :width])
+        if image.dtype == np.uint8:
+            cv2.LUT(plane, table, dst=tensor[0, channel, :height, :width])
+        else:
+            mean, std = np.float32(normalization.mean[channel]), np.float32(normalization.std[channel])
+            tensor[0, channel, :height, :width] = (np.asarray(plane) - mean) / std
     return tensor
 
 
 def _way_back(spec: ModelSpec, size: tuple[int, int]) -> tuple[Step, ...]:
     """Resizes and crops from the logits of the network's input to the image's own size."""
     sizes = _geometry_sizes(spec.geometry, size)
+    if spec.resize_logits == "directly" and spec.slide is None and _padded(spec, sizes[-1]) == sizes[-1]:
+        return (Step(size),)
     steps = [Step(_padded(spec, sizes[-1]), crop=sizes[-1])]
     for step, before, after in zip(reversed(spec.geometry), sizes[-2::-1], sizes[:0:-1], strict=True):
         if isinstance(step, Pad) and step.crop:

@@ -1,0 +1,67 @@
+"""Resize rules of Hugging Face's processors and Segmenter; expected sizes worked out by hand or by Pillow and torch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from segship.core.spec import ModelSpec, Normalization, Resize, ResizeEdges, ResizeNear, Slide
+from segship.vision.geometry import apply, output_size
+from segship.vision.preprocess import prepare
+from segship.vision.upsample import Step
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (37, 53, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("step", "size", "expected"),
+    [
+        (ResizeEdges(short=256), (300, 401), (256, 342)),  # 256 * 401 / 300 = 342.19
+        (ResizeEdges(short=256), (401, 300), (342, 256)),
+        (ResizeEdges(short=800, long=1333), (480, 640), (800, 1066)),  # 1066.67
+        (ResizeEdges(short=800, long=1333), (300, 900), (444, 1333)),  # 1333 / 3 = 444.33
+        (ResizeEdges(short=800, long=1333, multiple_of=32), (480, 640), (800, 1088)),
+        (ResizeEdges(short=300), (300, 401), (300, 401)),
+        (ResizeEdges(short=512, enlarge_only=True), (300, 401), (512, 684)),  # 684.37
+        (ResizeEdges(short=512, enlarge_only=True), (600, 700), (600, 700)),
+        (ResizeNear(width=384, height=384, multiple_of=32), (300, 400), (288, 384)),  # the width is nearer to 384
+        (ResizeNear(width=384, height=384, multiple_of=32), (400, 390), (384, 384)),  # 374.4 -> 11.7 * 32 -> 384
+    ],
+)
+def test_sizes_follow_their_frameworks(
+    step: ResizeEdges | ResizeNear, size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    assert output_size(step, *size) == expected
+
+
+@pytest.mark.parametrize("size", [(20, 30), (60, 90)])
+def test_pillow_filters_are_pillows(size: tuple[int, int]) -> None:
+    for name, kind in (("bilinear", Image.Resampling.BILINEAR), ("bicubic", Image.Resampling.BICUBIC)):
+        step = Resize.model_validate({"height": size[0], "width": size[1], "interpolation": f"pillow_{name}"})
+        expected = np.asarray(Image.fromarray(PIXELS).resize(size[::-1], kind))
+        np.testing.assert_array_equal(apply(step, PIXELS), expected)
+
+
+def test_a_resize_that_does_not_round_is_torchs() -> None:
+    step = ResizeEdges(short=64, enlarge_only=True, interpolation="float_bilinear")
+    found = apply(step, PIXELS)
+    tensor = torch.from_numpy(PIXELS).permute(2, 0, 1)[None].float()
+    expected = torch.nn.functional.interpolate(tensor, (64, 91), mode="bilinear")[0].permute(1, 2, 0).numpy()
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    normalization = Normalization(channel_order="rgb", mean=(1, 2, 3), std=(4, 5, 6))
+    spec = ModelSpec(source="", architecture="", classes=(), palette=(), geometry=(step,), normalization=normalization)
+    tensor = prepare(PIXELS, spec, channel_order="rgb").tensor[0].transpose(1, 2, 0)
+    np.testing.assert_allclose(tensor, (expected - [1, 2, 3]) / [4, 5, 6], atol=1e-3)
+
+
+def test_logits_may_go_directly_to_the_image() -> None:
+    spec = ModelSpec(
+        source="", architecture="", classes=(), palette=(), geometry=(Resize(width=32, height=32),),
+        resize_logits="directly",
+    )  # fmt: skip
+    assert prepare(PIXELS, spec).steps == (Step((37, 53)),)
+    sliding = spec.model_copy(update={"slide": Slide(crop=(16, 16), stride=(16, 16))})
+    assert prepare(PIXELS, sliding).steps == (Step((32, 32), crop=(32, 32)), Step((37, 53)))
