@@ -51,6 +51,7 @@ class VisionTransformer(nn.Module):
         pre_norm, final_norm: Whether a normalisation comes before the first and after the last layer.
         interpolate_mode: How the position embedding is resized for images of another size.
         num_fcs: Linear layers in the feed-forward network.
+        class_tokens: How many tokens come before the patches: 2 with DeiT's distillation token.
 
     Raises:
         ConfigError: The class token is asked for, but takes no part.
@@ -80,6 +81,7 @@ class VisionTransformer(nn.Module):
         final_norm: bool = False,
         interpolate_mode: Literal["bilinear", "bicubic"] = "bicubic",
         num_fcs: int = 2,
+        class_tokens: int = 1,
     ) -> None:
         super().__init__()
         if output_cls_token and not with_cls_token:
@@ -89,6 +91,7 @@ class VisionTransformer(nn.Module):
         self.interpolate_mode = interpolate_mode
         self.with_cls_token = with_cls_token
         self.output_cls_token = output_cls_token
+        self.class_tokens = class_tokens
         self.out_origin = out_origin
         last = num_layers - 1
         self.out_indices = [last if out_indices == -1 else out_indices] if isinstance(out_indices, int) else out_indices
@@ -100,8 +103,8 @@ class VisionTransformer(nn.Module):
             bias=patch_bias,
             norm_cfg=norm_cfg if patch_norm else None,
         )
-        self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dims))
-        self.pos_embed = nn.Parameter(torch.zeros(1, self.grid[0] * self.grid[1] + 1, embed_dims))
+        self.cls_token = nn.Parameter(torch.zeros(1, class_tokens, embed_dims))
+        self.pos_embed = nn.Parameter(torch.zeros(1, self.grid[0] * self.grid[1] + class_tokens, embed_dims))
         self.pre_norm_name = add_norm(self, norm_cfg, embed_dims, "_pre") if pre_norm else None
         layers = [
             TransformerEncoderLayer(
@@ -124,7 +127,7 @@ class VisionTransformer(nn.Module):
         Upstream compares the number of patches only: a grid of another shape but as many patches takes the
         embedding as it is. A symbolic size therefore carries both and chooses by the number.
         """
-        stored = self.pos_embed[:, 1:]
+        stored = self.pos_embed[:, self.class_tokens :]
         length = self.grid[0] * self.grid[1]
         count = size[0] * size[1]
         if isinstance(count, int) and count == length:
@@ -140,14 +143,14 @@ class VisionTransformer(nn.Module):
         x, size = self.patch_embed(x)
         x = x + self._positions(size)
         if self.with_cls_token:
-            token = self.cls_token + self.pos_embed[:, :1]
+            token = self.cls_token + self.pos_embed[:, : self.class_tokens]
             x = torch.cat([token.expand(x.shape[0], -1, -1), x], dim=1)
         if self.pre_norm_name is not None:
             x = self.get_submodule(self.pre_norm_name)(x)
         return x, size
 
     def _output(self, x: Tensor, size: Size) -> Tensor | tuple[Tensor, Tensor]:
-        patches = to_map(x[:, 1:] if self.with_cls_token else x, size)
+        patches = to_map(x[:, self.class_tokens :] if self.with_cls_token else x, size)
         return (patches, x[:, 0]) if self.output_cls_token else patches
 
     def forward(self, x: Tensor) -> tuple[Tensor | tuple[Tensor, Tensor], ...]:

@@ -1,0 +1,280 @@
+"""Networks trained with Segmenter's own code (rstrudel/segmenter): ``variant.yml`` beside ``checkpoint.pth``.
+
+Source: Segmenter (arXiv:2105.05633). The training writes what it was told into ``variant.yml``; its inference enlarges
+an image until its short edge fills a window, slides the window, and averages the scores.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, PositiveInt, ValidationError
+
+from segship.core.errors import CheckpointError, ConfigError, SegshipError, UnsupportedError
+from segship.core.files import digest
+from segship.core.spec import ModelSpec, Normalization, ResizeEdges, SizeRule, Slide
+from segship.datasets import layouts
+from segship.models.backbones.vit import VisionTransformer
+from segship.models.heads.fcn import FCNHead
+from segship.models.heads.segmenter import SegmenterMaskTransformerHead
+from segship.models.layers.resample import resize
+from segship.models.segmentor import EncoderDecoder
+from segship.reading.checkpoint import read_checkpoint
+from segship.reading.documents import read_mapping
+from segship.reading.options import merge_options
+from segship.reading.weights import load_strict
+from segship.sources import Loaded
+from segship.vision.palette import generate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from segship.datasets.layout import Layout
+    from segship.sources import Request
+
+__all__ = ["LOOKS_FOR", "TITLE", "Segmenter", "load", "recognises"]
+
+TITLE = "Segmenter"
+LOOKS_FOR = "a folder with variant.yml and checkpoint.pth, or one of the two"
+
+_VARIANT, _CHECKPOINT = "variant.yml", "checkpoint.pth"
+_WEIGHTS = frozenset({".pth", ".pt", ".safetensors"})
+_HEAD_WIDTH = 64  # of one attention head in the mask transformer
+_EXPANSION = 4  # of the feed-forward networks
+_STATISTICS = {  # of pixels in 0-1
+    "vit": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "deit": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+_UNUSED = re.compile(r"encoder\.(head|head_dist|pre_logits)\.")  # classifiers of the pre-training
+_BLOCK = (
+    (r"\.blocks\.", ".layers."),
+    (r"\.norm([12])\.", r".ln\1."),
+    (r"\.attn\.qkv\.", ".attn.attn.in_proj_"),
+    (r"\.attn\.proj\.", ".attn.attn.out_proj."),
+    (r"\.mlp\.fc1\.", ".ffn.layers.0.0."),
+    (r"\.mlp\.fc2\.", ".ffn.layers.1."),
+)
+_NAMES = (
+    (r"^encoder\.patch_embed\.proj\.", "backbone.patch_embed.projection."),
+    (r"^encoder\.norm\.", "backbone.ln1."),
+    (r"^encoder\.", "backbone."),
+    (r"^decoder\.head\.", "decode_head.conv_seg."),
+    (r"^decoder\.proj_dec\.", "decode_head.dec_proj."),
+    (r"^decoder\.proj_patch$", "decode_head.patch_proj.weight"),
+    (r"^decoder\.proj_classes$", "decode_head.classes_proj.weight"),
+    (r"^decoder\.", "decode_head."),
+)
+
+
+class _Decoder(BaseModel):
+    name: Literal["linear", "mask_transformer"]
+    n_layers: PositiveInt = 2
+
+
+class _Net(BaseModel):
+    image_size: tuple[PositiveInt, PositiveInt]
+    patch_size: PositiveInt
+    d_model: PositiveInt
+    n_heads: PositiveInt
+    n_layers: PositiveInt
+    n_cls: PositiveInt
+    decoder: _Decoder
+    backbone: str = "ViT"
+    distilled: bool = False
+    normalization: Literal["vit", "deit"] = "vit"
+
+
+class _Data(BaseModel):
+    dataset: str = ""
+    normalization: Literal["vit", "deit"] | None = None
+
+
+class _Inference(BaseModel):
+    window_size: PositiveInt
+    window_stride: PositiveInt
+
+
+class _Variant(BaseModel):
+    net_kwargs: _Net
+    dataset_kwargs: _Data = _Data()
+    inference_kwargs: _Inference
+
+
+class Segmenter(EncoderDecoder):
+    """A vision transformer and a decoder; images are padded to whole patches and the margin cut off again.
+
+    Args:
+        backbone, decode_head: As `EncoderDecoder`.
+        patch_size: Side of a patch in pixels.
+    """
+
+    def __init__(self, backbone: nn.Module, decode_head: nn.Module, patch_size: int) -> None:
+        super().__init__(backbone, decode_head)
+        self.patch_size = patch_size
+
+    @property
+    def sizes(self) -> SizeRule:
+        """Whole patches."""
+        return SizeRule(multiple_of=self.patch_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float32 (N, 3, H, W), normalised, of any size -> logits (N, C, H, W)."""
+        height, width = x.shape[2:]
+        x = F.pad(x, (0, -width % self.patch_size, 0, -height % self.patch_size))
+        return resize(self.logits(x), x.shape[2:])[:, :, :height, :width]
+
+
+def recognises(path: Path) -> bool:
+    """Whether ``path`` is a folder with ``variant.yml``, that file, or weights beside it."""
+    if path.is_file() and path.name != _VARIANT and path.suffix not in _WEIGHTS:
+        return False
+    folder = path if path.is_dir() else path.parent
+    return (folder / _VARIANT).is_file()
+
+
+def load(request: Request) -> Loaded:
+    """The network of a folder with ``variant.yml``, and what its inputs and outputs mean."""
+    folder = request.path if request.path.is_dir() else request.path.parent
+    path = folder / _VARIANT
+    if not path.is_file():
+        raise ConfigError(f"{folder} has no {_VARIANT}, which Segmenter's training writes beside the checkpoint")
+    variant = _read_variant(path, request)
+    network = _build(variant.net_kwargs)
+    notes: list[str] = []
+    origin, denormals = {path.name: digest(path)}, 0
+    checkpoint = _find_checkpoint(request)
+    if checkpoint is None:
+        notes.append(f"No {_CHECKPOINT} is there: the weights are random")
+    else:
+        weights = read_checkpoint(checkpoint, trust=request.trust)
+        denormals = _load_weights(network, weights.state, variant.net_kwargs, str(checkpoint))
+        origin[weights.path.name] = weights.digest
+    return Loaded(_spec(variant, notes), network, tuple(notes), origin, denormals)
+
+
+def _read_variant(path: Path, request: Request) -> _Variant:
+    values = read_mapping(path)
+    if request.options:
+        values = merge_options(values, request.options)
+    try:
+        return _Variant.model_validate(values)
+    except ValidationError as error:
+        wrong = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise ConfigError(f"{path} cannot be used: {'; '.join(wrong)}") from None
+
+
+def _find_checkpoint(request: Request) -> Path | None:
+    """The weights that are named, or lie beside the variant."""
+    if request.checkpoint is not None:
+        return request.checkpoint
+    if request.path.suffix in _WEIGHTS:
+        return request.path
+    folder = request.path if request.path.is_dir() else request.path.parent
+    if (folder / _CHECKPOINT).is_file():
+        return folder / _CHECKPOINT
+    found = sorted(file for file in folder.iterdir() if file.suffix in _WEIGHTS)
+    if len(found) > 1:
+        names = ", ".join(file.name for file in found)
+        raise CheckpointError(f"{folder} holds several checkpoints ({names}): name the one you mean")
+    return found[0] if found else None
+
+
+def _build(net: _Net) -> Segmenter:
+    """The network with random weights, in evaluation mode."""
+    backbone = VisionTransformer(
+        img_size=net.image_size,
+        patch_size=net.patch_size,
+        embed_dims=net.d_model,
+        num_layers=net.n_layers,
+        num_heads=net.n_heads,
+        mlp_ratio=_EXPANSION,
+        patch_bias=True,
+        final_norm=True,
+        interpolate_mode="bilinear",
+        class_tokens=2 if net.distilled else 1,
+    )
+    if net.d_model % net.n_heads or (net.decoder.name != "linear" and net.d_model % _HEAD_WIDTH):
+        raise ConfigError(f"{_VARIANT}: d_model {net.d_model} cannot be split into heads")
+    head: nn.Module
+    if net.decoder.name == "linear":
+        head = FCNHead(net.d_model, net.d_model, num_classes=net.n_cls, num_convs=0, kernel_size=1, concat_input=False)
+    else:
+        head = SegmenterMaskTransformerHead(
+            net.d_model,
+            net.decoder.n_layers,
+            net.d_model // _HEAD_WIDTH,
+            net.d_model,
+            channels=net.d_model,
+            num_classes=net.n_cls,
+            mlp_ratio=_EXPANSION,
+        )
+    network = Segmenter(backbone, head, net.patch_size)
+    network.requires_grad_(requires_grad=False).eval()
+    return network
+
+
+def _load_weights(network: Segmenter, state: dict[str, Tensor], net: _Net, what: str) -> int:
+    """Give Segmenter's own weights to our modules; the number of denormals among them."""
+    try:
+        ours = _translate(state, net)
+        return load_strict(network, ours, what=what)
+    except SegshipError as error:
+        raise CheckpointError(f"{error}. Is it the checkpoint that {_VARIANT} was written for?") from None
+
+
+def _translate(state: dict[str, Tensor], net: _Net) -> dict[str, Tensor]:
+    """Segmenter's names and layouts -> ours."""
+    state = {key: value for key, value in state.items() if not _UNUSED.match(key)}
+    if net.distilled and {"encoder.cls_token", "encoder.dist_token"} <= state.keys():
+        state["encoder.cls_token"] = torch.cat([state["encoder.cls_token"], state.pop("encoder.dist_token")], dim=1)
+    ours: dict[str, Tensor] = {}
+    for key, value in state.items():
+        name = key
+        for pattern, replacement in (*_BLOCK, *_NAMES) if ".blocks." in key else _NAMES:
+            name = re.sub(pattern, replacement, name)
+        if key in {"decoder.proj_patch", "decoder.proj_classes"}:
+            value = value.T  # noqa: PLW2901  (theirs is multiplied from the other side)
+        elif key == "decoder.head.weight":
+            value = value[:, :, None, None]  # noqa: PLW2901  (a linear layer is a 1x1 convolution)
+        ours[name] = value
+    return ours
+
+
+def _spec(variant: _Variant, notes: list[str]) -> ModelSpec:
+    net, inference = variant.net_kwargs, variant.inference_kwargs
+    window, stride = inference.window_size, inference.window_stride
+    if window % net.patch_size:
+        raise UnsupportedError(
+            f"windows of {window} pixels are no whole patches of {net.patch_size}: choose another size, as in "
+            f"--cfg-options inference_kwargs.window_size={-(-window // net.patch_size) * net.patch_size}"
+        )
+    mean, std = _STATISTICS[variant.dataset_kwargs.normalization or net.normalization]
+    layout = _layout(variant.dataset_kwargs.dataset, net.n_cls)
+    if layout is None:
+        notes.append("The data set is not known by these classes: they are called class-0, class-1, …")
+    head = "Linear" if net.decoder.name == "linear" else "Mask"
+    return ModelSpec(
+        source="segmenter",
+        architecture=f"Segmenter({net.backbone}, {head}/{net.patch_size})",
+        classes=layout.classes if layout else tuple(f"class-{number}" for number in range(net.n_cls)),
+        palette=layout.palette if layout else generate(net.n_cls),
+        geometry=(ResizeEdges(short=window, enlarge_only=True, interpolation="float_bilinear"),),
+        normalization=Normalization(
+            channel_order="rgb", mean=tuple(255 * value for value in mean), std=tuple(255 * value for value in std)
+        ),
+        slide=Slide(crop=(window, window), stride=(stride, stride)),
+        reduce_zero_label=layout is not None and layout.reduce_zero_label,
+    )
+
+
+def _layout(name: str, classes: int) -> Layout | None:
+    """The data set that the training calls ``name``, in the variant that has as many classes."""
+    for key, layout in layouts().items():
+        if name and key.startswith(name) and len(layout.classes) == classes:
+            return layout
+    return None
