@@ -12,6 +12,7 @@ from segship.cli.evaluate import evaluate
 from segship.cli.export import export
 from segship.cli.info import info
 from segship.cli.predict import predict
+from segship.cli.tools import app as tools
 
 __all__ = ["app", "main"]
 
@@ -43,3 +44,4 @@ def main(
 
 for _command in (export, predict, evaluate, info, doctor, demo):
     app.command()(_command)
+app.add_typer(tools)

@@ -1,0 +1,19 @@
+"""``segship tools NAME``: one file for each tool."""
+
+from __future__ import annotations
+
+import typer
+
+from segship.cli.tools.flops import flops
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="tools",
+    help="The workshop: count, publish, print, plot, convert, archive.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for _command in (flops,):
+    app.command()(_command)
