@@ -247,10 +247,12 @@ class _Safetensors(Archive):
             raise CheckpointError(f"{path} is no safetensors file: its header is not JSON") from None
         if not isinstance(header, dict):
             raise CheckpointError(f"{path} is no safetensors file: its header is no list of tensors")
-        header.pop("__metadata__", None)
+        metadata = header.pop("__metadata__", None)
         self._start = 8 + length
         self._offsets: dict[str, int] = {}
         self.values = {name: self._stored(name, entry) for name, entry in header.items()}
+        if meta := _noted(metadata):
+            self.values["meta"] = meta
 
     def _stored(self, name: str, entry: Any) -> StoredTensor:
         try:
@@ -268,3 +270,13 @@ class _Safetensors(Archive):
 
     def _read(self, storage: Storage, target: memoryview) -> None:
         _read_at(self._file, self._offsets[storage.key], target, self._path)
+
+
+def _noted(metadata: Any) -> dict[str, Any]:
+    """What `segship tools publish` keeps of the checkpoint's meta data: JSON, as safetensors takes only text."""
+    text = metadata.get("meta") if isinstance(metadata, dict) else None
+    try:
+        noted = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        return {}
+    return noted if isinstance(noted, dict) else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from segship.cli.tools.flops import flops
+from segship.cli.tools.publish import publish
 
 __all__ = ["app"]
 
@@ -15,5 +16,5 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _command in (flops,):
+for _command in (flops, publish):
     app.command()(_command)
