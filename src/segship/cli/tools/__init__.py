@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from segship.cli.tools.config import config
 from segship.cli.tools.flops import flops
 from segship.cli.tools.publish import publish
 
@@ -16,5 +17,5 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _command in (flops, publish):
+for _command in (flops, publish, config):
     app.command()(_command)

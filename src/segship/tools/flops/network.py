@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from segship.models.network import Network
 
-__all__ = ["count_network"]
+__all__ = ["count_network", "shadow"]
 
 _ACTIVATIONS = {
     "relu", "relu_", "relu6", "hardtanh", "hardtanh_", "leaky_relu", "leaky_relu_", "_prelu_kernel", "elu", "elu_",
@@ -49,7 +49,7 @@ def count_network(network: Network, shape: tuple[int, int] | None = None, *, cha
     height, width = shape or network.sizes.nearest(*DEFAULT)
     if not network.sizes.allows(height, width):
         raise SizeError(f"the shape is {height}x{width}, this network takes {network.sizes}")
-    network = _shadow(network)
+    network = shadow(network)
     image = torch.empty(1, channels or _channels(network), height, width, device="meta")
     counter = _Counter()
     with counter.watch(network), counter, torch.no_grad():
@@ -57,8 +57,8 @@ def count_network(network: Network, shape: tuple[int, int] | None = None, *, cha
     return _complexity(network, (height, width), counter)
 
 
-def _shadow(network: Network) -> Network:
-    """The same modules, with shapes instead of numbers."""
+def shadow(network: Network) -> Network:
+    """The same modules with shapes instead of numbers, on PyTorch's meta device; ``network`` is left as it is."""
     numbers = itertools.chain(network.parameters(), network.buffers())
     return copy.deepcopy(network, {id(tensor): tensor.to("meta") for tensor in numbers})
 

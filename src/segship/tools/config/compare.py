@@ -1,0 +1,78 @@
+"""Where two configs differ, key by key, whatever files they are spread over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from segship.tools.config.text import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+__all__ = ["Difference", "compare"]
+
+_ABSENT = object()
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One key that differs.
+
+    Attributes:
+        key: Dotted, items of lists by number: ``"model.backbone.depth"``.
+        kind: ``"changed"``, ``"removed"`` (only in the first) or ``"added"`` (only in the second).
+        before, after: The values; None where there is none.
+    """
+
+    key: str
+    kind: str
+    before: Any
+    after: Any
+
+    def __str__(self) -> str:
+        lines = []
+        if self.kind != "added":
+            lines.append(f"- {self.key} = {self.before!r}")
+        if self.kind != "removed":
+            lines.append(f"+ {self.key} = {self.after!r}")
+        return "\n".join(lines)
+
+
+def compare(
+    first: str | Path, second: str | Path, *, cfg_options: Mapping[str, Any] | Sequence[str] | None = None
+) -> tuple[Difference, ...]:
+    """The differences between two configs, bases merged.
+
+    Args:
+        first: A config.
+        second: Another.
+        cfg_options: Overrides of the second: what they change, where both are the same file.
+
+    Raises:
+        ConfigError: One cannot be read, or an override does not fit.
+    """
+    return tuple(_differences("", resolve(first).values, resolve(second, cfg_options=cfg_options).values))
+
+
+def _differences(key: str, before: Any, after: Any) -> Iterator[Difference]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in dict.fromkeys([*before, *after]):
+            inner = f"{key}.{name}" if key else str(name)
+            yield from _differences(inner, before.get(name, _ABSENT), after.get(name, _ABSENT))
+    elif isinstance(before, (list, tuple)) and type(before) is type(after) and _worth_entering(before, after):
+        for index in range(max(len(before), len(after))):
+            items = (values[index] if index < len(values) else _ABSENT for values in (before, after))
+            yield from _differences(f"{key}.{index}", *items)
+    elif before is _ABSENT:
+        yield Difference(key, "added", None, after)
+    elif after is _ABSENT:
+        yield Difference(key, "removed", before, None)
+    elif type(before) is not type(after) or before != after:
+        yield Difference(key, "changed", before, after)
+
+
+def _worth_entering(before: Sequence[Any], after: Sequence[Any]) -> bool:
+    """Lists of plain numbers and words are compared as a whole: ``(512, 1024)`` reads better than two lines."""
+    return any(isinstance(item, (dict, list, tuple)) for item in (*before, *after))
