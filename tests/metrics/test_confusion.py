@@ -41,3 +41,36 @@ def test_an_impossible_label_is_named() -> None:
 def test_different_sizes_are_named() -> None:
     with pytest.raises(InputError, match=r"\(2, 2\).*\(2, 3\)"):
         confusion_matrix(np.zeros((2, 2), np.uint8), np.zeros((2, 3), np.uint8), 2)
+
+
+def test_dice_precision_recall_and_f_score_follow_their_definitions() -> None:
+    found = scores(np.array([[6, 2, 0], [1, 3, 0], [0, 0, 0]]))
+    assert found.Dice[:2] == pytest.approx([100 * 12 / 15, 100 * 6 / 9])
+    assert found.Precision[:2] == pytest.approx([100 * 6 / 7, 100 * 3 / 5])
+    assert found.Recall[:2] == pytest.approx([75, 75])
+    assert found.Fscore[:2] == pytest.approx([200 * (6 / 7) * 0.75 / (6 / 7 + 0.75), 200 * 0.6 * 0.75 / 1.35])
+    assert found.means["mDice"] == pytest.approx((80 + 100 * 6 / 9) / 2)
+    assert found.means["mPrecision"] == pytest.approx((100 * 6 / 7 + 60) / 2)
+    assert set(found.means) == {"aAcc", "mIoU", "mAcc", "mDice", "mFscore", "mPrecision", "mRecall"}
+
+
+def test_beta_weighs_recall() -> None:
+    found = scores(np.array([[6, 2], [1, 3]]), beta=2)
+    assert found.Fscore[0] == pytest.approx(100 * 5 * (6 / 7) * 0.75 / (4 * 6 / 7 + 0.75))
+
+
+def test_figures_equal_mmsegmentations_where_classes_are_missing() -> None:
+    # IoUMetric.total_area_to_metrics of mmseg 1.2.2 for intersections (5, 0, 0, 2), predictions (8, 0, 3, 2) and labels
+    # (6, 4, 0, 3): classes 1 and 2 are never predicted or never true.
+    matrix = np.array([[5, 0, 1, 0], [2, 0, 2, 0], [0, 0, 0, 0], [1, 0, 0, 2]])
+    found = scores(matrix)
+    assert {name: round(value, 2) for name, value in found.means.items()} == {
+        "aAcc": 53.85,
+        "mIoU": 30.56,
+        "mAcc": 50.0,
+        "mDice": 37.86,
+        "mFscore": 75.71,
+        "mPrecision": 54.17,
+        "mRecall": 50.0,
+    }
+    assert np.isnan(found.Fscore[[1, 2]]).all()

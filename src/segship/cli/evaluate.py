@@ -3,42 +3,194 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+if TYPE_CHECKING:
+    from segship.core.spec import ModelSpec
+    from segship.evaluate import Evaluation, Job
+    from segship.evaluate.data import Data
+
 __all__ = ["evaluate"]
+
+_DATA, _FILES, _RUN = "Data", "Files to write", "How to run"
 
 
 def evaluate(
-    package: Annotated[Path, typer.Argument(help="Folder written by `segship export`.")],
-    images: Annotated[Path, typer.Option(help="Folder of images.")],
-    labels: Annotated[Path, typer.Option(help="Folder of label maps with the images' names.")],
-    json_file: Annotated[
-        Path | None,
-        typer.Option("--json", help="Write the figures to this file; - for standard output."),
+    network: Annotated[Path, typer.Argument(help="Folder written by `segship export`, or a config.")],
+    checkpoint: Annotated[Path | None, typer.Argument(help="Of a config: the trained weights.")] = None,
+    layout: Annotated[
+        tuple[str, Path] | None,
+        typer.Option(
+            metavar="NAME ROOT",
+            help="A data set and its folder: cityscapes, ade20k, camvid, voc, pascal-context, coco-stuff, …; `folder` "
+            "for images and label maps in folders with usual names.",
+            rich_help_panel=_DATA,
+        ),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Take only the first N images.")] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="Part of the data set: train, val, test. Default: val.", rich_help_panel=_DATA),
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of images.", rich_help_panel=_DATA)] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Folder of label maps with the images' names.", rich_help_panel=_DATA)
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Take only the first N images.", rich_help_panel=_DATA)
+    ] = None,
     reduce_zero_label: Annotated[
         bool | None,
         typer.Option(
             "--reduce-zero-label/--keep-zero-label",
-            help="Label 0 means ignore and the others move down by one. Default: as the network was trained.",
+            help="Label 0 means ignore and the others move down by one. Default: as the data set has it, else as the "
+            "network was trained.",
+            rich_help_panel=_DATA,
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda:0, …; `segship doctor` lists them.")] = "cpu",
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the engine.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="A second package to compare with.", rich_help_panel=_DATA)
+    ] = None,
+    boundary: Annotated[bool, typer.Option("--boundary", help="Also measure the boundary IoU.")] = False,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", help="The figures; - for standard output.", rich_help_panel=_FILES),
+    ] = None,
+    confusion: Annotated[
+        list[Path] | None,
+        typer.Option(help="The confusion matrix, as .csv or .png; may be repeated.", rich_help_panel=_FILES),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the predictions.", rich_help_panel=_FILES)] = None,
+    out_format: Annotated[
+        Literal["png", "npz", "rle"],
+        typer.Option(help="Of the predictions: labels with palette, array, or run lengths.", rich_help_panel=_FILES),
+    ] = "png",
+    format_only: Annotated[
+        bool,
+        typer.Option(
+            "--format-only",
+            help="Count nothing, only write predictions to --out with the numbers that the data set's test server "
+            "takes.",
+            rich_help_panel=_FILES,
+        ),
+    ] = False,
+    show_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder for pictures: truth and prediction over the image.", rich_help_panel=_FILES),
+    ] = None,
+    opacity: Annotated[float, typer.Option(min=0, max=1, help="Of masks in pictures.", rich_help_panel=_FILES)] = 0.5,
+    differences: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --against: folder for pictures of the images that differ most.", rich_help_panel=_FILES
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share the work.", rich_help_panel=_RUN)] = 1,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where an interrupted run stopped.", rich_help_panel=_RUN)
+    ] = False,
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda:0, …; `segship doctor` lists them.", rich_help_panel=_RUN)
+    ] = "cpu",
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Threads of one engine. Default: several images at once.", rich_help_panel=_RUN),
+    ] = None,
 ) -> None:
-    """Measure IoU and accuracy of each class, and aAcc, mIoU, mAcc, with MMSegmentation's definitions."""
-    from segship.cli import output  # noqa: PLC0415
-    from segship.evaluate import evaluate as run  # noqa: PLC0415
-    from segship.evaluate import pair_files  # noqa: PLC0415
-    from segship.runtime.segmentor import Segmentor  # noqa: PLC0415
+    """Measure IoU and accuracy of each class, and aAcc, mIoU, mAcc, with MMSegmentation's definitions.
 
-    pairs = pair_files(images, labels, limit)
-    segmentor = Segmentor(package, device=device, threads=threads)
-    with output.progress_bar("evaluating", len(pairs)) as progress:
-        result = run(segmentor, pairs, zero_is_ignore=reduce_zero_label, progress=progress)
-    output.write_json(json_file, result.as_dict())
-    if not output.is_standard_output(json_file):
-        output.print_evaluation(result)
+    The data: --layout NAME ROOT, or --images and --labels. Samples that cannot be used are left out and named.
+    """
+    from segship.core.errors import InputError  # noqa: PLC0415
+    from segship.evaluate import Job, NetworkFiles, compare  # noqa: PLC0415
+    from segship.evaluate.counter import Counter  # noqa: PLC0415
+    from segship.evaluate.outputs import Outputs  # noqa: PLC0415
+
+    if format_only and out is None:
+        raise InputError("--format-only writes predictions: give --out FOLDER for them")
+    if differences is not None and against is None:
+        raise InputError("--differences shows where two networks differ: give --against PACKAGE")
+    files = NetworkFiles(network, checkpoint, device, threads)
+    spec = files.spec()
+    data = _data(spec, layout, split, images, labels, reduce_zero_label, limit, labelled=not format_only)
+    second = None if against is None else NetworkFiles(against, None, device, threads)
+    numbers = data.submission() if format_only else ()
+    outputs = Outputs(spec.classes, spec.palette, out, out_format, numbers, show_dir, opacity)
+    counter = Counter(
+        data.coding,
+        len(spec.classes),
+        against=second is not None,
+        translate=() if second is None else compare.translation(spec, second.spec()),
+        boundary=boundary,
+        outputs=outputs,
+        labelled=not format_only,
+    )
+    job = Job(files, counter, data.samples, second)
+    found = _run(job, spec, workers, resume=resume)
+    _write(job, spec, found, json_file, confusion or [], differences)
+
+
+def _data(
+    spec: ModelSpec,
+    layout: tuple[str, Path] | None,
+    split: str | None,
+    images: Path | None,
+    labels: Path | None,
+    reduce_zero_label: bool | None,
+    limit: int | None,
+    *,
+    labelled: bool,
+) -> Data:
+    from segship.core.errors import InputError  # noqa: PLC0415
+    from segship.evaluate import data  # noqa: PLC0415
+
+    if layout is not None and images is None and labels is None:
+        return data.from_layout(spec, *layout, split, reduce_zero_label=reduce_zero_label, limit=limit)
+    if layout is None and images is not None and labels is not None:
+        return data.from_folders(spec, images, labels, reduce_zero_label=reduce_zero_label, limit=limit)
+    if layout is None and images is not None and not labelled:
+        return data.from_images(spec, images, limit=limit)
+    raise InputError("say what to evaluate on: --layout NAME ROOT, or --images FOLDER and --labels FOLDER")
+
+
+def _run(job: Job, spec: ModelSpec, workers: int, *, resume: bool) -> Evaluation:
+    from segship.cli import output  # noqa: PLC0415
+    from segship.evaluate import evaluate_job  # noqa: PLC0415
+
+    with output.progress_bar("evaluating", len(job.samples), rate="images/s") as progress:
+        return evaluate_job(job, spec.classes, workers=workers, resume=resume, progress=progress)
+
+
+def _write(
+    job: Job,
+    spec: ModelSpec,
+    found: Evaluation,
+    json_file: Path | None,
+    confusion: list[Path],
+    differences: Path | None,
+) -> None:
+    from segship.cli import output  # noqa: PLC0415
+    from segship.evaluate.compare import draw_differences  # noqa: PLC0415
+    from segship.evaluate.matrix import write_matrix  # noqa: PLC0415
+
+    output.write_json(json_file, found.as_dict())
+    for path in confusion:
+        write_matrix(path, spec.classes, found.matrix)
+    if differences is not None and found.against is not None:
+        draw_differences(job, job.open()[0], found.against, differences, opacity=job.counter.outputs.opacity)
+    _report_problems(found)
+    if output.is_standard_output(json_file):
+        return
+    if not job.counter.labelled:
+        output.say(f"{found.images} predictions -> {job.counter.outputs.to}")
+        return
+    output.print_evaluation(found)
+
+
+def _report_problems(found: Evaluation) -> None:
+    from segship.evaluate.tally import KINDS  # noqa: PLC0415
+
+    for problem in found.problems:
+        text = f"warning: {KINDS[problem.kind]}: {problem.count}, the first: {problem.examples[0][1]}"
+        typer.echo(text, err=True)

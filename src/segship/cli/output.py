@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from segship.core.manifest import Check
     from segship.evaluate import Evaluation
+    from segship.metrics.confusion import Scores
 
 __all__ = [
     "is_standard_output",
@@ -42,8 +44,14 @@ def show(drawing: Any) -> None:
 
 
 @contextlib.contextmanager
-def progress_bar(title: str, total: int) -> Iterator[Callable[[int, int], None] | None]:
-    """A progress bar on standard error, moved by calling what it yields with (done, all); none for a single item."""
+def progress_bar(title: str, total: int, *, rate: str = "") -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar on standard error, moved by calling what it yields with (done, all); none for a single item.
+
+    Args:
+        title: What is going on.
+        total: How many items there are.
+        rate: Unit of the speed to show, ``"images/s"``; empty: it is not shown.
+    """
     if total <= 1:
         yield None
         return
@@ -51,9 +59,18 @@ def progress_bar(title: str, total: int) -> Iterator[Callable[[int, int], None] 
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda done, every: bar.update(task, completed=done, total=every)
+    speed = (TextColumn(f"{{task.fields[speed]}} {rate}"),) if rate else ()
+    with Progress(*columns, *speed, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=total, speed="")
+        before, begin = -1, time.monotonic()
+
+        def move(done: int, every: int) -> None:
+            nonlocal before
+            before = done if before < 0 else before  # what an earlier run had done took no time of this one
+            pace = (done - before) / max(time.monotonic() - begin, 1e-3)
+            bar.update(task, completed=done, total=every, speed=f"{pace:.1f}")
+
+        yield move
 
 
 @contextlib.contextmanager
@@ -102,10 +119,28 @@ def print_evaluation(evaluation: Evaluation) -> None:
 
     table = Table(title=f"{evaluation.images} images")
     table.add_column("class")
-    table.add_column("IoU", justify="right")
-    table.add_column("Acc", justify="right")
-    for name, iou, accuracy in zip(evaluation.classes, evaluation.scores.IoU, evaluation.scores.Acc, strict=True):
-        table.add_row(name, f"{iou:.2f}", f"{accuracy:.2f}")
+    columns = {"IoU": evaluation.scores.IoU, "Acc": evaluation.scores.Acc}
+    if evaluation.boundary is not None:
+        columns["boundary IoU"] = evaluation.boundary
+    if evaluation.against is not None:
+        columns["Δ IoU"] = evaluation.against.scores.IoU - evaluation.scores.IoU
+        columns["Δ Acc"] = evaluation.against.scores.Acc - evaluation.scores.Acc
+    for column in columns:
+        table.add_column(column, justify="right")
+    for row, name in enumerate(evaluation.classes):
+        table.add_row(name, *(_cell(values[row], signed="Δ" in column) for column, values in columns.items()))
     show(table)
-    totals = evaluation.scores
-    say(f"aAcc {totals.aAcc:.2f}   mIoU {totals.mIoU:.2f}   mAcc {totals.mAcc:.2f}")
+    say(_means(evaluation.scores))
+    if evaluation.against is not None:
+        other = evaluation.against
+        say(f"{_means(other.scores)}   ({other.name}; {other.agreement:.4f} % of the pixels agree)")
+        for name, share in other.images[:5]:
+            say(f"  {share:6.2f} % differ in {name}")
+
+
+def _cell(value: float, *, signed: bool) -> str:
+    return "nan" if value != value else f"{value:+.2f}" if signed else f"{value:.2f}"  # noqa: PLR0124  (only NaN is)
+
+
+def _means(scores: Scores) -> str:
+    return f"aAcc {scores.aAcc:.2f}   mIoU {scores.mIoU:.2f}   mAcc {scores.mAcc:.2f}"

@@ -15,10 +15,13 @@ from segship.core.errors import UnsupportedError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from segship.datasets.layout import Layout
 
-__all__ = ["find_layout", "layout_of_mmseg_type", "layouts"]
+__all__ = ["choose_layout", "find_layout", "layout_of_mmseg_type", "layouts"]
+
+_SIZE = "0123456789k"  # at the end of a name: "coco_stuff164k"
 
 
 @functools.cache
@@ -45,11 +48,40 @@ def find_layout(name: str) -> Layout:
         UnsupportedError: There is none; near names are suggested.
     """
     known = layouts()
-    if name not in known:
+    plain = _plain(name)
+    if plain not in known:
         raise UnsupportedError(
-            f"no data set is called {name!r}.{did_you_mean(name, known)} Known are {', '.join(sorted(known))}"
+            f"no data set is called {name!r}.{did_you_mean(plain, known)} Known are {', '.join(sorted(known))}"
         )
-    return known[name]
+    return known[plain]
+
+
+def choose_layout(name: str, classes: int, root: Path, split: str) -> Layout:
+    """The data set called ``name``, or the one of those whose names begin so that fits.
+
+    ``mapillary`` is either version, ``coco_stuff`` either size. What fits has as many classes as the network, and,
+    where that is not enough to tell, the folders of ``split`` below ``root``.
+
+    Args:
+        name: Whole or first part of a data set's name; hyphens count as underscores.
+        classes: Number of the network's classes.
+        root: Folder of the data set.
+        split: The part that is wanted.
+
+    Raises:
+        UnsupportedError: No data set is called so.
+    """
+    plain = _plain(name)
+    family = [layout for key, layout in layouts().items() if key.startswith(f"{plain}_") or key.rstrip(_SIZE) == plain]
+    if plain in layouts() or not family:
+        return find_layout(name)
+    same = [layout for layout in family if len(layout.classes) == classes] or family
+    there = [layout for layout in same if split in layout.splits and (root / layout.splits[split].images).is_dir()]
+    return (there or same)[0]
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace("-", "_")
 
 
 def layout_of_mmseg_type(type_name: str) -> Layout | None:

@@ -5,9 +5,9 @@ https://www.cityscapes-dataset.com/
 
 from __future__ import annotations
 
-from segship.datasets.layout import Layout, Split, split_table
+from segship.datasets.layout import LabelFile, Layout, Split, split_table
 
-__all__ = ["CLASSES", "LAYOUTS", "PALETTE"]
+__all__ = ["CLASSES", "IDS", "LAYOUTS", "PALETTE", "published"]
 
 CLASSES, PALETTE = split_table("""
 804080 road
@@ -31,6 +31,15 @@ ff0000 rider
 770b20 bicycle
 """)
 
+IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+"""What the files named ``labelIds`` store for each class."""
+
+
+def published(suffix: str) -> tuple[LabelFile, ...]:
+    """The label maps with the ids of all 34 labels, of which 19 count."""
+    return (LabelFile(suffix, {number: label for label, number in enumerate(IDS)}),)
+
+
 LAYOUTS = {
     "cityscapes": Layout(
         title="Cityscapes",
@@ -42,6 +51,9 @@ LAYOUTS = {
         splits={
             "train": Split("leftImg8bit/train", "gtFine/train"),
             "val": Split("leftImg8bit/val", "gtFine/val"),
+            "test": Split("leftImg8bit/test", "gtFine/test"),
         },
+        published=published("_gtFine_labelIds.png"),
+        submission=IDS,
     ),
 }

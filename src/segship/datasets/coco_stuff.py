@@ -5,7 +5,7 @@ https://github.com/nightrome/cocostuff
 
 from __future__ import annotations
 
-from segship.datasets.layout import Layout, Split, split_table
+from segship.datasets.layout import LabelFile, Layout, Split, split_table
 
 __all__ = ["LAYOUTS"]
 
@@ -183,6 +183,9 @@ c04080 waterdrops
 404000 wood
 """)
 
+_UNUSED = (11, 25, 28, 29, 44, 65, 67, 68, 70, 82, 90)  # of the 182 numbers that were planned, 171 occur
+_USED = [number for number in range(182) if number not in _UNUSED]
+
 LAYOUTS = {
     "coco_stuff164k": Layout(
         title="COCO-Stuff 164k",
@@ -194,6 +197,7 @@ LAYOUTS = {
             "train": Split("images/train2017", "annotations/train2017"),
             "val": Split("images/val2017", "annotations/val2017"),
         },
+        published=(LabelFile(".png", {number: label for label, number in enumerate(_USED)}),),
     ),
     "coco_stuff10k": Layout(
         title="COCO-Stuff 10k",

@@ -5,7 +5,7 @@ https://www.trace.ethz.ch/publications/2019/GCMA_UIoU/
 
 from __future__ import annotations
 
-from segship.datasets.cityscapes import CLASSES, PALETTE
+from segship.datasets.cityscapes import CLASSES, IDS, PALETTE, published
 from segship.datasets.layout import Layout, Split
 
 __all__ = ["LAYOUTS"]
@@ -21,5 +21,7 @@ LAYOUTS = {
         splits={
             "val": Split("rgb_anon/val/night/GOPR0356", "gt/val/night/GOPR0356"),
         },
+        published=published("_gt_labelIds.png"),
+        submission=IDS,
     ),
 }

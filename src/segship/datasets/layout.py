@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Layout", "Split", "split_table"]
+__all__ = ["LabelFile", "Layout", "Split", "split_table"]
 
 Color = tuple[int, int, int]
 
@@ -30,6 +30,19 @@ class Split:
 
 
 @dataclass(frozen=True)
+class LabelFile:
+    """A label map as the data set was published, before it was prepared for training.
+
+    Attributes:
+        suffix: End of the file's name, in place of the layout's ``label_suffix``.
+        table: Class of each number that the file stores; numbers that are not in it do not count.
+    """
+
+    suffix: str
+    table: Mapping[int, int]
+
+
+@dataclass(frozen=True)
 class Layout:
     """One data set, as MMSegmentation's preparation leaves it on the disk.
 
@@ -42,6 +55,9 @@ class Layout:
         splits: Its parts: ``train``, ``val``, ``test``.
         reduce_zero_label: Whether label 0 of the files means "ignore" and all others move down by one.
         ignore_label: Label of pixels that do not count.
+        published: Label maps that are read where the prepared ones are missing.
+        submission: Number of each class in the files that the data set's test server takes; empty: the labels, moved
+            up by one where ``reduce_zero_label`` moved them down.
     """
 
     title: str
@@ -53,6 +69,8 @@ class Layout:
     splits: Mapping[str, Split] = field(default_factory=lambda: MappingProxyType({}))
     reduce_zero_label: bool = False
     ignore_label: int = 255
+    published: tuple[LabelFile, ...] = ()
+    submission: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.classes) != len(self.palette):

@@ -5,7 +5,7 @@ http://people.ee.ethz.ch/~daid/NightDriving/
 
 from __future__ import annotations
 
-from segship.datasets.cityscapes import CLASSES, PALETTE
+from segship.datasets.cityscapes import CLASSES, IDS, PALETTE, published
 from segship.datasets.layout import Layout, Split
 
 __all__ = ["LAYOUTS"]
@@ -21,5 +21,7 @@ LAYOUTS = {
         splits={
             "test": Split("leftImg8bit/test/night", "gtCoarse_daytime_trainvaltest/test/night"),
         },
+        published=published("_gtCoarse_labelIds.png"),
+        submission=IDS,
     ),
 }

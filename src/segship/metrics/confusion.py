@@ -12,7 +12,7 @@ from segship.core.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["IGNORE", "Scores", "confusion_matrix", "reduce_zero_label", "scores"]
+__all__ = ["IGNORE", "Scores", "confusion_matrix", "mean_of", "reduce_zero_label", "scores"]
 
 IGNORE = 255
 """Label of pixels that do not count."""
@@ -63,13 +63,17 @@ def confusion_matrix(
 
 @dataclass(frozen=True)
 class Scores:
-    """Figures in percent; NaN for a class that neither occurs nor is predicted.
+    """Figures in percent; NaN for a class where the figure has no meaning, as one that neither occurs nor is predicted.
 
     Attributes:
         aAcc: Share of all counted pixels that are right.
         mIoU: Mean over the classes of intersection over union.
         mAcc: Mean over the classes of the share of their pixels that are right.
         IoU, Acc: (classes,) the same for each class.
+        Dice: (classes,) twice the intersection over the sum of both areas.
+        Precision: (classes,) share of the pixels predicted as the class that are of it.
+        Recall: (classes,) the same as ``Acc``, under the name that goes with precision.
+        Fscore: (classes,) harmonic mean of precision and recall.
     """
 
     aAcc: float  # noqa: N815  (the field's names)
@@ -77,22 +81,55 @@ class Scores:
     mAcc: float  # noqa: N815
     IoU: NDArray[np.float64]
     Acc: NDArray[np.float64]
+    Dice: NDArray[np.float64]
+    Precision: NDArray[np.float64]
+    Recall: NDArray[np.float64]
+    Fscore: NDArray[np.float64]
+
+    @property
+    def means(self) -> dict[str, float]:
+        """``aAcc``, and the mean over the classes of every other figure under its name with an ``m`` before it."""
+        return {"aAcc": self.aAcc} | {f"m{name}": mean_of(values) for name, values in self.per_class.items()}
+
+    @property
+    def per_class(self) -> dict[str, NDArray[np.float64]]:
+        """Every figure that each class has, by name."""
+        names = ("IoU", "Acc", "Dice", "Fscore", "Precision", "Recall")
+        return {name: getattr(self, name) for name in names}
 
 
-def scores(matrix: NDArray[np.int64]) -> Scores:
+def scores(matrix: NDArray[np.int64], *, beta: float = 1) -> Scores:
     """The figures of a confusion matrix (rows true, columns predicted).
 
-    Classes that do not occur are left out of the means, as MMSegmentation does with ``nanmean``.
+    Classes for which a figure has no meaning are left out of its mean, as MMSegmentation does with ``nanmean``.
+
+    Args:
+        matrix: int64 (classes, classes).
+        beta: Weight of recall in ``Fscore``.
     """
     right = np.diag(matrix).astype(np.float64)
     truth, predicted = matrix.sum(1), matrix.sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
         iou = 100 * right / (truth + predicted - right)
-        accuracy = 100 * right / truth
+        recall = 100 * right / truth
+        precision = 100 * right / predicted
+        dice = 200 * right / (truth + predicted)
+        fscore = (1 + beta**2) * precision * recall / (beta**2 * precision + recall)
         overall = float(100 * right.sum() / matrix.sum())
-    return Scores(aAcc=overall, mIoU=_mean(iou), mAcc=_mean(accuracy), IoU=iou, Acc=accuracy)
+    return Scores(
+        aAcc=overall,
+        mIoU=mean_of(iou),
+        mAcc=mean_of(recall),
+        IoU=iou,
+        Acc=recall,
+        Dice=dice,
+        Precision=precision,
+        Recall=recall,
+        Fscore=fscore,
+    )
 
 
-def _mean(values: NDArray[np.float64]) -> float:
+def mean_of(values: NDArray[np.float64]) -> float:
+    """The mean of what is not NaN; NaN where nothing is left."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else float("nan")

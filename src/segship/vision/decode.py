@@ -117,16 +117,17 @@ def read_image(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) ->
 
 
 def read_labels(
-    path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS
+    path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS, colours: bool = False
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Read a label map: the number that each pixel stores, a palette left aside.
 
     Args:
         path: A PNG, TIFF or BMP file with a palette or with one grey channel of 1 to 16 bits.
         max_pixels: Largest width times height that is decoded.
+        colours: Do not refuse a file that stores colours.
 
     Returns:
-        (H, W), uint8, or uint16 when the file has more than 8 bits.
+        (H, W), uint8, or uint16 when the file has more than 8 bits; uint8 (H, W, 3), RGB, when it stores colours.
 
     Raises:
         InputError: As for `read_image`; or the file stores colours, or values outside 0-65535.
@@ -137,6 +138,8 @@ def read_labels(
             kind, picture = _open(path, file, max_pixels)
             if kind not in _LABEL_FORMATS:
                 raise InputError(f"{path} is a {kind} file, whose compression changes values: store labels as PNG")
+            if colours and picture.mode in {"RGB", "RGBA"}:
+                return np.asarray(picture, np.uint8)[:, :, :3]
             return _indices(path, picture)
     except (OSError, SyntaxError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:

@@ -1,0 +1,173 @@
+"""How what a label map stores becomes the classes of a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from segship.core.errors import InputError
+from segship.vision.decode import MAX_PIXELS, read_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from segship.datasets.layout import Layout
+    from segship.datasets.samples import Sample
+
+__all__ = ["IGNORE", "Coding", "Truth", "coding_for", "match_classes"]
+
+IGNORE = 255
+"""Label of pixels that do not count."""
+
+_BYTE = 256
+_COLOURED = 3  # dimensions
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """The label map of one image.
+
+    Attributes:
+        labels: (H, W) uint8 or uint16: a class of the network, or `IGNORE`.
+        strange: Number of pixels for each value that is neither a class nor to be ignored: ``{"label 7": 120}`` or
+            ``{"colour #ff00aa": 3}``. They are `IGNORE` in ``labels``.
+    """
+
+    labels: NDArray[Any]
+    strange: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Coding:
+    """What the numbers of a label map mean.
+
+    Attributes:
+        classes: How many classes the files have.
+        reduce_zero_label: Whether label 0 means "ignore" and all others move down by one.
+        palette: Colour of each class, for files that store colours; empty: such files are refused.
+        relabel: The network's class for each class of the files, `IGNORE` where it has none; empty: the same.
+    """
+
+    classes: int
+    reduce_zero_label: bool = False
+    palette: tuple[tuple[int, int, int], ...] = ()
+    relabel: tuple[int, ...] = ()
+
+    def read(self, sample: Sample) -> Truth:
+        """The label map of a sample.
+
+        Raises:
+            InputError: It has none, or the file cannot be used.
+        """
+        if sample.labels is None:
+            raise InputError(f"{sample.image} has no label map")
+        stored = read_labels(sample.labels, max_pixels=MAX_PIXELS, colours=bool(self.palette))
+        if stored.ndim == _COLOURED:
+            return self._colours(stored.astype(np.uint8))
+        return self.decode(stored, sample.table)
+
+    def decode(self, stored: NDArray[Any], table: Mapping[int, int] | None = None) -> Truth:
+        """Turn stored numbers into classes, as MMSegmentation's ``LoadAnnotations`` does.
+
+        Args:
+            stored: (H, W) uint8 or uint16.
+            table: Class of each stored number, where they are not the classes themselves.
+        """
+        size = _BYTE if stored.dtype == np.uint8 else 1 << 16
+        lookup, strange = self._lookup(size, table)
+        if stored.dtype == np.uint8 and lookup.dtype == np.uint8:
+            labels: NDArray[Any] = np.asarray(cv2.LUT(np.ascontiguousarray(stored), lookup))
+        else:
+            labels = lookup[stored]
+        present = np.bincount(stored.reshape(-1), minlength=size)
+        found = np.flatnonzero(strange & (present > 0))
+        return Truth(labels, {f"label {number}": int(present[number]) for number in found})
+
+    def _lookup(self, size: int, table: Mapping[int, int] | None) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """The class of every number a file can store, and which numbers mean nothing."""
+        labels = np.arange(size)
+        if table is not None:
+            labels = np.full(size, IGNORE)
+            for number, label in table.items():
+                labels[number] = label
+        elif self.reduce_zero_label:
+            labels = np.where((labels == 0) | (labels == IGNORE), IGNORE, labels - 1)
+        strange = (labels >= self.classes) & (labels != IGNORE)
+        labels[strange] = IGNORE
+        if self.relabel:
+            targets = np.full(max(size, IGNORE + 1), IGNORE)
+            targets[: len(self.relabel)] = self.relabel
+            labels = targets[labels]
+        return labels.astype(np.uint8 if labels.max() < _BYTE else np.uint16), strange
+
+    def _colours(self, stored: NDArray[np.uint8]) -> Truth:
+        """Turn colours (H, W, 3) into classes; black means "ignore" where it is no class's colour."""
+        codes = _packed(stored)
+        known = _packed(np.asarray(self.palette, np.uint8))
+        order = np.argsort(known)
+        sorted_known = known[order]
+        if (np.diff(sorted_known) == 0).any():
+            raise InputError("the label map stores colours, but two classes of the data set share one")
+        place = np.minimum(np.searchsorted(sorted_known, codes), len(known) - 1)
+        hit = sorted_known[place] == codes
+        classes = np.asarray(self.relabel or range(self.classes))[order][place]
+        labels = np.where(hit, classes, IGNORE).astype(np.uint8 if classes.max() < _BYTE else np.uint16)
+        values, counts = np.unique(codes[~hit & (codes != 0)], return_counts=True)
+        return Truth(labels, {f"colour #{value:06x}": int(count) for value, count in zip(values, counts, strict=True)})
+
+
+def _packed(colours: NDArray[np.uint8]) -> NDArray[np.int64]:
+    parts = colours.astype(np.int64)
+    packed: NDArray[np.int64] = parts[..., 0] << 16 | parts[..., 1] << 8 | parts[..., 2]
+    return packed
+
+
+def match_classes(theirs: Sequence[str], ours: Sequence[str]) -> tuple[int, ...]:
+    """For each of ``theirs`` its place among ``ours``, by name; empty where both are the same.
+
+    Args:
+        theirs: Classes of label maps, or of another network.
+        ours: Classes of the network.
+
+    Returns:
+        `IGNORE` for a class that ``ours`` lacks. Lists of equal length count as the same even where names differ, since
+        one class has many spellings.
+
+    Raises:
+        InputError: ``ours`` has classes that ``theirs`` lacks.
+    """
+    if len(theirs) == len(ours) and {_plain(name) for name in theirs} != {_plain(name) for name in ours}:
+        return ()
+    place = {_plain(name): number for number, name in enumerate(ours)}
+    lacking = [name for name in ours if _plain(name) not in {_plain(other) for other in theirs}]
+    if lacking:
+        raise InputError(
+            f"the network has {len(ours)} classes, the data {len(theirs)}, and {', '.join(map(repr, lacking[:3]))} "
+            f"{'is' if len(lacking) == 1 else 'are'} not among them: another data set, or another network, is needed"
+        )
+    found = tuple(place.get(_plain(name), IGNORE) for name in theirs)
+    return () if found == tuple(range(len(ours))) else found
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+def coding_for(layout: Layout, classes: Sequence[str], *, reduce_zero_label: bool | None = None) -> Coding:
+    """How to read a data set's label maps for a network.
+
+    Args:
+        layout: The data set.
+        classes: Names of the network's classes.
+        reduce_zero_label: Whether label 0 means "ignore" and the others move down; None: as the data set has it.
+
+    Raises:
+        InputError: The network has classes that the data set lacks.
+    """
+    reduce = layout.reduce_zero_label if reduce_zero_label is None else reduce_zero_label
+    return Coding(len(layout.classes), reduce, layout.palette, match_classes(layout.classes, classes))

@@ -1,0 +1,128 @@
+"""What is evaluated: a package, or a config with its checkpoint, both as a function from an image to labels."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from segship.core.errors import InputError, MissingExtraError
+from segship.core.files import digest
+from segship.core.manifest import MANIFEST, read_manifest
+from segship.runtime.segmentor import Segmentor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from segship.core.spec import ModelSpec
+
+__all__ = ["Labeller", "NetworkFiles", "processors"]
+
+_MOST_LANES = 4
+
+
+class Labeller(Protocol):
+    """A network that labels images."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What it expects and what its labels mean."""
+
+    def __call__(self, image: NDArray[np.uint8], /, *, channel_order: Any) -> NDArray[Any]:
+        """Labels (H, W) of an image uint8 (H, W, 3)."""
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Eager:
+    """The network of the zoo itself, without any engine."""
+
+    def __init__(self, config: Path, checkpoint: Path | None, threads: int | None) -> None:
+        try:
+            import torch
+        except ImportError as error:
+            raise MissingExtraError("Evaluating a config", "export", "torch") from error
+        from segship import sources  # noqa: PLC0415
+        from segship.core.spec import Padding  # noqa: PLC0415
+        from segship.models.session import EagerSession  # noqa: PLC0415
+        from segship.runtime.pipeline import Pipeline  # noqa: PLC0415
+
+        if threads is not None:
+            torch.set_num_threads(threads)
+        loaded = sources.load(config, checkpoint)
+        self.spec = loaded.spec
+        sizes = loaded.network.sizes
+        if sizes.multiple_of > 1 and self.spec.slide is None and self.spec.padding is None:
+            # As a package of the network does, so that the two can be compared on images of any size.
+            self.spec = self.spec.model_copy(update={"padding": Padding(multiple_of=sizes.multiple_of)})
+        self._pipeline = Pipeline(EagerSession(loaded.network), self.spec, sizes)
+
+    def __call__(self, image: NDArray[np.uint8], /, *, channel_order: Any) -> NDArray[Any]:
+        return self._pipeline.labels(image, channel_order)
+
+
+@dataclass(frozen=True)
+class NetworkFiles:
+    """Where a network lies, and how it is run.
+
+    Attributes:
+        path: Folder of a package, or a config.
+        checkpoint: The weights that go with a config.
+        device: ``cpu``, ``cuda:0``, …
+        threads: Threads of one engine; None: the processors are shared out evenly.
+    """
+
+    path: Path
+    checkpoint: Path | None = None
+    device: str = "cpu"
+    threads: int | None = None
+
+    @property
+    def is_package(self) -> bool:
+        """Whether it is a package, not a config."""
+        return (self.path / MANIFEST).is_file() or not self.path.exists()
+
+    def identity(self) -> dict[str, str]:
+        """Digest of each file that decides the labels, by name."""
+        if self.is_package:
+            return {MANIFEST: digest(self.path / MANIFEST).sha256}
+        files = [self.path] if self.path.is_file() else sorted(self.path.rglob("*"))
+        files += [] if self.checkpoint is None else [self.checkpoint]
+        return {str(file): digest(file).sha256 for file in files if file.is_file()}
+
+    def spec(self) -> ModelSpec:
+        """What the network expects and what its labels mean; of a package without opening its engine."""
+        return read_manifest(self.path).spec if self.is_package else self.open()[0].spec
+
+    def open(self, shares: int = 1) -> list[Labeller]:
+        """Open the network, several times where that is how the processors are kept busy.
+
+        Most networks do not get twice as fast on twice the processors, two images at a time do.
+
+        Args:
+            shares: How many processes work beside this one, itself included.
+
+        Raises:
+            SegshipError: It cannot be opened.
+        """
+        here = max(1, processors() // shares)
+        if not self.is_package:
+            return [self._eager(self.threads or here)]
+        if self.device != "cpu":
+            return [Segmentor(self.path, device=self.device, threads=self.threads)]
+        lanes = max(1, min(_MOST_LANES, here // (self.threads or 1)))
+        threads = self.threads or max(1, here // lanes)
+        return [Segmentor(self.path, threads=threads) for _ in range(lanes)]
+
+    def _eager(self, threads: int) -> Labeller:
+        if self.checkpoint is None and self.path.is_file():
+            raise InputError(f"{self.path} is a file, not a package: after a config comes its checkpoint")
+        if self.device != "cpu":
+            raise InputError(f"a config is evaluated on the cpu, not on {self.device}: export a package for that")
+        return _Eager(self.path, self.checkpoint, threads)

@@ -1,0 +1,136 @@
+"""Files that an evaluation leaves behind for each image: predictions, submissions, pictures."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import cv2
+import numpy as np
+
+from segship.core.files import write_atomically
+from segship.vision.draw import overlay, write_jpeg
+from segship.vision.palette import write_mask_png
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from segship.datasets.samples import Sample
+
+__all__ = ["Format", "Outputs", "as_rle", "from_rle"]
+
+Format: TypeAlias = Literal["png", "npz", "rle"]
+
+_GAP = 8  # pixels between truth and prediction
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What to write for each image, and where to.
+
+    Attributes:
+        classes: Name of each class.
+        palette: RGB of each class.
+        to: Folder for the predictions, at the images' relative paths; None: none are written.
+        form: ``png``: labels with the palette; ``npz``: uint8 or uint16 array ``labels``; ``rle``: JSON with the run
+            lengths of each class (`as_rle`).
+        submission: Number of each class in the files, in place of its label; files are then grey PNG, named after the
+            image alone.
+        pictures: Folder for pictures: the prediction over the image, beside the truth over the image; None: none.
+        opacity: Of the masks in the pictures, 0-1.
+    """
+
+    classes: tuple[str, ...] = ()
+    palette: tuple[tuple[int, int, int], ...] = ()
+    to: Path | None = None
+    form: Format = "png"
+    submission: tuple[int, ...] = ()
+    pictures: Path | None = None
+    opacity: float = 0.5
+
+    def write(self, sample: Sample, image: NDArray[np.uint8], mask: NDArray[Any], truth: NDArray[Any] | None) -> None:
+        """Write the files of one image.
+
+        Args:
+            sample: Names them.
+            image: uint8 (H, W, 3), BGR.
+            mask: Labels (H, W).
+            truth: True labels (H, W), if they are known.
+
+        Raises:
+            InputError: A file cannot be written.
+        """
+        if self.to is not None and self.submission:
+            numbers = np.asarray(self.submission, np.uint8 if max(self.submission) <= 255 else np.uint16)  # noqa: PLR2004
+            _write_grey(self.to / f"{sample.image.stem}.png", numbers[mask])
+        elif self.to is not None:
+            self._predict(self.to / sample.name, mask)
+        if self.pictures is not None:
+            self._draw(self.pictures / f"{sample.name}.jpg", image, mask, truth)
+
+    def _predict(self, stem: Path, mask: NDArray[Any]) -> None:
+        path = stem.with_name(f"{stem.name}.{'json' if self.form == 'rle' else self.form}")
+        if self.form == "png":
+            write_mask_png(path, mask, self.palette)
+        elif self.form == "npz":
+            buffer = io.BytesIO()
+            np.savez_compressed(buffer, labels=mask)
+            write_atomically(path, buffer.getvalue())
+        else:
+            named = [entry | {"name": self.classes[entry["class"]]} for entry in as_rle(mask)]
+            write_atomically(path, json.dumps(named).encode())
+
+    def _draw(self, path: Path, image: NDArray[np.uint8], mask: NDArray[Any], truth: NDArray[Any] | None) -> None:
+        rgb = np.ascontiguousarray(image[:, :, ::-1])
+        drawn = [overlay(rgb, labels, self.palette, self.opacity) for labels in (truth, mask) if labels is not None]
+        gap = np.full((rgb.shape[0], _GAP, 3), 255, np.uint8)
+        write_jpeg(path, drawn[0] if len(drawn) == 1 else np.hstack([drawn[0], gap, drawn[1]]))
+
+
+def _write_grey(path: Path, numbers: NDArray[Any]) -> None:
+    _, data = cv2.imencode(".png", np.ascontiguousarray(numbers))
+    write_atomically(path, bytes(data))
+
+
+def as_rle(mask: NDArray[Any]) -> list[dict[str, Any]]:
+    """The run lengths of each class, in COCO's order: down the columns, beginning with what is not of the class.
+
+    Args:
+        mask: Labels (H, W).
+
+    Returns:
+        ``{"class": 3, "size": [H, W], "counts": [...]}`` for each class that occurs.
+    """
+    flat = mask.reshape(-1, order="F")
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(flat)) + 1])
+    lengths = np.diff(np.append(starts, flat.size))
+    found = []
+    for label in np.unique(flat[starts]):
+        runs = flat[starts] == label
+        # Runs of other classes between two of this one are one run of "not this class".
+        bounds = np.stack([starts[runs], starts[runs] + lengths[runs]], 1).reshape(-1)
+        counts = np.diff(np.concatenate([[0], bounds, [flat.size]]))
+        counts = counts if counts[-1] else counts[:-1]
+        found.append({"class": int(label), "size": list(mask.shape), "counts": counts.tolist()})
+    return found
+
+
+def from_rle(entries: list[dict[str, Any]]) -> NDArray[np.uint16]:
+    """The mask that `as_rle` was given.
+
+    Args:
+        entries: One or more classes of one image.
+
+    Returns:
+        Labels uint16 (H, W).
+    """
+    height, width = entries[0]["size"]
+    flat = np.zeros(height * width, np.uint16)
+    for entry in entries:
+        inside = np.repeat(np.arange(len(entry["counts"])) % 2 == 1, entry["counts"])
+        flat[: inside.size][inside] = entry["class"]
+    return flat.reshape((height, width), order="F")
