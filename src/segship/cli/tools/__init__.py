@@ -6,6 +6,7 @@ import typer
 
 from segship.cli.tools.config import config
 from segship.cli.tools.flops import flops
+from segship.cli.tools.log import log
 from segship.cli.tools.publish import publish
 
 __all__ = ["app"]
@@ -17,5 +18,5 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _command in (flops, publish, config):
+for _command in (flops, publish, config, log):
     app.command()(_command)
