@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from segship.cli.benchmark import benchmark
 from segship.cli.demo import demo
 from segship.cli.doctor import doctor
 from segship.cli.evaluate import evaluate
@@ -42,6 +43,6 @@ def main(
     """Trained semantic-segmentation networks in; verified, fast, self-describing packages out."""
 
 
-for _command in (export, predict, evaluate, info, doctor, demo):
+for _command in (export, predict, evaluate, benchmark, info, doctor, demo):
     app.command()(_command)
 app.add_typer(tools)

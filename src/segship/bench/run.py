@@ -1,0 +1,179 @@
+"""Packages timed side by side: each runs once in every round, so that a busy machine is busy for all of them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+
+import segship
+from segship.bench.memory import peak_memory
+from segship.bench.result import Benchmark, Measurement, Refusal, Spread
+from segship.bench.subject import Subject, Work
+from segship.core.errors import InputError, SegshipError
+from segship.vision.decode import find_images, read_image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+__all__ = ["benchmark", "machine"]
+
+_SCENES = Path(segship.__file__).parent / "assets" / "demo" / "images"
+_WARM_UP = 3  # rounds that are not counted
+_FEWEST = 5  # rounds, however slow
+_REST = 0.02  # seconds before each run: idle threads of some engines wait in a loop, at the next one's expense
+
+
+@dataclass
+class _Candidate:
+    subject: Subject
+    batch: int
+    work: Work
+    rounds: list[dict[str, float]] = field(default_factory=list)
+
+
+def benchmark(
+    packages: Sequence[str | Path],
+    *,
+    batch_sizes: Sequence[int] = (1,),
+    size: tuple[int, int] | None = None,
+    images: Sequence[str | Path] = (),
+    device: str = "cpu",
+    threads: int | None = None,
+    duration: float = 5.0,
+    engine_only: bool = False,
+    memory: bool = True,
+    progress: Callable[[float], None] | None = None,
+) -> Benchmark:
+    """Time packages.
+
+    Args:
+        packages: Folders written by ``segship export``; they take turns.
+        batch_sizes: Images in one run.
+        size: (height, width) of the images, or of the network's input where the engine runs alone; None: the images'
+            own, and what they become.
+        images: Image files or folders; none: scenes that come with Segship.
+        device: ``cpu``, ``cuda:0``, …
+        threads: Threads of each engine; None: its own choice.
+        duration: Seconds of measuring for each package and batch size.
+        engine_only: Time the network alone, not from the file to the mask.
+        memory: Also measure the peak memory, in a process of its own for each.
+        progress: Called with the share that is done, 0-1.
+
+    Returns:
+        The measurements.
+
+    Raises:
+        InputError: Nothing could be measured; the message gives the first reason.
+        SegshipError: A package cannot be opened.
+    """
+    before = machine()
+    options: dict[str, Any] = {"device": device, "threads": threads}
+    with _pictures(images, None if engine_only else size) as files:
+        chosen = size if engine_only else None
+        found, refusals = _candidates(packages, batch_sizes, files, chosen, options)
+        if not found:
+            raise InputError(f"nothing could be measured: {refusals[0].package}: {refusals[0].reason}")
+        _rounds(found, duration * len(found), progress, engine_only=engine_only)
+        measurements = []
+        for one in found:
+            peak = None
+            if memory:
+                where = Path(one.subject.name)
+                peak = peak_memory(where, files, one.batch, chosen, engine_only=engine_only, **options)
+            measurements.append(_measurement(one, peak))
+    return Benchmark("engine" if engine_only else "end_to_end", tuple(measurements), tuple(refusals), before)
+
+
+def machine() -> dict[str, Any]:
+    """Where the figures come from: processor, processors, load, versions."""
+    cpu = Path("/proc/cpuinfo")
+    lines = cpu.read_text(encoding="utf-8").splitlines() if cpu.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return {
+        "processor": names[0] if names else platform.processor() or platform.machine(),
+        "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "segship": segship.__version__,
+    }
+
+
+@contextmanager
+def _pictures(images: Sequence[str | Path], size: tuple[int, int] | None) -> Iterator[list[Path]]:
+    """Image files, brought to ``size`` if it is given."""
+    files = find_images([Path(image) for image in images] or [_SCENES])[:64]
+    if size is None:
+        yield files
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        sized = []
+        for number, file in enumerate(files[:16]):
+            path = Path(folder) / f"{number:02d}{'.png' if file.suffix == '.png' else '.jpg'}"
+            cv2.imwrite(str(path), cv2.resize(read_image(file), (size[1], size[0]), interpolation=cv2.INTER_CUBIC))
+            sized.append(path)
+        yield sized
+
+
+def _candidates(
+    packages: Sequence[str | Path],
+    batch_sizes: Sequence[int],
+    files: Sequence[Path],
+    size: tuple[int, int] | None,
+    options: dict[str, Any],
+) -> tuple[list[_Candidate], list[Refusal]]:
+    found, refusals = [], []
+    for package in packages:
+        subject = Subject(Path(package), **options)
+        for batch in batch_sizes:
+            try:
+                candidate = _Candidate(subject, batch, subject.work(files, batch, size))
+                subject.engine(candidate.work)
+            except SegshipError as error:
+                refusals.append(Refusal(subject.name, batch, str(error)))
+            else:
+                found.append(candidate)
+    return found, refusals
+
+
+def _rounds(
+    candidates: list[_Candidate], seconds: float, progress: Callable[[float], None] | None, *, engine_only: bool
+) -> None:
+    for turn in range(_WARM_UP):
+        for one in candidates:
+            _ = one.subject.engine(one.work) if engine_only else one.subject.end_to_end(one.work)
+        if progress is not None:
+            progress(0.01 * turn)
+    begin, turn = time.perf_counter(), 0
+    while turn < _FEWEST or time.perf_counter() - begin < seconds:
+        # The order turns around from round to round, so that nobody always runs after the same neighbour.
+        for one in candidates if turn % 2 == 0 else reversed(candidates):
+            time.sleep(_REST)
+            one.rounds.append(one.subject.engine(one.work) if engine_only else one.subject.end_to_end(one.work))
+        turn += 1
+        if progress is not None:
+            progress(min(1.0, (time.perf_counter() - begin) / max(seconds, 1e-9)))
+
+
+def _measurement(one: _Candidate, peak: float | None) -> Measurement:
+    stages = {stage: Spread.of([turn[stage] for turn in one.rounds]).p50 for stage in one.rounds[0]}
+    latency = Spread.of([sum(turn.values()) for turn in one.rounds])
+    height, width = one.work.tensor.shape[2:]
+    return Measurement(
+        package=one.subject.name,
+        target=one.subject.target,
+        batch=one.batch,
+        input=(height, width),
+        latency=latency,
+        stages=stages,
+        images_per_second=1000 * one.batch / latency.mean,
+        memory=peak,
+    )
