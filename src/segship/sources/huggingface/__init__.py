@@ -1,0 +1,127 @@
+"""Folders written by ``save_pretrained``: networks of Hugging Face's transformers that label every pixel.
+
+The layers are the library's own; nothing is downloaded, and no code that comes with a folder runs.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from segship.core.errors import ConfigError, MissingExtraError
+from segship.core.files import digest
+from segship.core.spec import ModelSpec, SizeRule
+from segship.datasets import layouts
+from segship.models.wrapped import WrappedNetwork
+from segship.reading.documents import read_mapping
+from segship.reading.options import merge_options
+from segship.reading.weights import flush_denormals
+from segship.sources import Loaded
+from segship.sources.huggingface.families import find_family
+from segship.sources.huggingface.folder import load_model, require_harmless
+from segship.sources.huggingface.processor import default_size, load_processor, preprocessing
+from segship.vision.palette import generate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from segship.sources import Request
+
+__all__ = ["LOOKS_FOR", "TITLE", "load", "recognises"]
+
+TITLE = "Hugging Face"
+LOOKS_FOR = "a folder with config.json that names architectures, as save_pretrained writes it"
+
+_CONFIG = "config.json"
+_MAXIMUM_JSON = 8 * 2**20
+_BINARY = 2
+_SIZE = "image_size"
+
+
+def recognises(path: Path) -> bool:
+    """Whether ``path`` is a folder with a ``config.json`` that names architectures, or that file."""
+    file = path / _CONFIG if path.is_dir() else path
+    if file.name != _CONFIG or not file.is_file() or file.stat().st_size > _MAXIMUM_JSON:
+        return False
+    try:
+        values = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(values, dict) and "model_type" in values and isinstance(values.get("architectures"), list)
+
+
+def load(request: Request) -> Loaded:
+    """The network of a folder and what its processor says of images.
+
+    Options are ``image_size=[h,w]`` for networks whose graph takes one size only, and ``processor.NAME=value``, laid
+    over the processor's config.
+    """
+    _require_library()
+    folder = request.path if request.path.is_dir() else request.path.parent
+    config = read_mapping(folder / _CONFIG)
+    require_harmless(folder, config)
+    family = find_family(config)
+    options = merge_options({}, request.options or {})
+    wrong = sorted(set(options) - {_SIZE, "processor"})
+    if wrong:
+        raise ConfigError(f"there is no option {wrong[0]!r}: image_size=[h,w] and processor.NAME=value are")
+    processor, notes = load_processor(folder, config, options.get("processor") or {})
+    model = load_model(folder, family.architecture, request.checkpoint, trust=request.trust)
+    seen = preprocessing(processor, notes)
+    classes = _classes(model.config.id2label)
+    binary = len(classes) == 1
+    if binary:
+        classes = ("background", *classes)
+        notes.append("The network has one class: label 1 is where its probability passes one half")
+    spec = ModelSpec(
+        source="huggingface",
+        architecture=family.architecture,
+        classes=classes,
+        palette=_palette(classes),
+        resize_logits="through_input" if family.through_input else "directly",
+        output="sigmoid" if binary else "softmax",
+        reduce_zero_label=bool(getattr(processor, "do_reduce_labels", False)),
+        **seen,
+    )
+    sizes = SizeRule(multiple_of=family.multiple_of)
+    if family.fixed:
+        sizes = SizeRule(fixed=_size(options.get(_SIZE)) or default_size(processor, model.config))
+    network = WrappedNetwork(family.adapt(model, folder), len(classes), out_channels=1 if binary else None, sizes=sizes)
+    network.requires_grad_(requires_grad=False).eval()
+    denormals = flush_denormals(network)
+    return Loaded(spec, network, tuple(notes), _origin(folder), denormals)
+
+
+def _require_library() -> None:
+    try:
+        import transformers  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise MissingExtraError("Reading Hugging Face folders", "huggingface", "transformers") from error
+
+
+def _origin(folder: Path) -> dict[str, Any]:
+    names = [_CONFIG, "preprocessor_config.json", *(file.name for file in folder.glob("*.safetensors"))]
+    return {name: digest(folder / name) for name in names if (folder / name).is_file()}
+
+
+def _classes(id2label: dict[int, str]) -> tuple[str, ...]:
+    return tuple(str(id2label[number]) for number in sorted(id2label))
+
+
+def _palette(classes: tuple[str, ...]) -> tuple[tuple[int, int, int], ...]:
+    """The colours of the data set that has these classes, or generated ones."""
+    names = [name.casefold() for name in classes]
+    for layout in layouts().values():
+        if [name.casefold() for name in layout.classes] == names:
+            return layout.palette
+    return generate(len(classes))
+
+
+def _size(value: Any) -> tuple[int, int] | None:
+    """``image_size``: a number or (height, width)."""
+    if value is None:
+        return None
+    sides = value if isinstance(value, (list, tuple)) else (value, value)
+    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):  # noqa: PLR2004
+        raise ConfigError(f"image_size is {value!r:.60}, expected (height, width), as in image_size=[512,512]")
+    return sides[0], sides[1]

@@ -1,0 +1,139 @@
+"""The network of a folder, loaded by transformers from this machine's files alone."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from segship.core.errors import CheckpointError, ConfigError, UnsafeFileError, UnsupportedError
+from segship.reading.checkpoint import read_checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+__all__ = ["load_model", "quiet", "require_harmless"]
+
+_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+_SHOWN = 8
+
+
+def require_harmless(folder: Path, config: Mapping[str, Any]) -> None:
+    """Refuse configs that make the library fetch weights or code from elsewhere.
+
+    Raises:
+        UnsafeFileError: The config names attention code of the hub.
+        UnsupportedError: The folder is an adapter, quantized, or takes its backbone from elsewhere.
+    """
+    if (folder / "adapter_config.json").is_file():
+        raise UnsupportedError(f"{folder} holds an adapter: merge it into its network (merge_and_unload) and save that")
+    for where, part in _parts(config, "config.json"):
+        for key, value in part.items():
+            if "attn_implementation" in str(key) and value not in {None, "eager", "sdpa"}:
+                raise UnsafeFileError(f"{where}: {key} is {value!r:.80}, which would fetch code; remove it")
+        if part.get("quantization_config"):
+            raise UnsupportedError(f"{where}: the weights are quantized; give the unquantized network")
+    elsewhere = config.get("use_timm_backbone") or config.get("use_pretrained_backbone")
+    if elsewhere or (config.get("backbone") and not config.get("backbone_config")):
+        raise UnsupportedError(
+            f"the backbone {config.get('backbone')!r:.80} is not described by the folder but taken from elsewhere "
+            "(timm, the hub), which is not provided"
+        )
+
+
+def _parts(config: Mapping[str, Any], where: str, depth: int = 0) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The config and every mapping in it, with its name."""
+    yield where, config
+    if depth > 10:  # noqa: PLR2004
+        raise ConfigError(f"{where} is nested too deeply")
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from _parts(value, f"{where}: {key}", depth + 1)
+
+
+def load_model(folder: Path, architecture: str, checkpoint: Path | None, *, trust: bool) -> Any:
+    """The ``transformers`` network of ``folder``, in evaluation mode.
+
+    Args:
+        folder: With ``config.json`` and safetensors; a lone ``pytorch_model.bin`` is read without running it.
+        architecture: Class of the library.
+        checkpoint: Weights instead of the folder's own.
+        trust: Whether a checkpoint may run code.
+
+    Raises:
+        CheckpointError: Weights are missing, or of another network.
+        ConfigError: The library does not take the config.
+    """
+    import torch  # noqa: PLC0415
+    import transformers  # noqa: PLC0415
+
+    kind = getattr(transformers, architecture)
+    state = _own_state(folder, checkpoint, trust=trust)
+    with quiet():
+        try:
+            config = kind.config_class.from_pretrained(folder, local_files_only=True)
+            model, info = kind.from_pretrained(
+                None if state else folder,
+                config=config,
+                state_dict=state,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
+        except OSError as error:
+            raise CheckpointError(f"{folder} cannot be loaded: {_line(error)}") from error
+        except Exception as error:
+            raise ConfigError(
+                f"{folder}: transformers {transformers.__version__} does not take this {architecture} "
+                f"({type(error).__name__}: {_line(error)})"
+            ) from error
+    _require_complete(folder, info)
+    return model.float().eval()
+
+
+def _own_state(folder: Path, checkpoint: Path | None, *, trust: bool) -> dict[str, Any] | None:
+    """Weights that this package reads itself; None where the library reads safetensors."""
+    if checkpoint is None and not any(folder.glob("*.safetensors")):
+        pickles = [folder / name for name in _PICKLES if (folder / name).is_file()]
+        if not pickles:
+            raise CheckpointError(f"{folder} holds no weights: expected model.safetensors")
+        if pickles[0].suffix == ".json":
+            raise UnsupportedError(f"{folder} holds its weights as several pickles: save them again as safetensors")
+        checkpoint = pickles[0]
+    return None if checkpoint is None else read_checkpoint(checkpoint, trust=trust).state
+
+
+def _require_complete(folder: Path, info: Mapping[str, Any]) -> None:
+    """Every weight must be the folder's own: the library would fill gaps with random numbers."""
+    wrong = [f"{word} {key}" for word in ("missing", "mismatched") for key in sorted(map(str, info[f"{word}_keys"]))]
+    if wrong:
+        more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+        raise CheckpointError(
+            f"the weights in {folder} are not of this network: {'; '.join(wrong[:_SHOWN])}{more}. Usually they are of "
+            "a network that was not trained to segment"
+        )
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silence the library's progress bars and remarks."""
+    from transformers.utils import logging  # noqa: PLC0415
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(50)
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,169 @@
+"""Folders that transformers saved, against what the library itself makes of the same image."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import interpolate
+
+pytest.importorskip("transformers", reason="pip install segship[huggingface]")
+
+from segship.core.errors import CheckpointError, ConfigError, SegshipError, UnsafeFileError, UnsupportedError
+from segship.core.spec import SizeRule
+from segship.deploy import export
+from segship.models.session import EagerSession
+from segship.runtime import Segmentor
+from segship.runtime.pipeline import Pipeline
+from segship.sources import Loaded, find_source, load, sources
+from segship.vision.decode import read_image
+from segship.vision.preprocess import prepare
+from support.hugging import CLASSES, NETWORKS, save
+from support.references import REFERENCES
+
+NOISE = 3e-5
+pytestmark = pytest.mark.filterwarnings("ignore")  # the library's own, of many kinds
+
+
+@pytest.fixture(scope="module")
+def image() -> Any:
+    return read_image(REFERENCES / "pipeline" / "street_300x401.png")
+
+
+@pytest.fixture(scope="module", params=sorted(NETWORKS))
+def saved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, Loaded]:
+    folder = tmp_path_factory.mktemp(request.param)
+    model, processor = save(request.param, folder)
+    return model, processor, load(folder)
+
+
+def test_pixels_scores_and_mask_equal_the_librarys(saved: tuple[Any, Any, Loaded], image: Any) -> None:
+    model, processor, loaded = saved
+    inputs = processor(images=image[:, :, ::-1].copy(), return_tensors="pt")
+    np.testing.assert_allclose(prepare(image, loaded.spec).tensor, inputs["pixel_values"].numpy(), atol=1e-6)
+    with torch.inference_mode():
+        output = model(**inputs)
+        ours = loaded.network.logits(inputs["pixel_values"])
+    if loaded.spec.resize_logits == "through_input":
+        ours = interpolate(ours, inputs["pixel_values"].shape[2:], mode="bilinear")
+    theirs = processor.post_process_semantic_segmentation(
+        output, target_sizes=[image.shape[:2]], return_segmentation_scores=True
+    )[0]
+    scores = theirs["segmentation_scores"]
+    assert (interpolate(ours, image.shape[:2], mode="bilinear")[0] - scores).abs().max() / scores.abs().max() < NOISE
+    found = Pipeline(EagerSession(loaded.network), loaded.spec, SizeRule()).labels(image, "bgr")
+    assert (found == theirs["segmentation"].numpy()).mean() >= 0.9999
+
+
+def test_meaning_comes_from_config_and_processor(saved: tuple[Any, Any, Loaded]) -> None:
+    loaded = saved[2]
+    assert loaded.notes == ()
+    assert loaded.spec.classes == tuple(CLASSES.values())
+    assert {"config.json", "preprocessor_config.json", "model.safetensors"} == set(loaded.origin)
+    assert not loaded.spec.reduce_zero_label
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save("segformer", tmp_path)
+    return tmp_path
+
+
+def change(folder: Path, name: str = "config.json", **values: Any) -> Path:
+    path = folder / name
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    return folder
+
+
+def test_folder_is_recognised(folder: Path, tmp_path: Path) -> None:
+    assert find_source(folder) is sources()["huggingface"]
+    assert find_source(folder / "config.json") is sources()["huggingface"]
+    assert not sources()["huggingface"].recognises(tmp_path / "nowhere")
+    (folder / "config.json").write_text("[1")
+    assert not sources()["huggingface"].recognises(folder)
+
+
+def test_labels_of_ade20k_keep_their_meaning(folder: Path) -> None:
+    change(folder, "preprocessor_config.json", do_reduce_labels=True)
+    assert load(folder).spec.reduce_zero_label
+
+
+def test_options_reach_the_processor(folder: Path) -> None:
+    spec = load(folder, cfg_options=["processor.size.height=32", "processor.do_normalize=False"]).spec
+    assert (spec.geometry[0].height, spec.geometry[0].width) == (32, 96)  # type: ignore[union-attr]
+    assert spec.normalization.std == (255, 255, 255)
+    with pytest.raises(ConfigError, match="no option 'procesor'"):
+        load(folder, cfg_options=["procesor.size=1"])
+
+
+def test_fixed_networks_take_the_size_that_is_asked_for(tmp_path: Path) -> None:
+    save("maskformer", tmp_path)
+    assert load(tmp_path, cfg_options=["image_size=[64,128]"]).network.sizes == SizeRule(fixed=(64, 128))
+    with pytest.raises(ConfigError, match="image_size is 'big'"):
+        load(tmp_path, cfg_options=["image_size=big"])
+
+
+def test_weights_kept_as_a_pickle_are_read_without_running_it(folder: Path) -> None:
+    expected = load(folder).network.state_dict()
+    weights = {key.removeprefix("module.model."): value for key, value in expected.items()}
+    (folder / "model.safetensors").unlink()
+    torch.save(weights, folder / "pytorch_model.bin")
+    found = load(folder).network.state_dict()
+    assert all(torch.equal(found[key], expected[key]) for key in expected)
+    (folder / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch ran'\ntR.")
+    with pytest.raises(UnsafeFileError, match=r"os.system"):
+        load(folder)
+    (folder / "pytorch_model.bin").unlink()
+    with pytest.raises(CheckpointError, match="holds no weights"):
+        load(folder)
+
+
+def test_weights_of_another_network_are_refused(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    torch.save({"segformer.x": torch.zeros(1)}, folder / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match=r"not of this network: missing .*not trained to segment"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "message"),
+    [
+        ({"architectures": ["SegformerForImageClassification"]}, UnsupportedError, "Did you mean 'SegformerForSem"),
+        ({"architectures": ["Mine"], "auto_map": {"AutoModel": "x.Mine"}}, UnsupportedError, "auto_map.*never run"),
+        ({"_attn_implementation": "someone/kernel"}, UnsafeFileError, "someone/kernel.*would fetch code"),
+        ({"quantization_config": {"quant_method": "x"}}, UnsupportedError, "quantized"),
+        ({"backbone": "someone/network"}, UnsupportedError, "taken from elsewhere"),
+        ({"hidden_sizes": "many"}, SegshipError, "does not take"),
+    ],
+)
+def test_configs_that_ask_for_more_are_refused(
+    folder: Path, values: dict[str, Any], kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        load(change(folder, **values))
+
+
+def test_a_folder_without_processor_is_told(folder: Path) -> None:
+    (folder / "preprocessor_config.json").unlink()
+    assert "no preprocessor_config.json" in load(folder).notes[0]
+
+
+def test_unknown_processors_are_refused(folder: Path) -> None:
+    with pytest.raises(UnsupportedError, match="names 'Mine'"):
+        load(change(folder, "preprocessor_config.json", image_processor_type="Mine"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["segformer", "mask2former"])
+def test_package_gives_the_librarys_mask(name: str, tmp_path: Path, image: Any) -> None:
+    model, processor = save(name, tmp_path / "saved")
+    package = export(tmp_path / "saved", None, tmp_path / "package")
+    inputs = processor(images=image[:, :, ::-1].copy(), return_tensors="pt")
+    with torch.inference_mode():
+        output = model(**inputs)
+    expected = processor.post_process_semantic_segmentation(output, target_sizes=[image.shape[:2]])[0].numpy()
+    assert (Segmentor(package.path)(image, channel_order="bgr") == expected).mean() >= 0.9999

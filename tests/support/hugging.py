@@ -1,0 +1,159 @@
+"""Small random networks of transformers, one for each architecture, saved by the library itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from support import fill
+
+CLASSES = {0: "road", 1: "wall", 2: "tree", 3: "sky", 4: "car"}
+PYRAMID = ["stage1", "stage2", "stage3", "stage4"]
+
+
+def _swin() -> Any:
+    import transformers as T  # noqa: PLC0415
+
+    return T.SwinConfig(
+        embed_dim=16, depths=[1, 1, 1, 1], num_heads=[1, 2, 2, 4], window_size=4, image_size=64, out_features=PYRAMID
+    )
+
+
+def _vit() -> dict[str, Any]:
+    return {
+        "image_size": 64, "patch_size": 16, "hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2,
+        "intermediate_size": 32,
+    }  # fmt: skip
+
+
+def _segformer(**options: Any) -> Any:
+    import transformers as T  # noqa: PLC0415
+
+    return T.SegformerForSemanticSegmentation(
+        T.SegformerConfig(
+            depths=[1, 1, 1, 1], hidden_sizes=[8, 16, 24, 32], num_attention_heads=[1, 2, 2, 4], decoder_hidden_size=16,
+            **options,
+        )
+    )  # fmt: skip
+
+
+def _upernet(backbone: Any, width: int, **options: Any) -> Any:
+    import transformers as T  # noqa: PLC0415
+
+    return T.UperNetForSemanticSegmentation(
+        T.UperNetConfig(backbone_config=backbone, hidden_size=16, auxiliary_in_channels=width, **options)
+    )
+
+
+def _convnext(**options: Any) -> Any:
+    import transformers as T  # noqa: PLC0415
+
+    backbone = T.ConvNextConfig(hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 1, 1], out_features=PYRAMID)
+    return _upernet(backbone, 24, **options)
+
+
+def _beit(**options: Any) -> Any:
+    import transformers as T  # noqa: PLC0415
+
+    return T.BeitForSemanticSegmentation(
+        T.BeitConfig(**_vit(), out_indices=[1, 2, 3, 4], use_relative_position_bias=True, **options)
+    )
+
+
+def _data2vec(**options: Any) -> Any:
+    import transformers as T  # noqa: PLC0415
+
+    return T.Data2VecVisionForSemanticSegmentation(
+        T.Data2VecVisionConfig(**_vit(), out_indices=[1, 2, 3, 4], use_relative_position_bias=True, **options)
+    )
+
+
+def _dpt(**options: Any) -> Any:
+    import transformers as T  # noqa: PLC0415
+
+    return T.DPTForSemanticSegmentation(
+        T.DPTConfig(
+            **_vit(), backbone_out_indices=[0, 1, 2, 3], neck_hidden_sizes=[8, 8, 16, 16], fusion_hidden_size=16,
+            is_hybrid=False, **options,
+        )
+    )  # fmt: skip
+
+
+def _mobilevit(**options: Any) -> Any:
+    import transformers as T  # noqa: PLC0415
+
+    return T.MobileViTForSemanticSegmentation(
+        T.MobileViTConfig(
+            image_size=64, hidden_sizes=[16, 24, 32], neck_hidden_sizes=[8, 8, 16, 24, 32, 40, 64],
+            num_attention_heads=2, output_stride=16, aspp_out_channels=16, atrous_rates=[2, 4, 6], **options,
+        )
+    )  # fmt: skip
+
+
+def _mobilenet(**options: Any) -> Any:
+    import transformers as T  # noqa: PLC0415
+
+    return T.MobileNetV2ForSemanticSegmentation(
+        T.MobileNetV2Config(image_size=64, depth_multiplier=0.35, output_stride=8, **options)
+    )
+
+
+def _maskformer(**options: Any) -> Any:
+    import transformers as T  # noqa: PLC0415
+
+    decoder = T.DetrConfig(
+        d_model=32, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=32, decoder_ffn_dim=32,
+        encoder_attention_heads=2, decoder_attention_heads=2, num_queries=7,
+    )  # fmt: skip
+    return T.MaskFormerForInstanceSegmentation(
+        T.MaskFormerConfig(
+            backbone_config=_swin(), decoder_config=decoder, mask_feature_size=32, fpn_feature_size=32, **options
+        )
+    )
+
+
+def _queries() -> dict[str, Any]:
+    return {
+        "backbone_config": _swin(), "hidden_dim": 32, "encoder_feedforward_dim": 32, "dim_feedforward": 32,
+        "encoder_layers": 1, "decoder_layers": 3, "num_attention_heads": 2, "num_queries": 7,
+    }  # fmt: skip
+
+
+def _mask2former(**options: Any) -> Any:
+    import transformers as T  # noqa: PLC0415
+
+    return T.Mask2FormerForUniversalSegmentation(
+        T.Mask2FormerConfig(**_queries(), feature_size=32, mask_feature_size=32, **options)
+    )
+
+
+NETWORKS: dict[str, tuple[Callable[..., Any], str, dict[str, Any]]] = {
+    "segformer": (_segformer, "SegformerImageProcessor", {"size": {"height": 64, "width": 96}}),
+    "upernet-convnext": (_convnext, "SegformerImageProcessor", {"size": {"height": 64, "width": 96}}),
+    "upernet-swin": (lambda **options: _upernet(_swin(), 64, **options), "SegformerImageProcessor", {}),
+    "beit": (_beit, "BeitImageProcessor", {}),
+    "data2vec": (_data2vec, "BeitImageProcessor", {}),
+    "dpt": (_dpt, "DPTImageProcessor", {"ensure_multiple_of": 32}),
+    "mobilevit": (_mobilevit, "MobileViTImageProcessor", {"size": {"shortest_edge": 64}, "do_center_crop": False}),
+    "mobilenet": (_mobilenet, "MobileNetV2ImageProcessor", {"size": {"height": 65, "width": 65}}),
+    "maskformer": (_maskformer, "MaskFormerImageProcessor", {"size": {"shortest_edge": 70, "longest_edge": 90}}),
+    "mask2former": (_mask2former, "Mask2FormerImageProcessor", {"size": {"height": 64, "width": 96}}),
+}
+"""How each is made, its processor, and what that is told (a size of 64x64 where nothing is said)."""
+
+
+def save(name: str, folder: Path) -> tuple[Any, Any]:
+    """Save the network ``name`` with numbers made from its key names; returns it and its processor."""
+    import transformers as T  # noqa: PLC0415
+
+    make, kind, options = NETWORKS[name]
+    torch.manual_seed(0)
+    model = make(num_labels=len(CLASSES), id2label=CLASSES, label2id={name: key for key, name in CLASSES.items()})
+    fill.fill_network(model)
+    processor = getattr(T, f"{kind}Pil")(**{"size": {"height": 64, "width": 64}, "do_center_crop": False, **options})
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return model.eval(), processor
