@@ -26,3 +26,7 @@ def shared() -> Path:
 def _denormals_are_numbers() -> None:
     """An ONNX Runtime session that an earlier test opened may have told this thread to take denormals for zero."""
     torch.set_flush_denormal(False)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--backends", default="", help="comma-separated engines to test; default: all that are installed")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
 from segship.core.errors import InputError
+from segship.core.target import Precision, Shape, Target
 
 __all__ = ["export", "split_paths"]
 
@@ -43,7 +44,34 @@ def export(
         ),
     ],
     backend: Annotated[str, typer.Option(help="Inference engine; `segship doctor` lists them.")] = "onnxruntime",
-    shape: Annotated[str, typer.Option(help="Input sizes: dynamic, or static-HxW as in static-512x1024.")] = "dynamic",
+    precision: Annotated[str, typer.Option(help="fp32, fp16, bf16 or int8.")] = "fp32",
+    shape: Annotated[
+        str,
+        typer.Option(
+            help="Input sizes, height x width: dynamic, static (the network's own), static-512x1024, or "
+            "dynamic-512x512-1024x2048 with bounds."
+        ),
+    ] = "dynamic",
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="The three in one, as in openvino-int8_static-512x1024; MMDeploy's name for one, as in "
+            "segmentation_tensorrt-fp16_static-512x1024; or the path of an MMDeploy deploy config."
+        ),
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Folder of images to fit int8 to; needed for int8.", metavar="FOLDER")
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Folder of their label maps: int8 is then judged by IoU.", metavar="FOLDER"),
+    ] = None,
+    calibration_images: Annotated[
+        int, typer.Option(min=1, help="At most so many of them, spread over the folder.")
+    ] = 64,
+    allow_inexact: Annotated[
+        bool, typer.Option("--allow-inexact", help="Write the package even if a gate fails; its manifest says so.")
+    ] = False,
     image: Annotated[
         list[Path] | None,
         typer.Option(help="Image or folder to verify with, besides the bundled scenes; may be repeated."),
@@ -81,13 +109,14 @@ def export(
     from segship.cli import output  # noqa: PLC0415
 
     config, checkpoint, out = split_paths(paths, source)
+    lowering = deploy.Lowering(calibration, labels, calibration_images, allow_inexact=allow_inexact)
     with output.stages() as tell:
         package = deploy.export(
             config,
             checkpoint,
             out,
-            backend,
-            shape,
+            target=target or Target(backend=backend, precision=_precision(precision), shape=Shape.parse(shape)),
+            lowering=lowering,
             images=image or (),
             cfg_options=cfg_options or (),
             source=source,
@@ -98,6 +127,17 @@ def export(
     output.write_json(json_file, package.manifest.model_dump(mode="json"))
     if not output.is_standard_output(json_file):
         output.print_checks(package.manifest.checks)
+        output.print_quantization(package.manifest.quantization)
+        for failure in package.manifest.failures:
+            output.say(f"NOT EXACT: {failure}")
         for note in package.manifest.notes:
             output.say(f"note: {note}")
-        output.say(f"{package.path}: {package.manifest.target}, verified")
+        verdict = "written although a gate failed" if package.manifest.failures else "verified"
+        output.say(f"{package.path}: {package.manifest.target}, {verdict}")
+
+
+def _precision(text: str) -> Precision:
+    known = get_args(Precision)
+    if text not in known:
+        raise InputError(f"no precision is called {text!r}: {', '.join(known)}")
+    return cast("Precision", text)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from segship.core.manifest import Check
+    from segship.core.manifest import Check, Quantization
     from segship.evaluate import Evaluation
     from segship.metrics.confusion import Scores
 
@@ -23,6 +23,7 @@ __all__ = [
     "is_standard_output",
     "print_checks",
     "print_evaluation",
+    "print_quantization",
     "progress_bar",
     "say",
     "show",
@@ -111,6 +112,31 @@ def print_checks(checks: tuple[Check, ...]) -> None:
         figures = f"{check.labels_equal:.4%}", f"{check.max_difference:.1e}", f"{check.mean_difference:.1e}"
         table.add_row("x".join(map(str, check.input)), check.image, *figures)
     show(table)
+
+
+def print_quantization(quantization: Quantization | None) -> None:
+    """What int8 was made from, what it kept in floating point, and what it costs on labelled images."""
+    if quantization is None:
+        return
+    record = quantization
+    if record.before is not None and record.after is not None:
+        from rich.table import Table  # noqa: PLC0415
+
+        table = Table(title=f"IoU on {record.labelled} labelled images")
+        table.add_column("class")
+        for name in ("network", "int8", "Δ"):
+            table.add_column(name, justify="right")
+        rows = [("mIoU", record.before.mIoU, record.after.mIoU)]
+        rows += [(name, old, record.after.IoU.get(name, 0.0)) for name, old in record.before.IoU.items()]
+        for name, old, new in rows:
+            table.add_row(name, f"{old:.2f}", f"{new:.2f}", f"{new - old:+.2f}")
+        show(table)
+    if record.agreement is not None:
+        say(f"int8: {record.agreement:.3%} of the pixels of {record.images} calibration images keep their label")
+    if record.kept:
+        cost = f", which takes {record.slowdown:.2f} times as long as all in int8" if record.slowdown else ""
+        say(f"{len(record.kept)} of {record.layers} layers stay in floating point for the gate{cost}:")
+        say(f"  {', '.join(record.kept)}")
 
 
 def print_evaluation(evaluation: Evaluation) -> None:

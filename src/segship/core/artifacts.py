@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Backend", "BackendInfo", "Device", "Engine", "Graph", "GraphFormat", "Session", "TensorInfo"]
 
-GraphFormat = Literal["onnx", "pt2"]
+GraphFormat = Literal["onnx", "pt2", "torchscript"]
 
 
 class TensorInfo(Frozen):
@@ -41,7 +41,7 @@ class Graph:
 
     Attributes:
         path: The file.
-        format: ``"onnx"`` or ``"pt2"``.
+        format: ``"onnx"``, ``"pt2"`` or ``"torchscript"``.
         inputs, outputs: Their names, types and shapes.
     """
 
@@ -94,6 +94,8 @@ class BackendInfo:
         title: For people: ``"ONNX Runtime"``.
         graph: The format it converts from.
         precisions: The ones it builds.
+        lowered: Those of them that must already be in the graph when it is converted.
+        dynamic: Whether height, width and batch may stay free.
         extra: Extra of Segship's distribution that installs it; empty for the base install.
         modules: Modules it imports.
         gaps: What it cannot do, with the reason.
@@ -105,6 +107,8 @@ class BackendInfo:
     extra: str
     modules: tuple[str, ...]
     gaps: Mapping[str, str] = field(default_factory=dict)
+    lowered: tuple[str, ...] = ()
+    dynamic: bool = True
 
 
 @dataclass(frozen=True)

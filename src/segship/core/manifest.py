@@ -14,7 +14,7 @@ from segship.core.files import FileDigest, digest
 from segship.core.spec import Frozen, ModelSpec, SizeRule
 from segship.core.target import Target
 
-__all__ = ["MANIFEST", "SCHEMA_VERSION", "Check", "Manifest", "read_manifest"]
+__all__ = ["MANIFEST", "SCHEMA_VERSION", "Accuracy", "Check", "Manifest", "Quantization", "read_manifest"]
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
@@ -29,6 +29,7 @@ class Check(Frozen):
         image: What was fed: the name of an image, or ``"scene"`` for a bundled one.
         labels_equal: Share of pixels whose label is the same, 0-1.
         max_difference, mean_difference: Of the logits, divided by the greatest magnitude of the original's.
+        classes: For each class that the original finds, the share of its pixels that the engine labels so, too.
     """
 
     input: tuple[int, int, int, int]
@@ -36,6 +37,42 @@ class Check(Frozen):
     labels_equal: float
     max_difference: float
     mean_difference: float
+    classes: dict[str, float] = {}
+
+
+class Accuracy(Frozen):
+    """IoU over labelled images, in percent.
+
+    Attributes:
+        mIoU: Mean over the classes that occur.
+        IoU: Of each class that occurs, by name.
+    """
+
+    mIoU: float  # noqa: N815
+    IoU: dict[str, float]
+
+
+class Quantization(Frozen):
+    """How an int8 engine was made, and what it costs.
+
+    Attributes:
+        images: Number of images it was calibrated on.
+        labelled: How many of them have labels.
+        layers: Number of layers that can be quantised.
+        kept: Names of those that stayed in floating point so that the gate holds.
+        slowdown: Time of the engine as a multiple of the time with no layer kept; None where none is.
+        before, after: Accuracy of the original network and of the engine, where there are labels.
+        agreement: Share of the pixels of the images whose label is the original's, 0-1.
+    """
+
+    images: int
+    labelled: int
+    layers: int
+    kept: tuple[str, ...] = ()
+    slowdown: float | None = None
+    before: Accuracy | None = None
+    after: Accuracy | None = None
+    agreement: float | None = None
 
 
 class Manifest(Frozen):
@@ -50,6 +87,8 @@ class Manifest(Frozen):
         files: Digest of each engine file; the first is the one to open.
         options: What the backend wants to remember.
         checks: The comparison with the original network.
+        quantization: How int8 was made; None for other precisions.
+        failures: The gates this package did not pass, in words; it was written because that was asked for.
         origin: File name and digest of the config and the checkpoint.
         versions: Version of each tool that took part.
         notes: What a user should know, in sentences.
@@ -64,6 +103,8 @@ class Manifest(Frozen):
     files: dict[str, FileDigest]
     options: dict[str, Any] = {}
     checks: tuple[Check, ...] = ()
+    quantization: Quantization | None = None
+    failures: tuple[str, ...] = ()
     origin: dict[str, FileDigest] = {}
     versions: dict[str, str] = {}
     notes: tuple[str, ...] = ()

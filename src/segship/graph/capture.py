@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import onnx
 import torch
-from torch import nn
 
 from segship.core.artifacts import Graph, TensorInfo
 from segship.core.errors import UnsupportedError
 from segship.graph.passes import PASSES
+from segship.graph.program import INPUT, OUTPUT, trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
     from segship.models.network import Network
 
-__all__ = ["ATTENTION_OPSET", "INPUT", "OPSET", "OUTPUT", "capture_onnx"]
+__all__ = ["ATTENTION_OPSET", "OPSET", "capture_onnx"]
 
-INPUT, OUTPUT = "image", "logits"
 OPSET = 20
 """Every engine reads it."""
 
@@ -32,17 +31,6 @@ ATTENTION_OPSET = 23
 """The first that has attention as one operator; used for networks that have attention."""
 
 _LARGEST_PROTOBUF = 2**31 - 2**26  # a protobuf message cannot pass 2 GiB; larger weights go to a file beside it
-
-
-class _Logits(nn.Module):
-    """The part of a network that becomes the graph: everything but the final resize."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return self.network.logits(image)
 
 
 def capture_onnx(
@@ -79,20 +67,8 @@ def capture_onnx(
 
 
 def _export(network: Network, size: tuple[int, int], channels: int, *, dynamic: bool) -> Any:
-    free = torch.export.Dim.DYNAMIC
-    dims = {0: free} if network.sizes.fixed is not None else {0: free, 2: free, 3: free}
-    # A batch of two while tracing: a size of one would be taken for a constant.
-    example = torch.zeros(2 if dynamic else 1, channels, *size)
-    with _quiet(), torch.no_grad():
-        program = torch.export.export(
-            _Logits(network).eval(),
-            (example,),
-            dynamic_shapes=(dims,) if dynamic else None,
-            strict=False,
-            # Guards like "the stride-8 map is larger than 1" hold for every size the network takes; they become checks
-            # in the exported program, which ONNX leaves out, instead of refusals.
-            prefer_deferred_runtime_asserts_over_guards=True,
-        )
+    with _quiet():
+        program = trace(network, size, channels, dynamic=dynamic)
         return torch.onnx.export(
             program,
             opset_version=_opset(program),

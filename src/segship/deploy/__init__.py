@@ -1,0 +1,148 @@
+"""From a trained network to a verified package: the one place that knows all stages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segship.core.target import Shape, Target
+from segship.deploy.lower import Lowering
+from segship.deploy.ship import Package, require_extra, ship
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torch import nn
+
+    from segship.core.spec import ModelSpec, SizeRule
+    from segship.core.target import Precision
+    from segship.sources import Loaded
+
+__all__ = ["Lowering", "Package", "describe", "export", "export_module"]
+
+
+def export(
+    config: str | Path,
+    checkpoint: str | Path | None,
+    out: str | Path,
+    backend: str = "onnxruntime",
+    shape: str = "dynamic",
+    *,
+    precision: Precision = "fp32",
+    target: str | Target | None = None,
+    lowering: Lowering | None = None,
+    images: Sequence[str | Path] = (),
+    cfg_options: Sequence[str] = (),
+    source: str | None = None,
+    spec: str | Path | Mapping[str, Any] | None = None,
+    trust: bool = False,
+    on_stage: Callable[[str], None] | None = None,
+) -> Package:
+    """Turn a trained network into a verified package.
+
+    Args:
+        config: The framework's config, folder or file.
+        checkpoint: The trained weights; None where ``config`` brings them.
+        out: Folder to write. It appears whole or not at all; an older package there is replaced only when the new one
+            is complete.
+        backend: Inference engine.
+        shape: ``dynamic``, ``static`` (the size that the network's own preprocessing makes), ``static-HxW``, or
+            ``dynamic-HxW-HxW`` with bounds.
+        precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
+        target: Engine, precision and shape in one, instead of the three: as `Target.parse` reads it, or the path of a
+            deploy config of MMDeploy.
+        lowering: How a precision below fp32 is made and judged; int8 needs its ``calibration``.
+        images: Images to verify with, at the size the network will see them; bundled scenes are used besides.
+        cfg_options: Overrides of the config, ``"key.sub=value"``.
+        source: Framework the files come from; None: recognised by what they are.
+        spec: What the network expects and means, for sources that do not say: a YAML file or its content.
+        trust: Load a checkpoint that can only be read by running the code it carries; run the user's own modules.
+        on_stage: Called with the name of each stage as it begins.
+
+    Returns:
+        The package and its manifest.
+
+    Raises:
+        SegshipError: Something cannot be read, converted or verified; nothing was written.
+    """
+
+    def load() -> Loaded:
+        from segship import sources  # noqa: PLC0415  (imports torch, whose absence has been told by now)
+
+        return sources.load(config, checkpoint, source=source, cfg_options=cfg_options, spec=spec, trust=trust)
+
+    if target is None:
+        target = Target(backend=backend, precision=precision, shape=Shape.parse(shape))
+    return ship(load, Path(out), _target(target), images, lowering or Lowering(), on_stage)
+
+
+def export_module(
+    module: nn.Module,
+    spec: ModelSpec | str | Path | Mapping[str, Any],
+    out: str | Path,
+    target: str | Target = "onnxruntime_dynamic",
+    *,
+    sizes: SizeRule | None = None,
+    lowering: Lowering | None = None,
+    images: Sequence[str | Path] = (),
+    on_stage: Callable[[str], None] | None = None,
+) -> Package:
+    """Turn a module of yours into a verified package.
+
+    Args:
+        module: float32 (N, C, H, W), normalised -> scores (N, K, h, w); as a tensor, the first of a tuple, or under
+            ``"out"`` or ``"logits"`` of a dictionary. It is put into evaluation mode, on the CPU.
+        spec: What it expects and means: a ModelSpec, a YAML file, or the content of one.
+        out: Folder to write, as for `export`.
+        target: Engine, precision and shape.
+        sizes: Which input sizes it takes; None: what ``spec`` says, else any.
+        lowering: As for `export`.
+        images: As for `export`.
+        on_stage: As for `export`.
+
+    Returns:
+        The package and its manifest.
+
+    Raises:
+        SegshipError: Something cannot be read, converted or verified; nothing was written.
+    """
+
+    def load() -> Loaded:
+        from segship.sources import python  # noqa: PLC0415  (imports torch, whose absence has been told by now)
+
+        return python.load_module(module, spec, sizes=sizes)
+
+    return ship(load, Path(out), _target(target), images, lowering or Lowering(), on_stage)
+
+
+def describe(
+    config: str | Path, checkpoint: str | Path | None = None, **options: Any
+) -> tuple[ModelSpec, SizeRule, tuple[str, ...]]:
+    """What a trained network expects and means, before anything is exported.
+
+    Args:
+        config: As for `export`.
+        checkpoint: As for `export`; may be left out.
+        **options: ``source``, ``cfg_options``, ``spec``, ``trust``, as for `export`.
+
+    Returns:
+        The spec, the sizes it takes, and notes.
+
+    Raises:
+        SegshipError: It cannot be read.
+    """
+    require_extra()
+    from segship import sources  # noqa: PLC0415
+
+    loaded = sources.load(config, checkpoint, **options)
+    return loaded.spec, loaded.network.sizes, loaded.notes
+
+
+def _target(target: str | Target) -> Target:
+    if isinstance(target, Target):
+        return target
+    if target.endswith(".py") and Path(target).is_file():
+        from segship.sources.mmseg.deploy_config import read_target  # noqa: PLC0415
+
+        return read_target(Path(target))
+    return Target.parse(target)

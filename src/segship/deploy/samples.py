@@ -1,0 +1,94 @@
+"""The images that an export looks at: for verification and for calibration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from segship.core.errors import InputError
+from segship.core.spec import ModelSpec, Resize, SizeRule
+from segship.vision.decode import find_images, read_image
+from segship.vision.preprocess import prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["TRACED", "first_window", "read_samples", "spread", "verification_inputs"]
+
+_Item = TypeVar("_Item")
+
+TRACED = (128, 192)
+"""Size at which a network of free sizes is traced."""
+
+_SCENES = Path(__file__).parents[1] / "assets" / "demo" / "images"
+_MOST_SAMPLES = 16
+_UNTRACED = ((161, 225), (96, 160))  # the first odd, where the network allows it
+
+
+def spread(items: Sequence[_Item], most: int) -> list[_Item]:
+    """At most ``most`` of ``items``, evenly spread over them.
+
+    Args:
+        items: In an order that means something, as file names have.
+        most: At least 1.
+    """
+    if len(items) <= most:
+        return list(items)
+    return [items[index * len(items) // most] for index in range(most)]
+
+
+def read_samples(images: Sequence[str | Path]) -> list[tuple[str, NDArray[np.uint8]]]:
+    """The user's images, at most a few, spread over all that were given."""
+    files = find_images([Path(image) for image in images]) if images else []
+    return [(file.name, read_image(file)) for file in spread(files, _MOST_SAMPLES)]
+
+
+def verification_inputs(
+    spec: ModelSpec, sizes: SizeRule, samples: Sequence[tuple[str, NDArray[np.uint8]]], *, batch: bool
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Real images at the traced size, at two others, and two at once; then the user's at their own size.
+
+    Args:
+        spec: What the network expects.
+        sizes: Which sizes the package takes.
+        samples: Name and pixels of the user's images.
+        batch: Whether the engine takes more than one image.
+
+    Yields:
+        A name, and float32 (N, C, H, W).
+
+    Raises:
+        InputError: An image becomes a size the package does not take.
+    """
+    scenes = [read_image(path) for path in find_images([_SCENES])[:2]]
+    every = list(dict.fromkeys(sizes.nearest(*size) for size in (TRACED, *_UNTRACED)))
+    for size in every:
+        yield "scene", _at(scenes[0], spec, size)
+    if batch:
+        yield "scenes", np.concatenate([_at(scene, spec, every[-1]) for scene in scenes])
+    for name, image in samples:
+        tensor = first_window(prepare(image, spec).tensor, spec)
+        if not sizes.allows(*tensor.shape[2:]):
+            raise InputError(f"{name} becomes {tensor.shape[2]}x{tensor.shape[3]}, this package takes {sizes}")
+        yield name, tensor
+
+
+def first_window(tensor: NDArray[np.float32], spec: ModelSpec) -> NDArray[np.float32]:
+    """What the network sees first of an image: all of it, or the window at the top left.
+
+    Args:
+        tensor: float32 (N, C, H, W), prepared.
+        spec: What the network expects.
+    """
+    if spec.slide is None:
+        return tensor
+    return np.ascontiguousarray(tensor[:, :, : spec.slide.crop[0], : spec.slide.crop[1]])
+
+
+def _at(image: NDArray[np.uint8], spec: ModelSpec, size: tuple[int, int]) -> NDArray[np.float32]:
+    resize = Resize(height=size[0], width=size[1], keep_ratio=False)
+    return prepare(image, spec.model_copy(update={"geometry": (resize,), "padding": None})).tensor

@@ -1,0 +1,193 @@
+"""Load, capture, convert, verify, write: the stages of every export, in their order."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import platform
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from segship.backends import find_backend
+from segship.core.errors import BackendError, MissingExtraError, VerificationError
+from segship.core.files import digest, replace_directory, require_replaceable
+from segship.core.manifest import MANIFEST, Manifest
+from segship.deploy.lower import Lowering, lower
+from segship.deploy.samples import TRACED, read_samples, verification_inputs
+from segship.deploy.shapes import fit, resolve
+from segship.graph.check import Sample, compare, failures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from segship.core.artifacts import Backend, Graph
+    from segship.core.spec import ModelSpec, SizeRule
+    from segship.core.target import Target
+    from segship.deploy.lower import Lowered
+    from segship.sources import Loaded
+
+__all__ = ["Package", "require_extra", "ship"]
+
+_SUFFIXES = {"onnx": ".onnx", "pt2": ".pt2", "torchscript": ".pt"}
+
+
+@dataclass(frozen=True)
+class Package:
+    """An exported package.
+
+    Attributes:
+        path: Its folder.
+        manifest: What it is, with the figures of its verification.
+    """
+
+    path: Path
+    manifest: Manifest
+
+
+def ship(
+    load: Callable[[], Loaded],
+    out: Path,
+    target: Target,
+    images: Sequence[str | Path],
+    how: Lowering,
+    on_stage: Callable[[str], None] | None,
+) -> Package:
+    """Make a verified package of what ``load`` returns.
+
+    Args:
+        load: Reads the network; called when nothing cheaper can fail any more.
+        out: Folder to write.
+        target: Engine, precision and shape.
+        images: Images to verify with, besides the bundled scenes.
+        how: How a lower precision is made and judged.
+        on_stage: Called with the name of each stage as it begins.
+
+    Raises:
+        SegshipError: Something cannot be read, converted or verified; nothing was written.
+    """
+    tell = on_stage or (lambda _: None)
+    require_extra()
+    backend = find_backend(target.backend)
+    _require_able(backend, target)
+    samples = read_samples(images)
+    require_replaceable(out, _is_package)
+    tell("reading the network")
+    loaded = load()
+    target = resolve(target, loaded.spec, loaded.network.sizes)
+    spec, sizes = fit(loaded.spec, loaded.network.sizes, target.shape)
+    tell("running the network itself")
+    inputs = verification_inputs(spec, sizes, samples, batch=target.shape.static is None)
+    expected = _expected(loaded, list(inputs))
+    with replace_directory(out, replaceable=_is_package) as directory:
+        manifest, lowered = _build(loaded, spec, sizes, target, backend, directory, how, tell)
+        del loaded  # the engine is about to need the room
+        tell("comparing the engine with the network")
+        checks = compare(expected, backend.open(manifest.engine(directory)), spec)
+        failed = (*failures(checks, target.precision), *lowered.failures)
+        if failed and not how.allow_inexact:
+            raise VerificationError("; ".join(failed))
+        manifest = manifest.model_copy(update={"checks": checks, "failures": failed})
+        manifest.write(directory)
+    return Package(out, manifest)
+
+
+def require_extra() -> None:
+    """Check that what every export needs is installed.
+
+    Raises:
+        MissingExtraError: It is not.
+    """
+    for module in ("torch", "onnx", "onnxscript"):
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise MissingExtraError("Exporting", "export", module) from error
+
+
+def _require_able(backend: Backend, target: Target) -> None:
+    info = backend.INFO
+    if target.precision not in info.precisions:
+        reason = info.gaps.get(target.precision)
+        raise BackendError(
+            f"{info.title} engines are built as {', '.join(info.precisions)}, not {target.precision}"
+            + (f": {reason}" if reason else "")
+        )
+    if not info.dynamic and target.shape.static is None and not target.shape.own:
+        reason = info.gaps.get("dynamic")
+        raise BackendError(
+            f"{info.title} engines take one size only{f' ({reason})' if reason else ''}: "
+            "say which, as in --shape static-512x1024, or --shape static for the network's own"
+        )
+
+
+def _is_package(directory: Path) -> bool:
+    return (directory / MANIFEST).is_file()
+
+
+def _build(
+    loaded: Loaded,
+    spec: ModelSpec,
+    sizes: SizeRule,
+    target: Target,
+    backend: Backend,
+    directory: Path,
+    how: Lowering,
+    tell: Callable[[str], None],
+) -> tuple[Manifest, Lowered]:
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f"{directory.name}.graph.") as scratch:
+        tell("capturing the network as a graph")
+        graph = _capture(loaded, spec, sizes, target, backend, Path(scratch))
+        tell(f"building the {backend.INFO.title} engine")
+        lowered = lower(graph, target, backend, directory, how, spec=spec, sizes=sizes, tell=tell)
+    engine = lowered.engine
+    manifest = Manifest(
+        spec=spec,
+        target=target,
+        inputs=engine.inputs,
+        outputs=engine.outputs,
+        sizes=sizes,
+        files={name: digest(directory / name) for name in engine.files},
+        options=dict(engine.options),
+        quantization=lowered.quantization,
+        origin=loaded.origin,
+        versions=_versions(backend),
+        notes=(*loaded.notes, *_told(loaded)),
+    )
+    return manifest, lowered
+
+
+def _capture(loaded: Loaded, spec: ModelSpec, sizes: SizeRule, target: Target, backend: Backend, folder: Path) -> Graph:
+    """The network in the format the backend converts from."""
+    from segship.graph.formats import CAPTURES  # noqa: PLC0415
+
+    kind = backend.INFO.graph
+    return CAPTURES[kind](
+        loaded.network,
+        folder / f"model{_SUFFIXES[kind]}",
+        size=sizes.nearest(*TRACED),
+        channels=spec.channels,
+        dynamic=target.shape.static is None,
+    )
+
+
+def _told(loaded: Loaded) -> Iterator[str]:
+    if loaded.denormals:
+        yield f"{loaded.denormals} denormal weights were set to zero: they cost time and change no label"
+
+
+def _versions(backend: Backend) -> dict[str, str]:
+    tools = ("segship", "torch", "onnx", "onnxscript", "numpy", "opencv-python-headless", *backend.INFO.modules)
+    return {"python": platform.python_version()} | {tool: importlib.metadata.version(tool) for tool in tools}
+
+
+def _expected(loaded: Loaded, inputs: list[tuple[str, NDArray[np.float32]]]) -> list[Sample]:
+    """What the network itself makes of the inputs."""
+    from segship.models.session import EagerSession  # noqa: PLC0415
+
+    session = EagerSession(loaded.network)
+    return [Sample(name, image, session.run({"image": image})["logits"]) for name, image in inputs]

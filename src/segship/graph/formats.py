@@ -1,0 +1,34 @@
+"""How a network becomes a graph, by format."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from segship.graph.capture import capture_onnx
+from segship.graph.program import capture_pt2, capture_torchscript
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from segship.core.artifacts import Graph, GraphFormat
+    from segship.models.network import Network
+
+__all__ = ["CAPTURES", "Capture"]
+
+
+class Capture(Protocol):
+    """Writes a network as a file."""
+
+    def __call__(
+        self, network: Network, path: Path, *, size: tuple[int, int], channels: int = 3, dynamic: bool = True
+    ) -> Graph:
+        """Write ``network`` to ``path``, traced at ``size``."""
+
+
+CAPTURES: Mapping[GraphFormat, Capture] = {
+    "onnx": capture_onnx,
+    "pt2": capture_pt2,
+    "torchscript": capture_torchscript,
+}
+"""The function for each format."""

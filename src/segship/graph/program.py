@@ -1,0 +1,114 @@
+"""From a network to a program of torch's own: torch.export's, or TorchScript."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from segship.core.artifacts import Graph, TensorInfo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from segship.models.network import Network
+
+__all__ = ["INPUT", "OUTPUT", "capture_pt2", "capture_torchscript", "trace"]
+
+INPUT, OUTPUT = "image", "logits"
+
+
+class _Logits(nn.Module):
+    """The part of a network that becomes the graph: everything but the final resize."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.network.logits(image)
+
+
+def trace(network: Network, size: tuple[int, int], channels: int, *, dynamic: bool) -> torch.export.ExportedProgram:
+    """Trace with torch.export.
+
+    Args:
+        network: In eval mode, on the CPU.
+        size: (height, width) to trace at, one the network takes.
+        channels: Number of image channels.
+        dynamic: Whether batch, height and width stay free; otherwise they are 1 and ``size``. A network of one fixed
+            size keeps height and width fixed all the same.
+    """
+    free = torch.export.Dim.DYNAMIC
+    dims = {0: free} if network.sizes.fixed is not None else {0: free, 2: free, 3: free}
+    with torch.no_grad():
+        return torch.export.export(
+            _Logits(network).eval(),
+            (_example(size, channels, dynamic=dynamic),),
+            dynamic_shapes=(dims,) if dynamic else None,
+            strict=False,
+            # Guards like "the stride-8 map is larger than 1" hold for every size the network takes; they become checks
+            # in the exported program, which ONNX leaves out, instead of refusals.
+            prefer_deferred_runtime_asserts_over_guards=True,
+        )
+
+
+def capture_pt2(
+    network: Network, path: Path, *, size: tuple[int, int], channels: int = 3, dynamic: bool = True
+) -> Graph:
+    """Write ``network`` as a program of torch.export (``.pt2``) that returns low-resolution logits.
+
+    Args:
+        network: In eval mode, on the CPU.
+        path: The file to write.
+        size: (height, width) to trace at, one the network takes.
+        channels: Number of image channels.
+        dynamic: As for `trace`.
+    """
+    torch.export.save(trace(network, size, channels, dynamic=dynamic), path)
+    return _graph(network, path, "pt2", size, channels, dynamic=dynamic)
+
+
+def capture_torchscript(
+    network: Network, path: Path, *, size: tuple[int, int], channels: int = 3, dynamic: bool = True
+) -> Graph:
+    """Write ``network`` as a traced TorchScript file (``.pt``) that returns low-resolution logits.
+
+    Args:
+        network: In eval mode, on the CPU.
+        path: The file to write.
+        size: (height, width) to trace at, one the network takes.
+        channels: Number of image channels.
+        dynamic: Whether other sizes and batches will be run; tracing itself does not fix them.
+    """
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecation, and remarks on sizes that are compared while tracing
+        example = _example(size, channels, dynamic=dynamic)
+        traced: Any = torch.jit.trace(  # type: ignore[no-untyped-call]
+            _Logits(network).eval(), example, check_trace=False
+        )
+        torch.jit.save(traced, str(path))
+    return _graph(network, path, "torchscript", size, channels, dynamic=dynamic)
+
+
+def _example(size: tuple[int, int], channels: int, *, dynamic: bool) -> torch.Tensor:
+    # A batch of two where the batch is free: a size of one would be taken for a constant.
+    return torch.zeros(2 if dynamic else 1, channels, *size)
+
+
+def _graph(network: Network, path: Path, kind: str, size: tuple[int, int], channels: int, *, dynamic: bool) -> Graph:
+    fixed = network.sizes.fixed is not None
+    batch: tuple[int | str, ...] = ("batch",) if dynamic else (1,)
+    free = dynamic and not fixed
+    sides: tuple[int | str, ...] = ("height", "width") if free else size
+    with torch.no_grad():
+        cells = tuple(network.logits(torch.zeros(1, channels, *size)).shape[2:])
+    low: tuple[int | str, ...] = ("logits_height", "logits_width") if free else cells
+    return Graph(
+        path,
+        "pt2" if kind == "pt2" else "torchscript",
+        (TensorInfo(name=INPUT, dtype="float32", shape=(*batch, channels, *sides)),),
+        (TensorInfo(name=OUTPUT, dtype="float32", shape=(*batch, network.out_channels, *low)),),
+    )

@@ -1,0 +1,78 @@
+"""The quantised layers of a QDQ graph, and the way back for some of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import onnx
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+__all__ = ["quantized_layers", "restore"]
+
+_WEIGHTED = ("Conv", "ConvTranspose", "MatMul", "Gemm")
+_DEQUANTIZE = "DequantizeLinear"
+
+
+def quantized_layers(model: onnx.ModelProto) -> tuple[str, ...]:
+    """Names of the layers that compute in integers, in the order of the graph.
+
+    Args:
+        model: A QDQ graph.
+    """
+    makers = {output: node.op_type for node in model.graph.node for output in node.output}
+    return tuple(
+        node.name
+        for node in model.graph.node
+        if node.op_type in _WEIGHTED and any(makers.get(name) == _DEQUANTIZE for name in node.input)
+    )
+
+
+def restore(quantized: onnx.ModelProto, original: onnx.ModelProto, names: Collection[str]) -> onnx.ModelProto:
+    """Give layers their floating-point inputs, weights and biases back.
+
+    Args:
+        quantized: The QDQ graph of ``original``, with the same node names.
+        original: The float32 graph.
+        names: Layers to give back.
+
+    Returns:
+        A new graph; quantisation that nothing uses any more is gone from it.
+    """
+    model = onnx.ModelProto()
+    model.CopyFrom(quantized)
+    sources = {node.name: node for node in original.graph.node if node.name in names}
+    constants = {tensor.name: tensor for tensor in original.graph.initializer}
+    added: set[str] = set()
+    for node in model.graph.node:
+        if node.name not in sources:
+            continue
+        for index, name in enumerate(sources[node.name].input):
+            node.input[index] = _original(name) if name in constants else name
+            if name in constants and name not in added:
+                tensor = model.graph.initializer.add()
+                tensor.CopyFrom(constants[name])
+                tensor.name = _original(name)
+                added.add(name)
+    _drop_unused(model)
+    return model
+
+
+def _original(name: str) -> str:
+    """A bias keeps its name when it is corrected for quantisation, so the original needs another."""
+    return f"{name}.float32"
+
+
+def _drop_unused(model: onnx.ModelProto) -> None:
+    """Remove nodes and weights that no output depends on; in a sorted graph one way back finds all of them."""
+    needed = {output.name for output in model.graph.output}
+    kept = []
+    for node in reversed(model.graph.node):
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            kept.append(node)
+    weights = [tensor for tensor in model.graph.initializer if tensor.name in needed]
+    del model.graph.node[:], model.graph.initializer[:], model.graph.value_info[:]
+    model.graph.node.extend(reversed(kept))
+    model.graph.initializer.extend(weights)

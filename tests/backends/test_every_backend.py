@@ -1,0 +1,194 @@
+"""One black-box suite for all engines: the demo's trained network in every precision and shape an engine builds."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from segship.backends import backend_names, find_backend
+from segship.core.artifacts import Engine, Graph, GraphFormat, Session
+from segship.core.errors import BackendError
+from segship.core.spec import ModelSpec
+from segship.core.target import Shape, Target
+from segship.graph.formats import CAPTURES
+from segship.models.session import EagerSession
+from segship.quantize.half import to_float16
+from segship.quantize.integer import to_int8
+from segship.sources import Loaded, load
+from segship.vision.decode import find_images, read_image
+from segship.vision.preprocess import prepare
+
+ASSETS = Path(__file__).parents[2] / "src" / "segship" / "assets" / "demo"
+TRACED, OTHERS = (128, 192), ((161, 225), (96, 160))
+# Least share of equal labels, on masks of a trained network, and greatest mean difference of the logits.
+TOLERANCES = {"fp32": (0.9999, 1e-5), "fp16": (0.995, 2e-3), "bf16": (0.98, 1e-2), "int8": (0.95, 5e-2)}
+Case = tuple[str, str, str]  # backend, precision, shape
+Request = pytest.FixtureRequest
+Graphs = Callable[[GraphFormat, str, str], Graph]
+SUFFIXES: dict[GraphFormat, str] = {"onnx": ".onnx", "pt2": ".pt2", "torchscript": ".pt"}
+
+
+def cases() -> list[Case]:
+    found = []
+    for name in backend_names():
+        info = find_backend(name).INFO
+        shapes = ("dynamic", "static") if info.dynamic else ("static",)
+        found += [(name, precision, shape) for precision in info.precisions for shape in shapes]
+    return found
+
+
+def require(name: str, request: Request) -> None:
+    chosen = request.config.getoption("--backends")
+    if chosen and name not in chosen.split(","):
+        pytest.skip("not among --backends")
+    info = find_backend(name).INFO
+    missing = [module for module in info.modules if importlib.util.find_spec(module) is None]
+    if missing:
+        pytest.skip(f"{info.title} is not installed here: pip install segship[{info.extra}]")
+    device = find_backend(name).probe()[0]
+    if not device.usable:
+        pytest.skip(f"{info.title} cannot run here: {device.note}")
+
+
+@pytest.fixture(scope="module")
+def network() -> Loaded:
+    return load(ASSETS / "fast_scnn_scenes.py", ASSETS / "fast_scnn_scenes.pth")
+
+
+@pytest.fixture(scope="module")
+def scenes() -> list[np.ndarray]:
+    return [read_image(path) for path in find_images([ASSETS / "images"])[:4]]
+
+
+def at(image: np.ndarray, size: tuple[int, int], spec: ModelSpec) -> np.ndarray:
+    resized = np.asarray(cv2.resize(image, (size[1], size[0])), np.uint8)
+    return prepare(resized, spec.model_copy(update={"geometry": (), "padding": None})).tensor
+
+
+@pytest.fixture(scope="module")
+def graphs(network: Loaded, scenes: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Graphs:
+    made: dict[tuple[str, str, str], Graph] = {}
+
+    def make(kind: GraphFormat, precision: str, shape: str) -> Graph:
+        key = (kind, precision, shape)
+        if key in made:
+            return made[key]
+        path = tmp_path_factory.mktemp(f"{kind}-{precision}-{shape}") / f"model{SUFFIXES[kind]}"
+        if precision == "fp32":
+            made[key] = CAPTURES[kind](network.network, path, size=TRACED, dynamic=shape == "dynamic")
+        elif precision == "fp16":
+            made[key] = to_float16(make(kind, "fp32", shape), path)
+        else:
+            pytest.importorskip("nncf", reason="int8 needs segship[int8]")
+            original = make(kind, "fp32", shape)
+            made[key] = to_int8(original, path, scenes, lambda scene: at(scene, TRACED, network.spec))
+        return made[key]
+
+    return make
+
+
+def build(case: Case, graphs: Graphs, folder: Path) -> tuple[Engine, Session]:
+    name, precision, shape = case
+    backend = find_backend(name)
+    lowered = precision if precision in backend.INFO.lowered else "fp32"
+    target = Target.model_validate(
+        {"backend": name, "precision": precision, "shape": Shape() if shape == "dynamic" else Shape.only(*TRACED)}
+    )
+    engine = backend.convert(graphs(backend.INFO.graph, lowered, shape), target, folder)
+    return engine, backend.open(engine)
+
+
+@pytest.mark.filterwarnings("ignore")  # engines' own
+@pytest.mark.parametrize("case", cases(), ids="-".join)
+def test_an_engine_gives_the_networks_masks(
+    case: Case,
+    graphs: Graphs,
+    network: Loaded,
+    scenes: list[np.ndarray],
+    tmp_path: Path,
+    request: Request,
+) -> None:
+    require(case[0], request)
+    engine, session = build(case, graphs, tmp_path)
+    inputs = [at(scenes[0], TRACED, network.spec)]
+    if case[2] == "dynamic":
+        inputs += [at(scenes[0], size, network.spec) for size in OTHERS]
+        inputs.append(np.concatenate([at(scene, OTHERS[1], network.spec) for scene in scenes[:2]]))
+    eager = EagerSession(network.network)
+    equal, difference = [], []
+    for image in inputs:
+        expected, found = eager.run({"image": image})["logits"], session.run({"image": image})["logits"]
+        assert found.dtype == np.float32
+        assert found.shape == expected.shape
+        equal.append((found.argmax(1) == expected.argmax(1)).ravel())
+        difference.append(float(np.abs(found - expected).mean() / np.abs(expected).max()))
+    labels, mean = TOLERANCES[case[1]]
+    assert np.concatenate(equal).mean() >= labels
+    assert max(difference) <= mean
+    assert all((tmp_path / name).is_file() for name in engine.files)
+    assert {path.name for path in tmp_path.iterdir()} == set(engine.files)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("case", [case for case in cases() if case[1] == "fp32"], ids="-".join)
+def test_runs_do_not_disturb_each_other(
+    case: Case,
+    graphs: Graphs,
+    network: Loaded,
+    scenes: list[np.ndarray],
+    tmp_path: Path,
+    request: Request,
+) -> None:
+    require(case[0], request)
+    _, session = build(case, graphs, tmp_path)
+    first, second = (at(scene, TRACED, network.spec) for scene in scenes[:2])
+    kept = session.run({"image": first})["logits"]
+    copy = kept.copy()
+    session.run({"image": second})
+    assert np.array_equal(kept, copy)
+    assert np.allclose(session.run({"image": first})["logits"], copy, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("case", [case for case in cases() if case[1:] == ("fp32", "static")], ids="-".join)
+def test_an_input_of_the_wrong_size_is_refused_with_its_shape(
+    case: Case, graphs: Graphs, tmp_path: Path, request: Request
+) -> None:
+    require(case[0], request)
+    if "wrong-size" in find_backend(case[0]).INFO.gaps:
+        pytest.skip(find_backend(case[0]).INFO.gaps["wrong-size"])
+    _, session = build(case, graphs, tmp_path)
+    with pytest.raises(BackendError, match=r"refuses the input .*64"):
+        session.run({"image": np.zeros((1, 3, 64, 64), np.float32)})
+
+
+@pytest.mark.parametrize("name", backend_names())
+def test_a_backend_describes_itself(name: str) -> None:
+    info = find_backend(name).INFO
+    assert info.title
+    assert info.precisions[0] == "fp32"
+    assert set(info.lowered) <= set(info.precisions)
+    missing = {"fp32", "fp16", "bf16", "int8"} - set(info.precisions)
+    assert missing <= set(info.gaps), "a precision that an engine does not build needs its reason"
+    assert all(reason.strip() for reason in info.gaps.values())
+    assert info.dynamic or info.gaps.get("dynamic")
+
+
+@pytest.mark.parametrize("name", backend_names())
+def test_probing_never_raises(name: str) -> None:
+    devices = find_backend(name).probe()
+    assert devices
+    assert all(device.note for device in devices)
+
+
+@pytest.mark.parametrize("name", backend_names())
+def test_a_damaged_engine_is_an_error_that_names_the_file(name: str, tmp_path: Path, request: Request) -> None:
+    require(name, request)
+    (tmp_path / "model.bad").write_bytes(b"not an engine")
+    with pytest.raises(BackendError, match=r"model\.bad"):
+        find_backend(name).open(Engine(tmp_path, ("model.bad",), (), ()))
