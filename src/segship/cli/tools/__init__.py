@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from segship.cli.tools.config import config
+from segship.cli.tools.convert_weights import convert_weights
 from segship.cli.tools.flops import flops
 from segship.cli.tools.log import log
 from segship.cli.tools.publish import publish
@@ -18,5 +19,5 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _command in (flops, publish, config, log):
+for _command in (flops, publish, config, log, convert_weights):
     app.command()(_command)

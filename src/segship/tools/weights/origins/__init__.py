@@ -1,0 +1,1 @@
+"""Whose weights can be converted: one module each, found by its name."""
