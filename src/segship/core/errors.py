@@ -12,6 +12,7 @@
     ├── PackageError             a package that is damaged, incomplete or newer than this version
     ├── BackendError             an engine that cannot be built, opened or run
     │   └── MissingExtraError    an optional dependency is not installed; the message holds the pip line
+    ├── DownloadError            a file cannot be fetched, or is not what its name says
     └── VerificationError        a converted network does not agree with the original
 
     SegshipWarning               something a user should know, but that stops nothing
@@ -31,6 +32,7 @@ __all__ = [
     "BackendError",
     "CheckpointError",
     "ConfigError",
+    "DownloadError",
     "InputError",
     "MissingExtraError",
     "PackageError",
@@ -96,6 +98,10 @@ class MissingExtraError(BackendError):
     def __init__(self, what: str, extra: str, module: str) -> None:
         line = f'"segship[{extra}]"' if extra else "segship"
         super().__init__(f"{what} needs the module {module!r}, which is not installed: pip install {line}")
+
+
+class DownloadError(SegshipError):
+    """A file cannot be fetched, or is not what its name says."""
 
 
 class VerificationError(SegshipError):

@@ -1,0 +1,89 @@
+"""``segship zoo list`` and ``segship zoo download``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from segship.tools.zoo import PublishedModel
+
+__all__ = ["app", "download", "list_models"]
+
+app = typer.Typer(
+    name="zoo",
+    help="The networks that MMSegmentation has published.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.command("list")
+def list_models(
+    pattern: Annotated[str, typer.Argument(help="Part of the name, or a pattern with * and ?.")] = "*",
+    family: Annotated[str, typer.Option(help="Only of this family, as pspnet.")] = "",
+    dataset: Annotated[str, typer.Option(help="Only of this data set, as cityscapes.")] = "",
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", help="Write names, figures, configs and addresses to this file; - to print."),
+    ] = None,
+) -> None:
+    """List published networks: name, data set, reported figures."""
+    from segship.cli import output  # noqa: PLC0415
+    from segship.tools.zoo import published_models  # noqa: PLC0415
+
+    found = published_models(pattern, family=family, dataset=dataset)
+    output.write_json(json_file, [model.as_dict() for model in found])
+    if not output.is_standard_output(json_file):
+        _print(found)
+
+
+def _print(models: tuple[PublishedModel, ...]) -> None:
+    from rich.table import Table  # noqa: PLC0415
+
+    from segship.cli import output  # noqa: PLC0415
+
+    table = Table()
+    table.add_column("name", overflow="fold", min_width=40)
+    table.add_column("family")
+    table.add_column("data set")
+    table.add_column("mIoU", justify="right")
+    for model in models:
+        figure = model.figures.get("mIoU")
+        dice = model.figures.get("mDice")
+        shown = f"{figure:.2f}" if figure is not None else f"Dice {dice:.2f}"
+        table.add_row(model.name, model.family, model.dataset, shown)
+    output.show(table)
+    output.say(f"{len(models)} networks; segship zoo download NAME --to FOLDER fetches one")
+
+
+@app.command("download")
+def download(
+    name: Annotated[str, typer.Argument(help="As `segship zoo list` shows it.")],
+    to: Annotated[Path, typer.Option(help="Folder for the config and the weights.")],
+    configs: Annotated[
+        str | None,
+        typer.Option(help="Folder or address of MMSegmentation's configs. Default: its wheel's, else its repository."),
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds without a byte before a transfer is broken.")] = 30,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the two paths to this file; - to print them.")
+    ] = None,
+) -> None:
+    """Fetch a published network: config (bases merged into it) and weights, resumed and checked by their SHA-256.
+
+    Proxies are taken from the environment: HTTPS_PROXY, HTTP_PROXY, NO_PROXY.
+    """
+    from segship.cli import output  # noqa: PLC0415
+    from segship.tools.zoo import download as run  # noqa: PLC0415
+
+    with output.progress_bar(f"fetching {name}", 2) as progress:
+        done = run(name, to, configs=configs, timeout=timeout, progress=progress)
+    paths = {"config": str(done.config), "weights": str(done.weights), "fetched": done.fetched}
+    output.write_json(json_file, paths)
+    if not output.is_standard_output(json_file):
+        output.say(f"config   {done.config}")
+        output.say(f"weights  {done.weights}{'' if done.fetched else ' (was there)'}")
+        output.say(f"next: segship export {done.config} {done.weights} PACKAGE")

@@ -1,0 +1,93 @@
+"""The list of published networks: facts from MMSegmentation's metafiles, written by a script of this repository."""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+import json
+from collections.abc import Mapping  # noqa: TC003  (pydantic's type at run time)
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit
+
+from segship.core.errors import InputError, did_you_mean
+
+__all__ = ["PublishedModel", "find_model", "published_models"]
+
+_LIST = Path(__file__).parents[2] / "assets" / "zoo.json"
+
+
+@dataclass(frozen=True)
+class PublishedModel:
+    """One published network.
+
+    Attributes:
+        name: Of its config; where several share one, of its weights.
+        family: ``"PSPNet"``.
+        dataset: What it was trained on: ``"Cityscapes"``.
+        figures: What was reported, in percent: ``mIoU``, ``mIoU(ms+flip)``, ``mDice``.
+        config: Path of its config below MMSegmentation's folder of configs.
+        weights: Address of its checkpoint.
+    """
+
+    name: str
+    family: str
+    dataset: str
+    figures: Mapping[str, float]
+    config: str
+    weights: str
+
+    @property
+    def file(self) -> str:
+        """Name of the checkpoint's file."""
+        return urlsplit(self.weights).path.rpartition("/")[2]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, to be written as JSON."""
+        return vars(self) | {"figures": dict(self.figures)}
+
+
+@functools.cache
+def _all() -> tuple[PublishedModel, ...]:
+    entries = json.loads(_LIST.read_text(encoding="utf-8"))
+    return tuple(PublishedModel(**entry | {"figures": MappingProxyType(entry["figures"])}) for entry in entries)
+
+
+def published_models(pattern: str = "*", *, family: str = "", dataset: str = "") -> tuple[PublishedModel, ...]:
+    """The published networks, by name.
+
+    Args:
+        pattern: With ``*`` and ``?``; without them, a part of the name.
+        family: Only of this family, however it is written: ``"pspnet"``.
+        dataset: Only of data sets whose name begins so: ``"pascal context"``.
+    """
+    wanted = pattern if any(mark in pattern for mark in "*?[") else f"*{pattern}*"
+    return tuple(
+        model
+        for model in _all()
+        if fnmatch.fnmatchcase(model.name.lower(), wanted.lower())
+        and (not family or _plain(family) == _plain(model.family))
+        and _plain(model.dataset).startswith(_plain(dataset))
+    )
+
+
+def find_model(name: str) -> PublishedModel:
+    """The published network called ``name``: by its config, or by its weights as 0.x called them.
+
+    Raises:
+        InputError: There is none; near names are suggested.
+    """
+    wanted = Path(name).name.removesuffix(".py").removesuffix(".pth")
+    for model in _all():
+        if wanted in {model.name, Path(model.file).stem}:
+            return model
+    names = [model.name for model in _all()]
+    raise InputError(
+        f"no published network is called {name!r}.{did_you_mean(wanted, names)} `segship zoo list` shows all"
+    )
+
+
+def _plain(text: str) -> str:
+    return "".join(character for character in text.lower() if character.isalnum())
