@@ -14,6 +14,7 @@ from segship.cli.export import export
 from segship.cli.info import info
 from segship.cli.predict import predict
 from segship.cli.tools import app as tools
+from segship.cli.zoo import app as zoo
 
 __all__ = ["app", "main"]
 
@@ -46,3 +47,4 @@ def main(
 for _command in (export, predict, evaluate, benchmark, info, doctor, demo):
     app.command()(_command)
 app.add_typer(tools)
+app.add_typer(zoo)
