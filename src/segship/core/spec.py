@@ -194,11 +194,13 @@ class SizeRule(Frozen):
         fixed: The only (height, width), or None.
         multiple_of: Height and width must be multiples of this.
         minimum: Least (height, width).
+        batch: The only number of images at once, or None.
     """
 
     fixed: tuple[Positive, Positive] | None = None
     multiple_of: Positive = 1
     minimum: tuple[Positive, Positive] = (1, 1)
+    batch: Positive | None = None
 
     def allows(self, height: int, width: int) -> bool:
         """Whether an input of ``height`` x ``width`` pixels can be taken."""

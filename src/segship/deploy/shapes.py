@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from segship.core.errors import SizeError
-from segship.core.spec import ModelSpec, Padding, Resize, SizeRule
+from segship.core.spec import ModelSpec, Padding, Resize, ResizeEdges, ResizeNear, SizeRule
 from segship.core.target import Shape
 
 if TYPE_CHECKING:
+    from segship.core.spec import Interpolation
     from segship.core.target import Target
 
 __all__ = ["fit", "resolve"]
@@ -57,7 +58,7 @@ def fit(spec: ModelSpec, rule: SizeRule, shape: Shape) -> tuple[ModelSpec, SizeR
     if not rule.allows(*only):
         raise SizeError(f"the shape is {only[0]}x{only[1]}, this network takes {rule}")
     if spec.slide is None:
-        resize = Resize(width=only[1], height=only[0], keep_ratio=False)
+        resize = Resize(width=only[1], height=only[0], keep_ratio=False, interpolation=_interpolation(spec))
         return spec.model_copy(update={"geometry": (resize,), "padding": None}), SizeRule(fixed=only)
     if spec.slide.crop != only:
         crop = "x".join(map(str, spec.slide.crop))
@@ -66,6 +67,14 @@ def fit(spec: ModelSpec, rule: SizeRule, shape: Shape) -> tuple[ModelSpec, SizeR
         )
     padding = Padding(height=only[0], width=only[1])
     return spec.model_copy(update={"padding": padding}), SizeRule(fixed=only)
+
+
+def _interpolation(spec: ModelSpec) -> Interpolation:
+    """How the network's own preprocessing resizes."""
+    made = (
+        step.interpolation for step in reversed(spec.geometry) if isinstance(step, (Resize, ResizeEdges, ResizeNear))
+    )
+    return next(made, "bilinear")
 
 
 def _padded(spec: ModelSpec, rule: SizeRule) -> ModelSpec:

@@ -67,10 +67,18 @@ class Description(Frozen):
     padding: Padding | None = None
     slide: Slide | None = None
     align_corners: bool = False
+    resize_logits: Literal["through_input", "directly"] = "through_input"
     output: Literal["softmax", "sigmoid"] | None = None
     threshold: float = 0.5
     reduce_zero_label: bool | None = None
     sizes: SizeRule = SizeRule()
+
+    @property
+    def count(self) -> int | None:
+        """Number of classes that are described, or None."""
+        if self.classes is not None:
+            return self.classes if isinstance(self.classes, int) else len(self.classes)
+        return len(find_layout(self.layout).classes) if self.layout else None
 
     def spec(
         self, *, source: str, architecture: str, outputs: int, channels: int = 3
@@ -106,6 +114,7 @@ class Description(Frozen):
             padding=self.padding,
             slide=self.slide,
             align_corners=self.align_corners,
+            resize_logits=self.resize_logits,
             output=output,
             threshold=self.threshold,
             reduce_zero_label=reduces if self.reduce_zero_label is None else self.reduce_zero_label,

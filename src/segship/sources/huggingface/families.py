@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +14,14 @@ from torch import Tensor, nn
 from segship.core.errors import ConfigError, UnsupportedError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 __all__ = ["FAMILIES", "Family", "find_family"]
 
 _MASK2FORMER_SIZE = (384, 384)
 _TASK = "the task is semantic"
+_CHECK = "torch_compilable_check"
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,17 @@ class _FixedMasks(_Masks):
     size = _MASK2FORMER_SIZE
 
 
+@contextlib.contextmanager
+def _without_checks(module: Any) -> Iterator[None]:
+    """Leave out the library's checks of its own shapes, for which a graph has no operator."""
+    check = getattr(module, _CHECK, None)
+    setattr(module, _CHECK, lambda *_, **__: None)
+    try:
+        yield
+    finally:
+        setattr(module, _CHECK, check)
+
+
 class _TaskMasks(_Masks):
     """OneFormer, told in words that the task is semantic."""
 
@@ -97,6 +111,13 @@ class _TaskMasks(_Masks):
     def __init__(self, model: Any, folder: Path) -> None:
         super().__init__(model, folder)
         self.register_buffer("task", _tokens(folder, model.config.task_seq_len))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, classes, h, w)."""
+        if not torch.compiler.is_exporting():
+            return super().forward(x)
+        with _without_checks(sys.modules[type(self.model).__module__]):
+            return super().forward(x)
 
     def inputs(self, x: Tensor) -> dict[str, Tensor]:
         """What the network is called with."""
