@@ -57,6 +57,8 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     openvino = _load()
     try:
         model = openvino.Core().read_model(str(graph.path))
+        for key, text in graph.metadata.items():
+            model.set_rt_info(text, [key])
         openvino.save_model(model, str(directory / _MODEL), compress_to_fp16=target.precision == "fp16")
     except Exception as error:
         raise BackendError(f"OpenVINO cannot convert the graph: {_last_line(error)}") from error

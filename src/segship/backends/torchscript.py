@@ -61,7 +61,7 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # TorchScript is deprecated, which those who ask for it know
             module = torch.jit.freeze(torch.jit.load(str(graph.path), map_location="cpu").eval())
-            torch.jit.save(module, str(directory / _FILE))
+            torch.jit.save(module, str(directory / _FILE), _extra_files=dict(graph.metadata))
     except Exception as error:
         raise BackendError(f"torch cannot freeze the graph: {_first_line(error)}") from error
     return Engine(directory, (_FILE,), graph.inputs, graph.outputs)
@@ -85,7 +85,7 @@ def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # Not `optimize_for_inference`: the layout it changes to has no adaptive pooling to sizes that do not divide.
+            # Not `optimize_for_inference`: its memory layout has no adaptive pooling to sizes that do not divide.
             module = torch.jit.load(str(path), map_location=device).eval()
     except Exception as error:
         raise BackendError(f"torch cannot open {path} on {device}: {_first_line(error)}") from error

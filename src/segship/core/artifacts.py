@@ -43,12 +43,14 @@ class Graph:
         path: The file.
         format: ``"onnx"``, ``"pt2"`` or ``"torchscript"``.
         inputs, outputs: Their names, types and shapes.
+        metadata: What is written into the file, and into the engine's where its format has room for it.
     """
 
     path: Path
     format: GraphFormat
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,22 @@ from segship.core.files import FileDigest, digest
 from segship.core.spec import Frozen, ModelSpec, SizeRule
 from segship.core.target import Target
 
-__all__ = ["MANIFEST", "SCHEMA_VERSION", "Accuracy", "Check", "Manifest", "Quantization", "read_manifest"]
+__all__ = [
+    "MANIFEST",
+    "METADATA",
+    "SCHEMA_VERSION",
+    "Accuracy",
+    "Check",
+    "Described",
+    "Manifest",
+    "Quantization",
+    "read_manifest",
+]
 
 MANIFEST = "manifest.json"
+METADATA = "segship"
+"""Key under which an engine's own file carries `Described` as JSON, so that the lone file can be understood."""
+
 SCHEMA_VERSION = 1
 _MAXIMUM_BYTES = 16 * 2**20
 
@@ -73,6 +86,20 @@ class Quantization(Frozen):
     before: Accuracy | None = None
     after: Accuracy | None = None
     agreement: float | None = None
+
+
+class Described(Frozen):
+    """What an engine's own file says of itself.
+
+    Attributes:
+        schema_version: Version of this format.
+        spec: What the network expects and means.
+        sizes: Which input sizes it takes.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    spec: ModelSpec
+    sizes: SizeRule = SizeRule()
 
 
 class Manifest(Frozen):

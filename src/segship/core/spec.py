@@ -241,6 +241,9 @@ class ModelSpec(Frozen):
         palette: Colour of each class, RGB.
         geometry: Steps on the uint8 image before normalisation.
         normalization: Channel order, mean and standard deviation.
+        pixels: ``"uint8"``: photographs, as bytes of red, green and blue (grey is repeated, 16 bits become 8);
+            ``"stored"``: all bands with the numbers and in the order the file stores them. Other numbers of channels
+            than one and three are always stored.
         padding: Padding after normalisation, or None.
         slide: Window and stride, or None to see the whole image at once.
         align_corners: How logits are resized.
@@ -257,6 +260,7 @@ class ModelSpec(Frozen):
     palette: tuple[tuple[Byte, Byte, Byte], ...]
     geometry: tuple[GeometryStep, ...] = ()
     normalization: Normalization = Normalization()
+    pixels: Literal["uint8", "stored"] = "uint8"
     padding: Padding | None = None
     slide: Slide | None = None
     align_corners: bool = False
@@ -269,6 +273,8 @@ class ModelSpec(Frozen):
     def _consistent(self) -> ModelSpec:
         if len(self.classes) != len(self.palette):
             raise ValueError(f"{len(self.classes)} classes but {len(self.palette)} colours")
+        if self.pixels == "uint8" and self.channels not in {1, 3}:
+            raise ValueError(f"a network of {self.channels} channels takes pixels as they are stored: pixels='stored'")
         if self.output == "sigmoid" and len(self.classes) != 2:  # noqa: PLR2004
             raise ValueError(f"a sigmoid output means two classes, not {len(self.classes)}")
         return self

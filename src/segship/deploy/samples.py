@@ -64,7 +64,7 @@ def verification_inputs(
     Raises:
         InputError: An image becomes a size the package does not take.
     """
-    scenes = [read_image(path) for path in find_images([_SCENES])[:2]]
+    scenes = [imitate(read_image(path), spec) for path in find_images([_SCENES])[:2]]
     every = list(dict.fromkeys(sizes.nearest(*size) for size in (TRACED, *_UNTRACED)))
     for size in every:
         yield "scene", _at(scenes[0], spec, size)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from segship.backends import find_backend
 from segship.core.errors import BackendError, MissingExtraError, VerificationError
 from segship.core.files import digest, replace_directory, require_replaceable
-from segship.core.manifest import MANIFEST, Manifest
+from segship.core.manifest import MANIFEST, METADATA, Described, Manifest
 from segship.deploy.lower import Lowering, lower
 from segship.deploy.samples import TRACED, read_samples, verification_inputs
 from segship.deploy.shapes import fit, resolve
@@ -81,7 +81,7 @@ def ship(
     target = resolve(target, loaded.spec, loaded.network.sizes)
     spec, sizes = fit(loaded.spec, loaded.network.sizes, target.shape)
     tell("running the network itself")
-    inputs = verification_inputs(spec, sizes, samples, batch=target.shape.static is None)
+    inputs = verification_inputs(spec, sizes, samples, batch=_takes_many(loaded, target))
     expected = _expected(loaded, list(inputs))
     with replace_directory(out, replaceable=_is_package) as directory:
         manifest, lowered = _build(loaded, spec, sizes, target, backend, directory, how, tell)
@@ -94,6 +94,11 @@ def ship(
         manifest = manifest.model_copy(update={"checks": checks, "failures": failed})
         manifest.write(directory)
     return Package(out, manifest)
+
+
+def _takes_many(loaded: Loaded, target: Target) -> bool:
+    """Whether the engine will take more than one image at once."""
+    return target.shape.static is None and loaded.network.sizes.batch is None
 
 
 def require_extra() -> None:
@@ -172,6 +177,7 @@ def _capture(loaded: Loaded, spec: ModelSpec, sizes: SizeRule, target: Target, b
         size=sizes.nearest(*TRACED),
         channels=spec.channels,
         dynamic=target.shape.static is None,
+        metadata={METADATA: Described(spec=spec, sizes=sizes).model_dump_json()},
     )
 
 

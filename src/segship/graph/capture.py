@@ -17,7 +17,7 @@ from segship.graph.passes import PASSES
 from segship.graph.program import INPUT, OUTPUT, trace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from segship.models.network import Network
@@ -34,7 +34,13 @@ _LARGEST_PROTOBUF = 2**31 - 2**26  # a protobuf message cannot pass 2 GiB; large
 
 
 def capture_onnx(
-    network: Network, path: Path, *, size: tuple[int, int], channels: int = 3, dynamic: bool = True
+    network: Network,
+    path: Path,
+    *,
+    size: tuple[int, int],
+    channels: int = 3,
+    dynamic: bool = True,
+    metadata: Mapping[str, str] | None = None,
 ) -> Graph:
     """Write ``network`` as an ONNX file that returns low-resolution logits.
 
@@ -45,6 +51,7 @@ def capture_onnx(
         channels: Number of image channels.
         dynamic: Whether batch, height and width stay free; otherwise they are 1 and ``size``. A network of one fixed
             size keeps height and width fixed all the same.
+        metadata: Written into the file.
 
     Returns:
         The graph: input ``image`` float32 (batch, channels, height, width), output ``logits`` float32
@@ -53,17 +60,25 @@ def capture_onnx(
     Raises:
         UnsupportedError: The network uses an operator that standard ONNX has not.
     """
-    program = _export(network, size, channels, dynamic=dynamic)
-    model: onnx.ModelProto = program.model_proto
-    del program
+    model = _model_of(network, size, channels, dynamic=dynamic)
     gc.collect()  # the exporter's intermediate programs hold the weights in cycles
     for apply in PASSES:
         apply(model)
     _require_standard_operators(model)
+    onnx.helper.set_model_props(model, dict(metadata or {}))
     weights = sum(value.nbytes for value in network.state_dict().values())
     _save(model, path, large=weights > _LARGEST_PROTOBUF)
     inputs, outputs = (tuple(map(_tensor_info, values)) for values in (model.graph.input, model.graph.output))
-    return Graph(path, "onnx", inputs, outputs)
+    return Graph(path, "onnx", inputs, outputs, dict(metadata or {}))
+
+
+def _model_of(network: Network, size: tuple[int, int], channels: int, *, dynamic: bool) -> onnx.ModelProto:
+    """The network as a model: exported, or its own where it is a graph already."""
+    own: Callable[[], onnx.ModelProto] | None = getattr(network, "onnx_model", None)
+    if own is not None:
+        return own()
+    model: onnx.ModelProto = _export(network, size, channels, dynamic=dynamic).model_proto
+    return model
 
 
 def _export(network: Network, size: tuple[int, int], channels: int, *, dynamic: bool) -> Any:

@@ -21,7 +21,14 @@ class Capture(Protocol):
     """Writes a network as a file."""
 
     def __call__(
-        self, network: Network, path: Path, *, size: tuple[int, int], channels: int = 3, dynamic: bool = True
+        self,
+        network: Network,
+        path: Path,
+        *,
+        size: tuple[int, int],
+        channels: int = 3,
+        dynamic: bool = True,
+        metadata: Mapping[str, str] | None = None,
     ) -> Graph:
         """Write ``network`` to ``path``, traced at ``size``."""
 

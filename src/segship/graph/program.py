@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.utils._sympy.numbers import int_oo
+from torch.utils._sympy.value_ranges import ValueRanges
 
 from segship.core.artifacts import Graph, TensorInfo
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from segship.models.network import Network
@@ -56,7 +59,13 @@ def trace(network: Network, size: tuple[int, int], channels: int, *, dynamic: bo
 
 
 def capture_pt2(
-    network: Network, path: Path, *, size: tuple[int, int], channels: int = 3, dynamic: bool = True
+    network: Network,
+    path: Path,
+    *,
+    size: tuple[int, int],
+    channels: int = 3,
+    dynamic: bool = True,
+    metadata: Mapping[str, str] | None = None,
 ) -> Graph:
     """Write ``network`` as a program of torch.export (``.pt2``) that returns low-resolution logits.
 
@@ -66,13 +75,39 @@ def capture_pt2(
         size: (height, width) to trace at, one the network takes.
         channels: Number of image channels.
         dynamic: As for `trace`.
+        metadata: Written into the file.
     """
-    torch.export.save(trace(network, size, channels, dynamic=dynamic), path)
-    return _graph(network, path, "pt2", size, channels, dynamic=dynamic)
+    extra = dict(metadata or {})
+    program = trace(network, size, channels, dynamic=dynamic)
+    _drop_assertions(program)
+    torch.export.save(program, path, extra_files=extra)
+    return _graph(network, path, "pt2", size, channels, dynamic=dynamic, metadata=extra)
+
+
+def _drop_assertions(program: torch.export.ExportedProgram) -> None:
+    """Remove the checks that the program only runs at sizes that resemble the traced one.
+
+    They come from questions about memory layout (is this side 1?) whose answer changes no result, and would refuse
+    sizes that the network takes. That the program is right at other sizes is what verification shows.
+    """
+    graph = program.graph_module.graph
+    for node in list(graph.nodes):
+        if node.target is torch.ops.aten._assert_scalar.default:  # noqa: SLF001
+            graph.erase_node(node)
+    graph.eliminate_dead_code()
+    program.graph_module.recompile()
+    for symbol in program.range_constraints:
+        program.range_constraints[symbol] = ValueRanges(1, int_oo)
 
 
 def capture_torchscript(
-    network: Network, path: Path, *, size: tuple[int, int], channels: int = 3, dynamic: bool = True
+    network: Network,
+    path: Path,
+    *,
+    size: tuple[int, int],
+    channels: int = 3,
+    dynamic: bool = True,
+    metadata: Mapping[str, str] | None = None,
 ) -> Graph:
     """Write ``network`` as a traced TorchScript file (``.pt``) that returns low-resolution logits.
 
@@ -82,15 +117,17 @@ def capture_torchscript(
         size: (height, width) to trace at, one the network takes.
         channels: Number of image channels.
         dynamic: Whether other sizes and batches will be run; tracing itself does not fix them.
+        metadata: Written into the file.
     """
+    extra = dict(metadata or {})
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecation, and remarks on sizes that are compared while tracing
         example = _example(size, channels, dynamic=dynamic)
         traced: Any = torch.jit.trace(  # type: ignore[no-untyped-call]
             _Logits(network).eval(), example, check_trace=False
         )
-        torch.jit.save(traced, str(path))
-    return _graph(network, path, "torchscript", size, channels, dynamic=dynamic)
+        torch.jit.save(traced, str(path), _extra_files=extra)
+    return _graph(network, path, "torchscript", size, channels, dynamic=dynamic, metadata=extra)
 
 
 def _example(size: tuple[int, int], channels: int, *, dynamic: bool) -> torch.Tensor:
@@ -98,7 +135,16 @@ def _example(size: tuple[int, int], channels: int, *, dynamic: bool) -> torch.Te
     return torch.zeros(2 if dynamic else 1, channels, *size)
 
 
-def _graph(network: Network, path: Path, kind: str, size: tuple[int, int], channels: int, *, dynamic: bool) -> Graph:
+def _graph(
+    network: Network,
+    path: Path,
+    kind: str,
+    size: tuple[int, int],
+    channels: int,
+    *,
+    dynamic: bool,
+    metadata: Mapping[str, str],
+) -> Graph:
     fixed = network.sizes.fixed is not None
     batch: tuple[int | str, ...] = ("batch",) if dynamic else (1,)
     free = dynamic and not fixed
@@ -111,4 +157,5 @@ def _graph(network: Network, path: Path, kind: str, size: tuple[int, int], chann
         "pt2" if kind == "pt2" else "torchscript",
         (TensorInfo(name=INPUT, dtype="float32", shape=(*batch, channels, *sides)),),
         (TensorInfo(name=OUTPUT, dtype="float32", shape=(*batch, network.out_channels, *low)),),
+        metadata,
     )
