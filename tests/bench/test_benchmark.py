@@ -97,4 +97,4 @@ def test_a_size_the_network_cannot_take_is_told(packages: tuple[Path, Path]) -> 
 
 def test_what_is_no_package_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(PackageError, match="not a package"):
-        Subject(tmp_path)
+        Subject.open(tmp_path)

@@ -55,7 +55,7 @@ def _measure(
 ) -> None:
     engine_only = options.pop("engine_only")
     try:
-        subject = Subject(package, **options)
+        subject = Subject.open(package, **options)
         work = subject.work(files, batch, size)
         for _ in range(_RUNS):
             _ = subject.engine(work) if engine_only else subject.end_to_end(work)

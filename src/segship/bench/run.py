@@ -18,6 +18,7 @@ from segship.bench.memory import peak_memory
 from segship.bench.result import Benchmark, Measurement, Refusal, Spread
 from segship.bench.subject import Subject, Work
 from segship.core.errors import InputError, SegshipError
+from segship.core.manifest import MANIFEST
 from segship.vision.decode import find_images, read_image
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class _Candidate:
 
 
 def benchmark(
-    packages: Sequence[str | Path],
+    packages: Sequence[str | Path | Subject],
     *,
     batch_sizes: Sequence[int] = (1,),
     size: tuple[int, int] | None = None,
@@ -55,7 +56,7 @@ def benchmark(
     """Time packages.
 
     Args:
-        packages: Folders written by ``segship export``; they take turns.
+        packages: Folders written by ``segship export``, or opened engines; they take turns.
         batch_sizes: Images in one run.
         size: (height, width) of the images, or of the network's input where the engine runs alone; None: the images'
             own, and what they become.
@@ -85,8 +86,8 @@ def benchmark(
         measurements = []
         for one in found:
             peak = None
-            if memory:
-                where = Path(one.subject.name)
+            where = Path(one.subject.name)
+            if memory and (where / MANIFEST).is_file():
                 peak = peak_memory(where, files, one.batch, chosen, engine_only=engine_only, **options)
             measurements.append(_measurement(one, peak))
     return Benchmark("engine" if engine_only else "end_to_end", tuple(measurements), tuple(refusals), before)
@@ -124,7 +125,7 @@ def _pictures(images: Sequence[str | Path], size: tuple[int, int] | None) -> Ite
 
 
 def _candidates(
-    packages: Sequence[str | Path],
+    packages: Sequence[str | Path | Subject],
     batch_sizes: Sequence[int],
     files: Sequence[Path],
     size: tuple[int, int] | None,
@@ -132,7 +133,7 @@ def _candidates(
 ) -> tuple[list[_Candidate], list[Refusal]]:
     found, refusals = [], []
     for package in packages:
-        subject = Subject(Path(package), **options)
+        subject = package if isinstance(package, Subject) else Subject.open(Path(package), **options)
         for batch in batch_sizes:
             try:
                 candidate = _Candidate(subject, batch, subject.work(files, batch, size))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from segship.core.artifacts import Session
+    from segship.core.spec import ModelSpec, SizeRule
     from segship.vision.preprocess import Prepared
 
 __all__ = ["Subject", "Work"]
@@ -40,25 +42,60 @@ class Work:
 
 
 class Subject:
-    """An opened package.
+    """An opened engine with what belongs to it.
 
     Args:
-        package: Its folder.
-        device: ``cpu``, ``cuda:0``, …
-        threads: Threads of the engine; None: its own choice.
-
-    Raises:
-        SegshipError: It cannot be opened.
+        session: The engine, or the eager network as one.
+        spec: What the network expects and means.
+        sizes: Which input sizes it takes.
+        name: To tell it from others.
+        target: Engine, precision and shape, in words.
+        image: Name of the session's input.
+        logits: Name of its output.
+        batch: The only batch it takes; None: any.
     """
 
-    def __init__(self, package: Path, *, device: str = "cpu", threads: int | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        spec: ModelSpec,
+        sizes: SizeRule,
+        *,
+        name: str,
+        target: str,
+        image: str = "image",
+        logits: str = "logits",
+        batch: int | None = None,
+    ) -> None:
+        self._session, self._spec, self._sizes = session, spec, sizes
+        self._image, self._logits, self._batch = image, logits, batch
+        self.name, self.target = name, target
+
+    @classmethod
+    def open(cls, package: Path, *, device: str = "cpu", threads: int | None = None) -> Subject:
+        """Open a package.
+
+        Args:
+            package: Its folder.
+            device: ``cpu``, ``cuda:0``, …
+            threads: Threads of the engine; None: its own choice.
+
+        Raises:
+            SegshipError: It cannot be opened.
+        """
         manifest = read_manifest(package)
         backend = find_backend(manifest.target.backend)
-        self._session = backend.open(manifest.engine(package), device=device, threads=threads)
-        self._spec, self._sizes = manifest.spec, manifest.sizes
-        self._image, self._logits = manifest.inputs[0].name, manifest.outputs[0].name
-        self._batch = manifest.inputs[0].shape[0]
-        self.name, self.target = str(package), str(manifest.target)
+        first = manifest.inputs[0].shape[0]
+        return cls(
+            backend.open(manifest.engine(package), device=device, threads=threads),
+            manifest.spec,
+            manifest.sizes,
+            name=str(package),
+            target=str(manifest.target),
+            image=manifest.inputs[0].name,
+            logits=manifest.outputs[0].name,
+            batch=first if isinstance(first, int) else None,
+        )
 
     def work(self, files: Sequence[Path], batch: int, size: tuple[int, int] | None) -> Work:
         """Find out what a run is given, and that the package takes it.
@@ -71,7 +108,7 @@ class Subject:
         Raises:
             InputError: The package takes no such batch or size.
         """
-        if isinstance(self._batch, int) and self._batch != batch:
+        if self._batch is not None and self._batch != batch:
             raise InputError(
                 f"this engine takes {self._batch} at once: export it with a dynamic shape for other batches"
             )

@@ -13,6 +13,7 @@ from segship.cli.evaluate import evaluate
 from segship.cli.export import export
 from segship.cli.info import info
 from segship.cli.predict import predict
+from segship.cli.report import report
 from segship.cli.tools import app as tools
 from segship.cli.zoo import app as zoo
 
@@ -44,7 +45,7 @@ def main(
     """Trained semantic-segmentation networks in; verified, fast, self-describing packages out."""
 
 
-for _command in (export, predict, evaluate, benchmark, info, doctor, demo):
+for _command in (export, predict, evaluate, benchmark, report, info, doctor, demo):
     app.command()(_command)
 app.add_typer(tools)
 app.add_typer(zoo)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from segship.evaluate import Evaluation, Job
     from segship.evaluate.data import Data
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "find_data"]
 
 _DATA, _FILES, _RUN = "Data", "Files to write", "How to run"
 
@@ -113,7 +113,7 @@ def evaluate(
         raise InputError("--differences shows where two networks differ: give --against PACKAGE")
     files = NetworkFiles(network, checkpoint, device, threads)
     spec = files.spec()
-    data = _data(spec, layout, split, images, labels, reduce_zero_label, limit, labelled=not format_only)
+    data = find_data(spec, layout, split, images, labels, reduce_zero_label, limit, labelled=not format_only)
     second = None if against is None else NetworkFiles(against, None, device, threads)
     numbers = data.submission() if format_only else ()
     outputs = Outputs(spec.classes, spec.palette, out, out_format, numbers, show_dir, opacity)
@@ -131,7 +131,7 @@ def evaluate(
     _write(job, spec, found, json_file, confusion or [], differences)
 
 
-def _data(
+def find_data(
     spec: ModelSpec,
     layout: tuple[str, Path] | None,
     split: str | None,
@@ -142,6 +142,11 @@ def _data(
     *,
     labelled: bool,
 ) -> Data:
+    """What the options name; of ``--layout`` or ``--images`` and ``--labels``, one must be given.
+
+    Raises:
+        InputError: Neither is given, or what is named is not there.
+    """
     from segship.core.errors import InputError  # noqa: PLC0415
     from segship.evaluate import data  # noqa: PLC0415
 

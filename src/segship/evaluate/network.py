@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from segship.core.spec import ModelSpec
 
-__all__ = ["Labeller", "NetworkFiles", "processors"]
+__all__ = ["Eager", "Labeller", "NetworkFiles", "processors"]
 
 _MOST_LANES = 4
 
@@ -40,8 +40,22 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class _Eager:
-    """The network of the zoo itself, without any engine."""
+class Eager:
+    """The network itself, without any engine.
+
+    Args:
+        config: The framework's config.
+        checkpoint: Its weights; None where the config brings them.
+        threads: Threads of PyTorch in the whole process; None: as they are.
+
+    Attributes:
+        spec: What the network expects and means.
+        session: The network as a session.
+        sizes: Which input sizes it takes.
+
+    Raises:
+        SegshipError: It cannot be read.
+    """
 
     def __init__(self, config: Path, checkpoint: Path | None, threads: int | None) -> None:
         try:
@@ -61,9 +75,11 @@ class _Eager:
         if sizes.multiple_of > 1 and self.spec.slide is None and self.spec.padding is None:
             # As a package of the network does, so that the two can be compared on images of any size.
             self.spec = self.spec.model_copy(update={"padding": Padding(multiple_of=sizes.multiple_of)})
-        self._pipeline = Pipeline(EagerSession(loaded.network), self.spec, sizes)
+        self.session, self.sizes = EagerSession(loaded.network), sizes
+        self._pipeline = Pipeline(self.session, self.spec, sizes)
 
     def __call__(self, image: NDArray[np.uint8], /, *, channel_order: Any) -> NDArray[Any]:
+        """Labels (H, W) of an image uint8 (H, W, 3)."""
         return self._pipeline.labels(image, channel_order)
 
 
@@ -125,4 +141,4 @@ class NetworkFiles:
             raise InputError(f"{self.path} is a file, not a package: after a config comes its checkpoint")
         if self.device != "cpu":
             raise InputError(f"a config is evaluated on the cpu, not on {self.device}: export a package for that")
-        return _Eager(self.path, self.checkpoint, threads)
+        return Eager(self.path, self.checkpoint, threads)

@@ -1,0 +1,171 @@
+"""What a report is made of: each cell is a file, so that one can be made again without the others."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from segship.core.errors import SegshipError
+from segship.core.files import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+__all__ = ["ORIGINAL", "Candidate", "Report", "Store", "rows", "slug"]
+
+ORIGINAL = "PyTorch"
+"""Name of the network itself, with which all targets are compared."""
+
+
+def slug(target: str) -> str:
+    """A target as the name of a folder."""
+    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in target)
+
+
+class Store:
+    """The cells of a report, on the disk.
+
+    Args:
+        folder: Where they lie.
+        redo: Targets whose cells are made again.
+    """
+
+    def __init__(self, folder: Path, redo: tuple[str, ...] = ()) -> None:
+        self._folder = folder
+        self._redo = redo
+        self._fresh: set[Path] = set()
+
+    def get(self, target: str, kind: str, key: Any) -> dict[str, Any] | None:
+        """What was found before with the same key; None where the cell has to be made.
+
+        Args:
+            target: Row.
+            kind: Column.
+            key: JSON types that decide the result.
+        """
+        path = self._path(target, kind)
+        if target in self._redo and path not in self._fresh:
+            return None
+        try:
+            cell = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return cell["result"] if isinstance(cell, dict) and cell.get("key") == _digest(key) else None
+
+    def put(self, target: str, kind: str, key: Any, result: dict[str, Any]) -> dict[str, Any]:
+        """Keep what was found."""
+        path = self._path(target, kind)
+        cell = {"key": _digest(key), "when": now(), "result": result}
+        write_atomically(path, json.dumps(cell, indent=1, ensure_ascii=False).encode())
+        self._fresh.add(path)
+        kept: dict[str, Any] = json.loads(json.dumps(result))  # the same now as when it is read again
+        return kept
+
+    def cell(self, target: str, kind: str, key: Any, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What was found before, or what ``make`` finds; an error is told as ``{"error": …}`` and is not kept."""
+        known = self.get(target, kind, key)
+        if known is not None:
+            return known
+        try:
+            return self.put(target, kind, key, make())
+        except SegshipError as error:
+            return {"error": str(error)}
+
+    def _path(self, target: str, kind: str) -> Path:
+        return self._folder / slug(target) / f"{kind}.json"
+
+
+def now() -> str:
+    """The time, to the minute."""
+    return dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _digest(key: Any) -> str:
+    return hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One target.
+
+    Attributes:
+        name: The target, or `ORIGINAL`.
+        evaluation: What `segship.evaluate.Evaluation.as_dict` tells, or ``{"error": …}``.
+        timings: A measurement for each batch size (`segship.bench.Measurement` as a dictionary), or ``{"error": …}``.
+        size: Bytes of the engine's files; None for the network itself.
+        labels_equal: Least share of pixels, over the inputs it was verified with, on which it agrees; None: not
+            verified.
+        failures: Gates it did not pass.
+        error: Why it could not be exported; None: it could.
+        samples: A picture of each sample mask.
+    """
+
+    name: str
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
+    timings: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    size: int | None = None
+    labels_equal: float | None = None
+    failures: tuple[str, ...] = ()
+    error: str | None = None
+    samples: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that the page shows.
+
+    Attributes:
+        title: The network, for people.
+        files: Names of config and checkpoint.
+        data: What was evaluated on, for people.
+        classes: Name of each class.
+        candidates: The network itself first, then the targets.
+        machine: Where it was measured.
+        when: When it was put together.
+        samples: Name, picture and truth of each sample.
+    """
+
+    title: str
+    files: tuple[str, ...]
+    data: str
+    classes: tuple[str, ...]
+    candidates: tuple[Candidate, ...]
+    machine: Mapping[str, Any]
+    when: str
+    samples: tuple[tuple[str, Path, Path], ...] = ()
+
+
+def rows(report: Report) -> list[dict[str, Any]]:
+    """The table: a row for each target and batch size; what is not known is None.
+
+    Args:
+        report: What was found.
+    """
+    base = report.candidates[0].evaluation.get("mIoU")
+    found = []
+    for one in report.candidates:
+        figures = {name: one.evaluation.get(name) for name in ("aAcc", "mIoU", "mAcc")}
+        change = None if None in {base, figures["mIoU"]} else float(figures["mIoU"] or 0) - float(base or 0)
+        for batch, timing in one.timings.items() or [(None, {})]:
+            latency = timing.get("latency", {})
+            found.append(
+                {
+                    "target": one.name,
+                    "batch": batch,
+                    "input": "x".join(map(str, timing["input"])) if "input" in timing else None,
+                    **figures,
+                    "delta_mIoU": None if one.name == ORIGINAL else change,
+                    "images_per_second": timing.get("images_per_second"),
+                    "p50_ms": latency.get("p50"),
+                    "p99_ms": latency.get("p99"),
+                    "memory_MiB": timing.get("memory"),
+                    "size_MB": None if one.size is None else one.size / 1e6,
+                    "labels_equal": one.labels_equal,
+                    "note": one.error or one.evaluation.get("error") or timing.get("error") or "; ".join(one.failures),
+                }
+            )
+    return found

@@ -1,0 +1,242 @@
+"""The report as one page of HTML that needs no other file."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from segship.report.cells import ORIGINAL, rows
+from segship.report.plot import COLOURS, Point, scatter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from segship.report.cells import Candidate, Report
+
+__all__ = ["HEADS", "cell", "page"]
+
+HEADS = {
+    "target": "target",
+    "batch": "batch",
+    "input": "input",
+    "aAcc": "aAcc",
+    "mIoU": "mIoU",
+    "mAcc": "mAcc",
+    "delta_mIoU": "Δ mIoU",
+    "images_per_second": "images/s",
+    "p50_ms": "p50 ms",
+    "p99_ms": "p99 ms",
+    "memory_MiB": "MiB",
+    "size_MB": "MB",
+    "labels_equal": "labels equal",
+    "note": "note",
+}
+"""Title of each column of the table."""
+
+_FORMS = {
+    "aAcc": "{:.2f}",
+    "mIoU": "{:.2f}",
+    "mAcc": "{:.2f}",
+    "delta_mIoU": "{:+.2f}",
+    "images_per_second": "{:.1f}",
+    "p50_ms": "{:.1f}",
+    "p99_ms": "{:.1f}",
+    "memory_MiB": "{:.0f}",
+    "size_MB": "{:.1f}",
+    "labels_equal": "{:.2%}",
+}
+_LEGEND = (
+    "Accuracy in per cent, with MMSegmentation's definitions. Speed from the image file to the mask, on {}. Labels "
+    "equal: least share of pixels that agree with the network itself, over the inputs each package was verified with."
+)
+_STRONGEST = 5.0  # points of IoU: a drop of so many has the full colour
+
+_STYLE = """
+:root{color-scheme:light;--ink:#1c1e21;--soft:#5b6470;--line:#d9dde3;--paper:#fff;--band:#f5f6f8}
+*{box-sizing:border-box}
+body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif}
+main{max-width:1120px;margin:0 auto;padding:24px 16px 64px}
+h1{font-size:1.5rem;line-height:1.25;margin:0 0 4px;overflow-wrap:anywhere}
+h2{font-size:1.15rem;margin:40px 0 8px}
+p{margin:6px 0;max-width:72ch}
+.soft{color:var(--soft);font-size:.875rem}
+.wide{overflow-x:auto;border:1px solid var(--line);border-radius:6px}
+table{border-collapse:collapse;width:100%;font-size:.875rem;font-variant-numeric:tabular-nums}
+th,td{padding:6px 10px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
+th{background:var(--band);font-weight:600;vertical-align:bottom;white-space:normal}
+th:first-child,td:first-child{text-align:left;position:sticky;left:0;background:var(--paper)}
+th:first-child{background:var(--band)}
+tr:last-child td{border-bottom:0}
+ol.notes{font-size:.875rem;color:var(--soft);margin:8px 0;padding-left:24px}
+td.best{font-weight:700}
+.dot{display:inline-block;width:10px;height:10px;border-radius:50%;margin-right:7px}
+svg{display:block;width:100%;max-width:760px;height:auto;font:13px system-ui,sans-serif;fill:var(--ink)}
+svg .grid{stroke:var(--line);stroke-width:1}
+svg .in{fill:#fff;font-weight:600}
+.masks img{display:block;width:220px;height:auto;border-radius:3px}
+.masks td,.masks th{padding:6px;vertical-align:top;text-align:left}
+.masks tr td{border-bottom:0}
+.legend{display:flex;flex-wrap:wrap;gap:4px 16px;margin:10px 0 0;padding:0;list-style:none;font-size:.875rem}
+@media (max-width:600px){main{padding:16px 12px 48px}h1{font-size:1.25rem}th,td{padding:5px 8px}.masks img{width:150px}
+th:first-child,td:first-child{white-space:normal;min-width:104px}
+svg{font-size:18px}}
+"""
+
+
+def cell(name: str, value: Any) -> str:
+    """A value of the table as it is shown; nothing where it is not known.
+
+    Args:
+        name: Of the column.
+        value: What is there.
+    """
+    text = "" if value is None else _FORMS.get(name, "{}").format(value)
+    return "0.00" if text in {"+0.00", "-0.00"} else text
+
+
+def page(report: Report) -> str:
+    """The whole page.
+
+    Args:
+        report: What was found.
+
+    Returns:
+        HTML with pictures inside.
+    """
+    machine = report.machine
+    load = "" if machine.get("load") is None else f", load {machine['load']:.1f} when the page was made"
+    place = f"{machine.get('processors')} x {escape(str(machine.get('processor')))}{load}"
+    body = [
+        f"<h1>{escape(report.title)}</h1>",
+        f'<p class="soft">{escape(", ".join(report.files))} · {escape(report.data)} · {escape(report.when)}</p>',
+        "<h2>Accuracy and speed</h2>",
+        _table(report),
+        f'<p class="soft">{_LEGEND.format(place)}</p>',
+        "<h2>mIoU against speed</h2>",
+        _plot(report),
+        "<h2>IoU of each class, and what each target changes</h2>",
+        _heat(report),
+        f'<p class="soft">Points of IoU gained or lost against {ORIGINAL}; full colour at {_STRONGEST:g} points.</p>',
+    ]
+    if report.samples:
+        body += ["<h2>Sample masks</h2>", _masks(report)]
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{escape(report.title)}</title><style>{_STYLE}</style></head>"
+        f"<body><main>{''.join(body)}</main></body></html>\n"
+    )
+
+
+def _dot(number: int) -> str:
+    return f'<span class="dot" style="background:{COLOURS[number % len(COLOURS)]}"></span>'
+
+
+def _name(target: str, number: int) -> str:
+    """A target with its colour; it may be broken after a hyphen or an underscore."""
+    joined = "&#8288;"  # keeps the colour on the line of what it belongs to
+    return _dot(number) + joined + escape(target).replace("_", "_<wbr>").replace("-", "-<wbr>")
+
+
+def _table(report: Report) -> str:
+    table = rows(report)
+    shown = [name for name in HEADS if name != "note" and any(row[name] is not None for row in table)]
+    numbers = {one.name: number for number, one in enumerate(report.candidates)}
+    notes = list(dict.fromkeys(row["note"] for row in table if row["note"]))
+    best = {name: _best(table, name) for name in ("mIoU", "images_per_second")}
+    lines = []
+    for row in table:
+        cells = []
+        for name in shown:
+            text = cell(name, row[name])
+            kind = ' class="best"' if text and text == best.get(name) else ""
+            content = escape(text)
+            if name == "target":
+                mark = f"<sup>{notes.index(row['note']) + 1}</sup>" if row["note"] else ""
+                content = f"{_name(text, numbers[text])}{mark}"
+            cells.append(f"<td{kind}>{content}</td>")
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    head = "".join(f"<th>{escape(HEADS[name])}</th>" for name in shown)
+    found = f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+    listed = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    return found + (f'<ol class="notes">{listed}</ol>' if notes else "")
+
+
+def _best(table: list[dict[str, Any]], name: str) -> str | None:
+    """The greatest value as it is shown; None where all look the same."""
+    values = [row[name] for row in table if row[name] is not None]
+    return cell(name, max(values)) if len({cell(name, value) for value in values}) > 1 else None
+
+
+def _plot(report: Report) -> str:
+    points = _points(report)
+    if not points:
+        return '<p class="soft">Nothing was timed.</p>'
+    shown = {point.colour for point in points}
+    names = "".join(
+        f"<li>{_dot(number)}{escape(one.name)}</li>" for number, one in enumerate(report.candidates) if number in shown
+    )
+    return f'{scatter(points)}<ul class="legend">{names}</ul><p class="soft">The numbers are batch sizes.</p>'
+
+
+def _points(report: Report) -> list[Point]:
+    found = []
+    for number, one in enumerate(report.candidates):
+        accuracy = one.evaluation.get("mIoU")
+        for batch, timing in one.timings.items():
+            if accuracy is not None and "images_per_second" in timing:
+                found.append(Point(one.name, batch, number, timing["images_per_second"], accuracy))
+    return found
+
+
+def _heat(report: Report) -> str:
+    original, *others = [one for one in report.candidates if one.evaluation.get("classes")]
+    names = "".join(f"<th>{_name(one.name, report.candidates.index(one))}</th>" for one in (original, *others))
+    lines = []
+    for place, name in enumerate(report.classes):
+        base = _iou(original, place)
+        cells = [f"<td>{escape(name)}</td>", f"<td>{cell('mIoU', base)}</td>"]
+        for one in others:
+            value = _iou(one, place)
+            known = value is not None and base is not None
+            cells.append(_shaded(value - base if known and value is not None and base is not None else None))
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    return (
+        f'<div class="wide"><table><thead><tr><th>class</th>{names}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def _iou(one: Candidate, place: int) -> float | None:
+    value: float | None = one.evaluation["classes"][place]["IoU"]
+    return value
+
+
+def _shaded(change: float | None) -> str:
+    """A cell that is the redder the more is lost, the bluer the more is gained."""
+    if change is None:
+        return "<td></td>"
+    strength = min(1.0, abs(change) / _STRONGEST)
+    colour = "213,94,0" if change < 0 else "0,114,178"
+    text = cell("delta_mIoU", change)
+    return f'<td style="background:rgba({colour},{0.75 * strength:.3f})">{text}</td>'
+
+
+def _masks(report: Report) -> str:
+    shown = [one for one in report.candidates if len(one.samples) == len(report.samples)]
+    names = "".join(f"<th>{_name(one.name, report.candidates.index(one))}</th>" for one in shown)
+    lines = []
+    for place, (name, image, truth) in enumerate(report.samples):
+        pictures = [_picture(image, f"{name}"), _picture(truth, f"truth of {name}")]
+        pictures += [_picture(one.samples[place], f"{one.name} on {name}") for one in shown]
+        lines.append(f"<tr>{''.join(f'<td>{picture}</td>' for picture in pictures)}</tr>")
+    return (
+        f'<div class="wide masks"><table><thead><tr><th>image</th><th>truth</th>{names}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def _picture(path: Path, text: str) -> str:
+    data = base64.b64encode(path.read_bytes()).decode()
+    return f'<img alt="{escape(text)}" src="data:image/jpeg;base64,{data}">'

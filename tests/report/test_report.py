@@ -1,0 +1,276 @@
+"""Reports: what is made, what is kept, what the page shows."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from segship import deploy
+from segship import report as reports
+from segship.core.errors import BackendError, InputError, SegshipError
+from segship.evaluate import NetworkFiles
+from segship.evaluate.data import Data, from_layout
+from segship.report import make
+from segship.report.cells import ORIGINAL, Candidate, Report, Store, rows
+from segship.report.page import page
+from segship.report.plot import Point, scatter, ticks
+from segship.report.tables import as_csv, as_markdown
+from support.trained import META, write_trained
+
+TARGETS = ("onnxruntime_dynamic", "onnxruntime_static-64x96", "nosuch_dynamic")
+
+
+@pytest.fixture(scope="module")
+def request_(tmp_path_factory: pytest.TempPathFactory) -> reports.Request:
+    folder = tmp_path_factory.mktemp("report")
+    config, checkpoint = write_trained(folder)
+    random = np.random.default_rng(0)
+    for name in ("images", "labels"):
+        (folder / "data" / name).mkdir(parents=True)
+    for number in range(4):
+        cells = random.integers(0, 4, (3, 4), np.uint8)
+        truth = cv2.resize(cells, (90, 60), interpolation=cv2.INTER_NEAREST)
+        image = np.repeat((truth * 60)[:, :, None], 3, 2) + random.integers(0, 40, (60, 90, 3), np.uint8)
+        cv2.imwrite(str(folder / f"data/images/{number}.png"), image)
+        cv2.imwrite(str(folder / f"data/labels/{number}.png"), truth)
+    return reports.Request(
+        config, checkpoint, TARGETS, folder / "out", "toys", batch_sizes=(1, 2), duration=0.0, pictures=2
+    )
+
+
+@pytest.fixture(scope="module")
+def data(request_: reports.Request) -> Data:
+    return from_layout(request_.files.spec(), "folder", request_.to.parent / "data")
+
+
+@pytest.fixture(scope="module")
+def found(request_: reports.Request, data: Data) -> Report:
+    return reports.make_report(request_, request_.files.spec(), data)
+
+
+@pytest.mark.slow
+def test_every_target_is_exported_verified_evaluated_and_timed(found: Report) -> None:
+    assert [one.name for one in found.candidates] == [ORIGINAL, *TARGETS]
+    original, dynamic, static, unknown = found.candidates
+    assert original.size is None
+    assert dynamic.labels_equal is not None
+    assert dynamic.labels_equal > 0.999
+    assert abs(dynamic.evaluation["mIoU"] - original.evaluation["mIoU"]) < 0.1
+    assert sorted(dynamic.timings) == [1, 2]
+    assert dynamic.timings[2]["images_per_second"] > 0
+    assert "error" in static.timings[2]
+    assert unknown.error is not None
+    assert "nosuch" in unknown.error
+    assert all(len(one.samples) == 2 for one in (original, dynamic, static))
+
+
+@pytest.mark.slow
+def test_what_was_made_is_not_made_again(
+    request_: reports.Request, data: Data, found: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(deploy, "export", refuse)
+    monkeypatch.setattr(make, "evaluate_job", refuse)
+    monkeypatch.setattr("segship.report.samples._draw_all", refuse)
+    only = replace(request_, targets=TARGETS[:2])
+    again = reports.make_report(only, NetworkFiles(only.config, only.checkpoint).spec(), data)
+    assert again.candidates[1].timings == found.candidates[1].timings
+    assert again.candidates[2].evaluation == found.candidates[2].evaluation
+
+
+@pytest.mark.slow
+def test_one_target_is_made_again_alone(request_: reports.Request, data: Data, found: Report) -> None:
+    told: list[str] = []
+    again = replace(request_, targets=TARGETS[:2], redo=(TARGETS[1],))
+    made = reports.make_report(again, request_.files.spec(), data, tell=told.append)
+    assert {line.partition(":")[0] for line in told if ":" in line} == {TARGETS[1]}
+    assert made.candidates[1].timings == found.candidates[1].timings
+
+
+@pytest.mark.slow
+def test_a_damaged_package_is_exported_again(request_: reports.Request, data: Data, found: Report) -> None:
+    assert found.candidates[1].error is None
+    package = request_.package(TARGETS[0])
+    (package / "model.onnx").write_bytes(b"damaged")
+    only = replace(request_, targets=TARGETS[:1], batch_sizes=(1,))
+    made = reports.make_report(only, request_.files.spec(), data)
+    assert made.candidates[1].error is None
+    assert (package / "model.onnx").stat().st_size > 100
+
+
+@pytest.mark.slow
+def test_a_target_that_is_none_is_told_at_once(request_: reports.Request, data: Data, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is not a target"):
+        reports.make_report(replace(request_, targets=("x",), to=tmp_path), request_.files.spec(), data)
+
+
+def test_cells_survive_damage_and_errors_are_not_kept(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+
+    def fail() -> dict[str, object]:
+        raise BackendError("no engine")
+
+    assert store.cell("a/b", "x", [1], fail) == {"error": "no engine"}
+    assert store.get("a/b", "x", [1]) is None
+    store.put("a/b", "x", [1], {"value": 2})
+    assert store.get("a/b", "x", [1]) == {"value": 2}
+    assert store.get("a/b", "x", [2]) is None
+    (tmp_path / "a_b" / "x.json").write_text("{")
+    assert store.get("a/b", "x", [1]) is None
+
+
+def toy(tmp_path: Path) -> Report:
+    picture = tmp_path / "p.jpg"
+    picture.write_bytes(b"jpeg")
+    classes = [{"name": "a", "IoU": 60.0}, {"name": "b", "IoU": None}]
+    timing = {"input": (8, 9), "latency": {"p50": 5.0, "p99": 9.0}, "images_per_second": 200.0, "memory": 100.0}
+    return Report(
+        title="Net <b>",
+        files=("c.py", "w.pth"),
+        data="toys, 3 images",
+        classes=("<i>road</i>", "b|c"),
+        candidates=(
+            Candidate(
+                ORIGINAL,
+                {"aAcc": 80.0, "mIoU": 60.0, "mAcc": 70.0, "classes": classes},
+                {1: timing},
+                samples=(picture,),
+            ),
+            Candidate(
+                "x-int8_dynamic",
+                {"aAcc": 80.0, "mIoU": 57.5, "mAcc": 70.0, "classes": [{"IoU": 57.5}, {"IoU": 1.0}]},
+                {1: timing, 4: timing | {"images_per_second": 400.0}},
+                size=2_500_000,
+                failures=("mIoU fell by 2.5",),
+                samples=(picture,),
+            ),
+            Candidate("y_dynamic", error="not here"),
+        ),
+        machine={"processors": 2, "processor": "P & Q", "load": 0.5},
+        when="today",
+        samples=(("s", picture, picture),),
+    )
+
+
+def test_table_has_a_row_for_each_target_and_batch(tmp_path: Path) -> None:
+    table = rows(toy(tmp_path))
+    assert [(row["target"], row["batch"]) for row in table] == [
+        (ORIGINAL, 1),
+        ("x-int8_dynamic", 1),
+        ("x-int8_dynamic", 4),
+        ("y_dynamic", None),
+    ]
+    assert table[0]["delta_mIoU"] is None
+    assert table[1]["delta_mIoU"] == -2.5
+    assert table[1]["size_MB"] == 2.5
+    assert [row["note"] for row in table] == ["", "mIoU fell by 2.5", "mIoU fell by 2.5", "not here"]
+    parsed = list(csv.DictReader(io.StringIO(as_csv(toy(tmp_path)))))
+    assert parsed[2]["images_per_second"] == "400.0"
+    assert parsed[3]["mIoU"] == ""
+
+
+def test_markdown_has_both_tables(tmp_path: Path) -> None:
+    text = as_markdown(toy(tmp_path))
+    assert "| x-int8_dynamic | 4 | 8x9 | 80.00 | 57.50 | 70.00 | -2.50 | 400.0 |" in text
+    assert "| b\\|c |  | 1.00 |" in text
+
+
+class Reader(HTMLParser):
+    """Collects sources and text, and refuses what is not closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.sources: list[str] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.sources += [value or "" for name, value in attrs if name in {"src", "href"}]
+        if tag not in {"meta", "img", "wbr"}:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def test_page_needs_no_other_file_and_is_well_formed(tmp_path: Path) -> None:
+    reader = Reader()
+    reader.feed(page(toy(tmp_path)))
+    reader.close()
+    assert not reader.open
+    assert len(reader.sources) == 4
+    assert all(source.startswith("data:image/jpeg;base64,") for source in reader.sources)
+    text = "".join(reader.text)
+    for words in ("<i>road</i>", "Net <b>", "2 x P & Q", "not here", "mIoU fell by 2.5", "-2.50"):
+        assert words in text
+
+
+def test_a_drop_has_the_colour_of_its_size(tmp_path: Path) -> None:
+    assert 'style="background:rgba(213,94,0,0.375)">-2.50' in page(toy(tmp_path))  # half of five points
+
+
+def test_points_stand_where_their_figures_say() -> None:
+    assert ticks(0, 10) == [0, 2, 4, 6, 8, 10]
+    assert ticks(61.2, 61.9) == [61.2, 61.4, 61.6, 61.8, 62.0]
+    drawn = scatter([Point("a", 1, 0, 0.0, 50.0), Point("<b>", 4, 1, 100.0, 50.0)])
+    assert 'cx="84.0"' in drawn  # no images a second: on the axis
+    assert "&lt;b&gt;, batch 4: mIoU 50.00, 100.0 images/s" in drawn
+    assert scatter([]) == ""
+
+
+@pytest.mark.slow
+def test_files_are_written(found: Report, tmp_path: Path) -> None:
+    paths = reports.write_report(found, tmp_path)
+    assert sorted(paths) == ["csv", "html", "json", "md"]
+    assert json.loads(paths["json"].read_text())["classes"] == list(META["classes"])
+    assert paths["html"].read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [360, 1280])
+def test_page_fits_a_phone_and_a_desktop(found: Report, tmp_path: Path, width: int) -> None:
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        pytest.skip("no chromium is installed to look at the page with")
+    frame = (
+        f'<iframe id="f" width="{width}" height="800" style="border:0" srcdoc="{html.escape(page(found))}"></iframe>'
+        "<script>f.onload=()=>{const d=f.contentDocument,e=d.documentElement;document.title="
+        "'over '+(e.scrollWidth-e.clientWidth)+' pictures '+[...d.images].filter(i=>i.naturalWidth>0).length}</script>"
+    )
+    (tmp_path / "frame.html").write_text(frame)
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000", "--dump-dom"]
+    command = [browser, *options, f"--user-data-dir={tmp_path}/profile", (tmp_path / "frame.html").as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=True)
+    pictures = 2 * (2 + 3)  # two samples: image, truth, and the masks of three networks
+    assert f"<title>over 0 pictures {pictures}</title>" in done.stdout
+
+
+@pytest.mark.slow
+def test_network_that_cannot_be_evaluated_ends_the_report(
+    request_: reports.Request, data: Data, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise BackendError("it does not run")
+
+    monkeypatch.setattr(make, "evaluate_job", fail)
+    with pytest.raises(SegshipError, match="it does not run"):
+        reports.make_report(replace(request_, targets=(), to=tmp_path), request_.files.spec(), data)
