@@ -6,6 +6,8 @@ import typer
 
 from segship.cli.tools.config import config
 from segship.cli.tools.convert_weights import convert_weights
+from segship.cli.tools.export_onnx import export_onnx
+from segship.cli.tools.export_torchscript import export_torchscript
 from segship.cli.tools.flops import flops
 from segship.cli.tools.log import log
 from segship.cli.tools.publish import publish
@@ -19,5 +21,5 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _command in (flops, publish, config, log, convert_weights):
+for _command in (flops, publish, config, log, convert_weights, export_onnx, export_torchscript):
     app.command()(_command)

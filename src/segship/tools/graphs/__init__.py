@@ -1,0 +1,11 @@
+"""One file that holds the whole inference - windows, resize, decision - for programs that bring nothing of their own.
+
+What MMSegmentation's ``pytorch2onnx.py`` and ``pytorch2torchscript.py`` wrote. A package of ``segship export`` is
+faster and takes every size in slide mode, too; its graph leaves out what `segship.Segmentor` does.
+"""
+
+from __future__ import annotations
+
+from segship.tools.graphs.export import ExportedGraph, GraphCheck, export_onnx, export_torchscript
+
+__all__ = ["ExportedGraph", "GraphCheck", "export_onnx", "export_torchscript"]

@@ -1,0 +1,286 @@
+"""Writing the whole inference as ONNX or TorchScript, and comparing the file with the network."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx.printer
+import torch
+
+from segship.core.errors import InputError, SizeError, UnsupportedError, VerificationError
+from segship.core.spec import Resize
+from segship.graph.capture import capture_onnx
+from segship.graph.check import GATES
+from segship.graph.program import INPUT, OUTPUT, capture_torchscript
+from segship.sources import load
+from segship.tools.graphs.whole import WholeInference
+from segship.vision.decode import read_image
+from segship.vision.preprocess import prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from segship.core.spec import ModelSpec
+    from segship.sources import Loaded
+    from segship.tools.graphs.whole import Output
+
+    Size = tuple[int, int]
+    Run = Callable[[NDArray[np.float32]], NDArray[Any]]
+
+__all__ = ["ExportedGraph", "GraphCheck", "export_onnx", "export_torchscript"]
+
+_USUAL_SIZE = (512, 1024)
+_OTHER_SIZE = 1.5  # of the traced one: what a dynamic file is tried with
+_LOGITS = 1e-4  # greatest difference, as a share of the greatest logit
+
+
+@dataclass(frozen=True)
+class GraphCheck:
+    """One comparison of a file with its network.
+
+    Attributes:
+        input: Shape of the input (N, C, H, W).
+        labels_equal: Share of equal labels, 0-1.
+        difference: Greatest difference of the logits as a share of the greatest; 0 where labels leave the file.
+    """
+
+    input: tuple[int, int, int, int]
+    labels_equal: float
+    difference: float
+
+
+@dataclass(frozen=True)
+class ExportedGraph:
+    """A file that was written.
+
+    Attributes:
+        path: The file.
+        shape: (height, width) it was traced at.
+        dynamic: Whether it takes other sizes and batches.
+        output: ``"labels"`` int64 (N, 1, H, W), or ``"logits"`` float32 (N, K, H, W).
+        text: Its graph as text.
+        checks: The comparisons; empty where none was asked for.
+        notes: What a user should know, in sentences.
+    """
+
+    path: Path
+    shape: tuple[int, int]
+    dynamic: bool
+    output: str
+    text: str
+    checks: tuple[GraphCheck, ...]
+    notes: tuple[str, ...]
+
+
+def export_onnx(
+    config: str | Path,
+    checkpoint: str | Path | None = None,
+    out: str | Path = "tmp.onnx",
+    *,
+    shape: Size | None = None,
+    rescale_shape: Size | None = None,
+    dynamic: bool = False,
+    verify: bool = False,
+    image: str | Path | None = None,
+    output: Output = "labels",
+    cfg_options: Mapping[str, Any] | Sequence[str] | None = None,
+    trust: bool = False,
+) -> ExportedGraph:
+    """Write the whole inference as one ONNX file: ``input`` float32 (N, C, H, W), normalised -> ``output``.
+
+    Args:
+        config: The framework's config, folder or file.
+        checkpoint: The trained weights; None: random ones.
+        out: The file.
+        shape: (height, width) of the input; None: the test pipeline's, else the window's, else 512x1024.
+        rescale_shape: (height, width) of the output; None: the input's.
+        dynamic: Let batch, height and width free.
+        verify: Compare the file, in ONNX Runtime, with the network; a dynamic one at another size and batch, too.
+        image: Image to verify with; None: noise.
+        output: ``"labels"``, or ``"logits"``.
+        cfg_options: Overrides of the config.
+        trust: Load a checkpoint that can only be read by running the code it carries.
+
+    Raises:
+        UnsupportedError: It shall be dynamic, but the network slides: how many windows there are depends on the size.
+        SizeError: The network does not take the shape.
+        VerificationError: The file does not compute what the network computes; it was removed.
+    """
+    path = _suffix(out, ".onnx")
+    loaded, notes = _load(config, checkpoint, cfg_options, trust=trust)
+    if dynamic and loaded.spec.slide is not None:
+        raise UnsupportedError(
+            "a network that slides has as many windows as fit into the image, and a dynamic file cannot count them: "
+            "leave --dynamic-export out, see the whole image with --cfg-options model.test_cfg.mode=whole, or use "
+            "segship export, whose packages slide at every size"
+        )
+    size = shape or _pipeline_size(loaded.spec)
+    size = _allowed(loaded, size if shape else loaded.network.sizes.nearest(*size))
+    whole = WholeInference(loaded.network, loaded.spec, output, rescale_shape).eval()
+    capture_onnx(whole, path, size=size, channels=loaded.spec.channels, dynamic=dynamic)
+    text = _rename(path)
+    checks: tuple[GraphCheck, ...] = ()
+    if verify:
+        checks = _verify(path, whole, _onnx_runner(path), _tensors(loaded, size, image, dynamic=dynamic))
+    return ExportedGraph(path, size, dynamic, output, text, checks, notes)
+
+
+def export_torchscript(
+    config: str | Path,
+    checkpoint: str | Path | None = None,
+    out: str | Path = "tmp.pt",
+    *,
+    shape: Size | None = None,
+    rescale_shape: Size | None = None,
+    verify: bool = False,
+    image: str | Path | None = None,
+    output: Output = "logits",
+    cfg_options: Mapping[str, Any] | Sequence[str] | None = None,
+    trust: bool = False,
+) -> ExportedGraph:
+    """Write the whole inference as one TorchScript file, traced at ``shape`` with a batch of one.
+
+    Args:
+        config: As for `export_onnx`.
+        checkpoint: As for `export_onnx`.
+        out: The file.
+        shape: (height, width) of the input; None: 512x512, or the nearest size that the network takes.
+        rescale_shape: As for `export_onnx`.
+        verify: Compare the file with the network.
+        image: As for `export_onnx`.
+        output: As for `export_onnx`.
+        cfg_options: As for `export_onnx`.
+        trust: As for `export_onnx`.
+
+    Raises:
+        SizeError: The network does not take the shape.
+        VerificationError: The file does not compute what the network computes; it was removed.
+    """
+    path = _suffix(out, ".pt")
+    loaded, notes = _load(config, checkpoint, cfg_options, trust=trust)
+    size = _allowed(loaded, shape or loaded.network.sizes.nearest(512, 512))
+    whole = WholeInference(loaded.network, loaded.spec, output, rescale_shape).eval()
+    capture_torchscript(whole, path, size=size, channels=loaded.spec.channels, dynamic=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated, which those who ask for it know
+        module = torch.jit.load(str(path))  # type: ignore[no-untyped-call]
+
+    def run(tensor: NDArray[np.float32]) -> NDArray[Any]:
+        with torch.inference_mode():
+            found: NDArray[Any] = module(torch.from_numpy(tensor)).numpy()
+        return found
+
+    checks: tuple[GraphCheck, ...] = ()
+    if verify:
+        checks = _verify(path, whole, run, _tensors(loaded, size, image, dynamic=False))
+    return ExportedGraph(path, size, False, output, str(module.inlined_graph), checks, notes)  # noqa: FBT003
+
+
+def _suffix(out: str | Path, suffix: str) -> Path:
+    path = Path(out)
+    if path.suffix != suffix:
+        raise InputError(f"{path} ends with {path.suffix or 'nothing'}: expected {suffix}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _load(
+    config: str | Path, checkpoint: str | Path | None, cfg_options: Any, *, trust: bool
+) -> tuple[Loaded, tuple[str, ...]]:
+    loaded = load(config, checkpoint, cfg_options=cfg_options, trust=trust)
+    random = () if loaded.origin and (checkpoint or len(loaded.origin) > 1) else ("The weights are random",)
+    return loaded, (*loaded.notes, *random)
+
+
+def _pipeline_size(spec: ModelSpec) -> Size:
+    for step in spec.geometry:
+        if isinstance(step, Resize):
+            return step.height, step.width
+    return spec.slide.crop if spec.slide is not None else _USUAL_SIZE
+
+
+def _allowed(loaded: Loaded, size: Size) -> Size:
+    if loaded.spec.slide is None and not loaded.network.sizes.allows(*size):
+        raise SizeError(f"the shape is {size[0]}x{size[1]}, this network takes {loaded.network.sizes}")
+    return size
+
+
+def _rename(path: Path) -> str:
+    """Give input and output the names that MMSegmentation's tool gave them; the graph as text."""
+    model = onnx.load(path, load_external_data=False)
+    names = {INPUT: "input", OUTPUT: "output"}
+    for value in (*model.graph.input, *model.graph.output):
+        value.name = names.get(value.name, value.name)
+    for node in model.graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    path.write_bytes(model.SerializeToString())
+    del model.graph.initializer[:]  # the weights' numbers would drown the operators
+    return str(onnx.printer.to_text(model))
+
+
+def _onnx_runner(path: Path) -> Run:
+    import onnxruntime  # noqa: PLC0415
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+    def run(tensor: NDArray[np.float32]) -> NDArray[Any]:
+        found: NDArray[Any] = session.run(None, {"input": tensor})[0]
+        return found
+
+    return run
+
+
+def _tensors(loaded: Loaded, size: Size, image: str | Path | None, *, dynamic: bool) -> list[NDArray[np.float32]]:
+    """What to verify with: one of the traced size; two at once of another size where the file is dynamic."""
+    pixels = read_image(Path(image)) if image is not None else _noise(loaded.spec.channels)
+    tensors = [_at(pixels, loaded.spec, size)]
+    if dynamic:
+        free = loaded.network.sizes.fixed is None
+        other = loaded.network.sizes.nearest(*(int(side * _OTHER_SIZE) for side in size)) if free else size
+        tensors.append(np.repeat(_at(pixels, loaded.spec, other), 2, axis=0))
+    return tensors
+
+
+def _noise(channels: int) -> NDArray[np.uint8]:
+    """Blots of random colours: noise of single pixels says little to a network."""
+    return np.random.default_rng(0).integers(0, 256, (24, 48, channels), np.uint8)
+
+
+def _at(pixels: NDArray[np.uint8], spec: ModelSpec, size: Size) -> NDArray[np.float32]:
+    resize = Resize(height=size[0], width=size[1], keep_ratio=False)
+    return prepare(pixels, spec.model_copy(update={"geometry": (resize,), "padding": None})).tensor
+
+
+def _verify(path: Path, whole: WholeInference, run: Run, tensors: list[NDArray[np.float32]]) -> tuple[GraphCheck, ...]:
+    checks = []
+    for tensor in tensors:
+        with torch.inference_mode():
+            expected = whole.logits(torch.from_numpy(tensor)).numpy()
+        check = _compare(tensor, expected, run(tensor))
+        checks.append(check)
+        if check.labels_equal < GATES["fp32"] or check.difference > _LOGITS:
+            path.unlink(missing_ok=True)
+            raise VerificationError(
+                f"the file does not agree with the network at input {'x'.join(map(str, check.input))}: "
+                f"{check.labels_equal:.4%} of the labels are equal, logits differ by {check.difference:.1e} of the "
+                "greatest; the file was removed"
+            )
+    return tuple(checks)
+
+
+def _compare(tensor: NDArray[np.float32], expected: NDArray[Any], found: NDArray[Any]) -> GraphCheck:
+    if expected.shape != found.shape:
+        return GraphCheck(tensor.shape, 0.0, float("inf"))
+    if expected.dtype != np.float32:
+        return GraphCheck(tensor.shape, float((expected == found).mean()), 0.0)
+    greatest = float(np.abs(expected).max()) or 1.0
+    labels = (values > 0 if values.shape[1] == 1 else values.argmax(1) for values in (expected, found))
+    equal = float(np.equal(*labels).mean())
+    return GraphCheck(tensor.shape, equal, float(np.abs(expected - found).max()) / greatest)
