@@ -21,7 +21,8 @@ from segship.deploy.samples import first_window, spread
 from segship.metrics.confusion import confusion_matrix, reduce_zero_label, scores
 from segship.quantize.gate import Gate, search
 from segship.runtime.pipeline import Pipeline
-from segship.vision.decode import find_images, read_image, read_labels
+from segship.vision.bands import read_pixels
+from segship.vision.decode import find_images, read_labels
 from segship.vision.preprocess import prepare
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ class _Integer:
         return Lowered(engine, record, tuple(failures))
 
     def _feed(self, path: Path) -> NDArray[np.float32]:
-        return first_window(prepare(read_image(path), self._spec).tensor, self._spec)
+        return first_window(prepare(read_pixels(path, self._spec), self._spec).tensor, self._spec)
 
     def _attempt(self, graph: Graph, before: _Measured) -> tuple[_Measured, list[str]]:
         with tempfile.TemporaryDirectory(dir=graph.path.parent) as folder:
@@ -245,7 +246,7 @@ class _Judge:
     def measure(self, session: Session, before: _Measured | None = None) -> _Measured:
         """Run every image."""
         pipeline = Pipeline(session, self._spec, self._sizes)
-        masks = [pipeline.labels(read_image(sample.image), "bgr") for sample in self._samples]
+        masks = [pipeline.labels(read_pixels(sample.image, self._spec), "bgr") for sample in self._samples]
         agreement = None
         if before is not None:
             equal = [float((new == old).mean()) for new, old in zip(masks, before.masks, strict=True)]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from segship.core.errors import InputError
 from segship.core.spec import ModelSpec, Resize, SizeRule
+from segship.vision.bands import imitate, read_pixels
 from segship.vision.decode import find_images, read_image
 from segship.vision.preprocess import prepare
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["TRACED", "first_window", "read_samples", "spread", "verification_inputs"]
+__all__ = ["TRACED", "find_samples", "first_window", "spread", "verification_inputs"]
 
 _Item = TypeVar("_Item")
 
@@ -41,21 +42,21 @@ def spread(items: Sequence[_Item], most: int) -> list[_Item]:
     return [items[index * len(items) // most] for index in range(most)]
 
 
-def read_samples(images: Sequence[str | Path]) -> list[tuple[str, NDArray[np.uint8]]]:
+def find_samples(images: Sequence[str | Path]) -> list[Path]:
     """The user's images, at most a few, spread over all that were given."""
     files = find_images([Path(image) for image in images]) if images else []
-    return [(file.name, read_image(file)) for file in spread(files, _MOST_SAMPLES)]
+    return spread(files, _MOST_SAMPLES)
 
 
 def verification_inputs(
-    spec: ModelSpec, sizes: SizeRule, samples: Sequence[tuple[str, NDArray[np.uint8]]], *, batch: bool
+    spec: ModelSpec, sizes: SizeRule, samples: Sequence[Path], *, batch: bool
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Real images at the traced size, at two others, and two at once; then the user's at their own size.
 
     Args:
         spec: What the network expects.
         sizes: Which sizes the package takes.
-        samples: Name and pixels of the user's images.
+        samples: The user's images.
         batch: Whether the engine takes more than one image.
 
     Yields:
@@ -70,8 +71,9 @@ def verification_inputs(
         yield "scene", _at(scenes[0], spec, size)
     if batch:
         yield "scenes", np.concatenate([_at(scene, spec, every[-1]) for scene in scenes])
-    for name, image in samples:
-        tensor = first_window(prepare(image, spec).tensor, spec)
+    for file in samples:
+        name = file.name
+        tensor = first_window(prepare(read_pixels(file, spec), spec).tensor, spec)
         if not sizes.allows(*tensor.shape[2:]):
             raise InputError(f"{name} becomes {tensor.shape[2]}x{tensor.shape[3]}, this package takes {sizes}")
         yield name, tensor
@@ -89,6 +91,6 @@ def first_window(tensor: NDArray[np.float32], spec: ModelSpec) -> NDArray[np.flo
     return np.ascontiguousarray(tensor[:, :, : spec.slide.crop[0], : spec.slide.crop[1]])
 
 
-def _at(image: NDArray[np.uint8], spec: ModelSpec, size: tuple[int, int]) -> NDArray[np.float32]:
+def _at(image: NDArray[Any], spec: ModelSpec, size: tuple[int, int]) -> NDArray[np.float32]:
     resize = Resize(height=size[0], width=size[1], keep_ratio=False)
     return prepare(image, spec.model_copy(update={"geometry": (resize,), "padding": None})).tensor

@@ -15,7 +15,7 @@ from segship.core.errors import BackendError, MissingExtraError, VerificationErr
 from segship.core.files import digest, replace_directory, require_replaceable
 from segship.core.manifest import MANIFEST, METADATA, Described, Manifest
 from segship.deploy.lower import Lowering, lower
-from segship.deploy.samples import TRACED, read_samples, verification_inputs
+from segship.deploy.samples import TRACED, find_samples, verification_inputs
 from segship.deploy.shapes import fit, resolve
 from segship.graph.check import Sample, compare, failures
 
@@ -74,7 +74,7 @@ def ship(
     require_extra()
     backend = find_backend(target.backend)
     _require_able(backend, target)
-    samples = read_samples(images)
+    samples = find_samples(images)
     require_replaceable(out, _is_package)
     tell("reading the network")
     loaded = load()

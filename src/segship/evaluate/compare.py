@@ -9,7 +9,7 @@ import numpy as np
 from segship.core.errors import InputError
 from segship.datasets.coding import IGNORE, match_classes
 from segship.evaluate.counter import refer
-from segship.vision.decode import read_image
+from segship.vision.bands import as_picture, read_pixels
 from segship.vision.draw import contact_sheet, overlay, write_jpeg
 
 if TYPE_CHECKING:
@@ -63,11 +63,11 @@ def draw_differences(job: Job, lane: Lane, found: Comparison, to: Path, *, most:
     places = found.places[:most]
     for number, place in enumerate(places, start=1):
         sample = job.samples[place]
-        image = read_image(sample.image)
+        image = read_pixels(sample.image, lane[0].spec)
         truth = job.counter.coding.read(sample).labels
         masks = [network(image, channel_order="bgr") for network in lane]
         masks[1] = refer(masks[1], job.counter.translate)
-        rgb = np.ascontiguousarray(image[:, :, ::-1])
+        rgb = as_picture(image)
         pictures = _row(rgb, truth, masks, lane[0].spec.palette, opacity)
         titles = ("image", "truth", "first", "second", f"{found.images[number - 1][1]:.2f} % differ")
         sheet = contact_sheet(pictures, titles=titles, columns=len(titles), width=480)

@@ -16,6 +16,7 @@ from segship.evaluate.outputs import Outputs
 from segship.evaluate.tally import Tally
 from segship.metrics.boundary import boundary_areas
 from segship.metrics.confusion import confusion_matrix
+from segship.vision.bands import read_stored
 from segship.vision.decode import MAX_PIXELS, read_image
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Counter:
         outputs: What is written for each image.
         labelled: Whether label maps are read at all.
         max_pixels: Images with more pixels are left out.
+        bands: How many bands images have that the network takes as they are stored; None: photographs.
     """
 
     coding: Coding
@@ -57,6 +59,7 @@ class Counter:
     outputs: Outputs = field(default_factory=Outputs)
     labelled: bool = True
     max_pixels: int = MAX_PIXELS
+    bands: int | None = None
 
     def empty(self) -> Tally:
         """A tally of the right shape with nothing in it."""
@@ -98,7 +101,11 @@ class Counter:
             tally.blame("missing_labels", place, str(sample.image))
             return None
         try:
-            image = read_image(sample.image, max_pixels=self.max_pixels)
+            image: NDArray[Any] = (
+                read_image(sample.image, max_pixels=self.max_pixels)
+                if self.bands is None
+                else read_stored(sample.image, self.bands, max_pixels=self.max_pixels)
+            )
             truth = self.coding.read(sample) if self.labelled else None
         except InputError as error:
             tally.blame("unreadable", place, str(error))

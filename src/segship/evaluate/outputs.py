@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from segship.core.files import write_atomically
+from segship.vision.bands import as_picture
 from segship.vision.draw import overlay, write_jpeg
 from segship.vision.palette import write_mask_png
 
@@ -85,7 +86,7 @@ class Outputs:
             write_atomically(path, json.dumps(named).encode())
 
     def _draw(self, path: Path, image: NDArray[np.uint8], mask: NDArray[Any], truth: NDArray[Any] | None) -> None:
-        rgb = np.ascontiguousarray(image[:, :, ::-1])
+        rgb = as_picture(image)
         drawn = [overlay(rgb, labels, self.palette, self.opacity) for labels in (truth, mask) if labels is not None]
         gap = np.full((rgb.shape[0], _GAP, 3), 255, np.uint8)
         write_jpeg(path, drawn[0] if len(drawn) == 1 else np.hstack([drawn[0], gap, drawn[1]]))

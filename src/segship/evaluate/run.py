@@ -12,6 +12,7 @@ from segship.evaluate.counter import Counter, count_all
 from segship.evaluate.result import Evaluation
 from segship.evaluate.state import Ledger, ledger_path
 from segship.evaluate.workers import count_in_processes
+from segship.vision.bands import stored_bands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -70,7 +71,7 @@ def evaluate(
     """
     spec = segmentor.spec
     reduce = spec.reduce_zero_label if zero_is_ignore is None else zero_is_ignore
-    counter = Counter(Coding(len(spec.classes), reduce, spec.palette), len(spec.classes))
+    counter = Counter(Coding(len(spec.classes), reduce, spec.palette), len(spec.classes), bands=stored_bands(spec))
     samples = tuple(Sample(image.stem, image, labels) for image, labels in pairs)
     ledger = Ledger(counter.empty(), len(samples))
     begin = time.perf_counter()

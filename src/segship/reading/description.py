@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["DescribedNormalization", "Description", "read_description"]
 
 _BINARY = 2
+_PHOTOGRAPHS = (1, 3)  # channels of what cameras and scanners make
 
 
 class DescribedNormalization(Frozen):
@@ -64,6 +65,7 @@ class Description(Frozen):
     layout: str | None = None
     geometry: tuple[GeometryStep, ...] = ()
     normalization: DescribedNormalization = DescribedNormalization()
+    pixels: Literal["uint8", "stored"] | None = None
     padding: Padding | None = None
     slide: Slide | None = None
     align_corners: bool = False
@@ -111,6 +113,7 @@ class Description(Frozen):
             palette=palette,
             geometry=self.geometry,
             normalization=normalization,
+            pixels=self.pixels or ("uint8" if channels in _PHOTOGRAPHS else "stored"),
             padding=self.padding,
             slide=self.slide,
             align_corners=self.align_corners,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segship.core.files import write_atomically
-from segship.vision.decode import read_image
+from segship.vision.bands import read_pixels
 from segship.vision.draw import write_jpeg
 from segship.vision.palette import write_mask_png
 
@@ -67,11 +67,11 @@ def predict_files(
     """
     names = output_names(files)
     with ThreadPoolExecutor(1) as pool:
-        waiting = [pool.submit(read_image, file, max_pixels=max_pixels) for file in files[:1]]
+        waiting = [pool.submit(read_pixels, file, segmentor.spec, max_pixels=max_pixels) for file in files[:1]]
         for index, name in enumerate(names):
             image = waiting.pop(0).result()
             if index + 1 < len(files):
-                waiting.append(pool.submit(read_image, files[index + 1], max_pixels=max_pixels))
+                waiting.append(pool.submit(read_pixels, files[index + 1], segmentor.spec, max_pixels=max_pixels))
             _write(segmentor, image, to / name, opacity, scores=scores)
             if progress is not None:
                 progress(index + 1, len(files))
@@ -79,7 +79,7 @@ def predict_files(
 
 def _write(segmentor: Segmentor, image: NDArray[np.uint8], stem: Path, opacity: float, *, scores: bool) -> None:
     mask: NDArray[Any] = segmentor(image, channel_order="bgr")
-    rgb = np.ascontiguousarray(image[:, :, ::-1])
+    rgb = image if segmentor.spec.pixels == "stored" else np.ascontiguousarray(image[:, :, ::-1])
     stem.parent.mkdir(parents=True, exist_ok=True)
     write_mask_png(stem.with_name(f"{stem.name}.png"), mask, segmentor.spec.palette)
     write_jpeg(stem.with_name(f"{stem.name}_overlay.jpg"), segmentor.draw(rgb, mask, opacity))

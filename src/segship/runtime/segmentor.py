@@ -11,7 +11,7 @@ from segship.backends import find_backend
 from segship.core.errors import InputError
 from segship.core.manifest import read_manifest
 from segship.runtime.pipeline import Pipeline
-from segship.vision.decode import read_image
+from segship.vision.bands import as_stored, read_pixels, visible
 from segship.vision.draw import overlay
 from segship.vision.preprocess import as_image
 
@@ -138,9 +138,14 @@ class Segmentor:
 
     def _rgb(self, image: Image) -> NDArray[np.uint8]:
         pixels, order = self._pixels(image, None)
+        if self.spec.pixels == "stored":
+            return visible(pixels)
         return np.ascontiguousarray(pixels[:, :, ::-1]) if order == "bgr" else pixels
 
     def _pixels(self, image: Image, channel_order: ChannelOrder | None) -> tuple[NDArray[np.uint8], ChannelOrder]:
         if isinstance(image, (str, Path)):
-            return read_image(Path(image), max_pixels=self._max_pixels), "bgr"
+            return read_pixels(Path(image), self.spec, max_pixels=self._max_pixels), "bgr"
+        if self.spec.pixels == "stored":
+            stored: Any = as_stored(image, self.spec.channels)
+            return stored, "rgb"
         return as_image(image), channel_order or self._channel_order

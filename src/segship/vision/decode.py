@@ -44,7 +44,7 @@ _FORMATS: tuple[tuple[str, bytes, type[ImageFile]], ...] = (
     ("TIFF", b"MM\x00+", TiffImageFile),
     ("WebP", b"RIFF", WebPImageFile),
 )
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")  # of a folder's images, in any case
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy")  # of a folder's images, in any case
 _LABEL_FORMATS = ("PNG", "TIFF", "BMP")
 _ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}  # without it the file was cut off
 _GREY_STEPS = {"L;2": 85, "L;4": 17}  # Pillow stretches 2- and 4-bit grey to 0-255

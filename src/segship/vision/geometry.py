@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Pixels", "apply", "output_size", "padded_size"]
 
-Pixels: TypeAlias = "NDArray[np.uint8 | np.float32]"
+Pixels: TypeAlias = "NDArray[np.uint8 | np.uint16 | np.float32]"
 
 _PILLOW = {"pillow_bilinear": Image.Resampling.BILINEAR, "pillow_bicubic": Image.Resampling.BICUBIC}
 
@@ -33,7 +33,7 @@ def apply(step: GeometryStep, image: Pixels) -> Pixels:
 
     Args:
         step: What to do.
-        image: uint8 or float32 (H, W, C).
+        image: uint8, uint16 or float32 (H, W, C).
 
     Returns:
         (H', W', C) with ``(H', W') = output_size(step, H, W)``, of the same type, or float32 after a step that does not
@@ -48,10 +48,10 @@ def apply(step: GeometryStep, image: Pixels) -> Pixels:
         return image
     if isinstance(step, Pad):
         value = step.value if len(step.value) == channels else (step.value[0],) * channels
-        border = cv2.copyMakeBorder(
-            image, 0, new_height - height, 0, new_width - width, cv2.BORDER_CONSTANT, value=value
-        )
-        return _three_axes(border)
+        border = np.empty((new_height, new_width, channels), image.dtype)
+        border[:] = np.asarray(value)
+        border[:height, :width] = image
+        return border
     interpolation = "bilinear" if isinstance(step, (ResizeShortestEdge, ResizeToMultiple)) else step.interpolation
     return _resize(image, (new_width, new_height), interpolation)
 

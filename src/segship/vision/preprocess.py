@@ -12,6 +12,7 @@ import numpy as np
 from segship.core.errors import InputError
 from segship.core.spec import Pad
 from segship.vision import geometry
+from segship.vision.bands import as_stored
 from segship.vision.upsample import Step
 
 if TYPE_CHECKING:
@@ -67,11 +68,11 @@ def as_image(array: NDArray[Any]) -> NDArray[np.uint8]:
     return np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2) if grey else array
 
 
-def prepare(image: NDArray[np.uint8], spec: ModelSpec, *, channel_order: ChannelOrder = "bgr") -> Prepared:
+def prepare(image: NDArray[Any], spec: ModelSpec, *, channel_order: ChannelOrder = "bgr") -> Prepared:
     """Geometry, channel order, normalisation, padding: the test pipeline of MMSegmentation, bit for bit.
 
     Args:
-        image: uint8 (H, W, 3).
+        image: uint8 (H, W, 3); all bands as stored, (H, W, C) of any kind of number, where the spec wants them.
         spec: What the network expects.
         channel_order: Order of the image's own channels; `segship.vision.decode` yields ``"bgr"``.
 
@@ -81,6 +82,8 @@ def prepare(image: NDArray[np.uint8], spec: ModelSpec, *, channel_order: Channel
     Raises:
         InputError: The image cannot be brought to the network's size.
     """
+    if spec.pixels == "stored":
+        return _prepare_stored(as_stored(image, spec.channels), spec)
     image = as_image(image)
     size = (image.shape[0], image.shape[1])
     order: ChannelOrder = channel_order
@@ -93,6 +96,16 @@ def prepare(image: NDArray[np.uint8], spec: ModelSpec, *, channel_order: Channel
     flip = spec.channels > 1 and order != spec.normalization.channel_order
     inner = (pixels.shape[0], pixels.shape[1])
     tensor = _normalise(pixels, spec.normalization, flip=flip, size=_padded(spec, inner), value=_padding_value(spec))
+    return Prepared(tensor, size, _way_back(spec, size))
+
+
+def _prepare_stored(image: geometry.Pixels, spec: ModelSpec) -> Prepared:
+    """As `prepare`, for bands of any number and kind, which keep their order."""
+    size = (image.shape[0], image.shape[1])
+    for step in spec.geometry:
+        image = geometry.apply(step, np.ascontiguousarray(image))
+    padded = _padded(spec, (image.shape[0], image.shape[1]))
+    tensor = _normalise(image, spec.normalization, flip=False, size=padded, value=_padding_value(spec))
     return Prepared(tensor, size, _way_back(spec, size))
 
 

@@ -1,0 +1,129 @@
+"""Images of many bands, as their files store them."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from segship.core.errors import InputError
+from segship.core.spec import ModelSpec, Normalization, Pad, Resize
+from segship.vision.bands import as_stored, imitate, read_pixels, read_stored, visible
+from segship.vision.preprocess import prepare
+
+KINDS = [np.uint8, np.uint16, np.float32]
+
+
+def stack(bands: int, kind: Any) -> Any:
+    return (np.random.default_rng(bands).random((20, 30, bands)) * 250).astype(kind)
+
+
+def spec(bands: int, **options: Any) -> ModelSpec:
+    normalization = Normalization(mean=tuple(range(bands)), std=tuple(range(1, bands + 1)))
+    return ModelSpec(
+        source="", architecture="", classes=(), palette=(), normalization=normalization, pixels="stored", **options
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("bands", [1, 2, 4, 6])
+def test_arrays_pages_and_samples_are_read(tmp_path: Path, bands: int, kind: Any) -> None:
+    image = stack(bands, kind)
+    np.save(tmp_path / "last.npy", image)
+    np.save(tmp_path / "first.npy", np.moveaxis(image, 2, 0))
+    cv2.imwritemulti(str(tmp_path / "pages.tif"), [np.ascontiguousarray(image[:, :, band]) for band in range(bands)])
+    for name in ("last.npy", "first.npy", "pages.tif"):
+        found = read_stored(tmp_path / name, bands)
+        assert found.dtype == kind
+        np.testing.assert_array_equal(found, image)
+
+
+def test_samples_of_a_pixel_keep_their_order(tmp_path: Path) -> None:
+    image = stack(3, np.uint16)
+    cv2.imwrite(str(tmp_path / "a.tif"), image[:, :, ::-1])
+    np.testing.assert_array_equal(read_stored(tmp_path / "a.tif", 3), image)
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_six_samples_a_pixel_are_read(tmp_path: Path, planar: str) -> None:
+    tifffile = pytest.importorskip("tifffile", reason="pip install segship[tiff]")
+    image = stack(6, np.uint16)
+    data = image if planar == "contig" else np.moveaxis(image, 2, 0)
+    tifffile.imwrite(tmp_path / "a.tif", data, photometric="minisblack", planarconfig=planar)
+    np.testing.assert_array_equal(read_stored(tmp_path / "a.tif", 6), image)
+
+
+def test_double_and_signed_numbers_become_float(tmp_path: Path) -> None:
+    for kind in (np.float64, np.int16):
+        np.save(tmp_path / "a.npy", (stack(6, np.float64) - 100).astype(kind))
+        assert read_stored(tmp_path / "a.npy", 6).dtype == np.float32
+
+
+def test_what_cannot_be_used_is_told(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", stack(5, np.uint8))
+    with pytest.raises(InputError, match=r"shape \(20, 30, 5\), this network takes \(height, width, 6\)"):
+        read_stored(tmp_path / "a.npy", 6)
+    np.save(tmp_path / "nan.npy", np.full((4, 4, 2), np.nan, np.float32))
+    with pytest.raises(InputError, match="NaN or infinity"):
+        read_stored(tmp_path / "nan.npy", 2)
+    np.save(tmp_path / "objects.npy", np.array([[{}]], object), allow_pickle=True)
+    with pytest.raises(InputError, match=r"no \.npy file of numbers"):
+        read_stored(tmp_path / "objects.npy", 1)
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(InputError, match=r"neither TIFF nor \.npy"):
+        read_stored(tmp_path / "a.png", 6)
+    with pytest.raises(InputError, match="No such file"):
+        read_stored(tmp_path / "nothing.tif", 6)
+    with pytest.raises(InputError, match="not str"):
+        as_stored("a", 6)  # type: ignore[arg-type]
+
+
+def test_a_tiff_that_claims_a_billion_pixels_is_refused_unread(tmp_path: Path) -> None:
+    tags = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in ((256, 40_000), (257, 40_000), (277, 6)))
+    (tmp_path / "bomb.tif").write_bytes(b"II*\0" + struct.pack("<IH", 8, 3) + tags + bytes(4))
+    with pytest.raises(InputError, match=r"40000x40000 pixels with 6 samples"):
+        read_stored(tmp_path / "bomb.tif", 6)
+    (tmp_path / "cut.tif").write_bytes(b"II*\0")
+    with pytest.raises(InputError, match="0x0 pixels"):
+        read_stored(tmp_path / "cut.tif", 6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_band_has_its_own_mean_and_deviation(kind: Any) -> None:
+    image = stack(6, kind)
+    prepared = prepare(image, spec(6, geometry=(Pad(height=24, width=30, value=(7.0,), crop=True),)))
+    expected = (image.astype(np.float64) - np.arange(6)) / np.arange(1, 7)
+    np.testing.assert_allclose(prepared.tensor[0, :, :20].transpose(1, 2, 0), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(prepared.tensor[0, :, 20:, 0], [[(7 - b) / (b + 1)] * 4 for b in range(6)], rtol=1e-6)
+
+
+def test_bands_are_resized_one_by_one() -> None:
+    image = stack(6, np.float32)
+    tensor = prepare(image, spec(6, geometry=(Resize(height=40, width=45),))).tensor
+    for band in range(6):
+        plane = cv2.resize(image[:, :, band], (45, 40), interpolation=cv2.INTER_LINEAR)
+        np.testing.assert_allclose(tensor[0, band], (plane - band) / (band + 1), rtol=1e-5, atol=1e-4)
+
+
+def test_a_spec_of_six_channels_takes_stored_pixels() -> None:
+    with pytest.raises(ValueError, match="as they are stored"):
+        ModelSpec.model_validate(spec(6).model_dump() | {"pixels": "uint8"})
+
+
+def test_photographs_stay_what_they_are(tmp_path: Path) -> None:
+    image = stack(3, np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), image)
+    photograph = spec(3).model_copy(update={"pixels": "uint8"})
+    np.testing.assert_array_equal(read_pixels(tmp_path / "a.png", photograph), image)
+    assert imitate(image, photograph) is image
+
+
+def test_imitations_and_pictures_have_the_right_form() -> None:
+    made = imitate(stack(3, np.uint8), spec(6))
+    assert (made.shape, made.dtype) == ((20, 30, 6), np.float32)
+    assert visible(made).shape == (20, 30, 3)
+    assert visible(made[:, :, :1]).dtype == np.uint8
