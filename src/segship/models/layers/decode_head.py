@@ -83,6 +83,11 @@ class DecodeHead(nn.Module):
             raise ConfigError(f"{type(self).__name__} takes one feature map, in_channels is {self.in_channels}")
         return self.in_channels
 
+    def __dir__(self) -> list[str]:
+        # torch.jit.trace reads every attribute that is listed, and would stumble over the error above.
+        names: list[str] = super().__dir__()  # type: ignore[no-untyped-call]
+        return [name for name in names if name != "width" or isinstance(self.in_channels, int)]
+
     def select(self, features: Features) -> Tensor:
         """The one map a head works on: picked, or resized to the first one's size and concatenated.
 
