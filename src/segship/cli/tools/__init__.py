@@ -11,6 +11,7 @@ from segship.cli.tools.export_torchscript import export_torchscript
 from segship.cli.tools.flops import flops
 from segship.cli.tools.log import log
 from segship.cli.tools.publish import publish
+from segship.cli.tools.tensors import app as tensors
 
 __all__ = ["app"]
 
@@ -23,3 +24,4 @@ app = typer.Typer(
 
 for _command in (flops, publish, config, log, convert_weights, export_onnx, export_torchscript):
     app.command()(_command)
+app.add_typer(tensors)

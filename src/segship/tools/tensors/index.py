@@ -1,0 +1,123 @@
+"""index.json: image -> inputs -> label map, and all that is needed to read the outputs back."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field, ValidationError
+
+from segship.core.errors import InputError
+from segship.core.files import write_atomically
+from segship.core.spec import Frozen, ModelSpec, SizeRule
+
+if TYPE_CHECKING:
+    from segship.datasets.coding import Coding
+
+__all__ = ["INDEX", "Index", "LabelCoding", "Packed", "TensorFile", "read_index"]
+
+INDEX = "index.json"
+_VERSION = 1
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class TensorFile(Frozen):
+    """One input of the network.
+
+    Attributes:
+        file: Name of the ``.bin``: float32, little-endian, C order.
+        shape: (1, C, H, W).
+    """
+
+    file: str
+    shape: tuple[Positive, Positive, Positive, Positive]
+
+
+class Packed(Frozen):
+    """One image.
+
+    Attributes:
+        name: Path below its folder, without suffix.
+        image: The file.
+        labels: Its label map, or None.
+        table: Class of each number in the label map, where they are not the classes themselves.
+        size: (height, width) of the image.
+        inputs: What the network is given: one tensor, or one for each window, line by line from the left.
+    """
+
+    name: str
+    image: str
+    labels: str | None
+    table: dict[int, int] | None = None
+    size: tuple[Positive, Positive]
+    inputs: tuple[TensorFile, ...]
+
+
+class LabelCoding(Frozen):
+    """What the numbers of the label maps mean; see `segship.datasets.coding.Coding`."""
+
+    classes: int
+    reduce_zero_label: bool = False
+    palette: tuple[tuple[int, int, int], ...] = ()
+    relabel: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, coding: Coding) -> LabelCoding:
+        """``coding`` as it is stored."""
+        return cls(**vars(coding))
+
+
+class Index(Frozen):
+    """A packed data set.
+
+    Attributes:
+        version: Of this format.
+        spec: What the network expects and means.
+        sizes: Which input sizes it takes.
+        coding: What the label maps mean.
+        items: The images.
+    """
+
+    version: int = _VERSION
+    spec: ModelSpec
+    sizes: SizeRule
+    coding: LabelCoding
+    items: tuple[Packed, ...]
+
+    def write(self, folder: Path) -> None:
+        """Write ``index.json``, and ``index.csv`` with the columns image, bin, labels for other programs."""
+        write_atomically(folder / INDEX, (self.model_dump_json(indent=1) + "\n").encode())
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(("image", "bin", "labels"))
+        writer.writerows((item.image, tensor.file, item.labels or "") for item in self.items for tensor in item.inputs)
+        write_atomically(folder / "index.csv", table.getvalue().encode())
+
+
+def read_index(folder: str | Path) -> Index:
+    """The index that `pack` wrote into ``folder``.
+
+    Raises:
+        InputError: There is none, or it is damaged or newer than this version.
+    """
+    path = Path(folder) / INDEX
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise InputError(
+            f"{folder} holds no {INDEX}: give the folder that `segship tools tensors pack` wrote"
+        ) from None
+    except (ValueError, RecursionError):
+        raise InputError(f"{path} is damaged: pack again") from None
+    if isinstance(data, dict) and isinstance(data.get("version"), int) and data["version"] > _VERSION:
+        raise InputError(f"{path} is of a newer version: pip install -U segship")
+    try:
+        return Index.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(f"{path} is damaged at {where!r} ({first['msg']}): pack again") from None

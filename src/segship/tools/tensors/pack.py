@@ -1,0 +1,132 @@
+"""Images -> raw inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from segship.core.errors import InputError
+from segship.core.files import replace_directory
+from segship.core.manifest import MANIFEST, read_manifest
+from segship.runtime.pipeline import Pipeline
+from segship.tools.tensors.index import INDEX, Index, LabelCoding, Packed, TensorFile
+from segship.vision.bands import read_pixels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from segship.core.spec import ModelSpec, SizeRule
+    from segship.datasets.coding import Coding
+    from segship.datasets.samples import Sample
+
+__all__ = ["Network", "pack", "read_network"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """What has to be known of a network to feed it.
+
+    Attributes:
+        spec: What it expects and means.
+        sizes: Which input sizes it takes.
+    """
+
+    spec: ModelSpec
+    sizes: SizeRule
+
+
+def read_network(source: str | Path, **options: Any) -> Network:
+    """What a package, or a framework's config or folder, says of its network.
+
+    Args:
+        source: A package; anything else needs torch.
+        **options: ``cfg_options``, ``source``, ``spec``, ``trust``, as for `segship.export`.
+
+    Raises:
+        SegshipError: It cannot be read.
+    """
+    path = Path(source)
+    if (path / MANIFEST).is_file():
+        manifest = read_manifest(path)
+        return Network(manifest.spec, manifest.sizes)
+    from segship import deploy  # noqa: PLC0415  (asks for torch)
+
+    spec, sizes, _ = deploy.describe(source, **options)
+    return Network(spec, sizes)
+
+
+def pack(
+    network: Network,
+    samples: Sequence[Sample],
+    coding: Coding,
+    to: str | Path,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Index:
+    """Write the network's inputs for a data set: raw float32, one file each, and the index.
+
+    Args:
+        network: As `read_network` returned it.
+        samples: Images and label maps, as `segship.datasets.samples` finds them.
+        coding: What the label maps mean, as `segship.datasets.coding` says.
+        to: Folder to write; it appears whole or not at all.
+        progress: Called with (done, all) after each image.
+
+    Raises:
+        InputError: An image cannot be used, two have the same name, or the folder holds something else.
+    """
+    if not samples:
+        raise InputError("there is no image to pack")
+    items: list[Packed] = []
+    with replace_directory(Path(to), replaceable=lambda folder: (folder / INDEX).is_file()) as folder:
+        for done, (sample, stem) in enumerate(zip(samples, _stems(samples), strict=True), start=1):
+            items.append(_pack(network, sample, stem, folder))
+            if progress is not None:
+                progress(done, len(samples))
+        index = Index(spec=network.spec, sizes=network.sizes, coding=LabelCoding.of(coding), items=tuple(items))
+        index.write(folder)
+    return index
+
+
+def _stems(samples: Sequence[Sample]) -> list[str]:
+    stems = [sample.name.replace("/", "__") for sample in samples]
+    if len(set(stems)) < len(stems):
+        twice = next(stem for stem in stems if stems.count(stem) > 1)
+        raise InputError(f"two images would be packed as {twice}.bin: rename one")
+    return stems
+
+
+def _pack(network: Network, sample: Sample, stem: str, folder: Path) -> Packed:
+    pixels = read_pixels(sample.image, network.spec)
+    recorder = _Recorder()
+    Pipeline(recorder, network.spec, network.sizes).labels(pixels, "bgr")
+    names = [stem] if network.spec.slide is None else [f"{stem}_w{place:03}" for place in range(len(recorder.inputs))]
+    files = []
+    for name, tensor in zip(names, recorder.inputs, strict=True):
+        little = np.ascontiguousarray(tensor, "<f4")
+        (folder / f"{name}.bin").write_bytes(little.tobytes())
+        files.append(TensorFile(file=f"{name}.bin", shape=little.shape))
+    return Packed(
+        name=sample.name,
+        image=str(sample.image.absolute()),
+        labels=None if sample.labels is None else str(sample.labels.absolute()),
+        table=None if sample.table is None else dict(sample.table),
+        size=(pixels.shape[0], pixels.shape[1]),
+        inputs=tuple(files),
+    )
+
+
+class _Recorder:
+    """A Session that keeps its inputs and answers with next to nothing: packing is the same code as predicting."""
+
+    def __init__(self) -> None:
+        self.inputs: list[NDArray[np.float32]] = []
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+        self.inputs.append(feeds["image"])
+        return {"logits": np.zeros((len(feeds["image"]), 1, 1, 1), np.float32)}
