@@ -108,9 +108,11 @@ def test_a_real_log_gives_the_figures_that_were_reported(shared: Path) -> None:
 
 def test_the_command_tells_the_best_and_writes_the_curves(tmp_path: Path) -> None:
     log = write(tmp_path / "run.json", MMENGINE)
-    done = segship("tools", "log", log, "--keys", "mIoU", "--json", tmp_path / "curves.json", torch=False)
+    done = segship("tools", "log", log, "--keys", "mIoU,mAcc", "--json", tmp_path / "curves.json", torch=False)
     assert done.returncode == 0, done.stderr
     assert "55" in done.stdout
+    assert "mAcc" in done.stdout
+    assert "aAcc" not in done.stdout
     (found,) = json.loads((tmp_path / "curves.json").read_text())
     assert found["curves"]["mIoU"] == {"steps": [40, 60], "values": [50.0, 55.0]}
     assert "Did you mean 'loss'" in refused(segship("tools", "log", log, "--keys", "losss", torch=False))

@@ -17,10 +17,11 @@ __all__ = ["log"]
 def log(
     logs: Annotated[list[Path], typer.Argument(help="Logs: mmengine's .json or scalars.json, .log.json of 0.x.")],
     keys: Annotated[
-        list[str] | None, typer.Option(help="Quantity to draw, as mIoU or lr; may be repeated. Default: loss and mIoU.")
+        list[str] | None, typer.Option(metavar="K,K,…", help="Quantities, as mIoU,mAcc or lr. Default: loss and mIoU.")
     ] = None,
     legend: Annotated[
-        list[str] | None, typer.Option(help="Name of a curve; once for each, run by run in the order of the keys.")
+        list[str] | None,
+        typer.Option(metavar="N,N,…", help="A name for each curve, run by run in the order of the keys."),
     ] = None,
     style: Annotated[
         str, typer.Option(help="whitegrid, darkgrid, white, dark, ticks, or a style of matplotlib.")
@@ -36,17 +37,23 @@ def log(
     from segship.tools.log import plot, read_log  # noqa: PLC0415
 
     runs = [read_log(path) for path in logs]
+    wanted, names = _split(keys), _split(legend)
     for run in runs:
-        for key in keys or ():
+        for key in wanted:
             run.curve(key)
     if out is not None:
-        plot(runs, out, keys or (), legend=legend or (), style=style, title=title)
+        plot(runs, out, wanted, legend=names, style=style, title=title)
     output.write_json(json_file, [_as_dict(run) for run in runs])
     if not output.is_standard_output(json_file):
         for run in runs:
-            _tell(run, keys or [])
+            _tell(run, wanted)
         if out is not None:
             output.say(f"-> {out}")
+
+
+def _split(texts: list[str] | None) -> list[str]:
+    """What stands between commas, in one option or in several."""
+    return [part.strip() for text in texts or () for part in text.split(",") if part.strip()]
 
 
 def _as_dict(run: Run) -> dict[str, Any]:
