@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Eager", "Labeller", "NetworkFiles", "processors"]
 
 _MOST_LANES = 4
+_MOST_WEIGHTS = 2 << 30  # bytes of engine files that are open at the same time, beyond one engine
 
 
 class Labeller(Protocol):
@@ -132,7 +133,8 @@ class NetworkFiles:
             return [self._eager(self.threads or here)]
         if self.device != "cpu":
             return [Segmentor(self.path, device=self.device, threads=self.threads)]
-        lanes = max(1, min(_MOST_LANES, here // (self.threads or 1)))
+        weights = sum(file.size for file in read_manifest(self.path).files.values())
+        lanes = max(1, min(_MOST_LANES, here // (self.threads or 1), _MOST_WEIGHTS // max(1, weights)))
         threads = self.threads or max(1, here // lanes)
         return [Segmentor(self.path, threads=threads) for _ in range(lanes)]
 
