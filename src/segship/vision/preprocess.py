@@ -102,6 +102,7 @@ def prepare(image: NDArray[Any], spec: ModelSpec, *, channel_order: ChannelOrder
 def _prepare_stored(image: geometry.Pixels, spec: ModelSpec) -> Prepared:
     """As `prepare`, for bands of any number and kind, which keep their order."""
     size = (image.shape[0], image.shape[1])
+    image = image.astype(np.float32)  # before it is resized, so that nothing is rounded
     for step in spec.geometry:
         image = geometry.apply(step, np.ascontiguousarray(image))
     padded = _padded(spec, (image.shape[0], image.shape[1]))

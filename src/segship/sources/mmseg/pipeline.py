@@ -36,6 +36,7 @@ class Pipeline:
         padding: Of the normalised image (0.x).
         reduce_zero_label: What the loading of label maps says, or None.
         grey: Whether images are loaded with one channel.
+        stored: Whether images are loaded with all bands as they are stored.
     """
 
     def __init__(self) -> None:
@@ -44,6 +45,7 @@ class Pipeline:
         self.padding: Padding | None = None
         self.reduce_zero_label: bool | None = None
         self.grey = False
+        self.stored = False
         self._old = False  # within MultiScaleFlipAug, hence of 0.x
         self._scale: tuple[int, int] | None = None  # (width, height) that MultiScaleFlipAug gives to its Resize
 
@@ -69,12 +71,19 @@ class Pipeline:
 
     def load_image(self, cfg: dict[str, Any]) -> None:
         """Reading the file."""
+        if cfg.get("imdecode_backend") == "tifffile" and cfg.get("color_type") == "unchanged":
+            self.stored = True
+            return
         if cfg.get("to_float32"):
             raise UnsupportedError("LoadImageFromFile(to_float32=True) in the test pipeline is not provided")
         color = cfg.get("color_type", "color")
         if color not in {"color", "grayscale"} or cfg.get("imdecode_backend", "cv2") not in {"cv2", "pillow", None}:
             raise UnsupportedError(f"images loaded with {cfg} are not provided: color or grayscale, with cv2, are")
         self.grey = color == "grayscale"
+
+    def load_bands(self, _: dict[str, Any]) -> None:
+        """Reading all bands of a file of remote sensing."""
+        self.stored = True
 
     def load_labels(self, cfg: dict[str, Any]) -> None:
         """Reading the label map, which only tells about label 0."""
@@ -174,6 +183,7 @@ _STEPS: Mapping[str, Callable[[Pipeline, dict[str, Any]], None]] = {
     "LoadAnnotations": Pipeline.load_labels,
     "LoadImageFromFile": Pipeline.load_image,
     "LoadImageFromNDArray": Pipeline.load_image,
+    "LoadSingleRSImageFromFile": Pipeline.load_bands,
     "MultiScaleFlipAug": Pipeline.multi_scale_flip,
     "Normalize": Pipeline.normalize,
     "Pad": Pipeline.pad,

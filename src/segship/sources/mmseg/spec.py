@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["build_spec"]
 
 _BINARY = 2
+_PHOTOGRAPH = 3
 _THRESHOLD = 0.3
 _PREPROCESSORS = {"SegDataPreProcessor", "None"}
 
@@ -61,6 +62,7 @@ def build_spec(
         "palette": palette,
         "geometry": tuple(pipeline.geometry),
         "normalization": normalized,
+        "pixels": "stored" if pipeline.stored else "uint8",
         "padding": padding,
         "slide": _slide(values),
         "align_corners": network.align_corners,
@@ -82,7 +84,7 @@ def _preprocessing(values: Mapping[str, Any], pipeline: Pipeline) -> tuple[Norma
     if not isinstance(cfg, dict) or str(cfg.get("type")).rpartition(".")[2] not in _PREPROCESSORS:
         raise UnsupportedError(f"the data preprocessor {cfg!r:.80} is not provided: SegDataPreProcessor is")
     padding = _padding(cfg)
-    channels = 1 if pipeline.grey else 3
+    channels = _channels(values, cfg, pipeline)
     flips = bool(cfg.get("bgr_to_rgb") or cfg.get("rgb_to_bgr"))  # each turns the order of the file's channels round
     if pipeline.normalization is None:
         normalized = normalization(cfg.get("mean"), cfg.get("std"), rgb=flips, channels=channels)
@@ -95,9 +97,27 @@ def _preprocessing(values: Mapping[str, Any], pipeline: Pipeline) -> tuple[Norma
     if len(normalized.mean) != channels:
         raise UnsupportedError(
             f"the network takes images of {len(normalized.mean)} channels, but the test pipeline loads {channels}: "
-            "networks for several images or for many bands are not provided"
+            "networks for several images are not provided, those for many bands where the pipeline loads them "
+            "(LoadSingleRSImageFromFile)"
+        )
+    if pipeline.stored and flips and channels == _PHOTOGRAPH:
+        raise UnsupportedError(
+            "bgr_to_rgb of an image whose bands are loaded as stored is not provided: turn the means"
         )
     return normalized, padding or pipeline.padding
+
+
+def _channels(values: Mapping[str, Any], cfg: Mapping[str, Any], pipeline: Pipeline) -> int:
+    """How many channels the pipeline loads; of many bands as many as have means, else as the backbone takes."""
+    if not pipeline.stored:
+        return 1 if pipeline.grey else _PHOTOGRAPH
+    if pipeline.normalization is not None:
+        return len(pipeline.normalization.mean)
+    mean, backbone = cfg.get("mean"), values["model"].get("backbone")
+    if isinstance(mean, (list, tuple)):
+        return len(mean)
+    taken = backbone.get("in_channels") if isinstance(backbone, dict) else None
+    return taken if isinstance(taken, int) else _PHOTOGRAPH
 
 
 def _padding(cfg: Mapping[str, Any]) -> Padding | None:
