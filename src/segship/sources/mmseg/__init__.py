@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from segship.core.errors import UnsupportedError
 from segship.core.files import digest
+from segship.models.wrapped import WrappedNetwork
 from segship.reading.checkpoint import read_checkpoint
 from segship.reading.weights import load_strict
 from segship.sources import Loaded
 from segship.sources.mmseg.build import build_network
 from segship.sources.mmseg.config import read_config
+from segship.sources.mmseg.foreign import build_foreign
 from segship.sources.mmseg.spec import build_spec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from segship.models.segmentor import EncoderDecoder
+    from torch import nn
+
+    from segship.models.network import Network
     from segship.sources import Request
 
 __all__ = ["LOOKS_FOR", "TITLE", "load", "load_network", "recognises"]
@@ -39,25 +45,44 @@ def recognises(path: Path) -> bool:
     return isinstance(values, dict) and (isinstance(values.get("model"), dict) or "_base_" in values)
 
 
-def load_network(request: Request) -> EncoderDecoder:
+def load_network(request: Request) -> Network:
     """The network alone; see `segship.sources.load_network`."""
     values = read_config(request.path, request.options).values
-    network = build_network(values.get("model"), with_auxiliary=request.with_auxiliary)
+    network = _build(values, request)
     if request.checkpoint is not None:
         weights = read_checkpoint(request.checkpoint, trust=request.trust)
-        load_strict(network, weights.state, what=str(request.checkpoint))
+        load_strict(_keys(network), weights.state, what=str(request.checkpoint))
     return network
+
+
+def _build(values: Mapping[str, Any], request: Request) -> Network:
+    """Our network of the config; where it names modules of the user's own and is trusted, the framework's."""
+    try:
+        return build_network(values.get("model"), with_auxiliary=request.with_auxiliary)
+    except UnsupportedError as error:
+        if not request.trust:
+            raise UnsupportedError(
+                f"{str(error).rstrip('.')}. If it is a module of your own, --trust builds it with the MMSegmentation "
+                "that is installed beside (your code runs)"
+            ) from None
+        return build_foreign(values)
+
+
+def _keys(network: Network) -> nn.Module:
+    """The module whose keys are the framework's."""
+    keys: nn.Module = network.get_submodule("module.model") if isinstance(network, WrappedNetwork) else network
+    return keys
 
 
 def load(request: Request) -> Loaded:
     """The network and what its inputs and outputs mean; see `segship.sources.load`."""
     read = read_config(request.path, request.options)
-    network = build_network(read.values.get("model"), with_auxiliary=request.with_auxiliary)
+    network = _build(read.values, request)
     weights = None if request.checkpoint is None else read_checkpoint(request.checkpoint, trust=request.trust)
     spec, notes = build_spec(read.values, network, weights.meta if weights else {})
     origin = {read.path.name: digest(read.path)}
     denormals = 0
     if weights is not None:
-        denormals = load_strict(network, weights.state, what=str(request.checkpoint))
+        denormals = load_strict(_keys(network), weights.state, what=str(request.checkpoint))
         origin[weights.path.name] = weights.digest
     return Loaded(spec, network, notes, origin, denormals)

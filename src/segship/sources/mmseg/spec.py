@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from segship.core.spec import Normalization
-    from segship.models.segmentor import EncoderDecoder
+    from segship.models.network import Network
 
 __all__ = ["build_spec"]
 
@@ -28,7 +28,7 @@ _PREPROCESSORS = {"SegDataPreProcessor", "None"}
 
 
 def build_spec(
-    values: Mapping[str, Any], network: EncoderDecoder, meta: Mapping[str, Any]
+    values: Mapping[str, Any], network: Network, meta: Mapping[str, Any]
 ) -> tuple[ModelSpec, tuple[str, ...]]:
     """The ModelSpec of a network.
 
