@@ -44,6 +44,7 @@ def test_a_static_file_gives_the_networks_labels(trained: tuple[Path, Path], tmp
     assert "Conv" in done.text
 
 
+@pytest.mark.slow
 def test_a_dynamic_file_is_verified_at_another_size_and_batch(trained: tuple[Path, Path], tmp_path: Path) -> None:
     done = export_onnx(*trained, tmp_path / "net.onnx", shape=(64, 96), dynamic=True, verify=True, output="logits")
     assert [check.input for check in done.checks] == [(1, 3, 64, 96), (2, 3, 96, 144)]
@@ -74,6 +75,7 @@ def test_windows_are_averaged_as_mmsegmentation_averages_them(
     assert torch.allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_windows_and_a_last_resize_are_within_the_file(sliding: tuple[Path, Path], tmp_path: Path) -> None:
     done = export_onnx(*sliding, tmp_path / "net.onnx", shape=(100, 130), rescale_shape=(50, 60), verify=True)
     assert done.checks[0].labels_equal > 0.999
