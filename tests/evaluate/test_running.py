@@ -48,7 +48,7 @@ def test_processes_count_what_one_process_counts(job: Job) -> None:
 
 
 def test_a_process_that_dies_changes_nothing(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "_CHUNK", 4)
+    monkeypatch.setattr(workers, "CHUNK", 4)
     alone = evaluate_job(job, CLASSES)
     killed: list[int] = []
 

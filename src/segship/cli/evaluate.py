@@ -87,6 +87,12 @@ def evaluate(
         ),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that share the work.", rich_help_panel=_RUN)] = 1,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS|local", help="Ray cluster that shares the work; local starts one.", rich_help_panel=_RUN
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where an interrupted run stopped.", rich_help_panel=_RUN)
     ] = False,
@@ -125,9 +131,10 @@ def evaluate(
         boundary=boundary,
         outputs=outputs,
         labelled=not format_only,
+        bands=spec.channels if spec.pixels == "stored" else None,
     )
     job = Job(files, counter, data.samples, second)
-    found = _run(job, spec, workers, resume=resume)
+    found = _run(job, spec, workers, ray, resume=resume)
     _write(job, spec, found, json_file, confusion or [], differences)
 
 
@@ -159,12 +166,12 @@ def find_data(
     raise InputError("say what to evaluate on: --layout NAME ROOT, or --images FOLDER and --labels FOLDER")
 
 
-def _run(job: Job, spec: ModelSpec, workers: int, *, resume: bool) -> Evaluation:
+def _run(job: Job, spec: ModelSpec, workers: int, ray: str | None, *, resume: bool) -> Evaluation:
     from segship.cli import output  # noqa: PLC0415
     from segship.evaluate import evaluate_job  # noqa: PLC0415
 
     with output.progress_bar("evaluating", len(job.samples), rate="images/s") as progress:
-        return evaluate_job(job, spec.classes, workers=workers, resume=resume, progress=progress)
+        return evaluate_job(job, spec.classes, workers=workers, ray=ray, resume=resume, progress=progress)
 
 
 def _write(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from segship.core.errors import InputError
 from segship.datasets.coding import Coding
 from segship.datasets.samples import Sample, pair_up
+from segship.evaluate.cluster import count_on_ray
 from segship.evaluate.counter import Counter, count_all
 from segship.evaluate.result import Evaluation
 from segship.evaluate.state import Ledger, ledger_path
@@ -91,6 +92,7 @@ def evaluate_job(
     classes: tuple[str, ...],
     *,
     workers: int = 1,
+    ray: str | None = None,
     resume: bool = False,
     lanes: Sequence[Any] | None = None,
     progress: Progress | None = None,
@@ -103,6 +105,7 @@ def evaluate_job(
         job: The evaluation.
         classes: Name of each class.
         workers: Number of processes; 1: this one.
+        ray: Address of a Ray cluster that does the work, or ``local``.
         resume: Go on from what an interrupted run of the same evaluation has counted.
         lanes: The networks, if they are open already.
         progress: Called with (done, all) as samples are counted.
@@ -127,7 +130,9 @@ def evaluate_job(
     if progress is not None and resumed:
         progress(resumed, total)
     try:
-        if workers > 1:
+        if ray is not None:
+            count_on_ray(job, ledger.left(), ray, done)
+        elif workers > 1:
             count_in_processes(job, ledger.left(), workers, done)
         else:
             job.count(lanes or job.open(), ledger.left(), lambda place, tally: done([place], tally))

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from segship.evaluate.job import Job
     from segship.evaluate.tally import Tally
 
-__all__ = ["count_in_processes"]
+__all__ = ["CHUNK", "MOST_DEATHS", "count_in_processes"]
 
-_CHUNK = 8  # samples that are handed out at once
-_MOST_DEATHS = 3  # of processes on the same samples, until these are to blame
+CHUNK = 8
+"""Samples that are handed out at once."""
+
+MOST_DEATHS = 3
+"""Processes that may die on the same samples until these are to blame."""
 
 
 @dataclass
@@ -43,7 +46,7 @@ class _Shift:
         """Put back the chunk of a worker that died."""
         worker.process.join()
         self.deaths[worker.chunk] = deaths = self.deaths.get(worker.chunk, 0) + 1
-        if deaths >= _MOST_DEATHS:
+        if deaths >= MOST_DEATHS:
             raise BackendError(
                 f"{deaths} processes died (exit status {worker.process.exitcode}) on the samples "
                 f"{worker.chunk[0] + 1} to {worker.chunk[-1] + 1}: too little memory for {deaths} networks, or an "
@@ -68,7 +71,7 @@ def count_in_processes(
         BackendError: Processes keep dying on the same samples.
         SegshipError: A process met an error that a user can mend.
     """
-    shift = _Shift(deque(tuple(places[first : first + _CHUNK]) for first in range(0, len(places), _CHUNK)))
+    shift = _Shift(deque(tuple(places[first : first + CHUNK]) for first in range(0, len(places), CHUNK)))
     crew: list[_Worker] = []
     try:
         while shift.waiting or any(worker.chunk for worker in crew):
