@@ -158,7 +158,7 @@ def test_unknown_processors_are_refused(folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["segformer", "mask2former"])
+@pytest.mark.parametrize("name", ["segformer", "beit"])
 def test_package_gives_the_librarys_mask(name: str, tmp_path: Path, image: Any) -> None:
     model, processor = save(name, tmp_path / "saved")
     package = export(tmp_path / "saved", None, tmp_path / "package")
