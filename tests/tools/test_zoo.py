@@ -40,6 +40,7 @@ class Server(ThreadingHTTPServer):
         self.cut: list[int] = []
         self.dawdle = 0.0
         self.ranges = True
+        self.busy = 0
 
     @property
     def url(self) -> str:
@@ -55,6 +56,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         asked = self.headers.get("Range")
         self.server.asked.append((self.path, asked))
+        if self.server.busy:
+            self.server.busy -= 1
+            self.send_error(503)
+            return
         path = self.path.partition("://")[2]
         body = self.server.files.get(f"/{path.partition('/')[2]}" if path else self.path)
         if body is None:
@@ -161,9 +166,21 @@ def test_a_server_that_falls_silent_is_given_up(server: Server, tmp_path: Path) 
     assert not (tmp_path / NAME).exists()
 
 
+def test_a_busy_server_is_asked_again(server: Server, tmp_path: Path) -> None:
+    server.busy = 2
+    fetch(f"{server.url}/{NAME}", tmp_path / NAME)
+    assert (tmp_path / NAME).read_bytes() == BODY
+    server.busy = 9
+    with pytest.raises(DownloadError, match="503"):
+        fetch(f"{server.url}/other-12345678.pth", tmp_path / "other-12345678.pth")
+
+
 def test_no_server_at_all_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="refused"):
         fetch("http://127.0.0.1:9/net-12345678.pth", tmp_path / "net-12345678.pth")
+    model = find_model("pspnet_r50-d8_4xb2-40k_cityscapes-512x1024")
+    with pytest.raises(DownloadError, match="or name a folder"):
+        download(model, tmp_path, configs="http://127.0.0.1:9/configs")
     with pytest.raises(DownloadError, match="no address"):
         fetch("weights.pth", tmp_path / "weights.pth")
 
@@ -224,6 +241,8 @@ def test_networks_are_found_by_parts_patterns_families_and_data_sets() -> None:
     assert published_models("segformer_mit-b0*ade20k*")[0].figures["mIoU"] == 37.41
     old = find_model("pspnet_r50-d8_512x1024_40k_cityscapes_20200605_003338-2966598c")
     assert old.name == "pspnet_r50-d8_4xb2-40k_cityscapes-512x1024"
+    with pytest.raises(InputError, match="names hold it, as 'pspnet_"):
+        find_model("pspnet")
     with pytest.raises(InputError, match="Did you mean 'pspnet"):
         find_model("pspnet_r50-d8_4xb2-40k_cityscape-512x1024")
 

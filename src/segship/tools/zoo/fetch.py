@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 from segship.core.errors import DownloadError
@@ -18,7 +19,9 @@ __all__ = ["fetch", "fetch_text"]
 
 _CHUNK = 2**18
 _ATTEMPTS = 3
+_PAUSE = 0.3  # seconds before the second attempt, twice that before the third
 _PARTIAL, _RANGE_REFUSED = 206, 416
+_BUSY = {429, 500, 502, 503, 504}
 _DIGEST = re.compile(r"-([0-9a-f]{8,64})\.\w+$")
 _MAXIMUM_TEXT = 2**20
 
@@ -50,7 +53,8 @@ def fetch(url: str, path: Path, *, timeout: float = 30, progress: Callable[[int,
     part = path.with_name(f"{path.name}.part")
     fresh = not part.exists()
     problem = ""
-    for _ in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS):
+        time.sleep(_PAUSE * attempt if problem else 0)
         problem = _continue(url, part, timeout, progress)
         if not problem and _is_right(url, part):
             part.replace(path)
@@ -74,14 +78,18 @@ def fetch_text(url: str, *, timeout: float = 30) -> str:
         DownloadError: The server refuses, or it is no text.
     """
     require("Downloading", "download", "requests")
+    import requests  # noqa: PLC0415
+
     data = b""
-    with _open(url, 0, timeout) as answer:
-        for chunk in answer.iter_content(_CHUNK):
-            data += chunk
-            if len(data) > _MAXIMUM_TEXT:
-                raise DownloadError(f"{url} is larger than any config")
     try:
+        with _open(url, 0, timeout) as answer:
+            for chunk in answer.iter_content(_CHUNK):
+                data += chunk
+                if len(data) > _MAXIMUM_TEXT:
+                    raise DownloadError(f"{url} is larger than any config")
         return data.decode()
+    except requests.RequestException as error:
+        raise DownloadError(f"{url} cannot be fetched ({_reason(error)}): try again, or name a folder") from error
     except UnicodeDecodeError:
         raise DownloadError(f"{url} is no text") from None
 
@@ -126,6 +134,8 @@ def _open(url: str, start: int, timeout: float) -> Iterator[Any]:
     except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL, requests.exceptions.MissingSchema):
         raise DownloadError(f"{url} is no address: expected https://…") from None
     with answer:
+        if answer.status_code in _BUSY:
+            raise requests.ConnectionError(f"the server answers {answer.status_code} {answer.reason}")
         if not answer.ok and not (start and answer.status_code == _RANGE_REFUSED):
             raise DownloadError(f"{url}: the server answers {answer.status_code} {answer.reason}")
         yield answer

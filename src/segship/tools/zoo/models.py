@@ -83,10 +83,10 @@ def find_model(name: str) -> PublishedModel:
     for model in _all():
         if wanted in {model.name, Path(model.file).stem}:
             return model
-    names = [model.name for model in _all()]
-    raise InputError(
-        f"no published network is called {name!r}.{did_you_mean(wanted, names)} `segship zoo list` shows all"
-    )
+    near = did_you_mean(wanted, [model.name for model in _all()])
+    if not near and (holding := published_models(wanted)):
+        near = f" {len(holding)} names hold it, as {holding[0].name!r}."
+    raise InputError(f"no published network is called {name!r}.{near} `segship zoo list` shows all")
 
 
 def _plain(text: str) -> str:
