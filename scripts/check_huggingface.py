@@ -14,11 +14,12 @@ from pathlib import Path
 
 import torch
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from segship import Segmentor, export
 from segship.vision.decode import read_image
 from support.hugging import NETWORKS, save
+
+ROOT = Path(__file__).parents[1]
 
 
 def check(name: str, folder: Path) -> str:
