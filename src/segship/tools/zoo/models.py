@@ -85,7 +85,8 @@ def find_model(name: str) -> PublishedModel:
             return model
     near = did_you_mean(wanted, [model.name for model in _all()])
     if not near and (holding := published_models(wanted)):
-        near = f" {len(holding)} names hold it, as {holding[0].name!r}."
+        first = min(holding, key=lambda model: model.name.find(wanted)).name
+        near = f" {len(holding)} names hold it, as {first!r}."
     raise InputError(f"no published network is called {name!r}.{near} `segship zoo list` shows all")
 
 
