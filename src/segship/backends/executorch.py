@@ -1,0 +1,147 @@
+"""ExecuTorch: torch's engine for phones, computing with XNNPACK; the same file runs from C++, Android and iOS."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session
+from segship.core.errors import BackendError, MissingExtraError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from segship.core.target import Target
+
+__all__ = ["INFO", "convert", "open", "probe"]
+
+INFO = BackendInfo(
+    title="ExecuTorch",
+    graph="pt2",
+    precisions=("fp32",),
+    extra="executorch",
+    modules=("executorch", "torch"),
+    dynamic=False,
+    gaps={
+        "fp16": "XNNPACK computes it on ARM processors only, so that what runs there is not what was verified here",
+        "bf16": "XNNPACK has only few operators for it",
+        "int8": "XNNPACK wants torch's own program quantised; Segship's calibration and its gate work on ONNX graphs",
+        "dynamic": "it plans its memory at export and wants bounds for every size, which networks of free sizes lack",
+        "torch-free": "its Python runtime loads torch's libraries; on devices the file needs ExecuTorch alone",
+    },
+)
+
+_FILE, _METHOD = "model.pte", "forward"
+
+
+def _load() -> Any:
+    try:
+        import torch  # noqa: F401  (before its own libraries, which link against torch's)
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it calls its interface experimental
+            from executorch import runtime  # noqa: PLC0415
+            from executorch.extension.pybindings import portable_lib  # noqa: F401, PLC0415
+    except (ImportError, OSError) as error:  # OSError: built for another torch
+        raise MissingExtraError("ExecuTorch", "executorch", "executorch") from error
+    return runtime
+
+
+def convert(graph: Graph, target: Target, directory: Path) -> Engine:
+    """Lower the program to XNNPACK; the few operators that it lacks run on ExecuTorch's own kernels.
+
+    Args:
+        graph: A program of torch.export, captured at the target's size.
+        target: What is built; nothing here depends on it.
+        directory: Where the file goes.
+
+    Raises:
+        BackendError: ExecuTorch cannot lower the program.
+    """
+    del target
+    _load()
+    import torch
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner  # noqa: PLC0415
+    from executorch.exir import to_edge_transform_and_lower  # noqa: PLC0415
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.export.load(str(graph.path))
+            # The metadata become methods that return a text: the file has no other room for them.
+            edge = to_edge_transform_and_lower(
+                program, partitioner=[XnnpackPartitioner()], constant_methods=dict(graph.metadata)
+            )
+            content = edge.to_executorch().buffer
+    except Exception as error:
+        raise BackendError(f"ExecuTorch cannot lower the program: {_first_line(error)}") from error
+    (directory / _FILE).write_bytes(content)
+    return Engine(directory, (_FILE,), graph.inputs, graph.outputs)
+
+
+def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> Session:  # noqa: A001
+    """Open a ``.pte`` file.
+
+    Args:
+        engine: Its first file is the program.
+        device: ``cpu``.
+        threads: Of ExecuTorch, in the whole process; None: as it is.
+
+    Raises:
+        BackendError: The device is unknown, or the file cannot be opened.
+    """
+    runtime = _load()
+    if device != "cpu":
+        raise BackendError(f"no device is called {device!r}: ExecuTorch runs on cpu here")
+    if threads is not None:
+        from executorch.extension.pybindings import portable_lib  # noqa: PLC0415
+
+        portable_lib._unsafe_reset_threadpool(threads)  # noqa: SLF001  (no other way, and nothing is running yet)
+    path = engine.directory / engine.files[0]
+    try:
+        method = runtime.Runtime.get().load_program(path).load_method(_METHOD)
+    except Exception as error:
+        raise BackendError(f"ExecuTorch cannot open {path}: {_first_line(error)}") from error
+    if method is None:
+        raise BackendError(f"ExecuTorch cannot open {path}: it has no method {_METHOD!r}")
+    return _Session(method, engine)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+
+
+class _Session:
+    def __init__(self, method: Any, engine: Engine) -> None:
+        self._method = method
+        self._input, self._output = engine.inputs[0], engine.outputs[0]
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+        import torch
+
+        image = feeds[self._input.name]
+        try:
+            (found,) = self._method.execute([torch.from_numpy(np.ascontiguousarray(image, np.float32))])
+        except Exception as error:
+            raise BackendError(
+                f"ExecuTorch refuses the input {image.shape}: this engine was built for {self._input.shape} "
+                f"({_first_line(error)})"
+            ) from error
+        # The method may write its next output over this one.
+        return {self._output.name: np.array(found.numpy(), np.float32)}
+
+
+def probe() -> tuple[Device, ...]:
+    """The processor."""
+    try:
+        _load()
+    except MissingExtraError as error:
+        return (Device("cpu", usable=False, note=str(error)),)
+    from importlib.metadata import version  # noqa: PLC0415
+
+    return (Device("cpu", usable=True, note=f"executorch {version('executorch')}, XNNPACK"),)
