@@ -95,6 +95,10 @@ def export(
         bool,
         typer.Option("--trust", help="Run code that comes with the network. Only for what you wrote or read yourself."),
     ] = False,
+    layout: Annotated[
+        str,
+        typer.Option(help="segship; or mmdeploy, a folder that mmdeploy_runtime opens (onnxruntime, fp32)."),
+    ] = "segship",
     json_file: Annotated[
         Path | None,
         typer.Option("--json", help="Write the manifest to this file; - for standard output."),
@@ -110,12 +114,23 @@ def export(
 
     config, checkpoint, out = split_paths(paths, source)
     lowering = deploy.Lowering(calibration, labels, calibration_images, allow_inexact=allow_inexact)
+    chosen = target or Target(backend=backend, precision=_precision(precision), shape=Shape.parse(shape))
+    if layout == "mmdeploy":
+        described = {"cfg_options": cfg_options or (), "source": source, "spec": spec, "trust": trust}
+        with output.stages() as tell:
+            equal = deploy.export_mmdeploy(
+                config, checkpoint, out, chosen, images=image or (), on_stage=tell, **described
+            )
+        output.say(f"{out}: for mmdeploy_runtime, {equal:.4%} of the labels are the network's")
+        return
+    if layout != "segship":
+        raise InputError(f"no layout is called {layout!r}: segship, mmdeploy")
     with output.stages() as tell:
         package = deploy.export(
             config,
             checkpoint,
             out,
-            target=target or Target(backend=backend, precision=_precision(precision), shape=Shape.parse(shape)),
+            target=chosen,
             lowering=lowering,
             images=image or (),
             cfg_options=cfg_options or (),

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segship.backends import find_backend
+from segship.core.errors import BackendError
 from segship.core.target import Shape, Target
 from segship.deploy.lower import Lowering
+from segship.deploy.mmdeploy import ship_mmdeploy
 from segship.deploy.ship import Package, require_extra, ship
 
 if TYPE_CHECKING:
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from segship.core.target import Precision
     from segship.sources import Loaded
 
-__all__ = ["Lowering", "Package", "describe", "export", "export_module"]
+__all__ = ["Lowering", "Package", "describe", "export", "export_mmdeploy", "export_module"]
 
 
 def export(
@@ -113,6 +116,48 @@ def export_module(
         return python.load_module(module, spec, sizes=sizes)
 
     return ship(load, Path(out), _target(target), images, lowering or Lowering(), on_stage)
+
+
+def export_mmdeploy(
+    config: str | Path,
+    checkpoint: str | Path | None,
+    out: str | Path,
+    target: str | Target = "onnxruntime_dynamic",
+    *,
+    images: Sequence[str | Path] = (),
+    on_stage: Callable[[str], None] | None = None,
+    **options: Any,
+) -> float:
+    """Write a folder that MMDeploy's own runtime opens: end2end.onnx, deploy.json, pipeline.json, detail.json.
+
+    Args:
+        config: As for `export`.
+        checkpoint: As for `export`.
+        out: Folder to write, as for `export`.
+        target: ``onnxruntime`` in fp32, of any shape.
+        images: As for `export`.
+        on_stage: As for `export`.
+        **options: ``source``, ``cfg_options``, ``spec``, ``trust``, as for `export`.
+
+    Returns:
+        The least share of labels, 0-1, that the graph and the network have in common, over all inputs.
+
+    Raises:
+        SegshipError: MMDeploy's runtime lacks what the network needs, or something cannot be converted or verified;
+            nothing was written.
+    """
+
+    def load() -> Loaded:
+        from segship import sources  # noqa: PLC0415
+
+        return sources.load(config, checkpoint, **options)
+
+    chosen = _target(target)
+    if (chosen.backend, chosen.precision) != ("onnxruntime", "fp32"):
+        raise BackendError(f"MMDeploy's folders are written for onnxruntime in fp32, not for {chosen}")
+    require_extra()
+    tell = on_stage or (lambda _: None)
+    return ship_mmdeploy(load, Path(out), chosen, images, find_backend(chosen.backend), tell)
 
 
 def describe(

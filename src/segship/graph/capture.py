@@ -41,6 +41,7 @@ def capture_onnx(
     channels: int = 3,
     dynamic: bool = True,
     metadata: Mapping[str, str] | None = None,
+    opset: int | None = None,
 ) -> Graph:
     """Write ``network`` as an ONNX file that returns low-resolution logits.
 
@@ -52,6 +53,7 @@ def capture_onnx(
         dynamic: Whether batch, height and width stay free; otherwise they are 1 and ``size``. A network of one fixed
             size keeps height and width fixed all the same.
         metadata: Written into the file.
+        opset: Version of the operators, 18 or later; None: the one that suits the network.
 
     Returns:
         The graph: input ``image`` float32 (batch, channels, height, width), output ``logits`` float32
@@ -60,7 +62,7 @@ def capture_onnx(
     Raises:
         UnsupportedError: The network uses an operator that standard ONNX has not.
     """
-    model = _model_of(network, size, channels, dynamic=dynamic)
+    model = _model_of(network, size, channels, dynamic=dynamic, opset=opset)
     gc.collect()  # the exporter's intermediate programs hold the weights in cycles
     for apply in PASSES:
         apply(model)
@@ -72,21 +74,23 @@ def capture_onnx(
     return Graph(path, "onnx", inputs, outputs, dict(metadata or {}))
 
 
-def _model_of(network: Network, size: tuple[int, int], channels: int, *, dynamic: bool) -> onnx.ModelProto:
+def _model_of(
+    network: Network, size: tuple[int, int], channels: int, *, dynamic: bool, opset: int | None
+) -> onnx.ModelProto:
     """The network as a model: exported, or its own where it is a graph already."""
     own: Callable[[], onnx.ModelProto] | None = getattr(network, "onnx_model", None)
     if own is not None:
         return own()
-    model: onnx.ModelProto = _export(network, size, channels, dynamic=dynamic).model_proto
+    model: onnx.ModelProto = _export(network, size, channels, dynamic=dynamic, opset=opset).model_proto
     return model
 
 
-def _export(network: Network, size: tuple[int, int], channels: int, *, dynamic: bool) -> Any:
+def _export(network: Network, size: tuple[int, int], channels: int, *, dynamic: bool, opset: int | None) -> Any:
     with _quiet():
         program = trace(network, size, channels, dynamic=dynamic)
         return torch.onnx.export(
             program,
-            opset_version=_opset(program),
+            opset_version=opset or _opset(program),
             dynamo=True,
             verbose=False,
             input_names=[INPUT],
