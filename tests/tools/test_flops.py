@@ -108,3 +108,9 @@ def test_the_command_writes_macs_and_params(trained: tuple[Path, Path], tmp_path
 
 def test_without_torch_the_pip_line_is_printed(trained: tuple[Path, Path]) -> None:
     assert 'pip install "segship[export]"' in refused(segship("tools", "flops", trained[0], torch=False))
+
+
+def test_a_package_is_counted_without_torch(package: Path) -> None:
+    done = segship("tools", "flops", package, "--shape", "96x160", "--json", "-", torch=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["macs"] == count(package, (96, 160)).macs
