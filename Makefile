@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 # A CPU of two cores is shared by two test processes: more threads each would only get in each other's way.
 TEST_ENV := OMP_NUM_THREADS=1
 
+# The extras whose tests run here; the others' tests skip, saying so.
+TESTED := export,huggingface,openvino,int8,ncnn,plots,download,tiff
+
 .PHONY: demo check install lint types imports test test-slow format new-head models-table clean
 
 demo: $(VENV)/installed
@@ -22,7 +25,7 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements-dev.txt -e ".[$(TESTED)]"
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-configs.txt
 	touch $@
 
