@@ -5,8 +5,7 @@
     python scripts/accuracy_table.py CONFIG CHECKPOINT --calibration DIR --calibration-labels DIR \
         --images DIR --labels DIR --targets onnxruntime_dynamic,openvino-int8_dynamic [--name CGNet/CamVid] [--limit N]
 
-Calibration sees images that the table is not made from. The latency of each engine is measured against the eager
-network in one run, interleaved, on the first image. Results are merged into docs/precision.json and written to
+Calibration sees images that the table is not made from. Results are merged into docs/precision.json and written to
 docs/precision.md.
 """
 
@@ -14,10 +13,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
 import tempfile
-import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -26,19 +23,13 @@ from rich.console import Console
 from rich.progress import Progress
 
 from segship import Segmentor, SegshipError, export
-from segship.backends import find_backend
 from segship.core.errors import SegshipWarning
 from segship.deploy import Lowering
 from segship.evaluate import evaluate, pair_files
-from segship.models.session import EagerSession
-from segship.sources import load
-from segship.vision.decode import read_image
-from segship.vision.preprocess import prepare
 
 DOCS = Path(__file__).parents[1] / "docs"
 RESULTS, PAGE = DOCS / "precision.json", DOCS / "precision.md"
 BEGIN, END = "<!-- accuracy table: begin -->", "<!-- accuracy table: end -->"
-ROUNDS = 15
 
 
 def measure(options: argparse.Namespace, target: str, progress: Progress) -> dict[str, Any]:
@@ -63,9 +54,6 @@ def measure(options: argparse.Namespace, target: str, progress: Progress) -> dic
         progress.update(task, description=f"{target}: evaluating", total=len(pairs))
         result = evaluate(segmentor, pairs, progress=lambda done, _: progress.update(task, completed=done))
         manifest = package.manifest
-        session = find_backend(manifest.target.backend).open(manifest.engine(package.path), threads=options.threads)
-        image = prepare(read_image(pairs[0][0]), manifest.spec).tensor
-        ratio, spread = latency(session, EagerSession(load(options.config, options.checkpoint).network), image)
         size = sum(file.size for file in manifest.files.values())
     progress.remove_task(task)
     record = manifest.quantization
@@ -75,47 +63,29 @@ def measure(options: argparse.Namespace, target: str, progress: Progress) -> dic
         "aAcc": result.scores.aAcc,
         "mIoU": result.scores.mIoU,
         "mAcc": result.scores.mAcc,
-        "latency": ratio,
-        "spread": spread,
         "bytes": size,
         "kept": len(record.kept) if record else 0,
         "layers": record.layers if record else 0,
     }
 
 
-def latency(engine: Any, eager: Any, image: Any) -> tuple[float, tuple[float, float]]:
-    """Median time of ``engine`` as a share of the eager network's, and the quartiles of the share."""
-    shares = []
-    for _ in range(3 + ROUNDS):
-        times = []
-        for session in (engine, eager):
-            time.sleep(0.05)
-            begin = time.perf_counter()
-            session.run({"image": image})
-            times.append(time.perf_counter() - begin)
-        shares.append(times[0] / times[1])
-    low, median, high = statistics.quantiles(shares[3:], n=4)
-    return median, (low, high)
-
-
 def write_page(results: dict[str, dict[str, Any]]) -> None:
     """Put the table between its marks."""
     lines = [
-        "| network | target | aAcc | mIoU | mAcc | Δ mIoU | latency / eager | size | layers kept in floating point |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| network | target | aAcc | mIoU | mAcc | Δ mIoU | size | layers kept in floating point |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
     ]
     for name, rows in results.items():
         first = next((row for row in rows.values() if "mIoU" in row), None)
         for target, row in rows.items():
             if "refused" in row:
-                lines.append(f"| {name} | `{target}` | refused: {row['refused'].replace('|', '/')} | | | | | | |")
+                lines.append(f"| {name} | `{target}` | refused: {row['refused'].replace('|', '/')} | | | | | |")
                 continue
             change = row["mIoU"] - first["mIoU"] if first else 0.0
-            low, high = row["spread"]
             kept = f"{row['kept']} of {row['layers']}" if row["layers"] else ""
             lines.append(
                 f"| {name} | `{target}` | {row['aAcc']:.2f} | {row['mIoU']:.2f} | {row['mAcc']:.2f} | {change:+.2f} "
-                f"| {row['latency']:.2f} ({low:.2f}-{high:.2f}) | {row['bytes'] / 1e6:.1f} MB | {kept} |"
+                f"| {row['bytes'] / 1e6:.1f} MB | {kept} |"
             )
     page = PAGE.read_text(encoding="utf-8")
     head, rest = page.split(BEGIN)

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 __all__ = ["quantized_layers", "restore"]
 
-_WEIGHTED = ("Conv", "ConvTranspose", "MatMul", "Gemm")
 _DEQUANTIZE = "DequantizeLinear"
+_BOUNDARIES = (_DEQUANTIZE, "QuantizeLinear")
 
 
 def quantized_layers(model: onnx.ModelProto) -> tuple[str, ...]:
-    """Names of the layers that compute in integers, in the order of the graph.
+    """Names of the layers that compute in integers, additions and resizes as well, in the order of the graph.
 
     Args:
         model: A QDQ graph.
@@ -25,7 +25,7 @@ def quantized_layers(model: onnx.ModelProto) -> tuple[str, ...]:
     return tuple(
         node.name
         for node in model.graph.node
-        if node.op_type in _WEIGHTED and any(makers.get(name) == _DEQUANTIZE for name in node.input)
+        if node.op_type not in _BOUNDARIES and any(makers.get(name) == _DEQUANTIZE for name in node.input)
     )
 
 
