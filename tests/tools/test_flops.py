@@ -9,7 +9,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from segship import load_network
-from segship.core.errors import InputError, SizeError, UnsupportedError
+from segship.core.errors import BackendError, InputError, SizeError, UnsupportedError
 from segship.tools.flops import count
 from segship.tools.flops.network import count_network
 from segship.tools.sizes import parse_size
@@ -114,3 +114,21 @@ def test_a_package_is_counted_without_torch(package: Path) -> None:
     done = segship("tools", "flops", package, "--shape", "96x160", "--json", "-", torch=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["macs"] == count(package, (96, 160)).macs
+
+
+def test_an_onnx_file_is_counted_as_its_package(package: Path, tmp_path: Path) -> None:
+    file = Path(shutil.copy(package / "model.onnx", tmp_path / "net.onnx"))
+    found, expected = count(file, (96, 160)), count(package, (96, 160))
+    assert (found.macs, found.params) == (expected.macs, expected.params)
+    (tmp_path / "broken.onnx").write_bytes(b"no graph")
+    with pytest.raises(BackendError, match=r"broken\.onnx"):
+        count(tmp_path / "broken.onnx")
+    with pytest.raises(InputError, match="only a config"):
+        count(file, cfg_options=["a=1"])
+
+
+def test_a_network_without_modules_says_what_to_count_instead() -> None:
+    network = tiny_network()
+    network.onnx_model = lambda: None
+    with pytest.raises(UnsupportedError, match=r"count the \.onnx file"):
+        count_network(network, (64, 96))

@@ -14,7 +14,7 @@ __all__ = ["flops"]
 
 
 def flops(
-    source: Annotated[str, typer.Argument(help="Config of the network, or a package.")],
+    source: Annotated[str, typer.Argument(help="Config or folder of the network, a package, or an ONNX file.")],
     shape: Annotated[
         str | None,
         typer.Option(help="Height x width of the input, as 2048x1024. Default: 512x1024 or the nearest it takes."),

@@ -40,7 +40,7 @@ def count(
     operator by operator, needs no torch, and runs once; normalisations that were merged into convolutions are gone.
 
     Args:
-        source: The framework's config, folder or file; or a package.
+        source: The framework's config, folder or file; a package; or an ONNX file, which is counted as one.
         shape: (height, width) of the network's input; None: 512x1024, or the nearest size that it takes.
         cfg_options: Overrides of the config, ``"key.sub=value"``.
 
@@ -53,12 +53,14 @@ def count(
         >>> f"{cost.macs / 1e9:.2f} GMac, {cost.params / 1e6:.2f} M"  # doctest: +SKIP
         '1429.68 GMac, 48.98 M'
     """
-    if (Path(source) / MANIFEST).is_file():
+    path = Path(source)
+    package = (path / MANIFEST).is_file()
+    if package or path.suffix == ".onnx":
         if cfg_options:
-            raise InputError(f"{source} is a package: only a config can be overridden")
-        from segship.tools.flops.graph import count_package  # noqa: PLC0415
+            raise InputError(f"{source} is {'a package' if package else 'a graph'}: only a config can be overridden")
+        from segship.tools.flops.graph import count_onnx, count_package  # noqa: PLC0415
 
-        return count_package(source, shape)
+        return count_package(path, shape) if package else count_onnx(path, shape)
     require_torch("Counting a config")
     from segship.sources import load_network  # noqa: PLC0415
     from segship.tools.flops.network import count_network  # noqa: PLC0415  (imports torch)

@@ -18,9 +18,7 @@ from segship.tools.flops.cost import DEFAULT, Complexity, Cost
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from segship.core.manifest import Manifest
-
-__all__ = ["count_package"]
+__all__ = ["count_onnx", "count_package"]
 
 Shapes = list[tuple[int, ...]]
 
@@ -57,11 +55,32 @@ def count_package(package: str | Path, shape: tuple[int, int] | None = None) -> 
     size = shape or manifest.sizes.nearest(*DEFAULT)
     if not manifest.sizes.allows(*size):
         raise SizeError(f"the shape is {size[0]}x{size[1]}, this package takes {manifest.sizes}")
-    return _sum_up(_run(path, manifest, size), size)
+    return _count(path, (1, manifest.spec.channels, *size))
 
 
-def _run(path: Path, manifest: Manifest, size: tuple[int, int]) -> list[dict[str, Any]]:
-    """What ONNX Runtime notes about each operator it runs."""
+def count_onnx(path: str | Path, shape: tuple[int, int] | None = None) -> Complexity:
+    """Count what an ONNX file computes that takes one image, float32 (N, C, H, W); as `count_package`.
+
+    Args:
+        path: The file.
+        shape: (height, width) of its input; None: its own, or 512x1024 where it takes any.
+
+    Raises:
+        BackendError: ONNX Runtime cannot open or run it at this size.
+    """
+    return _count(Path(path), None, shape)
+
+
+def _count(path: Path, tensor: tuple[int, int, int, int] | None, size: tuple[int, int] | None = None) -> Complexity:
+    """Count with an input of the shape ``tensor``; None: as the file has it, with ``size``."""
+    nodes, used = _run(path, tensor, size)
+    return _sum_up(nodes, used)
+
+
+def _run(
+    path: Path, tensor: tuple[int, int, int, int] | None, size: tuple[int, int] | None
+) -> tuple[list[dict[str, Any]], tuple[int, int]]:
+    """What ONNX Runtime notes about each operator it runs, and the (height, width) it ran at."""
     try:
         import onnxruntime  # noqa: PLC0415
     except ImportError as error:
@@ -75,11 +94,22 @@ def _run(path: Path, manifest: Manifest, size: tuple[int, int]) -> list[dict[str
         options.profile_file_prefix = str(Path(folder) / "profile")
         try:
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-            session.run(None, {manifest.inputs[0].name: np.zeros((1, manifest.spec.channels, *size), np.float32)})
+            given = session.get_inputs()[0]
+            tensor = tensor or _shape_of(given.shape, size)
+            session.run(None, {given.name: np.zeros(tensor, np.float32)})
         except Exception as error:
             raise BackendError(f"ONNX Runtime cannot run {path}: {str(error).strip().splitlines()[0]:.300}") from error
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    return [event["args"] for event in events if event.get("name", "").endswith("_kernel_time")]
+    return [event["args"] for event in events if event.get("name", "").endswith("_kernel_time")], tensor[2:]
+
+
+def _shape_of(given: list[int | str | None], size: tuple[int, int] | None) -> tuple[int, int, int, int]:
+    """A shape that an input takes: its fixed sizes, and ``size`` or the usual one where it is free."""
+    if len(given) != 4:  # noqa: PLR2004  (N, C, H, W)
+        raise ValueError(f"its input has the shape {given}, expected (N, C, H, W)")
+    batch, channels, *sides = (side if isinstance(side, int) and side > 0 else None for side in given)
+    height, width = size or tuple(side or usual for side, usual in zip(sides, DEFAULT, strict=True))
+    return batch or 1, channels or 3, height, width
 
 
 def _sum_up(nodes: list[dict[str, Any]], size: tuple[int, int]) -> Complexity:

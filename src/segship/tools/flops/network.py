@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from segship.core.errors import SizeError
+from segship.core.errors import SizeError, UnsupportedError
 from segship.tools.flops.cost import DEFAULT, Complexity, Cost
 
 if TYPE_CHECKING:
@@ -58,7 +58,13 @@ def count_network(network: Network, shape: tuple[int, int] | None = None, *, cha
 
 
 def shadow(network: Network) -> Network:
-    """The same modules with shapes instead of numbers, on PyTorch's meta device; ``network`` is left as it is."""
+    """The same modules with shapes instead of numbers, on PyTorch's meta device; ``network`` is left as it is.
+
+    Raises:
+        UnsupportedError: It is a graph of another engine, without modules.
+    """
+    if getattr(network, "onnx_model", None) is not None:
+        raise UnsupportedError("this network is an ONNX graph, which has no modules: count the .onnx file itself")
     numbers = itertools.chain(network.parameters(), network.buffers())
     return copy.deepcopy(network, {id(tensor): tensor.to("meta") for tensor in numbers})
 
