@@ -30,6 +30,7 @@ TOLERANCES = {"fp32": (0.9999, 1e-5), "fp16": (0.995, 2e-3), "bf16": (0.98, 1e-2
 Case = tuple[str, str, str]  # backend, precision, shape
 Request = pytest.FixtureRequest
 Graphs = Callable[[GraphFormat, str, str], Graph]
+Build = Callable[[Case], tuple[Engine, Session]]
 SUFFIXES: dict[GraphFormat, str] = {"onnx": ".onnx", "pt2": ".pt2", "torchscript": ".pt"}
 
 
@@ -92,29 +93,35 @@ def graphs(network: Loaded, scenes: list[np.ndarray], tmp_path_factory: pytest.T
     return make
 
 
-def build(case: Case, graphs: Graphs, folder: Path) -> tuple[Engine, Session]:
-    name, precision, shape = case
-    backend = find_backend(name)
-    lowered = precision if precision in backend.INFO.lowered else "fp32"
-    target = Target.model_validate(
-        {"backend": name, "precision": precision, "shape": Shape() if shape == "dynamic" else Shape.only(*TRACED)}
-    )
-    engine = backend.convert(graphs(backend.INFO.graph, lowered, shape), target, folder)
-    return engine, backend.open(engine)
+@pytest.fixture(scope="module")
+def build(graphs: Graphs, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    made: dict[Case, Engine] = {}
+
+    def make(case: Case) -> tuple[Engine, Session]:
+        name, precision, shape = case
+        backend = find_backend(name)
+        if case not in made:  # some engines take half a minute to build
+            lowered = precision if precision in backend.INFO.lowered else "fp32"
+            free = Shape() if shape == "dynamic" else Shape.only(*TRACED)
+            target = Target.model_validate({"backend": name, "precision": precision, "shape": free})
+            folder = tmp_path_factory.mktemp("-".join(case))
+            made[case] = backend.convert(graphs(backend.INFO.graph, lowered, shape), target, folder)
+        return made[case], backend.open(made[case])
+
+    return make
 
 
 @pytest.mark.filterwarnings("ignore")  # engines' own
 @pytest.mark.parametrize("case", cases(), ids="-".join)
 def test_an_engine_gives_the_networks_masks(
     case: Case,
-    graphs: Graphs,
+    build: Build,
     network: Loaded,
     scenes: list[np.ndarray],
-    tmp_path: Path,
     request: Request,
 ) -> None:
     require(case[0], request)
-    engine, session = build(case, graphs, tmp_path)
+    engine, session = build(case)
     inputs = [at(scenes[0], TRACED, network.spec)]
     if case[2] == "dynamic":
         inputs += [at(scenes[0], size, network.spec) for size in OTHERS]
@@ -130,22 +137,21 @@ def test_an_engine_gives_the_networks_masks(
     labels, mean = TOLERANCES[case[1]]
     assert np.concatenate(equal).mean() >= labels
     assert max(difference) <= mean
-    assert all((tmp_path / name).is_file() for name in engine.files)
-    assert {path.name for path in tmp_path.iterdir()} == set(engine.files)
+    written = [path for path in engine.directory.rglob("*") if path.is_file()]
+    assert {path.relative_to(engine.directory).as_posix() for path in written} == set(engine.files)
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("case", [case for case in cases() if case[1] == "fp32"], ids="-".join)
 def test_runs_do_not_disturb_each_other(
     case: Case,
-    graphs: Graphs,
+    build: Build,
     network: Loaded,
     scenes: list[np.ndarray],
-    tmp_path: Path,
     request: Request,
 ) -> None:
     require(case[0], request)
-    _, session = build(case, graphs, tmp_path)
+    _, session = build(case)
     first, second = (at(scene, TRACED, network.spec) for scene in scenes[:2])
     kept = session.run({"image": first})["logits"]
     copy = kept.copy()
@@ -156,13 +162,11 @@ def test_runs_do_not_disturb_each_other(
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("case", [case for case in cases() if case[1:] == ("fp32", "static")], ids="-".join)
-def test_an_input_of_the_wrong_size_is_refused_with_its_shape(
-    case: Case, graphs: Graphs, tmp_path: Path, request: Request
-) -> None:
+def test_an_input_of_the_wrong_size_is_refused_with_its_shape(case: Case, build: Build, request: Request) -> None:
     require(case[0], request)
     if "wrong-size" in find_backend(case[0]).INFO.gaps:
         pytest.skip(find_backend(case[0]).INFO.gaps["wrong-size"])
-    _, session = build(case, graphs, tmp_path)
+    _, session = build(case)
     with pytest.raises(BackendError, match=r"refuses the input .*64"):
         session.run({"image": np.zeros((1, 3, 64, 64), np.float32)})
 

@@ -100,7 +100,9 @@ def write_json(path: Path | None, data: Any) -> None:
 
 
 def print_checks(checks: tuple[Check, ...]) -> None:
-    """The comparison of an engine with its network."""
+    """The comparison of an engine with its network, where there was one."""
+    if not checks:
+        return
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(title="engine against network", caption="Δ: of the logits, as a share of the greatest logit")

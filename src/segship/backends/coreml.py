@@ -1,0 +1,157 @@
+"""Core ML: Apple's engine. Programs are written anywhere, and run where macOS is."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import platform
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session
+from segship.core.errors import BackendError, MissingExtraError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from segship.core.target import Target
+
+__all__ = ["INFO", "convert", "open", "probe"]
+
+INFO = BackendInfo(
+    title="Core ML",
+    graph="torchscript",
+    precisions=("fp32", "fp16"),
+    extra="coreml",
+    modules=("coremltools",),
+    dynamic=False,
+    gaps={
+        "bf16": "Core ML has no bfloat16",
+        "int8": "calibrating it means running the program, which only macOS can",
+        "dynamic": "coremltools fails on adaptive pooling and resizes of free sizes",
+        "verification": "the program cannot be compared with the network where macOS is not; running it is written "
+        "against the documented interface and has not been tried",
+    },
+)
+
+_FOLDER = "model.mlpackage"
+_UNITS = {"cpu": "CPU_ONLY", "gpu": "CPU_AND_GPU", "npu": "CPU_AND_NE", "auto": "ALL"}
+
+
+def _load() -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # It reports every library that only macOS has, and every torch newer than itself.
+            logging.getLogger("coremltools").setLevel(logging.ERROR)
+            import coremltools  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingExtraError("Core ML", "coreml", "coremltools") from error
+    return coremltools
+
+
+def convert(graph: Graph, target: Target, directory: Path) -> Engine:
+    """Translate the traced network to an ML program that carries the graph's metadata.
+
+    Args:
+        graph: TorchScript, traced at the target's size.
+        target: fp16 computes in float16; inputs and outputs stay float32.
+        directory: Where the folder of the program goes.
+
+    Raises:
+        BackendError: coremltools cannot translate the network.
+    """
+    tools = _load()
+    precision = tools.precision.FLOAT16 if target.precision == "fp16" else tools.precision.FLOAT32
+    source, output = graph.inputs[0], graph.outputs[0]
+    folder = directory / _FOLDER
+    try:
+        # It draws progress bars on the standard error stream.
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            model = tools.convert(
+                str(graph.path),
+                source="pytorch",
+                inputs=[tools.TensorType(name=source.name, shape=source.shape, dtype=np.float32)],
+                outputs=[tools.TensorType(name=output.name, dtype=np.float32)],
+                convert_to="mlprogram",
+                compute_precision=precision,
+                skip_model_load=True,
+            )
+            model.user_defined_metadata.update(graph.metadata)
+            model.save(str(folder))
+    except Exception as error:
+        raise BackendError(f"coremltools cannot translate the network: {_first_line(error)}") from error
+    return Engine(directory, _files(directory, folder), graph.inputs, graph.outputs)
+
+
+def _files(directory: Path, folder: Path) -> tuple[str, ...]:
+    """Every file of the program; the first, by which it is opened, lies at the top of its folder."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    found.sort(key=lambda path: path.parent != folder)
+    return tuple(path.relative_to(directory).as_posix() for path in found)
+
+
+def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> Session:  # noqa: A001
+    """Open a program.
+
+    Args:
+        engine: Its first file lies at the top of the program's folder.
+        device: ``cpu``, ``gpu``, ``npu`` (Apple's neural engine) or ``auto``; the processor always takes part.
+        threads: Core ML decides itself; anything but None is an error.
+
+    Raises:
+        BackendError: This is not macOS, the device is unknown, or the program cannot be opened.
+    """
+    if device not in _UNITS:
+        raise BackendError(f"no device is called {device!r}: {', '.join(_UNITS)}")
+    if threads is not None:
+        raise BackendError("Core ML chooses its threads itself: leave them out")
+    if platform.system() != "Darwin":
+        raise BackendError(_elsewhere())
+    tools = _load()
+    path = (engine.directory / engine.files[0]).parent
+    try:
+        model = tools.models.MLModel(str(path), compute_units=getattr(tools.ComputeUnit, _UNITS[device]))
+    except Exception as error:
+        raise BackendError(f"Core ML cannot open {path}: {_first_line(error)}") from error
+    return _Session(model, engine)
+
+
+def _elsewhere() -> str:
+    return f"Core ML programs run on macOS only, this is {platform.system()}: copy the package to a Mac"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+
+
+class _Session:
+    def __init__(self, model: Any, engine: Engine) -> None:
+        self._model = model
+        self._output = engine.outputs[0].name
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+        try:
+            found = self._model.predict({name: np.asarray(value, np.float32) for name, value in feeds.items()})
+        except Exception as error:
+            shapes = {name: value.shape for name, value in feeds.items()}
+            raise BackendError(f"Core ML refuses the input {shapes}: {_first_line(error)}") from error
+        return {self._output: np.array(found[self._output], np.float32)}
+
+
+def probe() -> tuple[Device, ...]:
+    """What Core ML can be asked for; nothing of it works where macOS is not."""
+    if platform.system() != "Darwin":
+        return (Device("cpu", usable=False, note=_elsewhere()),)
+    try:
+        tools = _load()
+    except MissingExtraError as error:
+        return (Device("cpu", usable=False, note=str(error)),)
+    return tuple(Device(name, usable=True, note=f"coremltools {tools.__version__}") for name in _UNITS)
