@@ -19,7 +19,7 @@ import pytest
 from segship import deploy
 from segship import report as reports
 from segship.core.errors import BackendError, InputError, SegshipError
-from segship.evaluate import NetworkFiles
+from segship.evaluate import Job, NetworkFiles
 from segship.evaluate.data import Data, from_layout
 from segship.report import make
 from segship.report.cells import ORIGINAL, Candidate, Report, Store, rows
@@ -274,3 +274,34 @@ def test_network_that_cannot_be_evaluated_ends_the_report(
     monkeypatch.setattr(make, "evaluate_job", fail)
     with pytest.raises(SegshipError, match="it does not run"):
         reports.make_report(replace(request_, targets=(), to=tmp_path), request_.files.spec(), data)
+
+
+def test_rows_of_different_runs_say_so(tmp_path: Path) -> None:
+    one = toy(tmp_path)
+    first, second, third = one.candidates
+    timed = replace(first, timings={1: {**first.timings[1], "run": "Monday, load 0.1"}})
+    other = replace(second, timings={1: {**second.timings[1], "run": "Tuesday, load 9.0"}}, failures=("gate",))
+    notes = [row["note"] for row in rows(replace(one, candidates=(timed, other, third)))]
+    assert notes[0] == "timed on Monday, load 0.1, others in another run"
+    assert notes[1] == "gate; timed on Tuesday, load 9.0, others in another run"
+    same = replace(other, timings=timed.timings)
+    assert rows(replace(one, candidates=(timed, same)))[0]["note"] == ""
+
+
+@pytest.mark.slow
+def test_an_engine_that_does_not_run_here_leaves_the_others_alone(
+    request_: reports.Request, data: Data, found: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = make.evaluate_job
+
+    def only_others(job: Job, *options: object, **more: object) -> object:
+        if "static" in str(job.network.path):
+            raise BackendError("another machine is needed")
+        return real(job, *options, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(make, "evaluate_job", only_others)
+    again = replace(request_, targets=TARGETS[:2], redo=(TARGETS[1],))
+    made = reports.make_report(again, request_.files.spec(), data)
+    assert made.candidates[1].timings == found.candidates[1].timings
+    assert made.candidates[2].timings == {}
+    assert rows(made)[-1]["note"] == "another machine is needed"

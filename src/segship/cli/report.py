@@ -37,6 +37,9 @@ def report(
     redo: Annotated[
         list[str] | None, typer.Option(help="Target to make again; PyTorch for the network itself; may be repeated.")
     ] = None,
+    time_again: Annotated[
+        bool, typer.Option("--time-again", help="Time all targets again, so that their times are of one run.")
+    ] = False,
     pictures: Annotated[int, typer.Option(min=0, help="How many sample masks to show.")] = 3,
 ) -> None:
     """Export, verify, evaluate and time several targets, and write one page about them.
@@ -61,6 +64,7 @@ def report(
         threads,
         workers,
         tuple(redo or ()),
+        time_again,
         pictures,
     )
     with output.stages() as tell:

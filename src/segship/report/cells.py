@@ -146,6 +146,7 @@ def rows(report: Report) -> list[dict[str, Any]]:
         report: What was found.
     """
     base = report.candidates[0].evaluation.get("mIoU")
+    runs = {timing["run"] for one in report.candidates for timing in one.timings.values() if "run" in timing}
     found = []
     for one in report.candidates:
         figures = {name: one.evaluation.get(name) for name in ("aAcc", "mIoU", "mAcc")}
@@ -165,7 +166,15 @@ def rows(report: Report) -> list[dict[str, Any]]:
                     "memory_MiB": timing.get("memory"),
                     "size_MB": None if one.size is None else one.size / 1e6,
                     "labels_equal": one.labels_equal,
-                    "note": one.error or one.evaluation.get("error") or timing.get("error") or "; ".join(one.failures),
+                    "note": one.error
+                    or one.evaluation.get("error")
+                    or "; ".join(_notes(one, timing, several=len(runs) > 1)),
                 }
             )
     return found
+
+
+def _notes(one: Candidate, timing: Mapping[str, Any], *, several: bool) -> list[str]:
+    """What must be known of a row; times of different runs do not compare."""
+    notes = [*one.failures, *([timing["error"]] if "error" in timing else [])]
+    return [*notes, f"timed on {timing['run']}, others in another run"] if several and "run" in timing else notes

@@ -60,10 +60,11 @@ def make_report(request: Request, spec: ModelSpec, data: Data, *, tell: Tell | N
     usable = [target for target in request.targets if "error" not in exports[target]]
     for target in usable:
         evaluations[target] = _evaluate(request, store, target, spec, data, say)
-    timings = _time(request, store, [ORIGINAL, *usable], data, say)
+    running = [name for name, found in evaluations.items() if "error" not in found]
+    timings = _time(request, store, running, data, say)
     say("drawing sample masks")
     shown = samples.choose(data, request.pictures)
-    masks = {name: samples.draw(request, store, name, spec, shown) for name in [ORIGINAL, *usable]}
+    masks = {name: samples.draw(request, store, name, spec, shown) for name in running}
     candidates = [Candidate(ORIGINAL, evaluations[ORIGINAL], timings[ORIGINAL], samples=masks[ORIGINAL])]
     for target in request.targets:
         found = exports[target]
@@ -159,7 +160,7 @@ def _time(
     missing = []
     for name in names:
         for batch in request.batch_sizes:
-            known = store.get(name, f"benchmark-{batch}", key(name, batch))
+            known = None if request.retime else store.get(name, f"benchmark-{batch}", key(name, batch))
             if known is None:
                 missing.append((name, batch))
             else:
@@ -198,12 +199,14 @@ def _measure_together(
     measured = bench.benchmark(
         subjects, batch_sizes=batches, images=images, threads=request.threads, duration=request.duration
     )
+    load = measured.machine["load"]
+    run = now() if load is None else f"{now()}, load {load:.1f}"
     found: dict[tuple[str, int], dict[str, Any]] = {}
     for refusal in measured.refusals:
         found[name_of[refusal.package], refusal.batch] = {"error": refusal.reason}
     for entry in measured.measurements:
         name = name_of[entry.package]
-        found[name, entry.batch] = asdict(replace(entry, package=name))
+        found[name, entry.batch] = asdict(replace(entry, package=name)) | {"run": run}
     return found
 
 

@@ -30,6 +30,7 @@ class Request:
         threads: Threads of each engine in the timing; None: its own choice.
         workers: Processes that share an evaluation.
         redo: Targets that are made again, however complete they are.
+        retime: Time everything again, so that all of it is of one run.
         pictures: How many sample masks are shown.
     """
 
@@ -44,6 +45,7 @@ class Request:
     threads: int | None = None
     workers: int = 1
     redo: tuple[str, ...] = ()
+    retime: bool = False
     pictures: int = 3
 
     @property
