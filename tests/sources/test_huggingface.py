@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 pytest.importorskip("transformers", reason="pip install segship[huggingface]")
 
 from segship.core.errors import CheckpointError, ConfigError, SegshipError, UnsafeFileError, UnsupportedError
-from segship.core.spec import SizeRule
+from segship.core.spec import Resize, SizeRule
 from segship.deploy import export
 from segship.models.session import EagerSession
 from segship.runtime import Segmentor
@@ -61,7 +61,8 @@ def test_pixels_scores_and_mask_equal_the_librarys(saved: tuple[Any, Any, Loaded
 
 def test_meaning_comes_from_config_and_processor(saved: tuple[Any, Any, Loaded]) -> None:
     loaded = saved[2]
-    assert loaded.notes == ()
+    keeps_ratio = loaded.network.sizes.fixed is not None and not isinstance(loaded.spec.geometry[0], Resize)
+    assert ["takes one size only" in note for note in loaded.notes] == [True] * keeps_ratio
     assert loaded.spec.classes == tuple(CLASSES.values())
     assert {"config.json", "preprocessor_config.json", "model.safetensors"} == set(loaded.origin)
     assert not loaded.spec.reduce_zero_label

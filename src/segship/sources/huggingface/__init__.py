@@ -20,6 +20,7 @@ from segship.sources import Loaded
 from segship.sources.huggingface.families import find_family
 from segship.sources.huggingface.folder import load_model, require_harmless
 from segship.sources.huggingface.processor import default_size, load_processor, preprocessing
+from segship.vision.geometry import output_size
 from segship.vision.palette import generate
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ _CONFIG = "config.json"
 _MAXIMUM_JSON = 8 * 2**20
 _BINARY = 2
 _SIZE = "image_size"
+_TALL = (1000, 500)  # an image of a shape that a rule which keeps the aspect ratio gives another size
 
 
 def recognises(path: Path) -> bool:
@@ -85,7 +87,13 @@ def load(request: Request) -> Loaded:
     )
     sizes = SizeRule(multiple_of=family.multiple_of)
     if family.fixed:
-        sizes = SizeRule(fixed=_size(options.get(_SIZE)) or default_size(processor, model.config))
+        fixed = _size(options.get(_SIZE)) or default_size(processor, model.config)
+        sizes = SizeRule(fixed=fixed)
+        if any(output_size(step, *_TALL) != fixed for step in spec.geometry[-1:]):
+            notes.append(
+                f"A graph of this network takes one size only: every image is resized to {fixed[0]}x{fixed[1]} "
+                "(height x width), which image_size=[h,w] changes"
+            )
     network = WrappedNetwork(family.adapt(model, folder), len(classes), out_channels=1 if binary else None, sizes=sizes)
     network.requires_grad_(requires_grad=False).eval()
     denormals = flush_denormals(network)
