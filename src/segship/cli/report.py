@@ -12,7 +12,10 @@ __all__ = ["report"]
 
 def report(
     config: Annotated[Path, typer.Argument(help="Config of the trained network.")],
-    checkpoint: Annotated[Path, typer.Argument(help="Its weights.")],
+    checkpoint: Annotated[
+        Path | None, typer.Argument(help="Its weights, where the config does not bring them.")
+    ] = None,
+    *,
     targets: Annotated[
         str,
         typer.Option(

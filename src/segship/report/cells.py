@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-__all__ = ["ORIGINAL", "Candidate", "Report", "Store", "rows", "slug"]
+__all__ = ["ORIGINAL", "Candidate", "Report", "Store", "now", "rows", "slug"]
 
 ORIGINAL = "PyTorch"
 """Name of the network itself, with which all targets are compared."""
