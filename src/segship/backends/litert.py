@@ -35,8 +35,8 @@ INFO = BackendInfo(
         "bf16": "its kernels for processors have no bfloat16",
         "int8": "its converter wants a program of torch's that is quantised already; Segship calibrates ONNX graphs",
         "dynamic": "its memory is planned for one size; free sizes are an experiment of its converter",
-        "environment": "litert-torch wants typing_extensions below 4.13, and so pydantic 2.11: a virtual environment of its "
-        "own is best for exporting; running needs ai-edge-litert alone",
+        "environment": "litert-torch wants typing_extensions below 4.13, and so pydantic 2.11: an environment of "
+        "its own is best for exporting; running needs ai-edge-litert alone",
         "gpu": "its delegates are part of the apps that use them; the same file runs there",
     },
 )
