@@ -35,6 +35,8 @@ INFO = BackendInfo(
         "bf16": "Core ML has no bfloat16",
         "int8": "calibrating it means running the program, which only macOS can",
         "dynamic": "coremltools fails on adaptive pooling and resizes of free sizes",
+        "networks": "coremltools 9 beside NumPy 2.4 fails on networks that compute with their own sizes, such as "
+        "SegFormer's attention; the export says so",
         "verification": "the program cannot be compared with the network where macOS is not; running it is written "
         "against the documented interface and has not been tried",
     },
