@@ -184,6 +184,10 @@ def _normalize(spec: ModelSpec) -> dict[str, Any]:
 
 
 def _padding(spec: ModelSpec) -> list[dict[str, Any]]:
+    if spec.resize_logits != "through_input" and spec.geometry:
+        raise UnsupportedError(
+            "MMDeploy's runtime decides at the network's input size; this network's logits go to the image's size at once"
+        )
     if spec.padding is not None:
         raise UnsupportedError(
             "MMDeploy's runtime does not cut padding off its masks again: use --shape static-HxW, which needs none"
