@@ -186,7 +186,8 @@ def _normalize(spec: ModelSpec) -> dict[str, Any]:
 def _padding(spec: ModelSpec) -> list[dict[str, Any]]:
     if spec.resize_logits != "through_input" and spec.geometry:
         raise UnsupportedError(
-            "MMDeploy's runtime decides at the network's input size; this network's logits go to the image's size at once"
+            "MMDeploy's runtime decides at the network's input size; "
+            "this network's logits go to the image's size at once"
         )
     if spec.padding is not None:
         raise UnsupportedError(
