@@ -26,7 +26,7 @@ INFO = BackendInfo(
     extra="export",
     modules=("torch",),
     gaps={
-        "fp16": "torch computes float16 on processors slower than float32; for a GPU take onnxruntime or tensorrt",
+        "fp16": "torch computes float16 on processors slower than float32; for a GPU take onnxruntime",
         "bf16": "the program keeps the types it was captured with",
         "int8": "torch's quantised programs need a backend of their own; take onnxruntime or openvino",
     },

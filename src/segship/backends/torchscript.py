@@ -26,7 +26,7 @@ INFO = BackendInfo(
     extra="export",
     modules=("torch",),
     gaps={
-        "fp16": "torch computes float16 on processors slower than float32; for a GPU take onnxruntime or tensorrt",
+        "fp16": "torch computes float16 on processors slower than float32; for a GPU take onnxruntime",
         "bf16": "tracing fixes the types of constants",
         "int8": "torch no longer quantises TorchScript",
         "wrong-size": "a traced network runs at sizes it was not built for; the package checks them instead",
