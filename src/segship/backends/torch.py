@@ -28,6 +28,7 @@ INFO = BackendInfo(
     gaps={
         "fp16": "torch computes float16 on processors slower than float32; for a GPU take onnxruntime",
         "bf16": "the program keeps the types it was captured with",
+        "safety": "a compiled program is machine code: open one only from people you trust, whatever its digest says",
         "int8": "torch's quantised programs need a backend of their own; take onnxruntime or openvino",
     },
 )
