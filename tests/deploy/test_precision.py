@@ -53,7 +53,7 @@ def test_int8_is_judged_by_iou_and_gives_layers_back_until_it_passes(tmp_path: P
     assert record.before is not None
     assert record.after is not None
     assert abs(record.after.mIoU - record.before.mIoU) <= 0.5
-    mask = Segmentor(tmp_path / "first")(ASSETS / "images" / "000.png")
+    mask = Segmentor(tmp_path / "first")(ASSETS / "images" / "scene_00.jpg")
     assert mask.shape == (256, 512)
 
     impossible = Lowering(ASSETS / "images", ASSETS / "labels", images=3, gate=Gate(mean=-1))
