@@ -44,6 +44,17 @@ def test_a_folder_gives_figures_files_and_warnings_without_torch(package: Path, 
     )
 
 
+def test_options_of_the_frameworks_evaluator_are_understood(package: Path, data: Path) -> None:
+    options = ("--eval-options", "iou_metrics=mFscore", "nan_to_num=-1", "--json", "-")
+    done = segship("evaluate", package, "--layout", "folder", data, *options, torch=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["aAcc"], "mIoU" in found) == (100, False)
+    assert {entry["Fscore"] for entry in found["classes"]} <= {100, -100}
+    done = segship("evaluate", package, "--layout", "folder", data, "--eval-options", "metric=mDice", torch=False)
+    assert "aAcc 100.00   mDice 100.00   mAcc 100.00" in done.stdout
+
+
 def test_config_is_compared_with_its_package(
     trained: tuple[Path, Path], package: Path, data: Path, tmp_path: Path
 ) -> None:
@@ -80,6 +91,7 @@ def test_predictions_for_a_test_server_need_no_label_maps(package: Path, data: P
         (("--layout", "city", "."), "no data set is called 'city'"),
         (("--layout", "cityscapes", "."), "the network has 4 classes, the data 19"),
         (("--format-only", "--images", "."), "give --out FOLDER"),
+        (("--eval-options", "bta=2", "--images", "."), "there is no option 'bta'. Did you mean 'beta'?"),
         (("--differences", "x", "--images", ".", "--labels", "."), "give --against PACKAGE"),
     ],
 )

@@ -40,6 +40,16 @@ def test_labels_out_of_range_are_counted_by_value_and_ignored() -> None:
     assert truth.strange == {"label 7": 2, "label 200": 1}
 
 
+def test_one_more_label_may_not_count() -> None:
+    stored = np.array([[0, 1, 2, 254, 255]], np.uint8)
+    assert Coding(3, ignore=1).decode(stored).labels.tolist() == [[0, 255, 2, 255, 255]]
+    assert Coding(3, ignore=1).decode(stored).strange == {"label 254": 1}
+    assert not Coding(3, ignore=254).decode(stored).strange
+    # After the numbers have become the network's, as the framework compares them.
+    assert Coding(3, relabel=(1, 0, 255), ignore=1).decode(stored).labels.tolist() == [[255, 0, 255, 255, 255]]
+    assert Coding(3, reduce_zero_label=True, ignore=0).decode(stored[:, :3]).labels.tolist() == [[255, 255, 1]]
+
+
 def test_sixteen_bits_are_read_as_eight() -> None:
     truth = Coding(300).decode(np.array([[0, 254, 299, 300, 65535]], np.uint16))
     assert truth.labels.tolist() == [[0, 254, 299, 255, 255]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from segship.core.spec import ModelSpec
-    from segship.evaluate import Evaluation, Job
+    from segship.evaluate import EvalOptions, Evaluation, Job
     from segship.evaluate.data import Data
 
 __all__ = ["evaluate", "find_data"]
@@ -53,6 +54,14 @@ def evaluate(
         Path | None, typer.Option(help="A second package to compare with.", rich_help_panel=_DATA)
     ] = None,
     boundary: Annotated[bool, typer.Option("--boundary", help="Also measure the boundary IoU.")] = False,
+    eval_options: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Option of MMSegmentation's evaluator: iou_metrics=mIoU,mDice,mFscore, nan_to_num=0, beta=2, "
+            "ignore_index=0, prefix=, output_dir=, format_only=; several may follow.",
+        ),
+    ] = None,
     json_file: Annotated[
         Path | None,
         typer.Option("--json", help="The figures; - for standard output.", rich_help_panel=_FILES),
@@ -111,8 +120,11 @@ def evaluate(
     from segship.core.errors import InputError  # noqa: PLC0415
     from segship.evaluate import Job, NetworkFiles, compare  # noqa: PLC0415
     from segship.evaluate.counter import Counter  # noqa: PLC0415
+    from segship.evaluate.options import read_eval_options  # noqa: PLC0415
     from segship.evaluate.outputs import Outputs  # noqa: PLC0415
 
+    options = read_eval_options(eval_options or [])
+    format_only, out = format_only or options.format_only, out or options.output_dir
     if format_only and out is None:
         raise InputError("--format-only writes predictions: give --out FOLDER for them")
     if differences is not None and against is None:
@@ -124,7 +136,7 @@ def evaluate(
     numbers = data.submission() if format_only else ()
     outputs = Outputs(spec.classes, spec.palette, out, out_format, numbers, show_dir, opacity)
     counter = Counter(
-        data.coding,
+        replace(data.coding, ignore=options.ignore_index),
         len(spec.classes),
         against=second is not None,
         translate=() if second is None else compare.translation(spec, second.spec()),
@@ -134,7 +146,7 @@ def evaluate(
         bands=spec.channels if spec.pixels == "stored" else None,
     )
     job = Job(files, counter, data.samples, second)
-    found = _run(job, spec, workers, ray, resume=resume)
+    found = _run(job, spec, options, workers, ray, resume=resume)
     _write(job, spec, found, json_file, confusion or [], differences)
 
 
@@ -166,12 +178,14 @@ def find_data(
     raise InputError("say what to evaluate on: --layout NAME ROOT, or --images FOLDER and --labels FOLDER")
 
 
-def _run(job: Job, spec: ModelSpec, workers: int, ray: str | None, *, resume: bool) -> Evaluation:
+def _run(job: Job, spec: ModelSpec, options: EvalOptions, workers: int, ray: str | None, *, resume: bool) -> Evaluation:
     from segship.cli import output  # noqa: PLC0415
     from segship.evaluate import evaluate_job  # noqa: PLC0415
 
     with output.progress_bar("evaluating", len(job.samples), rate="images/s") as progress:
-        return evaluate_job(job, spec.classes, workers=workers, ray=ray, resume=resume, progress=progress)
+        return evaluate_job(
+            job, spec.classes, workers=workers, ray=ray, resume=resume, options=options, progress=progress
+        )
 
 
 def _write(

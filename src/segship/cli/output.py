@@ -31,6 +31,8 @@ __all__ = [
     "write_json",
 ]
 
+_SHOWN = ("IoU", "Acc")  # in the terminal, where nobody says which
+
 
 def say(text: str) -> None:
     """One line of result, on standard output."""
@@ -142,27 +144,29 @@ def print_quantization(quantization: Quantization | None) -> None:
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
-    """Per-class figures, then the three that stand for all."""
+    """Per-class figures, then those that stand for all: IoU and Acc, or the ones that were asked for."""
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(title=f"{evaluation.images} images")
     table.add_column("class")
-    columns = {"IoU": evaluation.scores.IoU, "Acc": evaluation.scores.Acc}
+    asked = evaluation.columns
+    figures = _SHOWN if len(asked) == len(evaluation.scores.per_class) else tuple(asked)
+    columns = {name: asked[name] for name in figures}
     if evaluation.boundary is not None:
         columns["boundary IoU"] = evaluation.boundary
     if evaluation.against is not None:
-        columns["Δ IoU"] = evaluation.against.scores.IoU - evaluation.scores.IoU
-        columns["Δ Acc"] = evaluation.against.scores.Acc - evaluation.scores.Acc
+        other = evaluation.against.scores.per_class
+        columns |= {f"Δ {name}": other[name] - asked[name] for name in figures}
     for column in columns:
         table.add_column(column, justify="right")
     for row, name in enumerate(evaluation.classes):
         table.add_row(name, *(_cell(values[row], signed="Δ" in column) for column, values in columns.items()))
     show(table)
-    say(_means(evaluation.scores))
+    say(_means(evaluation.scores, figures))
     if evaluation.against is not None:
-        other = evaluation.against
-        say(f"{_means(other.scores)}   ({other.name}; {other.agreement:.4f} % of the pixels agree)")
-        for name, share in other.images[:5]:
+        second = evaluation.against
+        say(f"{_means(second.scores, figures)}   ({second.name}; {second.agreement:.4f} % of the pixels agree)")
+        for name, share in second.images[:5]:
             say(f"  {share:6.2f} % differ in {name}")
 
 
@@ -170,5 +174,5 @@ def _cell(value: float, *, signed: bool) -> str:
     return "nan" if value != value else f"{value:+.2f}" if signed else f"{value:.2f}"  # noqa: PLR0124  (only NaN is)
 
 
-def _means(scores: Scores) -> str:
-    return f"aAcc {scores.aAcc:.2f}   mIoU {scores.mIoU:.2f}   mAcc {scores.mAcc:.2f}"
+def _means(scores: Scores, figures: tuple[str, ...]) -> str:
+    return "   ".join(f"{name} {scores.means[name]:.2f}" for name in ("aAcc", *(f"m{name}" for name in figures)))

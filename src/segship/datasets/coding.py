@@ -51,12 +51,15 @@ class Coding:
         reduce_zero_label: Whether label 0 means "ignore" and all others move down by one.
         palette: Colour of each class, for files that store colours; empty: such files are refused.
         relabel: The network's class for each class of the files, `IGNORE` where it has none; empty: the same.
+        ignore: A label beside `IGNORE` whose pixels do not count: a class of the network, or a number of the files that
+            is no class; None: no other.
     """
 
     classes: int
     reduce_zero_label: bool = False
     palette: tuple[tuple[int, int, int], ...] = ()
     relabel: tuple[int, ...] = ()
+    ignore: int | None = None
 
     def read(self, sample: Sample) -> Truth:
         """The label map of a sample.
@@ -97,12 +100,16 @@ class Coding:
                 labels[number] = label
         elif self.reduce_zero_label:
             labels = np.where((labels == 0) | (labels == IGNORE), IGNORE, labels - 1)
+        if self.ignore is not None and self.ignore >= self.classes:
+            labels[labels == self.ignore] = IGNORE
         strange = (labels >= self.classes) & (labels != IGNORE)
         labels[strange] = IGNORE
         if self.relabel:
             targets = np.full(max(size, IGNORE + 1), IGNORE)
             targets[: len(self.relabel)] = self.relabel
             labels = targets[labels]
+        if self.ignore is not None:
+            labels[labels == self.ignore] = IGNORE
         return labels.astype(np.uint8 if labels.max() < _BYTE else np.uint16), strange
 
     def _colours(self, stored: NDArray[np.uint8]) -> Truth:
@@ -116,7 +123,8 @@ class Coding:
         place = np.minimum(np.searchsorted(sorted_known, codes), len(known) - 1)
         hit = sorted_known[place] == codes
         classes = np.asarray(self.relabel or range(self.classes))[order][place]
-        labels = np.where(hit, classes, IGNORE).astype(np.uint8 if classes.max() < _BYTE else np.uint16)
+        dtype = np.uint8 if classes.max() < _BYTE else np.uint16
+        labels = np.where(hit & (classes != self.ignore), classes, IGNORE).astype(dtype)
         values, counts = np.unique(codes[~hit & (codes != 0)], return_counts=True)
         return Truth(labels, {f"colour #{value:06x}": int(count) for value, count in zip(values, counts, strict=True)})
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from segship.evaluate.options import EvalOptions
 from segship.evaluate.tally import KINDS
 from segship.metrics.confusion import Scores, mean_of, scores
 
@@ -54,6 +55,7 @@ class Evaluation:
         against: A second network, or None.
         seconds: How long it took; of a resumed run, the last part.
         resumed: How many samples an earlier run had counted.
+        options: Which figures are asked for.
     """
 
     images: int
@@ -65,6 +67,7 @@ class Evaluation:
     against: Comparison | None = None
     seconds: float = 0.0
     resumed: int = 0
+    options: EvalOptions = field(default_factory=EvalOptions)
 
     @classmethod
     def of(
@@ -76,6 +79,7 @@ class Evaluation:
         second: str = "",
         seconds: float = 0.0,
         resumed: int = 0,
+        options: EvalOptions | None = None,
     ) -> Evaluation:
         """The figures that follow from a tally.
 
@@ -86,7 +90,9 @@ class Evaluation:
             second: Name of the second network.
             seconds: How long it took.
             resumed: How many samples an earlier run had counted.
+            options: How the figures are made; None: as MMSegmentation's evaluator makes them by default.
         """
+        chosen = options or EvalOptions()
         boundary = None
         if tally.boundary is not None:
             with np.errstate(invalid="ignore", divide="ignore"):
@@ -96,12 +102,13 @@ class Evaluation:
             images=tally.images,
             classes=classes,
             matrix=tally.matrix,
-            scores=scores(tally.matrix),
+            scores=_scores(tally.matrix, chosen),
             boundary=boundary,
             problems=problems,
-            against=_comparison(tally, samples, second),
+            against=_comparison(tally, samples, second, chosen),
             seconds=seconds,
             resumed=resumed,
+            options=chosen,
         )
 
     @property
@@ -111,11 +118,11 @@ class Evaluation:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as JSON types; a figure that has no meaning for a class is None."""
-        means = {name: _number(value) for name, value in self.scores.means.items()}
-        columns = dict(self.scores.per_class)
+        means = self._means(self.scores)
+        columns = self.columns
         if self.boundary is not None:
             columns["BoundaryIoU"] = self.boundary
-            means["mBoundaryIoU"] = _number(mean_of(self.boundary))
+            means[f"{self._prefix}mBoundaryIoU"] = _number(mean_of(self.boundary))
         found: dict[str, Any] = {"images": self.images, "skipped": self.skipped, "seconds": self.seconds} | means
         found["classes"] = [
             {"name": name} | {column: _number(values[row]) for column, values in columns.items()}
@@ -129,12 +136,25 @@ class Evaluation:
             found["against"] = self._differences(self.against)
         return found | {"confusion_matrix": self.matrix.tolist()}
 
+    @property
+    def columns(self) -> dict[str, NDArray[np.float64]]:
+        """The figures of each class that are asked for, by name."""
+        return {name: self.scores.per_class[name] for name in self.options.figures}
+
+    @property
+    def _prefix(self) -> str:
+        return f"{self.options.prefix}/" if self.options.prefix else ""
+
+    def _means(self, found: Scores) -> dict[str, float | None]:
+        names = ("aAcc", *(f"m{name}" for name in self.options.figures))
+        return {f"{self._prefix}{name}": _number(found.means[name]) for name in names}
+
     def _differences(self, other: Comparison) -> dict[str, Any]:
         rows = zip(self.classes, self.scores.IoU, other.scores.IoU, self.scores.Acc, other.scores.Acc, strict=True)
         return {
             "name": other.name,
             "agreement": _number(other.agreement),
-            "means": {name: _number(value) for name, value in other.scores.means.items()},
+            "means": self._means(other.scores),
             "classes": [
                 {
                     "name": name,
@@ -150,7 +170,11 @@ class Evaluation:
         }
 
 
-def _comparison(tally: Tally, samples: tuple[Sample, ...], name: str) -> Comparison | None:
+def _scores(matrix: NDArray[np.int64], options: EvalOptions) -> Scores:
+    return scores(matrix, beta=options.beta, nan=None if options.nan_to_num is None else 100 * options.nan_to_num)
+
+
+def _comparison(tally: Tally, samples: tuple[Sample, ...], name: str, options: EvalOptions) -> Comparison | None:
     if tally.other is None:
         return None
     counted = int(tally.matrix.sum())
@@ -158,7 +182,7 @@ def _comparison(tally: Tally, samples: tuple[Sample, ...], name: str) -> Compari
     return Comparison(
         name=name,
         matrix=tally.other,
-        scores=scores(tally.other),
+        scores=_scores(tally.other, options),
         agreement=100 * (1 - tally.differing / counted) if counted else float("nan"),
         images=tuple((samples[place].name, share) for place, share in extremes),
         places=tuple(place for place, _ in extremes),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from segship.evaluate.job import Job
     from segship.evaluate.network import Labeller
+    from segship.evaluate.options import EvalOptions
     from segship.evaluate.tally import Tally
 
     Progress = Callable[[int, int], None]
@@ -54,6 +55,7 @@ def evaluate(
     pairs: Sequence[tuple[Path, Path]],
     *,
     zero_is_ignore: bool | None = None,
+    options: EvalOptions | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Predict every image and count its pixels by class.
@@ -62,6 +64,7 @@ def evaluate(
         segmentor: An opened package.
         pairs: Image and label map of each sample.
         zero_is_ignore: Whether label 0 means "ignore" and the others move down by one; None: as the package says.
+        options: How the figures are made; None: as MMSegmentation's evaluator makes them by default.
         progress: Called with (done, all) after each image.
 
     Returns:
@@ -72,7 +75,9 @@ def evaluate(
     """
     spec = segmentor.spec
     reduce = spec.reduce_zero_label if zero_is_ignore is None else zero_is_ignore
-    counter = Counter(Coding(len(spec.classes), reduce, spec.palette), len(spec.classes), bands=stored_bands(spec))
+    ignore = None if options is None else options.ignore_index
+    coding = Coding(len(spec.classes), reduce, spec.palette, ignore=ignore)
+    counter = Counter(coding, len(spec.classes), bands=stored_bands(spec))
     samples = tuple(Sample(image.stem, image, labels) for image, labels in pairs)
     ledger = Ledger(counter.empty(), len(samples))
     begin = time.perf_counter()
@@ -83,7 +88,8 @@ def evaluate(
             progress(ledger.done, len(samples))
 
     count_all(counter, [(segmentor,)], samples, ledger.left(), done)
-    found = Evaluation.of(ledger.tally, spec.classes, samples, seconds=time.perf_counter() - begin)
+    seconds = time.perf_counter() - begin
+    found = Evaluation.of(ledger.tally, spec.classes, samples, seconds=seconds, options=options)
     return _useful(found)
 
 
@@ -95,6 +101,7 @@ def evaluate_job(
     ray: str | None = None,
     resume: bool = False,
     lanes: Sequence[Any] | None = None,
+    options: EvalOptions | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Evaluate as a job says, in this process or in several.
@@ -108,6 +115,7 @@ def evaluate_job(
         ray: Address of a Ray cluster that does the work, or ``local``.
         resume: Go on from what an interrupted run of the same evaluation has counted.
         lanes: The networks, if they are open already.
+        options: How the figures are made; None: as MMSegmentation's evaluator makes them by default.
         progress: Called with (done, all) as samples are counted.
 
     Returns:
@@ -142,7 +150,10 @@ def evaluate_job(
     ledger.forget()
     seconds = time.perf_counter() - begin
     second = "" if job.against is None else str(job.against.path)
-    return _useful(Evaluation.of(ledger.tally, classes, job.samples, second=second, seconds=seconds, resumed=resumed))
+    found = Evaluation.of(
+        ledger.tally, classes, job.samples, second=second, seconds=seconds, resumed=resumed, options=options
+    )
+    return _useful(found)
 
 
 def _useful(found: Evaluation) -> Evaluation:

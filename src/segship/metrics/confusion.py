@@ -98,7 +98,7 @@ class Scores:
         return {name: getattr(self, name) for name in names}
 
 
-def scores(matrix: NDArray[np.int64], *, beta: float = 1) -> Scores:
+def scores(matrix: NDArray[np.int64], *, beta: float = 1, nan: float | None = None) -> Scores:
     """The figures of a confusion matrix (rows true, columns predicted).
 
     Classes for which a figure has no meaning are left out of its mean, as MMSegmentation does with ``nanmean``.
@@ -106,6 +106,10 @@ def scores(matrix: NDArray[np.int64], *, beta: float = 1) -> Scores:
     Args:
         matrix: int64 (classes, classes).
         beta: Weight of recall in ``Fscore``.
+        nan: Per cent that stand for a figure without a meaning, in its mean as well; None: NaN, which is left out.
+
+    Returns:
+        The figures, in percent.
     """
     right = np.diag(matrix).astype(np.float64)
     truth, predicted = matrix.sum(1), matrix.sum(0)
@@ -115,9 +119,12 @@ def scores(matrix: NDArray[np.int64], *, beta: float = 1) -> Scores:
         precision = 100 * right / predicted
         dice = 200 * right / (truth + predicted)
         fscore = (1 + beta**2) * precision * recall / (beta**2 * precision + recall)
-        overall = float(100 * right.sum() / matrix.sum())
+        overall = 100 * right.sum() / matrix.sum()
+    if nan is not None:
+        figures = (iou, recall, precision, dice, fscore, overall)
+        iou, recall, precision, dice, fscore, overall = (np.nan_to_num(figure, nan=nan) for figure in figures)
     return Scores(
-        aAcc=overall,
+        aAcc=float(overall),
         mIoU=mean_of(iou),
         mAcc=mean_of(recall),
         IoU=iou,
