@@ -19,7 +19,7 @@ __all__ = ["backend_names", "find_backend"]
 
 def backend_names() -> tuple[str, ...]:
     """Names of all backends, sorted."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")))
 
 
 def find_backend(name: str) -> Backend:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session
-from segship.core.errors import BackendError, MissingExtraError
+from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session, shapes_of
+from segship.core.errors import BackendError, MissingExtraError, engine_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,23 +73,24 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     precision = tools.precision.FLOAT16 if target.precision == "fp16" else tools.precision.FLOAT32
     source, output = graph.inputs[0], graph.outputs[0]
     folder = directory / _FOLDER
-    try:
-        # It draws progress bars on the standard error stream.
-        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            model = tools.convert(
-                str(graph.path),
-                source="pytorch",
-                inputs=[tools.TensorType(name=source.name, shape=source.shape, dtype=np.float32)],
-                outputs=[tools.TensorType(name=output.name, dtype=np.float32)],
-                convert_to="mlprogram",
-                compute_precision=precision,
-                skip_model_load=True,
-            )
-            model.user_defined_metadata.update(graph.metadata)
-            model.save(str(folder))
-    except Exception as error:
-        raise BackendError(f"coremltools cannot translate the network: {_first_line(error)}") from error
+    # It draws progress bars on the standard error stream.
+    with (
+        engine_errors("coremltools cannot translate the network"),
+        warnings.catch_warnings(),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        model = tools.convert(
+            str(graph.path),
+            source="pytorch",
+            inputs=[tools.TensorType(name=source.name, shape=source.shape, dtype=np.float32)],
+            outputs=[tools.TensorType(name=output.name, dtype=np.float32)],
+            convert_to="mlprogram",
+            compute_precision=precision,
+            skip_model_load=True,
+        )
+        model.user_defined_metadata.update(graph.metadata)
+        model.save(str(folder))
     return Engine(directory, _files(directory, folder), graph.inputs, graph.outputs)
 
 
@@ -119,19 +120,13 @@ def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> 
         raise BackendError(_elsewhere())
     tools = _load()
     path = (engine.directory / engine.files[0]).parent
-    try:
+    with engine_errors(f"Core ML cannot open {path}"):
         model = tools.models.MLModel(str(path), compute_units=getattr(tools.ComputeUnit, _UNITS[device]))
-    except Exception as error:
-        raise BackendError(f"Core ML cannot open {path}: {_first_line(error)}") from error
     return _Session(model, engine)
 
 
 def _elsewhere() -> str:
     return f"Core ML programs run on macOS only, this is {platform.system()}: copy the package to a Mac"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
 
 
 class _Session:
@@ -140,11 +135,8 @@ class _Session:
         self._output = engine.outputs[0].name
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-        try:
+        with engine_errors(f"Core ML refuses the input {shapes_of(feeds)}"):
             found = self._model.predict({name: np.asarray(value, np.float32) for name, value in feeds.items()})
-        except Exception as error:
-            shapes = {name: value.shape for name, value in feeds.items()}
-            raise BackendError(f"Core ML refuses the input {shapes}: {_first_line(error)}") from error
         return {self._output: np.array(found[self._output], np.float32)}
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session
-from segship.core.errors import BackendError, MissingExtraError
+from segship.core.errors import BackendError, MissingExtraError, engine_errors, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,17 +69,14 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner  # noqa: PLC0415
     from executorch.exir import to_edge_transform_and_lower  # noqa: PLC0415
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            program = torch.export.load(str(graph.path))
-            # The metadata become methods that return a text: the file has no other room for them.
-            edge = to_edge_transform_and_lower(
-                program, partitioner=[XnnpackPartitioner()], constant_methods=dict(graph.metadata)
-            )
-            content = edge.to_executorch().buffer
-    except Exception as error:
-        raise BackendError(f"ExecuTorch cannot lower the program: {_first_line(error)}") from error
+    with engine_errors("ExecuTorch cannot lower the program"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.export.load(str(graph.path))
+        # The metadata become methods that return a text: the file has no other room for them.
+        edge = to_edge_transform_and_lower(
+            program, partitioner=[XnnpackPartitioner()], constant_methods=dict(graph.metadata)
+        )
+        content = edge.to_executorch().buffer
     (directory / _FILE).write_bytes(content)
     return Engine(directory, (_FILE,), graph.inputs, graph.outputs)
 
@@ -103,17 +100,11 @@ def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> 
 
         portable_lib._unsafe_reset_threadpool(threads)  # noqa: SLF001  (no other way, and nothing is running yet)
     path = engine.directory / engine.files[0]
-    try:
+    with engine_errors(f"ExecuTorch cannot open {path}"):
         method = runtime.Runtime.get().load_program(path).load_method(_METHOD)
-    except Exception as error:
-        raise BackendError(f"ExecuTorch cannot open {path}: {_first_line(error)}") from error
     if method is None:
         raise BackendError(f"ExecuTorch cannot open {path}: it has no method {_METHOD!r}")
     return _Session(method, engine)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
 
 
 class _Session:
@@ -130,7 +121,7 @@ class _Session:
         except Exception as error:
             raise BackendError(
                 f"ExecuTorch refuses the input {image.shape}: this engine was built for {self._input.shape} "
-                f"({_first_line(error)})"
+                f"({one_line(error)})"
             ) from error
         # The method may write its next output over this one.
         return {self._output.name: np.array(found.numpy(), np.float32)}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session
-from segship.core.errors import BackendError, MissingExtraError
+from segship.core.errors import BackendError, MissingExtraError, engine_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,12 +77,10 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
             import torch
         except ImportError as error:
             raise MissingExtraError("Exporting for LiteRT", "litert", "litert_torch") from error
-        try:
+        with engine_errors("litert-torch cannot translate the program"):
             program = torch.export.load(str(graph.path)).module(check_guards=False)
             example = torch.zeros(*(int(side) for side in graph.inputs[0].shape))
             litert_torch.convert(program, (example,)).export(str(directory / _FILE))
-        except Exception as error:
-            raise BackendError(f"litert-torch cannot translate the program: {_first_line(error)}") from error
     return Engine(directory, (_FILE,), graph.inputs, graph.outputs)
 
 
@@ -101,16 +99,10 @@ def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> 
     if device != "cpu":
         raise BackendError(f"no device is called {device!r}: LiteRT runs on cpu here")
     path = engine.directory / engine.files[0]
-    try:
+    with engine_errors(f"LiteRT cannot open {path}"):
         model = interpreter.Interpreter(str(path), num_threads=threads or os.cpu_count())
         model.allocate_tensors()
-    except Exception as error:
-        raise BackendError(f"LiteRT cannot open {path}: {_first_line(error)}") from error
     return _Session(model, engine)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
 
 
 class _Session:
@@ -122,11 +114,9 @@ class _Session:
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
         image = feeds[self._input]
-        try:
+        with engine_errors(f"LiteRT refuses the input {image.shape}"):
             self._model.set_tensor(self._source, np.ascontiguousarray(image, np.float32))
             self._model.invoke()
-        except Exception as error:
-            raise BackendError(f"LiteRT refuses the input {image.shape}: {_first_line(error)}") from error
         # `get_tensor` copies: the next run does not write over it.
         return {self._output: np.asarray(self._model.get_tensor(self._found), np.float32)}
 

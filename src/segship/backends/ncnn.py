@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session
-from segship.core.errors import BackendError, MissingExtraError
+from segship.core.errors import BackendError, MissingExtraError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,7 +93,10 @@ def _translate(folder: Path, graph: Graph, *, half: bool) -> None:
             f"pnnx cannot be run ({error}): install it again, pip install --force-reinstall pnnx"
         ) from None
     if done.returncode or not all((folder / name).is_file() for name in (_PARAM, _WEIGHTS)):
-        raise BackendError(f"pnnx cannot translate the network (exit status {done.returncode}): {_last_line(done)}")
+        raise BackendError(
+            f"pnnx cannot translate the network (exit status {done.returncode}): "
+            f"{one_line(done.stdout + done.stderr, last=True)}"
+        )
 
 
 def _pnnx() -> Path:
@@ -103,11 +106,6 @@ def _pnnx() -> Path:
         raise MissingExtraError("Exporting for ncnn", "ncnn", "pnnx")
     folder = Path(found.origin).parent
     return next((path for path in (folder / "pnnx", folder / "pnnx.exe") if path.is_file()), folder / "pnnx")
-
-
-def _last_line(done: subprocess.CompletedProcess[str]) -> str:
-    lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "it says nothing"
 
 
 def _require_known(ncnn: Any, param: Path) -> None:

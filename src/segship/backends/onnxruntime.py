@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session
-from segship.core.errors import BackendError, MissingExtraError
+from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session, shapes_of
+from segship.core.errors import BackendError, MissingExtraError, engine_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,12 +86,8 @@ def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> 
     # Idle workers otherwise wait in a loop and take the processor from what makes the mask.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     path = engine.directory / engine.files[0]
-    try:
+    with engine_errors(f"ONNX Runtime cannot open {path}"):
         session = runtime.InferenceSession(str(path), options, providers=_providers(runtime, device))
-    except BackendError:
-        raise
-    except Exception as error:
-        raise BackendError(f"ONNX Runtime cannot open {path}: {_first_line(error)}") from error
     return _Session(session)
 
 
@@ -112,21 +108,14 @@ def _install_hint(kind: str) -> str:
     return f": pip install {packages[kind]}" if kind in packages else ""
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-
-
 class _Session:
     def __init__(self, session: onnxruntime.InferenceSession) -> None:
         self._session = session
         self._outputs = [output.name for output in session.get_outputs()]
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-        try:
+        with engine_errors(f"ONNX Runtime refuses the input {shapes_of(feeds)}"):
             values = self._session.run(self._outputs, dict(feeds))
-        except Exception as error:
-            shapes = {name: value.shape for name, value in feeds.items()}
-            raise BackendError(f"ONNX Runtime refuses the input {shapes}: {_first_line(error)}") from error
         return dict(zip(self._outputs, values, strict=True))
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session
-from segship.core.errors import BackendError, MissingExtraError
+from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session, shapes_of
+from segship.core.errors import BackendError, MissingExtraError, engine_errors, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,13 +55,11 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
         BackendError: OpenVINO cannot read the graph.
     """
     openvino = _load()
-    try:
+    with engine_errors("OpenVINO cannot convert the graph", last=True):
         model = openvino.Core().read_model(str(graph.path))
         for key, text in graph.metadata.items():
             model.set_rt_info(text, [key])
         openvino.save_model(model, str(directory / _MODEL), compress_to_fp16=target.precision == "fp16")
-    except Exception as error:
-        raise BackendError(f"OpenVINO cannot convert the graph: {_last_line(error)}") from error
     return Engine(directory, (_MODEL, _WEIGHTS), graph.inputs, graph.outputs, {"precision": target.precision})
 
 
@@ -89,10 +87,8 @@ def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> 
     if name.partition(".")[0] not in {*(found.partition(".")[0] for found in core.available_devices), "AUTO"}:
         have = ", ".join(found.lower() for found in core.available_devices)
         raise BackendError(f"OpenVINO finds no {device} here; it has {have}")
-    try:
+    with engine_errors(f"OpenVINO cannot open {path}", last=True):
         compiled = core.compile_model(str(path), name, options)
-    except Exception as error:
-        raise BackendError(f"OpenVINO cannot open {path}: {_last_line(error)}") from error
     return _Session(compiled, [tensor.name for tensor in engine.outputs])
 
 
@@ -107,11 +103,6 @@ def _device(device: str) -> tuple[str, str]:
     return _DEVICES[kind] + (f".{index}" if index else ""), (mode or "latency").upper()
 
 
-def _last_line(error: Exception) -> str:
-    lines = [line for line in str(error).strip().splitlines() if line]
-    return lines[-1][:300] if lines else type(error).__name__
-
-
 class _Session:
     def __init__(self, compiled: Any, outputs: list[str]) -> None:
         self._compiled = compiled
@@ -119,11 +110,8 @@ class _Session:
         self._outputs = outputs
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-        try:
+        with engine_errors(f"OpenVINO refuses the input {shapes_of(feeds)}", last=True):
             values = self._request.infer({name: np.ascontiguousarray(value) for name, value in feeds.items()})
-        except Exception as error:
-            shapes = {name: value.shape for name, value in feeds.items()}
-            raise BackendError(f"OpenVINO refuses the input {shapes}: {_last_line(error)}") from error
         # The request owns its outputs and writes over them in its next run.
         found = [np.array(values[port], np.float32) for port in self._compiled.outputs]
         return dict(zip(self._outputs, found, strict=True))
@@ -137,5 +125,5 @@ def probe() -> tuple[Device, ...]:
     except MissingExtraError as error:
         return (Device("cpu", usable=False, note=str(error)),)
     except RuntimeError as error:
-        return (Device("cpu", usable=False, note=_last_line(error)),)
+        return (Device("cpu", usable=False, note=one_line(error, last=True)),)
     return tuple(Device(name, usable=True, note=f"openvino {openvino.__version__.partition('-')[0]}") for name in found)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from segship.backends._torch import TorchSession, devices, load, set_threads
 from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session
-from segship.core.errors import BackendError, MissingExtraError
+from segship.core.errors import BackendError, engine_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,14 +35,7 @@ INFO = BackendInfo(
 )
 
 _PROGRAM, _COMPILED = "model.pt2", "compiled.pt2"
-
-
-def _load() -> Any:
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingExtraError("torch engines", "export", "torch") from error
-    return torch
+_WHAT = "A torch engine"
 
 
 def convert(graph: Graph, target: Target, directory: Path) -> Engine:
@@ -58,16 +52,14 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     Raises:
         BackendError: torch cannot compile the program.
     """
-    torch = _load()
+    torch = load(_WHAT)
     if target.shape.static is None or _compiler() is None:
         shutil.copyfile(graph.path, directory / _PROGRAM)
         return Engine(directory, (_PROGRAM,), graph.inputs, graph.outputs, {"compiled": False})
     path = directory / _COMPILED
-    try:
+    with engine_errors("torch cannot compile the program"):
         program = torch.export.load(str(graph.path))
         torch._inductor.aoti_compile_and_package(program, package_path=str(path))  # noqa: SLF001
-    except Exception as error:
-        raise BackendError(f"torch cannot compile the program: {_first_line(error)}") from error
     return Engine(directory, (_COMPILED,), graph.inputs, graph.outputs, {"compiled": True})
 
 
@@ -86,61 +78,38 @@ def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> 
     Raises:
         BackendError: The device is not there, or the file cannot be opened.
     """
-    torch = _load()
+    torch = load(_WHAT)
     path = engine.directory / engine.files[0]
-    if threads is not None:
-        torch.set_num_threads(threads)
-    try:
+    set_threads(torch, threads)
+    with engine_errors(f"torch cannot open {path} on {device}"):
         if engine.options.get("compiled"):
             run = torch._inductor.aoti_load_package(str(path))  # noqa: SLF001
         else:
             # Its guards are those of the size it was traced at; that it is right at others is what verification shows.
             run = torch.export.load(str(path)).module(check_guards=False).to(device)
-    except Exception as error:
-        raise BackendError(f"torch cannot open {path} on {device}: {_first_line(error)}") from error
     return _Session(torch, run, device, engine)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+class _Session(TorchSession):
+    """A compiled program does not look at the sizes it is given: it would read beyond them."""
 
-
-class _Session:
     def __init__(self, torch: Any, run: Any, device: str, engine: Engine) -> None:
-        self._torch, self._run, self._device = torch, run, device
-        self._engine = engine
+        super().__init__(torch, run, device, engine, "torch")
+        self._inputs = engine.inputs
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-        torch = self._torch
-        shapes = {name: value.shape for name, value in feeds.items()}
-        # A compiled program does not look at the sizes it is given: it would read beyond them.
-        for tensor in self._engine.inputs:
-            _require_shape(tensor.shape, shapes)
-        try:
-            with torch.inference_mode():
-                tensors = [torch.from_numpy(value).to(self._device) for value in feeds.values()]
-                found = self._run(*tensors)
-        except Exception as error:
-            raise BackendError(f"torch refuses the input {shapes}: {_first_line(error)}") from error
-        values = found if isinstance(found, (tuple, list)) else (found,)
-        names = [tensor.name for tensor in self._engine.outputs]
-        return {name: value.float().cpu().numpy() for name, value in zip(names, values, strict=True)}
+        for tensor in self._inputs:
+            _require_shape(tensor.shape, feeds[tensor.name])
+        return super().run(feeds)
 
 
-def _require_shape(expected: tuple[int | str, ...], found: Mapping[str, tuple[int, ...]]) -> None:
-    for shape in found.values():
-        sides = zip(expected, shape, strict=False)
-        if len(shape) != len(expected) or any(isinstance(want, int) and want != have for want, have in sides):
-            wanted = "x".join(map(str, expected))
-            raise BackendError(f"torch refuses the input {dict(found)}: this engine takes {wanted}")
+def _require_shape(expected: tuple[int | str, ...], image: NDArray[Any]) -> None:
+    sides = zip(expected, image.shape, strict=False)
+    if image.ndim != len(expected) or any(isinstance(want, int) and want != have for want, have in sides):
+        wanted = "x".join(map(str, expected))
+        raise BackendError(f"torch refuses the input {image.shape}: this engine takes {wanted}")
 
 
 def probe() -> tuple[Device, ...]:
     """The processor, and the GPUs torch finds."""
-    try:
-        torch = _load()
-    except MissingExtraError as error:
-        return (Device("cpu", usable=False, note=str(error)),)
-    note = f"torch {torch.__version__}" + ("" if _compiler() else "; no C++ compiler, so nothing is compiled")
-    gpus = [Device(f"cuda:{index}", usable=True, note=note) for index in range(torch.cuda.device_count())]
-    return (Device("cpu", usable=True, note=note), *gpus)
+    return devices(_WHAT, "" if _compiler() else "; no C++ compiler, so nothing is compiled")

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from segship.backends._torch import TorchSession, devices, load, set_threads
 from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session
-from segship.core.errors import BackendError, MissingExtraError
+from segship.core.errors import engine_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
-
-    import numpy as np
-    from numpy.typing import NDArray
 
     from segship.core.target import Target
 
@@ -34,14 +31,7 @@ INFO = BackendInfo(
 )
 
 _FILE = "model.pt"
-
-
-def _load() -> Any:
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingExtraError("TorchScript", "export", "torch") from error
-    return torch
+_WHAT = "TorchScript"
 
 
 def convert(graph: Graph, target: Target, directory: Path) -> Engine:
@@ -56,14 +46,11 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
         BackendError: torch cannot read the graph.
     """
     del target
-    torch = _load()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # TorchScript is deprecated, which those who ask for it know
-            module = torch.jit.freeze(torch.jit.load(str(graph.path), map_location="cpu").eval())
-            torch.jit.save(module, str(directory / _FILE), _extra_files=dict(graph.metadata))
-    except Exception as error:
-        raise BackendError(f"torch cannot freeze the graph: {_first_line(error)}") from error
+    torch = load(_WHAT)
+    with engine_errors("torch cannot freeze the graph"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated, which those who ask for it know
+        module = torch.jit.freeze(torch.jit.load(str(graph.path), map_location="cpu").eval())
+        torch.jit.save(module, str(directory / _FILE), _extra_files=dict(graph.metadata))
     return Engine(directory, (_FILE,), graph.inputs, graph.outputs)
 
 
@@ -78,47 +65,16 @@ def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> 
     Raises:
         BackendError: The device is not there, or the file cannot be opened.
     """
-    torch = _load()
+    torch = load(_WHAT)
     path = engine.directory / engine.files[0]
-    if threads is not None:
-        torch.set_num_threads(threads)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            # Not `optimize_for_inference`: its memory layout has no adaptive pooling to sizes that do not divide.
-            module = torch.jit.load(str(path), map_location=device).eval()
-    except Exception as error:
-        raise BackendError(f"torch cannot open {path} on {device}: {_first_line(error)}") from error
-    return _Session(torch, module, device, [tensor.name for tensor in engine.outputs])
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-
-
-class _Session:
-    def __init__(self, torch: Any, module: Any, device: str, outputs: list[str]) -> None:
-        self._torch, self._module, self._device, self._outputs = torch, module, device, outputs
-
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-        torch = self._torch
-        try:
-            with torch.inference_mode():
-                tensors = [torch.from_numpy(value).to(self._device) for value in feeds.values()]
-                found = self._module(*tensors)
-        except Exception as error:
-            shapes = {name: value.shape for name, value in feeds.items()}
-            raise BackendError(f"TorchScript refuses the input {shapes}: {_first_line(error)}") from error
-        values = found if isinstance(found, tuple) else (found,)
-        return {name: value.float().cpu().numpy() for name, value in zip(self._outputs, values, strict=True)}
+    set_threads(torch, threads)
+    with engine_errors(f"torch cannot open {path} on {device}"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        # Not `optimize_for_inference`: its memory layout has no adaptive pooling to sizes that do not divide.
+        module = torch.jit.load(str(path), map_location=device).eval()
+    return TorchSession(torch, module, device, engine, "TorchScript")
 
 
 def probe() -> tuple[Device, ...]:
     """The processor, and the GPUs torch finds."""
-    try:
-        torch = _load()
-    except MissingExtraError as error:
-        return (Device("cpu", usable=False, note=str(error)),)
-    note = f"torch {torch.__version__}"
-    gpus = [Device(f"cuda:{index}", usable=True, note=note) for index in range(torch.cuda.device_count())]
-    return (Device("cpu", usable=True, note=note), *gpus)
+    return devices(_WHAT)

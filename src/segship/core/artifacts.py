@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from segship.core.target import Target
 
-__all__ = ["Backend", "BackendInfo", "Device", "Engine", "Graph", "GraphFormat", "Session", "TensorInfo"]
+__all__ = ["Backend", "BackendInfo", "Device", "Engine", "Graph", "GraphFormat", "Session", "TensorInfo", "shapes_of"]
 
 GraphFormat = Literal["onnx", "pt2", "torchscript"]
 
@@ -141,3 +141,8 @@ class Backend(Protocol):
 
     def probe(self) -> tuple[Device, ...]:
         """The devices this machine offers to the backend; never raises."""
+
+
+def shapes_of(feeds: Mapping[str, NDArray[Any]]) -> str:
+    """The inputs' shapes for an error message: ``"image (1, 3, 512, 1024)"``."""
+    return ", ".join(f"{name} {value.shape}" for name, value in feeds.items())

@@ -22,11 +22,12 @@ A message says what was found, what was expected, and what to do.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 __all__ = [
     "BackendError",
@@ -43,6 +44,8 @@ __all__ = [
     "UnsupportedError",
     "VerificationError",
     "did_you_mean",
+    "engine_errors",
+    "one_line",
 ]
 
 
@@ -120,3 +123,33 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
     return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+def one_line(text: object, *, last: bool = False) -> str:
+    """The first line that says something, short enough for an error message.
+
+    Args:
+        text: What a library said, often an exception with a stack of its own.
+        last: Take the last such line.
+
+    Returns:
+        At most 300 characters; the name of the type where nothing is said.
+    """
+    lines = [line.strip() for line in str(text).splitlines() if line.strip()]
+    return lines[-1 if last else 0][:300] if lines else type(text).__name__
+
+
+@contextlib.contextmanager
+def engine_errors(what: str, *, last: bool = False) -> Iterator[None]:
+    """Whatever an engine's library raises inside becomes a `BackendError`; our own errors pass.
+
+    Args:
+        what: The message's beginning: ``"ONNX Runtime cannot open model.onnx"``.
+        last: The library says what is wrong in the last line of its message.
+    """
+    try:
+        yield
+    except SegshipError:
+        raise
+    except Exception as error:
+        raise BackendError(f"{what}: {one_line(error, last=last)}") from error

@@ -8,7 +8,7 @@ import os
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from segship.core.errors import BackendError, MissingExtraError, SegshipError
+from segship.core.errors import BackendError, MissingExtraError, SegshipError, one_line
 from segship.evaluate.network import processors
 from segship.evaluate.workers import CHUNK, MOST_DEATHS
 
@@ -42,12 +42,12 @@ def count_on_ray(job: Job, places: Sequence[int], address: str, done: Callable[[
     try:
         ray.init(address=None if address == "local" else address, log_to_driver=False, include_dashboard=False)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = one_line(error)
         raise BackendError(f"no Ray cluster answers at {address!r} ({reason}): --ray local starts one here") from error
     try:
         _count(ray, job, places, done)
     except ray.exceptions.RayError as error:
-        raise BackendError(f"Ray gave up: {str(error).strip().splitlines()[0]}") from error
+        raise BackendError(f"Ray gave up: {one_line(error)}") from error
     finally:
         ray.shutdown()
 

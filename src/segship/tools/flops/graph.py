@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segship.core.errors import BackendError, MissingExtraError, SizeError, UnsupportedError
+from segship.core.errors import MissingExtraError, SizeError, UnsupportedError, engine_errors
 from segship.core.manifest import read_manifest
 from segship.tools.flops.cost import DEFAULT, Complexity, Cost
 
@@ -92,13 +92,11 @@ def _run(
     options.enable_profiling = True
     with tempfile.TemporaryDirectory(prefix="segship.") as folder:
         options.profile_file_prefix = str(Path(folder) / "profile")
-        try:
+        with engine_errors(f"ONNX Runtime cannot run {path}"):
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
             given = session.get_inputs()[0]
             tensor = tensor or _shape_of(given.shape, size)
             session.run(None, {given.name: np.zeros(tensor, np.float32)})
-        except Exception as error:
-            raise BackendError(f"ONNX Runtime cannot run {path}: {str(error).strip().splitlines()[0]:.300}") from error
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
     return [event["args"] for event in events if event.get("name", "").endswith("_kernel_time")], tensor[2:]
 
