@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from segship.core.errors import InputError
-from segship.datasets import find_layout
+from segship.datasets import choose_layout, find_layout
 from segship.datasets.coding import Coding, coding_for, match_classes
 from segship.datasets.samples import Sample, find_samples
 
@@ -111,6 +111,40 @@ def test_colours_that_two_classes_share_are_refused(tmp_path: Path) -> None:
         Coding(2).read(sample)
     with pytest.raises(InputError, match="has no label map"):
         Coding(2).read(Sample("a", tmp_path / "a.png", None))
+
+
+def test_camvid_as_published_becomes_eleven_classes(tmp_path: Path) -> None:
+    for name in ("0001TP_008520", "0001TP_008550", "0016E5_07959", "Seq05VD_f00000"):
+        write(tmp_path / "701_StillsRaw_full" / f"{name}.png", np.zeros((1, 5, 3), np.uint8))
+        # Wall, Sidewalk, Truck_Bus, Void, and a colour that the release has not
+        row = ((64, 192, 0), (0, 0, 192), (192, 128, 192), (0, 0, 0), (9, 9, 9))
+        write(tmp_path / "LabeledApproved_full" / f"{name}_L.png", np.array([row], np.uint8))
+    layout = choose_layout("camvid", 11, tmp_path, "test")
+    assert layout is find_layout("camvid-raw")
+    samples = find_samples(layout, tmp_path, "test")
+    assert [sample.name for sample in samples] == ["0001TP_008550", "Seq05VD_f00000"]
+    assert [len(find_samples(layout, tmp_path, part)) for part in ("train", "val")] == [1, 1]
+    truth = coding_for(layout, layout.classes).read(samples[0])
+    assert [layout.classes[label] for label in truth.labels[0, :3]] == ["building", "pavement", "car"]
+    assert truth.labels[0, 3:].tolist() == [255, 255]
+    assert truth.strange == {"colour #090909": 1}
+
+
+def test_camvid_prepared_with_published_label_maps_is_read(tmp_path: Path) -> None:
+    write(tmp_path / "img_dir/test/a.png", np.zeros((1, 1, 3), np.uint8))
+    write(tmp_path / "ann_dir/test/a_L.png", np.array([[(192, 192, 0)]], np.uint8))  # VegetationMisc
+    layout = choose_layout("camvid", 11, tmp_path, "test")
+    (sample,) = find_samples(layout, tmp_path, "test")
+    labels = coding_for(layout, ("car", "tree")).read(sample).labels
+    assert labels.tolist() == [[1]]
+
+
+def test_parts_of_camvid_are_those_of_segnet(shared: Path) -> None:
+    raw = find_layout("camvid-raw")
+    for part in ("train", "val", "test"):
+        there = {path.stem for path in (shared / "data/camvid/ann_dir").glob("*/*.png")}
+        ours = {stem for stem in there if any(first <= stem <= last for first, last in raw.splits[part].ranges)}
+        assert ours == {path.stem for path in (shared / "data/camvid/ann_dir" / part).iterdir()}
 
 
 def test_real_label_maps_hold_classes_only(shared: Path) -> None:

@@ -60,7 +60,8 @@ def choose_layout(name: str, classes: int, root: Path, split: str) -> Layout:
     """The data set called ``name``, or the one of those whose names begin so that fits.
 
     ``mapillary`` is either version, ``coco_stuff`` either size. What fits has as many classes as the network, and,
-    where that is not enough to tell, the folders of ``split`` below ``root``.
+    where that is not enough to tell, the folders of ``split`` below ``root``. ``camvid`` is ``camvid_raw`` where only
+    the latter's folders are there.
 
     Args:
         name: Whole or first part of a data set's name; hyphens count as underscores.
@@ -73,11 +74,18 @@ def choose_layout(name: str, classes: int, root: Path, split: str) -> Layout:
     """
     plain = _plain(name)
     family = [layout for key, layout in layouts().items() if key.startswith(f"{plain}_") or key.rstrip(_SIZE) == plain]
-    if plain in layouts() or not family:
+    exact = layouts().get(plain)
+    if not family or (exact is not None and _has(exact, root, split)):
         return find_layout(name)
+    there = [layout for layout in family if _has(layout, root, split)]
+    if exact is not None:
+        return there[0] if there else exact
     same = [layout for layout in family if len(layout.classes) == classes] or family
-    there = [layout for layout in same if split in layout.splits and (root / layout.splits[split].images).is_dir()]
-    return (there or same)[0]
+    return ([layout for layout in same if layout in there] or same)[0]
+
+
+def _has(layout: Layout, root: Path, split: str) -> bool:
+    return split in layout.splits and (root / layout.splits[split].images).is_dir()
 
 
 def _plain(name: str) -> str:

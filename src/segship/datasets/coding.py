@@ -53,6 +53,7 @@ class Coding:
         relabel: The network's class for each class of the files, `IGNORE` where it has none; empty: the same.
         ignore: A label beside `IGNORE` whose pixels do not count: a class of the network, or a number of the files that
             is no class; None: no other.
+        colours: More colours that stand for a class of the files.
     """
 
     classes: int
@@ -60,6 +61,7 @@ class Coding:
     palette: tuple[tuple[int, int, int], ...] = ()
     relabel: tuple[int, ...] = ()
     ignore: int | None = None
+    colours: tuple[tuple[tuple[int, int, int], int], ...] = ()
 
     def read(self, sample: Sample) -> Truth:
         """The label map of a sample.
@@ -115,14 +117,15 @@ class Coding:
     def _colours(self, stored: NDArray[np.uint8]) -> Truth:
         """Turn colours (H, W, 3) into classes; black means "ignore" where it is no class's colour."""
         codes = _packed(stored)
-        known = _packed(np.asarray(self.palette, np.uint8))
+        known = _packed(np.asarray([*self.palette, *(colour for colour, _ in self.colours)], np.uint8))
+        numbers = np.asarray([*range(len(self.palette)), *(number for _, number in self.colours)])
         order = np.argsort(known)
         sorted_known = known[order]
         if (np.diff(sorted_known) == 0).any():
             raise InputError("the label map stores colours, but two classes of the data set share one")
         place = np.minimum(np.searchsorted(sorted_known, codes), len(known) - 1)
         hit = sorted_known[place] == codes
-        classes = np.asarray(self.relabel or range(self.classes))[order][place]
+        classes = np.asarray(self.relabel or range(self.classes))[numbers[order]][place]
         dtype = np.uint8 if classes.max() < _BYTE else np.uint16
         labels = np.where(hit & (classes != self.ignore), classes, IGNORE).astype(dtype)
         values, counts = np.unique(codes[~hit & (codes != 0)], return_counts=True)
@@ -178,4 +181,5 @@ def coding_for(layout: Layout, classes: Sequence[str], *, reduce_zero_label: boo
         InputError: The network has classes that the data set lacks.
     """
     reduce = layout.reduce_zero_label if reduce_zero_label is None else reduce_zero_label
-    return Coding(len(layout.classes), reduce, layout.palette, match_classes(layout.classes, classes))
+    relabel = match_classes(layout.classes, classes)
+    return Coding(len(layout.classes), reduce, layout.palette, relabel, colours=layout.colours)

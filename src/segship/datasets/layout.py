@@ -22,11 +22,13 @@ class Split:
         images: Folder of the images.
         labels: Folder of the label maps.
         names: Text file with a name in each line, where not all files of the folders belong to the part.
+        ranges: First and last name of each run of images that belongs to the part, where there is no such file.
     """
 
     images: str
     labels: str
     names: str | None = None
+    ranges: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,12 @@ class LabelFile:
 
     Attributes:
         suffix: End of the file's name, in place of the layout's ``label_suffix``.
-        table: Class of each number that the file stores; numbers that are not in it do not count.
+        table: Class of each number that the file stores; numbers that are not in it do not count. None: it stores
+            classes, or colours.
     """
 
     suffix: str
-    table: Mapping[int, int]
+    table: Mapping[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Layout:
         reduce_zero_label: Whether label 0 of the files means "ignore" and all others move down by one.
         ignore_label: Label of pixels that do not count.
         published: Label maps that are read where the prepared ones are missing.
+        colours: Class of each colour that published label maps have beside those of ``palette``.
         submission: Number of each class in the files that the data set's test server takes; empty: the labels, moved
             up by one where ``reduce_zero_label`` moved them down.
     """
@@ -70,6 +74,7 @@ class Layout:
     reduce_zero_label: bool = False
     ignore_label: int = 255
     published: tuple[LabelFile, ...] = ()
+    colours: tuple[tuple[Color, int], ...] = ()
     submission: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:

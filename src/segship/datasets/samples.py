@@ -71,6 +71,8 @@ def find_samples(layout: Layout, root: Path, split: str = "val", limit: int | No
         )
     else:
         stems = _names(root / part.names)
+    if part.ranges:
+        stems = [stem for stem in stems if any(first <= stem <= last for first, last in part.ranges)]
     if not stems:
         found = sorted({path.suffix for path in folder.rglob("*.*")})[:5]
         there = f"; found files with {', '.join(found)}" if found else ""

@@ -64,6 +64,8 @@ class LabelCoding(Frozen):
     reduce_zero_label: bool = False
     palette: tuple[tuple[int, int, int], ...] = ()
     relabel: tuple[int, ...] = ()
+    ignore: int | None = None
+    colours: tuple[tuple[tuple[int, int, int], int], ...] = ()
 
     @classmethod
     def of(cls, coding: Coding) -> LabelCoding:
