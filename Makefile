@@ -6,9 +6,9 @@ BIN := $(VENV)/bin
 TEST_ENV := OMP_NUM_THREADS=1
 
 # The extras whose tests run here; the others' tests skip, saying so.
-TESTED := export,huggingface,openvino,int8,ncnn,plots,download,tiff
+TESTED := export,huggingface,openvino,int8,ncnn,plots,download,tiff,docs
 
-.PHONY: demo check install lint types imports test test-slow format new-head models-table clean
+.PHONY: demo check install lint types imports docs test test-slow format new-head models-table clean
 
 demo: $(VENV)/installed
 	$(BIN)/segship demo segship-demo
@@ -39,6 +39,10 @@ types: install
 
 imports: install
 	$(BIN)/lint-imports
+
+# The guides, and the reference made of docstrings, into build/site; a warning is an error (mkdocs.yml: strict).
+docs: install
+	$(BIN)/mkdocs build
 
 test: install
 	$(TEST_ENV) $(BIN)/pytest -n 2 -m "not slow"

@@ -36,7 +36,14 @@ class Spread:
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Spread:
-        """The distribution of durations in seconds; there is at least one."""
+        """The distribution of durations in seconds; there is at least one.
+
+        Args:
+            seconds: How long each run took.
+
+        Returns:
+            Milliseconds.
+        """
         p50, p90, p99, low, high = (float(value) for value in 1000 * np.percentile(seconds, (50, 90, 99, 25, 75)))
         return cls(p50, p90, p99, low, high, 1000 * float(np.mean(seconds)), len(seconds))
 

@@ -74,6 +74,12 @@ def benchmark(
     Raises:
         InputError: Nothing could be measured; the message gives the first reason.
         SegshipError: A package cannot be opened.
+
+    Examples:
+        >>> from segship.bench import benchmark
+        >>> found = benchmark(["package"], batch_sizes=(1, 2), duration=0, memory=False)
+        >>> [(entry.batch, entry.latency.p50 > 0) for entry in found.measurements]
+        [(1, True), (2, True)]
     """
     before = machine()
     options: dict[str, Any] = {"device": device, "threads": threads}

@@ -146,6 +146,9 @@ def engine_errors(what: str, *, last: bool = False) -> Iterator[None]:
     Args:
         what: The message's beginning: ``"ONNX Runtime cannot open model.onnx"``.
         last: The library says what is wrong in the last line of its message.
+
+    Returns:
+        A context manager.
     """
     try:
         yield

@@ -106,8 +106,16 @@ class Target(Frozen):
                 ``segmentation_tensorrt-fp16_dynamic-512x1024-2048x2048``, with or without folder and ``.py``. Only the
                 name is read, never a file.
 
+        Returns:
+            The target; what ``text`` leaves out is fp32.
+
         Raises:
             InputError: ``text`` is not of that form.
+
+        Examples:
+            >>> from segship import Target
+            >>> str(Target.parse("openvino-int8_static-512x1024"))
+            'openvino-int8_static-512x1024'
         """
         match = _TARGET.fullmatch(_from_mmdeploy(text))
         if match is None:

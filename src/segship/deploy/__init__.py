@@ -67,6 +67,12 @@ def export(
 
     Raises:
         SegshipError: Something cannot be read, converted or verified; nothing was written.
+
+    Examples:
+        >>> import segship
+        >>> package = segship.export("config.py", "weights.pth", "package")
+        >>> all(check.labels_equal > 0.9999 for check in package.manifest.checks)
+        True
     """
 
     def load() -> Loaded:

@@ -39,6 +39,9 @@ class Job:
 
         Args:
             shares: How many processes work beside this one, itself included.
+
+        Returns:
+            For each lane the network, and the one it is compared with.
         """
         first = self.network.open(shares)
         if self.against is None:
@@ -46,7 +49,13 @@ class Job:
         return list(zip(first, self.against.open(shares), strict=False))
 
     def count(self, lanes: Sequence[Lane], places: Iterable[int], done: Callable[[int, Tally], None]) -> None:
-        """Count the samples at ``places`` in this process."""
+        """Count the samples at ``places`` in this process.
+
+        Args:
+            lanes: The networks, as `open` returned them; each computes one image at a time.
+            places: Of the samples.
+            done: Called with the place of each sample and its tally, one call at a time.
+        """
         count_all(self.counter, lanes, self.samples, places, done)
 
     def identity(self) -> dict[str, Any]:

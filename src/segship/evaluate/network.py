@@ -125,6 +125,9 @@ class NetworkFiles:
         Args:
             shares: How many processes work beside this one, itself included.
 
+        Returns:
+            The same network, once for each lane.
+
         Raises:
             SegshipError: It cannot be opened.
         """

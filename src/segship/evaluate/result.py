@@ -91,6 +91,9 @@ class Evaluation:
             seconds: How long it took.
             resumed: How many samples an earlier run had counted.
             options: How the figures are made; None: as MMSegmentation's evaluator makes them by default.
+
+        Returns:
+            The evaluation.
         """
         chosen = options or EvalOptions()
         boundary = None

@@ -37,6 +37,9 @@ def pair_files(images: Path, labels: Path, limit: int | None = None) -> list[tup
         labels: Folder of label maps, as `segship.datasets.samples.pair_up` finds them.
         limit: Take only so many images.
 
+    Returns:
+        Image and label map of each, sorted by path.
+
     Raises:
         InputError: A folder is missing, or images have no label map; the message names the first.
     """
@@ -72,6 +75,14 @@ def evaluate(
 
     Raises:
         InputError: No sample can be used; the message names the first reason.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from segship import Segmentor
+        >>> from segship.evaluate import evaluate, pair_files
+        >>> found = evaluate(Segmentor("package"), pair_files(Path("images"), Path("labels")))
+        >>> found.images, round(found.scores.mIoU)
+        (2, 100)
     """
     spec = segmentor.spec
     reduce = spec.reduce_zero_label if zero_is_ignore is None else zero_is_ignore

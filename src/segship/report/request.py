@@ -54,7 +54,14 @@ class Request:
         return NetworkFiles(self.config, self.checkpoint)
 
     def package(self, target: str) -> Path:
-        """Where a target's package lies."""
+        """Where a target's package lies.
+
+        Args:
+            target: One of ``targets``.
+
+        Returns:
+            The folder, which exists once the target is made.
+        """
         return self.to / "packages" / slug(target)
 
 

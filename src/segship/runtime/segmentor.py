@@ -45,9 +45,16 @@ class Segmentor:
         PackageError: The package is damaged, incomplete or newer than this version.
         BackendError: Its engine cannot be opened here.
 
-    Example:
+    Examples:
         >>> segmentor = Segmentor("package")  # doctest: +SKIP
         >>> mask = segmentor("street.jpg")  # doctest: +SKIP
+
+    Examples:
+        >>> from segship import Segmentor
+        >>> segmentor = Segmentor("package")
+        >>> mask = segmentor("street.jpg")
+        >>> mask.shape, segmentor.classes
+        ((77, 131), ('road', 'wall', 'tree', 'sky'))
     """
 
     def __init__(
@@ -120,7 +127,14 @@ class Segmentor:
         return self._pipeline.scores(*self._pixels(image, channel_order))
 
     def batch(self, images: Iterable[Image]) -> list[NDArray[np.uint8 | np.uint16]]:
-        """The mask of each image, in order. On a processor one image at a time is the fastest way."""
+        """The mask of each image, in order. On a processor one image at a time is the fastest way.
+
+        Args:
+            images: Each as for the mask.
+
+        Returns:
+            Labels (H, W) of each, at its own size.
+        """
         return [self(image) for image in images]
 
     def draw(self, image: Image, mask: NDArray[Any], opacity: float = 0.5) -> NDArray[np.uint8]:

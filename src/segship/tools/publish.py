@@ -70,10 +70,19 @@ def publish(
         keep_meta: Keep all meta data, the config included.
         trust: Load a checkpoint that can only be read by running the code it carries.
 
+    Returns:
+        The file that was written.
+
     Raises:
         CheckpointError: The checkpoint cannot be read.
         InputError: ``out`` has another suffix, or cannot be written.
         VerificationError: What was written is not what was read; the file is removed.
+
+    Examples:
+        >>> from segship.tools.publish import publish
+        >>> published = publish("weights.pth", "small.pth")
+        >>> published.path.name == f"small-{published.sha256[:8]}.pth"
+        True
     """
     read = read_checkpoint(Path(checkpoint), trust=trust)
     target = Path(out) if out is not None else read.path.with_suffix(".pth")

@@ -50,8 +50,16 @@ def compare(
         second: Another.
         cfg_options: Overrides of the second: what they change, where both are the same file.
 
+    Returns:
+        One entry for each key whose value differs, in the order of the keys.
+
     Raises:
         ConfigError: One cannot be read, or an override does not fit.
+
+    Examples:
+        >>> from segship.tools.config import compare
+        >>> compare("config.py", "config.py", cfg_options=["model.decode_head.channels=32"])[0].key
+        'model.decode_head.channels'
     """
     return tuple(_differences("", resolve(first).values, resolve(second, cfg_options=cfg_options).values))
 

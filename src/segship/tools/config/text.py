@@ -41,6 +41,12 @@ class ResolvedConfig:
     def text(self, format: str = "python") -> str:  # noqa: A002  (the word users know)
         """The config as ``python``, ``yaml`` or ``json``; tuples are lists in the latter two.
 
+        Args:
+            format: One of `FORMATS`.
+
+        Returns:
+            The text; Python reads back as an equal config.
+
         Raises:
             InputError: No format has that name.
             MissingExtraError: YAML is not installed.
@@ -58,6 +64,9 @@ def resolve(config: str | Path, *, cfg_options: Mapping[str, Any] | Sequence[str
     Args:
         config: MMSegmentation's ``.py`` or ``.json``; ``.yml`` and ``.yaml`` are read as plain data.
         cfg_options: Overrides, ``"key.sub=value"``.
+
+    Returns:
+        The config.
 
     Raises:
         ConfigError: A file cannot be read, or an override does not fit.

@@ -44,13 +44,22 @@ def count(
         shape: (height, width) of the network's input; None: 512x1024, or the nearest size that it takes.
         cfg_options: Overrides of the config, ``"key.sub=value"``.
 
+    Returns:
+        The counts, of the whole and of each part.
+
     Raises:
         SegshipError: The source cannot be read, or does not take this size.
 
-    Example:
+    Examples:
         >>> from segship.tools.flops import count
         >>> cost = count("pspnet_r50-d8_4xb2-40k_cityscapes-512x1024.py", (2048, 1024))  # doctest: +SKIP
         >>> f"{cost.macs / 1e9:.2f} GMac, {cost.params / 1e6:.2f} M"  # doctest: +SKIP
+        '1429.68 GMac, 48.98 M'
+
+    Examples:
+        >>> from segship.tools.flops import count
+        >>> cost = count("pspnet_r50-d8_4xb2-40k_cityscapes-512x1024.py", (2048, 1024))
+        >>> f"{cost.macs / 1e9:.2f} GMac, {cost.params / 1e6:.2f} M"
         '1429.68 GMac, 48.98 M'
     """
     path = Path(source)

@@ -107,6 +107,9 @@ def export_onnx(
         cfg_options: Overrides of the config.
         trust: Load a checkpoint that can only be read by running the code it carries.
 
+    Returns:
+        The file, and what its verification found.
+
     Raises:
         UnsupportedError: It shall be dynamic, but the network slides: how many windows there are depends on the size.
         SizeError: The network does not take the shape.
@@ -157,6 +160,9 @@ def export_torchscript(
         output: As for `export_onnx`.
         cfg_options: As for `export_onnx`.
         trust: As for `export_onnx`.
+
+    Returns:
+        The file, and what its verification found.
 
     Raises:
         SizeError: The network does not take the shape.

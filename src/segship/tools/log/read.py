@@ -61,6 +61,12 @@ class Run:
     def curve(self, key: str) -> Curve:
         """The curve called ``key``.
 
+        Args:
+            key: As the log names it: ``loss``, ``mIoU``, ``lr``.
+
+        Returns:
+            Its points.
+
         Raises:
             InputError: There is none.
         """
@@ -78,6 +84,9 @@ def read_log(path: str | Path) -> Run:
 
     Args:
         path: mmengine's ``.json`` or ``vis_data/scalars.json``, or the ``.log.json`` of 0.x.
+
+    Returns:
+        The run and its curves.
 
     Raises:
         InputError: It is no such log.

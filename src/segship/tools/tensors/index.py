@@ -91,7 +91,11 @@ class Index(Frozen):
     items: tuple[Packed, ...]
 
     def write(self, folder: Path) -> None:
-        """Write ``index.json``, and ``index.csv`` with the columns image, bin, labels for other programs."""
+        """Write ``index.json``, and ``index.csv`` with the columns image, bin, labels for other programs.
+
+        Args:
+            folder: Where the inputs lie.
+        """
         write_atomically(folder / INDEX, (self.model_dump_json(indent=1) + "\n").encode())
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
@@ -102,6 +106,12 @@ class Index(Frozen):
 
 def read_index(folder: str | Path) -> Index:
     """The index that `pack` wrote into ``folder``.
+
+    Args:
+        folder: What `pack` wrote.
+
+    Returns:
+        The index.
 
     Raises:
         InputError: There is none, or it is damaged or newer than this version.

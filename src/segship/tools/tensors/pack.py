@@ -47,6 +47,9 @@ def read_network(source: str | Path, **options: Any) -> Network:
         source: A package; anything else needs torch.
         **options: ``cfg_options``, ``source``, ``spec``, ``trust``, as for `segship.export`.
 
+    Returns:
+        What `pack` needs to know of it.
+
     Raises:
         SegshipError: It cannot be read.
     """
@@ -76,6 +79,9 @@ def pack(
         coding: What the label maps mean, as `segship.datasets.coding` says.
         to: Folder to write; it appears whole or not at all.
         progress: Called with (done, all) after each image.
+
+    Returns:
+        What was written.
 
     Raises:
         InputError: An image cannot be used, two have the same name, or the folder holds something else.

@@ -66,6 +66,9 @@ def score(
         output_size: (h, w) of an output; None: it follows from the size of the file.
         progress: Called with (done, all) after each image.
 
+    Returns:
+        The confusion matrix and its figures.
+
     Raises:
         InputError: An output is missing or has another size than any output of this network, or no image has a label
             map.

@@ -86,6 +86,13 @@ def origins() -> dict[str, Origin]:
 def find_origin(state: Mapping[str, Tensor], name: str | None = None) -> str:
     """The origin called ``name``, or the only one that recognises the keys.
 
+    Args:
+        state: The original weights.
+        name: Of an origin; None: recognised by the keys.
+
+    Returns:
+        Name of the origin.
+
     Raises:
         UnsupportedError: No origin has that name.
         CheckpointError: None recognises the keys, or several do.
@@ -128,13 +135,20 @@ def convert_weights(
         cfg_options: Overrides of the config.
         trust: Load a checkpoint that can only be read by running the code it carries.
 
+    Returns:
+        The weights under our keys, and what was done with each of theirs.
+
     Raises:
         CheckpointError: The file cannot be read, keys are not known, or the config's network does not take them.
         UnsupportedError: No origin has that name.
 
-    Example:
+    Examples:
         >>> from segship.tools.weights import convert_weights
         >>> convert_weights("deit_small_patch16_224.pth", "deit_small.pth")  # doctest: +SKIP
+
+    Examples:
+        >>> from segship.tools.weights import convert_weights
+        >>> converted = convert_weights("deit_small_patch16_224.pth", "deit_small.pth")  # doctest: +SKIP
     """
     if out is not None and Path(out).suffix not in {".pth", ".pt"}:
         raise InputError(f"{out} ends with {Path(out).suffix or 'nothing'}: expected .pth")

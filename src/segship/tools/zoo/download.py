@@ -60,6 +60,9 @@ def download(
         timeout: Seconds without a byte after which a transfer counts as broken.
         progress: Called with (bytes of the checkpoint there, bytes in all or 0).
 
+    Returns:
+        Both files.
+
     Raises:
         InputError: No published network has that name.
         DownloadError: Something cannot be fetched, or is not what its name says.

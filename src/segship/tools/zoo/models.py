@@ -62,6 +62,15 @@ def published_models(pattern: str = "*", *, family: str = "", dataset: str = "")
         pattern: With ``*`` and ``?``; without them, a part of the name.
         family: Only of this family, however it is written: ``"pspnet"``.
         dataset: Only of data sets whose name begins so: ``"pascal context"``.
+
+    Returns:
+        Those that all three fit.
+
+    Examples:
+        >>> from segship.tools.zoo import published_models
+        >>> best = max(published_models(family="segformer", dataset="cityscapes"), key=lambda model: model.figures.get("mIoU", 0))
+        >>> best.name
+        'segformer_mit-b5_8xb1-160k_cityscapes-1024x1024'
     """
     wanted = pattern if any(mark in pattern for mark in "*?[") else f"*{pattern}*"
     return tuple(
@@ -76,8 +85,19 @@ def published_models(pattern: str = "*", *, family: str = "", dataset: str = "")
 def find_model(name: str) -> PublishedModel:
     """The published network called ``name``: by its config, or by its weights as 0.x called them.
 
+    Args:
+        name: Of the network.
+
+    Returns:
+        What is known of it.
+
     Raises:
         InputError: There is none; near names are suggested.
+
+    Examples:
+        >>> from segship.tools.zoo import find_model
+        >>> find_model("pspnet_r50-d8_4xb2-40k_cityscapes-512x1024").dataset
+        'Cityscapes'
     """
     wanted = Path(name).name.removesuffix(".py").removesuffix(".pth")
     for model in _all():
