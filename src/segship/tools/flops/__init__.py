@@ -52,12 +52,6 @@ def count(
 
     Examples:
         >>> from segship.tools.flops import count
-        >>> cost = count("pspnet_r50-d8_4xb2-40k_cityscapes-512x1024.py", (2048, 1024))  # doctest: +SKIP
-        >>> f"{cost.macs / 1e9:.2f} GMac, {cost.params / 1e6:.2f} M"  # doctest: +SKIP
-        '1429.68 GMac, 48.98 M'
-
-    Examples:
-        >>> from segship.tools.flops import count
         >>> cost = count("pspnet_r50-d8_4xb2-40k_cityscapes-512x1024.py", (2048, 1024))
         >>> f"{cost.macs / 1e9:.2f} GMac, {cost.params / 1e6:.2f} M"
         '1429.68 GMac, 48.98 M'

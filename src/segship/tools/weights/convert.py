@@ -144,10 +144,6 @@ def convert_weights(
 
     Examples:
         >>> from segship.tools.weights import convert_weights
-        >>> convert_weights("deit_small_patch16_224.pth", "deit_small.pth")  # doctest: +SKIP
-
-    Examples:
-        >>> from segship.tools.weights import convert_weights
         >>> converted = convert_weights("deit_small_patch16_224.pth", "deit_small.pth")  # doctest: +SKIP
     """
     if out is not None and Path(out).suffix not in {".pth", ".pt"}:
