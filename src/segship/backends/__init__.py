@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, cast
 from segship.core.errors import BackendError, did_you_mean
 
 if TYPE_CHECKING:
-    from segship.core.artifacts import Backend
+    from pathlib import Path
 
-__all__ = ["backend_names", "find_backend"]
+    from segship.core.artifacts import Backend, FileBackend
+
+__all__ = ["backend_names", "backend_of_file", "find_backend", "find_file_backend"]
 
 
 def backend_names() -> tuple[str, ...]:
@@ -33,3 +35,17 @@ def find_backend(name: str) -> Backend:
             f"no backend is called {name!r}: {', '.join(backend_names())}.{did_you_mean(name, backend_names())}"
         )
     return cast("Backend", importlib.import_module(f"{__name__}.{name}"))
+
+
+def backend_of_file(path: Path) -> str | None:
+    """Name of the backend that opens lone files called like ``path``, or None."""
+    return next((name for name in backend_names() if path.suffix.lower() in find_backend(name).INFO.suffixes), None)
+
+
+def find_file_backend(name: str) -> FileBackend:
+    """The backend called ``name``, whose engines say of themselves what they take.
+
+    Raises:
+        BackendError: There is none.
+    """
+    return cast("FileBackend", find_backend(name))

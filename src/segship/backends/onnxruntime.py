@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session, shapes_of
+from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session, TensorInfo, shapes_of
 from segship.core.errors import BackendError, MissingExtraError, engine_errors
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from segship.core.target import Target
 
-__all__ = ["INFO", "convert", "open", "probe"]
+__all__ = ["INFO", "convert", "inspect", "open", "probe"]
 
 INFO = BackendInfo(
     title="ONNX Runtime",
@@ -28,6 +28,7 @@ INFO = BackendInfo(
     extra="",
     modules=("onnxruntime",),
     gaps={"bf16": "its kernels for processors have no bfloat16"},
+    suffixes=(".onnx",),
 )
 
 _PROVIDERS = {
@@ -89,6 +90,29 @@ def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> 
     with engine_errors(f"ONNX Runtime cannot open {path}"):
         session = runtime.InferenceSession(str(path), options, providers=_providers(runtime, device))
     return _Session(session)
+
+
+def inspect(path: Path) -> tuple[Engine, Mapping[str, str]]:
+    """What an ONNX file takes and returns, and its metadata.
+
+    Raises:
+        BackendError: It cannot be opened.
+    """
+    runtime = _load()
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL  # it is not going to run
+    with engine_errors(f"ONNX Runtime cannot open {path}"):
+        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    inputs, outputs = (tuple(map(_tensor, values)) for values in (session.get_inputs(), session.get_outputs()))
+    return Engine(path.parent, (path.name,), inputs, outputs), session.get_modelmeta().custom_metadata_map
+
+
+def _tensor(value: Any) -> TensorInfo:
+    kind = value.type.removeprefix("tensor(").removesuffix(")")
+    # A free side that has no name gets one, as long as it is no number.
+    shape = tuple(side if isinstance(side, (int, str)) else f"side-{axis}" for axis, side in enumerate(value.shape))
+    return TensorInfo(name=value.name, dtype={"float": "float32", "double": "float64"}.get(kind, kind), shape=shape)
 
 
 def _providers(runtime: Any, device: str) -> list[Any]:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session, shapes_of
+from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session, TensorInfo, shapes_of
 from segship.core.errors import BackendError, MissingExtraError, engine_errors, one_line
+from segship.core.manifest import METADATA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from segship.core.target import Target
 
-__all__ = ["INFO", "convert", "open", "probe"]
+__all__ = ["INFO", "convert", "inspect", "open", "probe"]
 
 INFO = BackendInfo(
     title="OpenVINO",
@@ -26,6 +27,7 @@ INFO = BackendInfo(
     lowered=("int8",),
     extra="openvino",
     modules=("openvino",),
+    suffixes=(".xml",),
 )
 
 _MODEL, _WEIGHTS = "model.xml", "model.bin"
@@ -92,6 +94,28 @@ def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> 
     return _Session(compiled, [tensor.name for tensor in engine.outputs])
 
 
+def inspect(path: Path) -> tuple[Engine, Mapping[str, str]]:
+    """What a model takes and returns, and what Segship noted in it.
+
+    Raises:
+        BackendError: It cannot be read.
+    """
+    openvino = _load()
+    with engine_errors(f"OpenVINO cannot open {path}", last=True):
+        model = openvino.Core().read_model(str(path))
+        inputs, outputs = (tuple(map(_tensor, ports)) for ports in (model.inputs, model.outputs))
+        notes = {METADATA: str(model.get_rt_info([METADATA]).value)} if model.has_rt_info([METADATA]) else {}
+    files = [file.name for file in (path, path.with_suffix(".bin")) if file.is_file()]
+    return Engine(path.parent, tuple(files), inputs, outputs), notes
+
+
+def _tensor(port: Any) -> TensorInfo:
+    sides = enumerate(port.partial_shape)
+    shape = tuple(f"side-{axis}" if side.is_dynamic else side.get_length() for axis, side in sides)
+    name = min(port.names) if port.names else port.node.friendly_name
+    return TensorInfo(name=name, dtype=port.element_type.to_dtype().name, shape=shape)
+
+
 def _device(device: str) -> tuple[str, str]:
     name, _, mode = device.partition(",")
     kind, _, index = name.partition(":")
@@ -113,8 +137,9 @@ class _Session:
         with engine_errors(f"OpenVINO refuses the input {shapes_of(feeds)}", last=True):
             values = self._request.infer({name: np.ascontiguousarray(value) for name, value in feeds.items()})
         # The request owns its outputs and writes over them in its next run.
-        found = [np.array(values[port], np.float32) for port in self._compiled.outputs]
-        return dict(zip(self._outputs, found, strict=True))
+        found = [np.array(values[port]) for port in self._compiled.outputs]
+        whole = [value if value.dtype.kind in "iu" else value.astype(np.float32, copy=False) for value in found]
+        return dict(zip(self._outputs, whole, strict=True))
 
 
 def probe() -> tuple[Device, ...]:

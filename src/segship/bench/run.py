@@ -18,7 +18,7 @@ from segship.bench.memory import peak_memory
 from segship.bench.result import Benchmark, Measurement, Refusal, Spread
 from segship.bench.subject import Subject, Work
 from segship.core.errors import InputError, SegshipError
-from segship.core.manifest import MANIFEST
+from segship.runtime.packages import can_open
 from segship.vision.decode import find_images, read_image
 
 if TYPE_CHECKING:
@@ -51,12 +51,13 @@ def benchmark(
     duration: float = 5.0,
     engine_only: bool = False,
     memory: bool = True,
+    trust: bool = False,
     progress: Callable[[float], None] | None = None,
 ) -> Benchmark:
     """Time packages.
 
     Args:
-        packages: Folders written by ``segship export``, or opened engines; they take turns.
+        packages: Folders written by ``segship export`` or MMDeploy, engine files, or opened engines; they take turns.
         batch_sizes: Images in one run.
         size: (height, width) of the images, or of the network's input where the engine runs alone; None: the images'
             own, and what they become.
@@ -66,6 +67,7 @@ def benchmark(
         duration: Seconds of measuring for each package and batch size.
         engine_only: Time the network alone, not from the file to the mask.
         memory: Also measure the peak memory, in a process of its own for each.
+        trust: Open engines that carry code, which then runs.
         progress: Called with the share that is done, 0-1.
 
     Returns:
@@ -82,7 +84,7 @@ def benchmark(
         [(1, True), (2, True)]
     """
     before = machine()
-    options: dict[str, Any] = {"device": device, "threads": threads}
+    options: dict[str, Any] = {"device": device, "threads": threads, "trust": trust}
     with _pictures(images, None if engine_only else size) as files:
         chosen = size if engine_only else None
         found, refusals = _candidates(packages, batch_sizes, files, chosen, options)
@@ -93,7 +95,7 @@ def benchmark(
         for one in found:
             peak = None
             where = Path(one.subject.name)
-            if memory and (where / MANIFEST).is_file():
+            if memory and can_open(where):
                 peak = peak_memory(where, files, one.batch, chosen, engine_only=engine_only, **options)
             measurements.append(_measurement(one, peak))
     return Benchmark("engine" if engine_only else "end_to_end", tuple(measurements), tuple(refusals), before)
@@ -173,12 +175,11 @@ def _rounds(
 def _measurement(one: _Candidate, peak: float | None) -> Measurement:
     stages = {stage: Spread.of([turn[stage] for turn in one.rounds]).p50 for stage in one.rounds[0]}
     latency = Spread.of([sum(turn.values()) for turn in one.rounds])
-    height, width = one.work.tensor.shape[2:]
     return Measurement(
         package=one.subject.name,
         target=one.subject.target,
         batch=one.batch,
-        input=(height, width),
+        input=one.work.size,
         latency=latency,
         stages=stages,
         images_per_second=1000 * one.batch / latency.mean,

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segship.backends import find_backend
 from segship.core.errors import InputError
-from segship.core.manifest import read_manifest
-from segship.vision import tiling, upsample
+from segship.runtime.packages import find_package
+from segship.vision import tiling
 from segship.vision.decode import read_image
-from segship.vision.preprocess import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,11 +19,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from segship.core.artifacts import Session
     from segship.core.spec import ModelSpec, SizeRule
+    from segship.runtime.pipeline import Pipeline
     from segship.vision.preprocess import Prepared
 
 __all__ = ["Subject", "Work"]
+
+_TENSOR = 4  # dimensions of (N, C, H, W)
 
 
 @dataclass(frozen=True)
@@ -34,67 +34,68 @@ class Work:
 
     Attributes:
         files: An image file for each image of the batch.
-        tensor: float32 (N, C, H, W) for the engine alone.
+        tensor: float32 (N, C, H, W) for the engine alone; uint8 (H, W, 3) where it prepares images itself.
     """
 
     files: tuple[Path, ...]
-    tensor: NDArray[np.float32]
+    tensor: NDArray[Any]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of what the engine is given."""
+        sides = self.tensor.shape[2:] if self.tensor.ndim == _TENSOR else self.tensor.shape[:2]
+        return int(sides[0]), int(sides[1])
 
 
 class Subject:
     """An opened engine with what belongs to it.
 
     Args:
-        session: The engine, or the eager network as one.
+        pipeline: The engine, or the eager network, with what goes before and after it.
         spec: What the network expects and means.
         sizes: Which input sizes it takes.
         name: To tell it from others.
         target: Engine, precision and shape, in words.
-        image: Name of the session's input.
-        logits: Name of its output.
         batch: The only batch it takes; None: any.
     """
 
     def __init__(
         self,
-        session: Session,
+        pipeline: Pipeline,
         spec: ModelSpec,
         sizes: SizeRule,
         *,
         name: str,
         target: str,
-        image: str = "image",
-        logits: str = "logits",
         batch: int | None = None,
     ) -> None:
-        self._session, self._spec, self._sizes = session, spec, sizes
-        self._image, self._logits, self._batch = image, logits, batch
+        self._spec, self._sizes, self._batch = spec, sizes, batch
+        self._pipeline = pipeline
         self.name, self.target = name, target
 
     @classmethod
-    def open(cls, package: Path, *, device: str = "cpu", threads: int | None = None) -> Subject:
+    def open(cls, package: Path, *, device: str = "cpu", threads: int | None = None, trust: bool = False) -> Subject:
         """Open a package.
 
         Args:
-            package: Its folder.
+            package: Its folder, a folder of MMDeploy's, or an engine file.
             device: ``cpu``, ``cuda:0``, …
             threads: Threads of the engine; None: its own choice.
+            trust: Open engines that carry code, which then runs.
 
         Raises:
             SegshipError: It cannot be opened.
         """
-        manifest = read_manifest(package)
-        backend = find_backend(manifest.target.backend)
+        found = find_package(package)
+        manifest = found.manifest
         first = manifest.inputs[0].shape[0]
         return cls(
-            backend.open(manifest.engine(package), device=device, threads=threads),
+            found.pipeline(device=device, threads=threads, trust=trust),
             manifest.spec,
             manifest.sizes,
             name=str(package),
             target=str(manifest.target),
-            image=manifest.inputs[0].name,
-            logits=manifest.outputs[0].name,
-            batch=first if isinstance(first, int) else None,
+            batch=1 if manifest.embed else first if isinstance(first, int) else None,
         )
 
     def work(self, files: Sequence[Path], batch: int, size: tuple[int, int] | None) -> Work:
@@ -113,19 +114,22 @@ class Subject:
                 f"this engine takes {self._batch} at once: export it with a dynamic shape for other batches"
             )
         chosen = tuple(files[number % len(files)] for number in range(batch))
-        tensors = [self._window(prepare(read_image(file), self._spec).tensor) for file in chosen]
+        tensors = [self._first(read_image(file)) for file in chosen]
         if len({tensor.shape for tensor in tensors}) > 1:
             raise InputError("the images become inputs of different sizes, which cannot be one batch: give --size")
         tensor = np.concatenate(tensors)
-        if size is not None:
-            tensor = np.resize(tensor, (*tensor.shape[:2], *size))
-        if not self._sizes.allows(*tensor.shape[2:]):
-            found = "x".join(map(str, tensor.shape[2:]))
-            raise InputError(f"the network's input would be {found}, it takes {self._sizes}")
+        if tensor.ndim == _TENSOR:
+            tensor = tensor if size is None else np.resize(tensor, (*tensor.shape[:2], *size))
+            if not self._sizes.allows(*tensor.shape[2:]):
+                found = "x".join(map(str, tensor.shape[2:]))
+                raise InputError(f"the network's input would be {found}, it takes {self._sizes}")
+        elif size is not None:
+            tensor = np.resize(tensor, (*size, tensor.shape[2]))
         return Work(chosen, np.ascontiguousarray(tensor))
 
-    def _window(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The first window, where the network slides."""
+    def _first(self, image: NDArray[np.uint8]) -> NDArray[Any]:
+        """What the engine is given for an image; the first window, where the network slides."""
+        tensor = self._pipeline.prepare(image, "bgr").tensor
         if self._spec.slide is None:
             return tensor
         windows = tiling.plan((tensor.shape[2], tensor.shape[3]), self._spec.slide, self._sizes)
@@ -134,7 +138,7 @@ class Subject:
     def engine(self, work: Work) -> dict[str, float]:
         """Run the engine alone; seconds by stage."""
         begin = time.perf_counter()
-        self._run(work.tensor)
+        self._pipeline.run(work.tensor)
         return {"engine": time.perf_counter() - begin}
 
     def end_to_end(self, work: Work) -> dict[str, float]:
@@ -142,37 +146,19 @@ class Subject:
         marks = [time.perf_counter()]
         images = [read_image(file) for file in work.files]
         marks.append(time.perf_counter())
-        prepared = [prepare(image, self._spec) for image in images]
+        prepared = [self._pipeline.prepare(image, "bgr") for image in images]
         marks.append(time.perf_counter())
-        logits = self._whole(prepared) if self._spec.slide is None else self._sliding(prepared)
+        outputs = self._outputs(prepared)
         marks.append(time.perf_counter())
-        for one, scores in zip(prepared, logits, strict=True):
-            self._decide(one, scores)
+        for one, output in zip(prepared, outputs, strict=True):
+            self._pipeline.decide(output, one)
         marks.append(time.perf_counter())
         stages = ("decode", "preprocess", "engine", "postprocess")
         return {stage: end - begin for stage, begin, end in zip(stages, marks, marks[1:], strict=False)}
 
-    def _run(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
-        return self._session.run({self._image: tensor})[self._logits]
-
-    def _whole(self, prepared: list[Prepared]) -> list[Any]:
-        return list(self._run(np.concatenate([one.tensor for one in prepared])))
-
-    def _sliding(self, prepared: list[Prepared]) -> list[Any]:
-        found = []
-        for one in prepared:
-            windows = self._plan(one)
-            found.append(np.concatenate([self._run(window) for window in windows.batches(one.tensor)]))
-        return found
-
-    def _plan(self, one: Prepared) -> tiling.Plan:
-        assert self._spec.slide is not None  # noqa: S101  (asked by the caller)
-        return tiling.plan((one.tensor.shape[2], one.tensor.shape[3]), self._spec.slide, self._sizes)
-
-    def _decide(self, one: Prepared, scores: NDArray[np.float32]) -> None:
-        threshold = self._spec.threshold if self._spec.output == "sigmoid" else None
-        corners = self._spec.align_corners
-        if self._spec.slide is None:
-            upsample.labels(scores, one.steps, align_corners=corners, threshold=threshold)
-        else:
-            tiling.labels(scores, self._plan(one), one.steps, align_corners=corners, threshold=threshold)
+    def _outputs(self, prepared: list[Prepared]) -> list[Any]:
+        """Of each image; whole ones run as one batch."""
+        if len(prepared) == 1 or self._spec.slide is not None:
+            return [self._pipeline.infer(one) for one in prepared]
+        outputs = self._pipeline.run(np.concatenate([one.tensor for one in prepared]))
+        return [outputs[place : place + 1] for place in range(len(prepared))]

@@ -44,7 +44,7 @@ def pair(text: str | None) -> tuple[int, int] | None:
 
 
 def benchmark(
-    packages: Annotated[list[Path], typer.Argument(help="Folders written by `segship export`; they take turns.")],
+    packages: Annotated[list[Path], typer.Argument(help="Packages, or lone engine files; they take turns.")],
     batch_sizes: Annotated[str, typer.Option(metavar="N,N,…", help="Images in one run.")] = "1",
     size: Annotated[
         str | None,
@@ -60,6 +60,7 @@ def benchmark(
         bool, typer.Option("--engine-only", help="The network alone, as vendors' tools time it.")
     ] = False,
     memory: Annotated[bool, typer.Option("--memory/--no-memory", help="Also measure the peak memory.")] = True,
+    trust: Annotated[bool, typer.Option("--trust", help="Open engines that carry code, which then runs.")] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the figures to this file; - for standard output.")
     ] = None,
@@ -83,6 +84,7 @@ def benchmark(
             duration=duration,
             engine_only=engine_only,
             memory=memory,
+            trust=trust,
             progress=None if move is None else lambda share: move(int(100 * share), 100),
         )
     output.write_json(json_file, found.as_dict())

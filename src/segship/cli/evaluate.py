@@ -19,7 +19,9 @@ _DATA, _FILES, _RUN = "Data", "Files to write", "How to run"
 
 
 def evaluate(
-    network: Annotated[Path, typer.Argument(help="Folder written by `segship export`, or a config.")],
+    network: Annotated[
+        Path, typer.Argument(help="Folder written by `segship export` or MMDeploy, an engine file, or a config.")
+    ],
     checkpoint: Annotated[Path | None, typer.Argument(help="Of a config: the trained weights.")] = None,
     layout: Annotated[
         tuple[str, Path] | None,
@@ -112,6 +114,10 @@ def evaluate(
         int | None,
         typer.Option(min=1, help="Threads of one engine. Default: several images at once.", rich_help_panel=_RUN),
     ] = None,
+    trust: Annotated[
+        bool,
+        typer.Option("--trust", help="Open engines that carry code, which then runs.", rich_help_panel=_RUN),
+    ] = False,
 ) -> None:
     """Measure IoU and accuracy of each class, and aAcc, mIoU, mAcc, with MMSegmentation's definitions.
 
@@ -129,10 +135,10 @@ def evaluate(
         raise InputError("--format-only writes predictions: give --out FOLDER for them")
     if differences is not None and against is None:
         raise InputError("--differences shows where two networks differ: give --against PACKAGE")
-    files = NetworkFiles(network, checkpoint, device, threads)
+    files = NetworkFiles(network, checkpoint, device, threads, trust)
     spec = files.spec()
     data = find_data(spec, layout, split, images, labels, reduce_zero_label, limit, labelled=not format_only)
-    second = None if against is None else NetworkFiles(against, None, device, threads)
+    second = None if against is None else NetworkFiles(against, None, device, threads, trust)
     numbers = data.submission() if format_only else ()
     outputs = Outputs(spec.classes, spec.palette, out, out_format, numbers, show_dir, opacity)
     counter = Counter(

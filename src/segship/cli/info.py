@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segship.core.manifest import MANIFEST
-
 if TYPE_CHECKING:
     from segship.core.manifest import Manifest
     from segship.core.spec import ModelSpec, SizeRule
@@ -17,7 +15,10 @@ __all__ = ["info"]
 
 
 def info(
-    source: Annotated[str, typer.Argument(help="Package written by `segship export`, or what it would be made of.")],
+    source: Annotated[
+        str,
+        typer.Argument(help="Package, folder of MMDeploy's or lone engine file; or what a package would be made of."),
+    ],
     checkpoint: Annotated[Path | None, typer.Argument(help="Weights of a source that does not bring them.")] = None,
     cfg_options: Annotated[
         list[str] | None, typer.Option(help="Override of the config or the description, as for `segship export`.")
@@ -29,10 +30,10 @@ def info(
 ) -> None:
     """Tell what a package or a source is: network, input, classes; of a package also engine and verification."""
     from segship.cli import output  # noqa: PLC0415
-    from segship.core.manifest import read_manifest  # noqa: PLC0415
+    from segship.runtime.packages import find_package  # noqa: PLC0415
 
     if framework is None and _is_package(Path(source)):
-        manifest = read_manifest(Path(source))
+        manifest = find_package(Path(source)).manifest
         if as_json:
             output.write_json(Path("-"), manifest.model_dump(mode="json"))
             return
@@ -44,7 +45,9 @@ def info(
 
 def _is_package(path: Path) -> bool:
     """Whether a package lies at ``path``; a folder without anything else to recognise counts, for its error tells."""
-    return (path / MANIFEST).is_file() or (path.is_dir() and not any(path.iterdir()))
+    from segship.runtime.packages import can_open  # noqa: PLC0415
+
+    return can_open(path) or (path.is_dir() and not any(path.iterdir()))
 
 
 def _tell_source(path: str, checkpoint: Path | None, *, as_json: bool, **options: Any) -> None:

@@ -11,7 +11,9 @@ __all__ = ["predict"]
 
 
 def predict(
-    package: Annotated[Path, typer.Argument(help="Folder written by `segship export`.")],
+    package: Annotated[
+        Path, typer.Argument(help="Folder written by `segship export` or MMDeploy, or a lone engine file.")
+    ],
     images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
     to: Annotated[Path, typer.Option(help="Folder for the results.")],
     opacity: Annotated[float, typer.Option(min=0, max=1, help="Of the mask in the overlay.")] = 0.5,
@@ -20,6 +22,16 @@ def predict(
     ] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda:0, …; `segship doctor` lists them.")] = "cpu",
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the engine.")] = None,
+    classes: Annotated[
+        str | None, typer.Option(metavar="NAME,NAME,…", help="Of a folder of MMDeploy's, which names no classes.")
+    ] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="Data set whose classes and colours they are instead: cityscapes, ade20k, …")
+    ] = None,
+    trust: Annotated[
+        bool,
+        typer.Option("--trust", help="Open an engine that carries code, which then runs. Only from people you trust."),
+    ] = False,
     max_pixels: Annotated[int, typer.Option(min=1, help="Refuse images with more pixels.")] = 100_000_000,
 ) -> None:
     """Write the label map and an overlay of each image.
@@ -32,7 +44,8 @@ def predict(
     from segship.vision.decode import find_images  # noqa: PLC0415
 
     files = find_images(images)
-    segmentor = Segmentor(package, device=device, threads=threads)
+    names = [name.strip() for name in classes.split(",")] if classes else []
+    segmentor = Segmentor(package, device=device, threads=threads, trust=trust, classes=names, layout=layout)
     with output.progress_bar("predicting", len(files)) as progress:
         predict_files(segmentor, files, to, opacity=opacity, scores=scores, max_pixels=max_pixels, progress=progress)
     output.say(f"{len(files)} image{'s' * (len(files) > 1)} -> {to}")

@@ -16,7 +16,18 @@ if TYPE_CHECKING:
 
     from segship.core.target import Target
 
-__all__ = ["Backend", "BackendInfo", "Device", "Engine", "Graph", "GraphFormat", "Session", "TensorInfo", "shapes_of"]
+__all__ = [
+    "Backend",
+    "BackendInfo",
+    "Device",
+    "Engine",
+    "FileBackend",
+    "Graph",
+    "GraphFormat",
+    "Session",
+    "TensorInfo",
+    "shapes_of",
+]
 
 GraphFormat = Literal["onnx", "pt2", "torchscript"]
 
@@ -33,6 +44,11 @@ class TensorInfo(Frozen):
     name: str
     dtype: str
     shape: tuple[int | str, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its elements are whole numbers: of an output, labels rather than scores."""
+        return self.dtype.startswith(("int", "uint"))
 
 
 @dataclass(frozen=True)
@@ -101,6 +117,10 @@ class BackendInfo:
         extra: Extra of Segship's distribution that installs it; empty for the base install.
         modules: Modules it imports.
         gaps: What it cannot do, with the reason.
+        suffixes: Names of lone files that it opens end in one of these; it then has ``inspect`` (see `FileBackend`).
+        runs_code: Why opening one of its engines runs code that the file carries; empty: its files are data.
+        symmetric: Whether its int8 has no zero points, in eight bits for weights too.
+        opset: The newest version of ONNX's operators it surely reads; None: whatever Segship writes.
     """
 
     title: str
@@ -111,6 +131,10 @@ class BackendInfo:
     gaps: Mapping[str, str] = field(default_factory=dict)
     lowered: tuple[str, ...] = ()
     dynamic: bool = True
+    suffixes: tuple[str, ...] = ()
+    runs_code: str = ""
+    symmetric: bool = False
+    opset: int | None = None
 
 
 @dataclass(frozen=True)
@@ -141,6 +165,17 @@ class Backend(Protocol):
 
     def probe(self) -> tuple[Device, ...]:
         """The devices this machine offers to the backend; never raises."""
+
+
+class FileBackend(Backend, Protocol):
+    """A backend whose engines say of themselves what they take and return."""
+
+    def inspect(self, path: Path) -> tuple[Engine, Mapping[str, str]]:
+        """The engine that the file at ``path`` is, and the file's metadata; no code that it carries is run.
+
+        Raises:
+            BackendError: It cannot be read.
+        """
 
 
 def shapes_of(feeds: Mapping[str, NDArray[Any]]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from pydantic import ValidationError
 
@@ -21,6 +21,7 @@ __all__ = [
     "Accuracy",
     "Check",
     "Described",
+    "Embedded",
     "Manifest",
     "Quantization",
     "read_manifest",
@@ -29,6 +30,8 @@ __all__ = [
 MANIFEST = "manifest.json"
 METADATA = "segship"
 """Key under which an engine's own file carries `Described` as JSON, so that the lone file can be understood."""
+
+Embedded: TypeAlias = Literal["pre", "post"]
 
 SCHEMA_VERSION = 1
 _MAXIMUM_BYTES = 16 * 2**20
@@ -95,11 +98,15 @@ class Described(Frozen):
         schema_version: Version of this format.
         spec: What the network expects and means.
         sizes: Which input sizes it takes.
+        target: Engine, precision and shape it was made for; None: not said.
+        embed: What of the work on images the file does itself.
     """
 
     schema_version: int = SCHEMA_VERSION
     spec: ModelSpec
     sizes: SizeRule = SizeRule()
+    target: Target | None = None
+    embed: tuple[Embedded, ...] = ()
 
 
 class Manifest(Frozen):
@@ -111,6 +118,8 @@ class Manifest(Frozen):
         target: Engine, precision and shape.
         inputs, outputs: Of the engine.
         sizes: Which input sizes the network takes.
+        embed: What of the work on images the engine does itself: ``"pre"``, it takes uint8 (H, W, 3) RGB of any size;
+            ``"post"``, it returns labels.
         files: Digest of each engine file; the first is the one to open.
         options: What the backend wants to remember.
         checks: The comparison with the original network.
@@ -127,6 +136,7 @@ class Manifest(Frozen):
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     sizes: SizeRule = SizeRule()
+    embed: tuple[Embedded, ...] = ()
     files: dict[str, FileDigest]
     options: dict[str, Any] = {}
     checks: tuple[Check, ...] = ()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from segship.core.errors import InputError, MissingExtraError
 from segship.core.files import digest
-from segship.core.manifest import MANIFEST, read_manifest
+from segship.core.manifest import MANIFEST
+from segship.runtime.packages import can_open, find_package
 from segship.runtime.segmentor import Segmentor
 
 if TYPE_CHECKING:
@@ -93,29 +95,34 @@ class NetworkFiles:
         checkpoint: The weights that go with a config.
         device: ``cpu``, ``cuda:0``, …
         threads: Threads of one engine; None: the processors are shared out evenly.
+        trust: Open engines that carry code, which then runs.
     """
 
     path: Path
     checkpoint: Path | None = None
     device: str = "cpu"
     threads: int | None = None
+    trust: bool = False
 
-    @property
+    @functools.cached_property
     def is_package(self) -> bool:
-        """Whether it is a package, not a config."""
-        return (self.path / MANIFEST).is_file() or not self.path.exists()
+        """Whether it is a package or another engine that says what it is, not a config."""
+        return can_open(self.path) or not self.path.exists()
 
     def identity(self) -> dict[str, str]:
         """Digest of each file that decides the labels, by name."""
-        if self.is_package:
+        if self.is_package and (self.path / MANIFEST).is_file():
             return {MANIFEST: digest(self.path / MANIFEST).sha256}
+        if self.is_package:
+            manifest = find_package(self.path).manifest
+            return {name: found.sha256 for name, found in (manifest.files | manifest.origin).items()}
         files = [self.path] if self.path.is_file() else sorted(self.path.rglob("*"))
         files += [] if self.checkpoint is None else [self.checkpoint]
         return {str(file): digest(file).sha256 for file in files if file.is_file()}
 
     def spec(self) -> ModelSpec:
         """What the network expects and what its labels mean; of a package without opening its engine."""
-        return read_manifest(self.path).spec if self.is_package else self.open()[0].spec
+        return find_package(self.path).manifest.spec if self.is_package else self.open()[0].spec
 
     def open(self, shares: int = 1) -> list[Labeller]:
         """Open the network, several times where that is how the processors are kept busy.
@@ -135,11 +142,11 @@ class NetworkFiles:
         if not self.is_package:
             return [self._eager(self.threads or here)]
         if self.device != "cpu":
-            return [Segmentor(self.path, device=self.device, threads=self.threads)]
-        weights = sum(file.size for file in read_manifest(self.path).files.values())
+            return [Segmentor(self.path, device=self.device, threads=self.threads, trust=self.trust)]
+        weights = sum(file.size for file in find_package(self.path).manifest.files.values())
         lanes = max(1, min(_MOST_LANES, here // (self.threads or 1), _MOST_WEIGHTS // max(1, weights)))
         threads = self.threads or max(1, here // lanes)
-        return [Segmentor(self.path, threads=threads) for _ in range(lanes)]
+        return [Segmentor(self.path, threads=threads, trust=self.trust) for _ in range(lanes)]
 
     def _eager(self, threads: int) -> Labeller:
         if self.checkpoint is None and self.path.is_file():

@@ -17,6 +17,7 @@ from segship.evaluate.network import Eager
 from segship.report import samples
 from segship.report.cells import ORIGINAL, Candidate, Report, Store, now
 from segship.report.request import Request, network_of
+from segship.runtime.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -212,6 +213,7 @@ def _measure_together(
 
 def _subject(request: Request, name: str) -> Subject:
     if name != ORIGINAL:
-        return Subject.open(request.package(name), threads=request.threads)
+        return Subject.open(request.package(name), threads=request.threads, trust=True)  # it was made here
     eager = Eager(request.config, request.checkpoint, request.threads)
-    return Subject(eager.session, eager.spec, eager.sizes, name=ORIGINAL, target=ORIGINAL)
+    pipeline = Pipeline(eager.session, eager.spec, eager.sizes)
+    return Subject(pipeline, eager.spec, eager.sizes, name=ORIGINAL, target=ORIGINAL)

@@ -72,4 +72,5 @@ def network_of(request: Request, name: str) -> NetworkFiles:
         request: What is reported.
         name: `ORIGINAL` or a target.
     """
-    return request.files if name == ORIGINAL else NetworkFiles(request.package(name))
+    # A package was made here, so that it may run what it carries.
+    return request.files if name == ORIGINAL else NetworkFiles(request.package(name), trust=True)

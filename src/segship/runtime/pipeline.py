@@ -6,18 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segship.core.errors import SizeError
+from segship.core.errors import BackendError, SizeError, UnsupportedError
 from segship.vision import tiling, upsample
-from segship.vision.preprocess import prepare
+from segship.vision.nearest import resize_labels
+from segship.vision.preprocess import Prepared, as_image, prepare, way_back
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from segship.core.artifacts import Session
+    from segship.core.manifest import Embedded
     from segship.core.spec import ModelSpec, SizeRule
     from segship.vision.preprocess import ChannelOrder
 
 __all__ = ["Pipeline"]
+
+_BYTE_LABELS = 256
 
 
 class Pipeline:
@@ -30,6 +34,8 @@ class Pipeline:
         image: Name of the session's input.
         logits: Name of its output.
         batch: Most windows in one run; 1 where the engine's batch is fixed, and on a processor, where it is fastest.
+        embed: What of this the engine does itself, as in the manifest.
+        decided: Whether the engine returns labels.
     """
 
     def __init__(
@@ -41,12 +47,16 @@ class Pipeline:
         image: str = "image",
         logits: str = "logits",
         batch: int = 1,
+        embed: tuple[Embedded, ...] = (),
+        decided: bool = False,
     ) -> None:
         self._session = session
         self._spec = spec
         self._sizes = sizes
         self._image, self._logits = image, logits
         self._batch = batch
+        self._embed = embed
+        self._decided = decided
 
     def labels(self, image: NDArray[np.uint8], channel_order: ChannelOrder) -> NDArray[np.uint8 | np.uint16]:
         """Labels (H, W) of an image uint8 (H, W, 3).
@@ -54,35 +64,80 @@ class Pipeline:
         Raises:
             SizeError: The network cannot take what the image becomes.
         """
-        threshold = self._spec.threshold if self._spec.output == "sigmoid" else None
-        labels: NDArray[np.uint8 | np.uint16] = self._decide(
-            image, channel_order, upsample.labels, tiling.labels, threshold=threshold
-        )
-        return labels
+        prepared = self.prepare(image, channel_order)
+        return self.decide(self.infer(prepared), prepared)
 
     def scores(self, image: NDArray[np.uint8], channel_order: ChannelOrder) -> NDArray[np.float32]:
         """Probabilities (C, H, W) of an image uint8 (H, W, 3).
 
         Raises:
             SizeError: The network cannot take what the image becomes.
+            UnsupportedError: The engine returns labels.
         """
-        sigmoid = self._spec.output == "sigmoid"
-        scores: NDArray[np.float32] = self._decide(
-            image, channel_order, upsample.scores, tiling.scores, sigmoid=sigmoid
-        )
-        return scores
+        if self._decided:
+            raise UnsupportedError("this engine returns labels, not scores: export the network without its postprocess")
+        prepared = self.prepare(image, channel_order)
+        logits, sigmoid = self.infer(prepared), self._spec.output == "sigmoid"
+        corners = self._spec.align_corners
+        if self._spec.slide is None:
+            return upsample.scores(logits[0], prepared.steps, align_corners=corners, sigmoid=sigmoid)
+        windows = self._windows(prepared)
+        return tiling.scores(logits, windows, prepared.steps, align_corners=corners, sigmoid=sigmoid)
 
-    def _decide(self, image: NDArray[np.uint8], order: ChannelOrder, whole: Any, sliding: Any, **options: Any) -> Any:
-        prepared = prepare(image, self._spec, channel_order=order)
-        options["align_corners"] = self._spec.align_corners
+    def prepare(self, image: NDArray[np.uint8], channel_order: ChannelOrder) -> Prepared:
+        """What the engine is given for an image uint8 (H, W, 3), and the way back."""
+        if "pre" not in self._embed:
+            return prepare(image, self._spec, channel_order=channel_order)
+        pixels = as_image(image)
+        rgb: Any = np.ascontiguousarray(pixels if channel_order == "rgb" else pixels[:, :, ::-1])
+        return Prepared(rgb, (rgb.shape[0], rgb.shape[1]), way_back(self._spec, rgb.shape[:2]))
+
+    def infer(self, prepared: Prepared) -> NDArray[Any]:
+        """The engine's output: logits (N, K, h, w), of each window one, or labels.
+
+        Raises:
+            SizeError: The network cannot take what the image becomes.
+        """
+        if "pre" in self._embed:
+            return self.run(prepared.tensor)
         height, width = prepared.tensor.shape[2:]
         if self._spec.slide is None:
             if not self._sizes.allows(height, width):
                 raise SizeError(f"the image becomes {height}x{width} pixels, this network takes {self._sizes}")
-            return whole(self._run(prepared.tensor)[0], prepared.steps, **options)
-        windows = tiling.plan((height, width), self._spec.slide, self._sizes)
-        logits = np.concatenate([self._run(batch) for batch in windows.batches(prepared.tensor, self._batch)])
-        return sliding(logits, windows, prepared.steps, **options)
+            return self.run(prepared.tensor)
+        batches = self._windows(prepared).batches(prepared.tensor, self._batch)
+        return np.concatenate([self.run(batch) for batch in batches])
 
-    def _run(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, tensor: NDArray[Any]) -> NDArray[Any]:
+        """The engine alone."""
         return self._session.run({self._image: tensor})[self._logits]
+
+    def decide(self, output: NDArray[Any], prepared: Prepared) -> NDArray[np.uint8 | np.uint16]:
+        """Labels (H, W) at the image's size from what `infer` returned for it.
+
+        Raises:
+            BackendError: The engine returns labels of classes that are not known.
+        """
+        if self._decided:
+            return self._checked(output, prepared)
+        threshold = self._spec.threshold if self._spec.output == "sigmoid" else None
+        corners = self._spec.align_corners
+        if self._spec.slide is None:
+            return upsample.labels(output[0], prepared.steps, align_corners=corners, threshold=threshold)
+        windows = self._windows(prepared)
+        return tiling.labels(output, windows, prepared.steps, align_corners=corners, threshold=threshold)
+
+    def _windows(self, prepared: Prepared) -> tiling.Plan:
+        assert self._spec.slide is not None  # noqa: S101  (asked by the callers)
+        height, width = prepared.tensor.shape[2:]
+        return tiling.plan((height, width), self._spec.slide, self._sizes)
+
+    def _checked(self, labels: NDArray[Any], prepared: Prepared) -> NDArray[np.uint8 | np.uint16]:
+        """The engine's labels at the image's size."""
+        count = len(self._spec.classes)
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= count:
+            raise BackendError(f"the engine returns the labels {low} to {high}, but {count} classes are known of it")
+        if "pre" in self._embed:
+            return labels.astype(np.uint8 if count <= _BYTE_LABELS else np.uint16, copy=False)
+        return resize_labels(labels.reshape(labels.shape[-2:]), prepared.steps, count)

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from segship.backends import find_backend
 from segship.core.errors import InputError
-from segship.core.manifest import read_manifest
-from segship.runtime.pipeline import Pipeline
+from segship.runtime.naming import Naming
+from segship.runtime.packages import find_package
 from segship.vision.bands import as_stored, read_pixels, visible
 from segship.vision.draw import overlay
 from segship.vision.preprocess import as_image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from segship.core.spec import ModelSpec
 
 __all__ = ["Segmentor"]
-
-_WINDOWS_AT_ONCE = 4
 
 Image: TypeAlias = "str | Path | NDArray[np.uint8]"
 ChannelOrder: TypeAlias = Literal["rgb", "bgr"]
@@ -35,19 +32,20 @@ class Segmentor:
     """Masks from images, without the framework that trained the network.
 
     Args:
-        package: Folder written by ``segship export``.
+        package: Folder written by ``segship export``; or a folder that MMDeploy made; or a lone engine file that
+            Segship wrote: ``.onnx``, ``.xml`` (OpenVINO), ``.pt`` (TorchScript), ``.pt2``, ``.mlpackage``.
         device: ``cpu``, ``cuda:0``, …; ``segship doctor`` lists what works.
         threads: Threads of the engine; None: its own choice.
         channel_order: Order of the channels of images given as arrays.
         max_pixels: Refuse image files with more pixels.
+        trust: Open engines that carry code (torch's ``.pt2``), which then runs. Only for those of people you trust.
+        classes: Names of the classes, for files that do not hold any: folders of MMDeploy's.
+        layout: Data set whose classes and colours they are instead: ``cityscapes``.
 
     Raises:
         PackageError: The package is damaged, incomplete or newer than this version.
+        UnsafeFileError: Its engine carries code, and it is not trusted.
         BackendError: Its engine cannot be opened here.
-
-    Examples:
-        >>> segmentor = Segmentor("package")  # doctest: +SKIP
-        >>> mask = segmentor("street.jpg")  # doctest: +SKIP
 
     Examples:
         >>> from segship import Segmentor
@@ -65,22 +63,15 @@ class Segmentor:
         threads: int | None = None,
         channel_order: ChannelOrder = "rgb",
         max_pixels: int = 100_000_000,
+        trust: bool = False,
+        classes: Sequence[str] = (),
+        layout: str | None = None,
     ) -> None:
         if channel_order not in {"rgb", "bgr"}:
             raise InputError(f"channel_order is 'rgb' or 'bgr', not {channel_order!r}")
-        directory = Path(package)
-        self._manifest = read_manifest(directory)
-        backend = find_backend(self._manifest.target.backend)
-        session = backend.open(self._manifest.engine(directory), device=device, threads=threads)
-        free = isinstance(self._manifest.inputs[0].shape[0], str)
-        self._pipeline = Pipeline(
-            session,
-            self._manifest.spec,
-            self._manifest.sizes,
-            image=self._manifest.inputs[0].name,
-            logits=self._manifest.outputs[0].name,
-            batch=_WINDOWS_AT_ONCE if free and device != "cpu" else 1,
-        )
+        found = find_package(Path(package), Naming(tuple(classes), layout))
+        self._manifest = found.manifest
+        self._pipeline = found.pipeline(device=device, threads=threads, trust=trust)
         self._channel_order = channel_order
         self._max_pixels = max_pixels
 

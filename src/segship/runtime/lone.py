@@ -1,0 +1,120 @@
+"""Engine files that lie alone: what they are, from the metadata that Segship wrote into them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from segship.backends import backend_of_file, find_file_backend
+from segship.core.artifacts import TensorInfo
+from segship.core.errors import BackendError, PackageError
+from segship.core.files import digest
+from segship.core.manifest import METADATA, SCHEMA_VERSION, Described, Manifest
+from segship.core.target import Shape, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from segship.core.artifacts import Engine
+    from segship.core.spec import SizeRule
+
+__all__ = ["is_described", "is_engine_file", "read_engine_file"]
+
+_MAXIMUM_CHARACTERS = 16 * 2**20
+_FREE = ("batch", "height", "width")
+
+
+def is_engine_file(path: Path) -> bool:
+    """Whether ``path`` is called like the file of an engine that opens lone files."""
+    return path.exists() and backend_of_file(path) is not None
+
+
+def is_described(path: Path) -> bool:
+    """Whether ``path`` is the file of an engine, and says what it is; never raises."""
+    if not is_engine_file(path):
+        return False
+    try:
+        return METADATA in _inspect(path)[2]
+    except BackendError:
+        return False
+
+
+def read_engine_file(path: Path) -> Manifest:
+    """What a lone file says of itself, as a manifest.
+
+    Raises:
+        PackageError: It says nothing, or nothing that this version understands.
+        BackendError: It cannot be read.
+    """
+    backend, engine, metadata = _inspect(path)
+    described = _described(path, metadata)
+    inputs, outputs = engine.inputs or (_image(described),), engine.outputs or (_logits(),)
+    return Manifest(
+        spec=described.spec,
+        target=described.target or Target(backend=backend, shape=_shape(described.sizes)),
+        inputs=inputs,
+        outputs=outputs,
+        sizes=described.sizes,
+        embed=described.embed,
+        files={name: digest(engine.directory / name) for name in engine.files},
+        options=dict(engine.options) | _precision(described),
+    )
+
+
+def _inspect(path: Path) -> tuple[str, Engine, Mapping[str, str]]:
+    backend = backend_of_file(path)
+    if backend is None:
+        raise PackageError(f"{path} is not the file of an engine that is known here")
+    return backend, *find_file_backend(backend).inspect(path)
+
+
+def _described(path: Path, metadata: Mapping[str, str]) -> Described:
+    text = metadata.get(METADATA)
+    if text is None:
+        raise PackageError(_undescribed(path))
+    if len(text) > _MAXIMUM_CHARACTERS:
+        raise PackageError(f"{path} describes itself in {len(text)} characters: not by Segship")
+    try:
+        data = json.loads(text)
+        version = data.get("schema_version")
+        if isinstance(version, int) and version > SCHEMA_VERSION:
+            raise PackageError(
+                f"{path} has schema version {version}, this Segship reads up to {SCHEMA_VERSION}: "
+                "pip install -U segship"
+            )
+        return Described.model_validate(data)
+    except (ValidationError, ValueError, RecursionError, AttributeError):
+        raise PackageError(f"{path}: its metadata {METADATA!r} is not what Segship writes: export it again") from None
+
+
+def _undescribed(path: Path) -> str:
+    nothing = f"{path} does not say what it is: it carries no metadata {METADATA!r}, which Segship writes"
+    if path.suffix.lower() != ".onnx":
+        return f"{nothing}. Open the package it belongs to, or export the network again"
+    return (
+        f"{nothing}. Describe it in {path.with_suffix('.yaml').name} beside it (classes, normalization, geometry) or "
+        f"by --cfg-options, and make a package of it: segship export {path} OUT"
+    )
+
+
+def _image(described: Described) -> TensorInfo:
+    """The input of a file whose format does not tell it."""
+    batch, height, width = _FREE
+    only = described.sizes.fixed
+    sides: tuple[int | str, ...] = (height, width) if only is None else only
+    return TensorInfo(name="image", dtype="float32", shape=(batch, described.spec.channels, *sides))
+
+
+def _logits() -> TensorInfo:
+    return TensorInfo(name="logits", dtype="float32", shape=("batch", "classes", "logits_height", "logits_width"))
+
+
+def _shape(sizes: SizeRule) -> Shape:
+    return Shape() if sizes.fixed is None else Shape.only(*sizes.fixed)
+
+
+def _precision(described: Described) -> dict[str, str]:
+    return {} if described.target is None else {"precision": described.target.precision}

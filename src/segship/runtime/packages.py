@@ -1,0 +1,99 @@
+"""Whatever can be opened: packages, folders that MMDeploy made, and lone engine files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from segship.backends import find_backend
+from segship.core.errors import UnsafeFileError
+from segship.core.manifest import MANIFEST, read_manifest
+from segship.runtime.lone import is_described, is_engine_file, read_engine_file
+from segship.runtime.naming import Naming
+from segship.runtime.pipeline import Pipeline
+from segship.runtime.sdk import is_sdk_folder, read_sdk_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from segship.core.artifacts import Session
+    from segship.core.manifest import Manifest
+
+__all__ = ["Found", "can_open", "find_package"]
+
+_WINDOWS_AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class Found:
+    """Something that can be opened.
+
+    Attributes:
+        path: What the user named.
+        directory: Where its files lie.
+        manifest: What it is.
+    """
+
+    path: Path
+    directory: Path
+    manifest: Manifest
+
+    def session(self, *, device: str = "cpu", threads: int | None = None, trust: bool = False) -> Session:
+        """Open its engine.
+
+        Args:
+            device: ``cpu``, ``cuda:0``, …
+            threads: Threads of the engine; None: its own choice.
+            trust: Open files that carry code, which then runs.
+
+        Raises:
+            UnsafeFileError: It carries code, and is not trusted.
+            BackendError: It cannot be opened here.
+        """
+        backend = find_backend(self.manifest.target.backend)
+        if backend.INFO.runs_code and not trust:
+            raise UnsafeFileError(
+                f"{self.path} is an engine of {backend.INFO.title}: {backend.INFO.runs_code}, which no digest can make "
+                "safe. If it comes from people you trust, open it with --trust (in Python, trust=True)"
+            )
+        return backend.open(self.manifest.engine(self.directory), device=device, threads=threads)
+
+    def pipeline(self, *, device: str = "cpu", threads: int | None = None, trust: bool = False) -> Pipeline:
+        """Open its engine, with all that goes before and after it; arguments and errors as for `session`."""
+        manifest = self.manifest
+        image, output = manifest.inputs[0], manifest.outputs[0]
+        return Pipeline(
+            self.session(device=device, threads=threads, trust=trust),
+            manifest.spec,
+            manifest.sizes,
+            image=image.name,
+            logits=output.name,
+            batch=_WINDOWS_AT_ONCE if isinstance(image.shape[0], str) and device != "cpu" else 1,
+            embed=manifest.embed,
+            decided=output.is_whole,
+        )
+
+
+def can_open(path: Path) -> bool:
+    """Whether a package, a folder of MMDeploy's or an engine file that describes itself lies at ``path``."""
+    return (path / MANIFEST).is_file() or is_sdk_folder(path) or is_described(path)
+
+
+def find_package(path: Path, naming: Naming | None = None) -> Found:
+    """Read what lies at ``path``; no engine is opened, and nothing runs.
+
+    Args:
+        path: A package, a folder that MMDeploy made, or the file of an engine.
+        naming: Names of classes, for files that do not hold any.
+
+    Raises:
+        PackageError: It is none of these, or is damaged.
+        UnsupportedError: A folder of MMDeploy's does what is not provided here.
+    """
+    if (path / MANIFEST).is_file():
+        return Found(path, path, read_manifest(path))
+    if is_sdk_folder(path):
+        return Found(path, path, read_sdk_folder(path, naming or Naming()))
+    if is_engine_file(path):
+        return Found(path, path.parent, read_engine_file(path))
+    return Found(path, path, read_manifest(path))  # which raises, and says why

@@ -1,0 +1,42 @@
+"""Labels brought to another size, for graphs that decide before their logits can be resized."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from segship.vision.upsample import Step
+
+__all__ = ["resize_labels"]
+
+_BYTE_LABELS = 256
+
+
+def resize_labels(labels: NDArray[Any], steps: Sequence[Step], classes: int) -> NDArray[np.uint8 | np.uint16]:
+    """Take labels through ``steps`` by nearest neighbours, as MMDeploy's runtime does (OpenCV's ``INTER_NEAREST``).
+
+    Where the two sizes differ, borders are coarser than those of resized logits, and up to half a cell away from them.
+
+    Args:
+        labels: (h, w), of any kind of whole number, each in 0-(``classes`` - 1).
+        steps: Resizes and crops, in order.
+        classes: How many there are.
+
+    Returns:
+        (H, W) at the size of the last step, uint8, or uint16 where there are more than 256 classes.
+    """
+    found: Any = labels.astype(np.uint8 if classes <= _BYTE_LABELS else np.uint16)
+    for step in steps:
+        if found.shape != step.size:
+            found = cv2.resize(found, step.size[::-1], interpolation=cv2.INTER_NEAREST)
+        height, width = step.crop or step.size
+        found = found[:height, :width]
+    resized: NDArray[np.uint8 | np.uint16] = np.ascontiguousarray(found)
+    return resized
