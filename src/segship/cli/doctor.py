@@ -15,9 +15,21 @@ _EXPORT = ("torch", "onnx", "onnxscript")
 
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    setup: Annotated[
+        str | None,
+        typer.Option(
+            help="Make an environment of its own that a source needs: paddle, for PaddleSeg (1 GB, in the user's cache "
+            "folder or where $SEGSHIP_PADDLE_ENV says)."
+        ),
+    ] = None,
 ) -> None:
     """Tell what is installed, which backends and devices work, and the pip line for what is missing."""
     from segship.cli import output  # noqa: PLC0415
+    from segship.cli.setup import set_up  # noqa: PLC0415
+
+    if setup is not None:
+        set_up(setup, as_json=as_json)
+        return
 
     report = examine()
     if as_json:
@@ -32,12 +44,14 @@ def examine() -> dict[str, Any]:
 
     from segship import __version__  # noqa: PLC0415
     from segship.backends import backend_names, find_backend  # noqa: PLC0415
+    from segship.sources.paddleseg.environment import environment  # noqa: PLC0415
 
     backends = {}
     for name in backend_names():
         backend = find_backend(name)
         devices = [vars(device) for device in backend.probe()]
         backends[name] = {"title": backend.INFO.title, "precisions": backend.INFO.precisions, "devices": devices}
+    paddle = environment()
     missing = [package for package in _EXPORT if _version(package) is None]
     return {
         "segship": __version__,
@@ -45,6 +59,7 @@ def examine() -> dict[str, Any]:
         "packages": {package: _version(package) for package in (*_BASE, *_EXPORT)},
         "export": {"works": not missing, "install": 'pip install "segship[export]"' if missing else None},
         "backends": backends,
+        "environments": {"paddle": {"folder": str(paddle.folder), "ready": paddle.ready, "packages": paddle.packages}},
     }
 
 
@@ -71,6 +86,10 @@ def _print(report: dict[str, Any]) -> None:
     for name, backend in report["backends"].items():
         for device in backend["devices"]:
             table.add_row(f"{name} {device['name']}", "works" if device["usable"] else "does not work", device["note"])
+    table.add_section()
+    for name, found in report["environments"].items():
+        hint = found["folder"] if found["ready"] else f"for PaddleSeg's networks: segship doctor --setup {name}"
+        table.add_row(f"{name} environment", "ready" if found["ready"] else "not there", hint)
     output.show(table)
     works = report["export"]["works"]
     output.say("Exporting works." if works else f"Exporting needs more: {report['export']['install']}")

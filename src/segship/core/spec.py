@@ -22,6 +22,7 @@ __all__ = [
     "Pad",
     "Padding",
     "Resize",
+    "ResizeByEdge",
     "ResizeEdges",
     "ResizeNear",
     "ResizeShortestEdge",
@@ -94,6 +95,27 @@ class ResizeEdges(Frozen):
     interpolation: Interpolation = "bilinear"
 
 
+class ResizeByEdge(Frozen):
+    """Scale the short or the long edge to a length, both sides rounded to the nearest, halves to even (PaddleSeg).
+
+    Attributes:
+        short: Length of the short edge, or None.
+        long: Length of the long edge, or None; where both are given, the smaller scale counts.
+        interpolation: How pixels are resized.
+    """
+
+    kind: Literal["resize_by_edge"] = "resize_by_edge"
+    short: Positive | None = None
+    long: Positive | None = None
+    interpolation: Interpolation = "bilinear"
+
+    @model_validator(mode="after")
+    def _one_at_least(self) -> ResizeByEdge:
+        if self.short is None and self.long is None:
+            raise ValueError("ResizeByEdge takes short, long, or both")
+        return self
+
+
 class ResizeNear(Frozen):
     """Scale as little as possible so that one side has its target length (DPT's processor).
 
@@ -135,7 +157,8 @@ class Pad(Frozen):
 
 
 GeometryStep = Annotated[
-    Resize | ResizeShortestEdge | ResizeToMultiple | ResizeEdges | ResizeNear | Pad, Field(discriminator="kind")
+    Resize | ResizeShortestEdge | ResizeToMultiple | ResizeByEdge | ResizeEdges | ResizeNear | Pad,
+    Field(discriminator="kind"),
 ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from segship.core.errors import SizeError
-from segship.core.spec import ModelSpec, Padding, Resize, ResizeEdges, ResizeNear, SizeRule
+from segship.core.spec import ModelSpec, Padding, Resize, ResizeByEdge, ResizeEdges, ResizeNear, SizeRule
 from segship.core.target import Shape
 
 if TYPE_CHECKING:
@@ -71,9 +71,8 @@ def fit(spec: ModelSpec, rule: SizeRule, shape: Shape) -> tuple[ModelSpec, SizeR
 
 def _interpolation(spec: ModelSpec) -> Interpolation:
     """How the network's own preprocessing resizes."""
-    made = (
-        step.interpolation for step in reversed(spec.geometry) if isinstance(step, (Resize, ResizeEdges, ResizeNear))
-    )
+    kinds = (Resize, ResizeByEdge, ResizeEdges, ResizeNear)
+    made = (step.interpolation for step in reversed(spec.geometry) if isinstance(step, kinds))
     return next(made, "bilinear")
 
 

@@ -1,7 +1,7 @@
 """Geometry of the uint8 image before normalisation: resize and pad.
 
-Sizes follow mmcv's ``Resize`` and ``Pad``, mmseg's ``ResizeShortestEdge``, Hugging Face's image processors and
-Segmenter's inference to the pixel; mmcv's arithmetic is double
+Sizes follow mmcv's ``Resize`` and ``Pad``, mmseg's ``ResizeShortestEdge``, Hugging Face's image processors,
+PaddleSeg's transforms and Segmenter's inference to the pixel; mmcv's arithmetic is double
 precision with ``int(x + 0.5)`` because the rounding of a half decides whether a mask is one column wider.
 """
 
@@ -14,12 +14,12 @@ import numpy as np
 from PIL import Image
 
 from segship.core.errors import InputError
-from segship.core.spec import Pad, ResizeEdges, ResizeNear, ResizeShortestEdge, ResizeToMultiple
+from segship.core.spec import Pad, ResizeByEdge, ResizeEdges, ResizeNear, ResizeShortestEdge, ResizeToMultiple
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from segship.core.spec import GeometryStep, Interpolation
+    from segship.core.spec import GeometryStep, Interpolation, Resize
 
 __all__ = ["Pixels", "apply", "output_size", "padded_size"]
 
@@ -37,7 +37,7 @@ def apply(step: GeometryStep, image: Pixels) -> Pixels:
 
     Returns:
         (H', W', C) with ``(H', W') = output_size(step, H, W)``, of the same type, or float32 after a step that does not
-        round; the image itself where nothing changes.
+        round or pads with a fraction; the image itself where nothing changes.
 
     Raises:
         InputError: The image would have no pixels left.
@@ -48,7 +48,8 @@ def apply(step: GeometryStep, image: Pixels) -> Pixels:
         return image
     if isinstance(step, Pad):
         value = step.value if len(step.value) == channels else (step.value[0],) * channels
-        border = np.empty((new_height, new_width, channels), image.dtype)
+        whole = image.dtype.kind == "f" or all(number.is_integer() for number in value)
+        border = np.empty((new_height, new_width, channels), image.dtype if whole else np.float32)
         border[:] = np.asarray(value)
         border[:height, :width] = image
         return border
@@ -77,23 +78,29 @@ def output_size(step: GeometryStep, height: int, width: int) -> tuple[int, int]:
         return padded_size(height, width, to=(step.height, step.width), multiple_of=step.multiple_of)
     if isinstance(step, ResizeToMultiple):
         return padded_size(height, width, to=(None, None), multiple_of=step.multiple_of)
-    if isinstance(step, ResizeShortestEdge):
-        limits = _shortest_edge_limits(step, height, width)
-        size = _within(limits, height, width)
-    elif isinstance(step, ResizeEdges):
-        size = _edges(step, height, width)
-    elif isinstance(step, ResizeNear):
-        size = _near(step, height, width)
-    elif step.keep_ratio:
-        size = _within((step.width, step.height), height, width)
-    else:
-        size = (step.height, step.width)
+    size = _resized(step, height, width)
     if min(size) < 1:
         raise InputError(
             f"an image of {height}x{width} pixels (height x width) would be resized to {size[0]}x{size[1]}: "
             "it is too narrow for this network's resize rule, cut it into pieces"
         )
     return size
+
+
+def _resized(
+    step: Resize | ResizeShortestEdge | ResizeByEdge | ResizeEdges | ResizeNear, height: int, width: int
+) -> tuple[int, int]:
+    if isinstance(step, ResizeShortestEdge):
+        return _within(_shortest_edge_limits(step, height, width), height, width)
+    if isinstance(step, ResizeByEdge):
+        return _by_edge(step, height, width)
+    if isinstance(step, ResizeEdges):
+        return _edges(step, height, width)
+    if isinstance(step, ResizeNear):
+        return _near(step, height, width)
+    if step.keep_ratio:
+        return _within((step.width, step.height), height, width)
+    return step.height, step.width
 
 
 def padded_size(
@@ -131,6 +138,12 @@ def _shortest_edge_limits(step: ResizeShortestEdge, height: int, width: int) -> 
         shrink = step.max_size / longest
         new_height, new_width = new_height * shrink, new_width * shrink
     return (int(new_width + 0.5), int(new_height + 0.5))
+
+
+def _by_edge(step: ResizeByEdge, height: int, width: int) -> tuple[int, int]:
+    lengths = ((step.short, min(height, width)), (step.long, max(height, width)))
+    factor = min(wanted / found for wanted, found in lengths if wanted is not None)
+    return round(height * factor), round(width * factor)
 
 
 def _edges(step: ResizeEdges, height: int, width: int) -> tuple[int, int]:

@@ -1,0 +1,39 @@
+"""Inference folders that PaddleSeg's export writes: ``deploy.yaml`` beside a program and its parameters.
+
+Source: PaddleSeg's documentation of its export. Paddle runs in an environment of its own, by subprocess.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from segship.sources.paddleseg.folder import DESCRIPTIONS, PROGRAMS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from segship.sources import Loaded, Request
+
+__all__ = ["LOOKS_FOR", "TITLE", "load", "recognises"]
+
+TITLE = "PaddleSeg"
+LOOKS_FOR = "a folder with deploy.yaml, model.json or model.pdmodel, and model.pdiparams"
+
+
+def recognises(path: Path) -> bool:
+    """Whether ``path`` is a folder with ``deploy.yaml`` and a program of Paddle, or that YAML file in one."""
+    folder = path if path.is_dir() else path.parent
+    if path != folder and path.name not in DESCRIPTIONS:
+        return False
+    described = any((folder / name).is_file() for name in DESCRIPTIONS)
+    return described and any((folder / name).is_file() for name in PROGRAMS)
+
+
+def load(request: Request) -> Loaded:
+    """The network of an inference folder, run by Paddle itself, and what ``deploy.yaml`` says of its input.
+
+    A description (``--spec``) and options are laid over what the YAML says: classes, layout, sizes.
+    """
+    from segship.sources.paddleseg.network import load_folder  # noqa: PLC0415  (setting Paddle up needs no torch)
+
+    return load_folder(request)

@@ -1,0 +1,101 @@
+"""What lies in an inference folder: the files, and what ``deploy.yaml`` says of the input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from segship.core.errors import ConfigError
+from segship.reading.documents import read_mapping
+from segship.sources.paddleseg.transforms import read_transforms
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["DESCRIPTIONS", "PROGRAMS", "Folder", "read_folder"]
+
+DESCRIPTIONS = ("deploy.yaml", "inference.yml")
+"""How PaddleSeg calls the description: the second for FastDeploy."""
+
+PROGRAMS = ("model.json", "model.pdmodel", "inference.json", "inference.pdmodel")
+"""How its exports call the program."""
+
+_SUFFIXES = (".json", ".pdmodel")
+_OUTPUT_OPS = frozenset({"argmax", "softmax", "none"})
+
+
+@dataclass(frozen=True)
+class Folder:
+    """An inference folder.
+
+    Attributes:
+        description: The YAML file.
+        program: The network, ``.json`` or ``.pdmodel``.
+        params: Its weights.
+        said: What the YAML says of the input, as `read_description` takes it.
+        output_op: What the YAML says that follows the scores: ``argmax``, ``softmax``, ``none``; None: nothing.
+    """
+
+    description: Path
+    program: Path
+    params: Path
+    said: dict[str, Any] = field(default_factory=dict)
+    output_op: str | None = None
+
+
+def read_folder(path: Path) -> Folder:
+    """Find the files of the folder at ``path``, or of the folder that the YAML file at ``path`` lies in.
+
+    Raises:
+        ConfigError: A file is missing, or the YAML says something that cannot be used.
+        UnsupportedError: A transform is not known.
+    """
+    folder = path if path.is_dir() else path.parent
+    description = path if path.is_file() else _first(folder, DESCRIPTIONS)
+    if description is None:
+        raise ConfigError(f"{folder} has no deploy.yaml, which PaddleSeg's export writes beside the network")
+    deploy = read_mapping(description).get("Deploy")
+    if not isinstance(deploy, dict):
+        raise ConfigError(f"{description} has no Deploy section: expected the file that PaddleSeg's export wrote")
+    program = _program(folder, _named(deploy, "model", description))
+    params = _params(folder, _named(deploy, "params", description), program)
+    output_op = deploy.get("output_op")
+    if output_op is not None and output_op not in _OUTPUT_OPS:
+        raise ConfigError(f"{description}: output_op is {output_op!r:.60}, expected one of argmax, softmax and none")
+    said = read_transforms(deploy.get("transforms"), str(description))
+    return Folder(description, program, params, said, output_op)
+
+
+def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def _named(deploy: dict[str, Any], key: str, description: Path) -> str | None:
+    """The file name that the YAML gives under ``key``.
+
+    Raises:
+        ConfigError: It is no name of a file in the folder.
+    """
+    name = deploy.get(key)
+    if name is None:
+        return None
+    if not isinstance(name, str) or not name or name in {".", ".."} or any(mark in name for mark in "/\\:\0"):
+        raise ConfigError(f"{description}: {key} is {name!r:.80}, expected the name of a file in the same folder")
+    return name
+
+
+def _program(folder: Path, named: str | None) -> Path:
+    """The program: the one named where it is there, else the one that is, whatever the YAML says."""
+    stem = named.rpartition(".")[0] if named else ""
+    likely = (*([named] if named and named.endswith(_SUFFIXES) else []), *(f"{stem}{end}" for end in _SUFFIXES if stem))
+    found = _first(folder, (*likely, *PROGRAMS))
+    if found is None:
+        raise ConfigError(f"{folder} has no model.json and no model.pdmodel, one of which is the network")
+    return found
+
+
+def _params(folder: Path, named: str | None, program: Path) -> Path:
+    found = _first(folder, (*([named] if named else []), f"{program.stem}.pdiparams"))
+    if found is None:
+        raise ConfigError(f"{folder} has no {named or f'{program.stem}.pdiparams'}, which holds the network's weights")
+    return found

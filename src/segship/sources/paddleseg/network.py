@@ -1,0 +1,132 @@
+"""A network of PaddleSeg: run by Paddle Inference in a process of its own, captured by paddle2onnx."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import onnx
+import torch
+
+from segship.core.errors import InputError, UnsupportedError
+from segship.core.files import digest
+from segship.core.spec import SizeRule
+from segship.models.onnx_network import OnnxNetwork
+from segship.reading.description import Description, read_description
+from segship.reading.documents import read_mapping
+from segship.reading.options import merge_options
+from segship.sources import Loaded
+from segship.sources.paddleseg.fold import fold_constants
+from segship.sources.paddleseg.folder import Folder, read_folder
+from segship.sources.paddleseg.process import PaddleProcess, prepare
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from segship.sources import Request
+
+__all__ = ["PaddleNetwork", "load_folder"]
+
+_OPSET = 20  # as all our graphs
+
+
+class PaddleNetwork(OnnxNetwork):
+    """A program of Paddle. Its scores are Paddle's own, so that what is made of it is compared with the original.
+
+    Args:
+        model: The same network as converted by paddle2onnx.
+        sizes: Which input sizes it takes.
+        process: Runs the program.
+    """
+
+    def __init__(self, model: onnx.ModelProto, *, sizes: SizeRule, process: PaddleProcess) -> None:
+        super().__init__(model, model.graph.input[0].name, sizes=sizes)
+        self._process = process
+
+    def _run(self, image: NDArray[Any]) -> NDArray[np.float32]:
+        return self._process(image)
+
+
+def load_folder(request: Request) -> Loaded:
+    """The network of an inference folder and what its input and output mean.
+
+    Args:
+        request: Its description and options are laid over what ``deploy.yaml`` says.
+
+    Raises:
+        SegshipError: A file cannot be read, or Paddle's environment is missing.
+    """
+    if request.checkpoint is not None:
+        raise InputError(f"{request.checkpoint}: an inference folder of PaddleSeg brings its own weights, leave it out")
+    folder = read_folder(request.path)
+    said = _description(folder, request)
+    scratch = Path(tempfile.mkdtemp(prefix="segship-paddle-"))
+    try:
+        report = prepare(folder.program, folder.params, scratch, opset=_OPSET)
+        model = fold_constants(onnx.load(scratch / "model.onnx"))
+        process = PaddleProcess(scratch / "cut.json", scratch / "cut.pdiparams", threads=torch.get_num_threads())
+        sizes, channels = _input(report["inputs"][0]["shape"], said, folder)
+        network = PaddleNetwork(model, sizes=sizes, process=process)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    weakref.finalize(network, shutil.rmtree, scratch, ignore_errors=True)
+    outputs, tail = network.probe(channels), report["tail"]
+    name = folder.program.parent.absolute().name
+    spec, notes = _for_channels(said, channels).spec(
+        source="paddleseg", architecture=name, outputs=outputs, channels=channels
+    )
+    if tail["resize"] is not None:
+        spec = spec.model_copy(update={"align_corners": tail["resize"]["align_corners"]})
+    network.describe(len(spec.classes), outputs, align_corners=spec.align_corners)
+    origin = {file.name: digest(file) for file in (folder.description, folder.program, folder.params)}
+    return Loaded(spec, network, (*notes, *_contradiction(folder, tail)), origin)
+
+
+def _description(folder: Folder, request: Request) -> Description:
+    """What the YAML says of the input, with the user's description and then the options laid over it."""
+    values, own = dict(folder.said), request.description
+    if own is not None:
+        values |= read_mapping(own) if isinstance(own, Path) else dict(own)
+    return read_description(merge_options(values, request.options or {}))
+
+
+def _for_channels(said: Description, channels: int) -> Description:
+    """PaddleSeg takes one mean for all channels, too."""
+    normalization = said.normalization
+    changes = {
+        name: values * channels
+        for name, values in (("mean", normalization.mean), ("std", normalization.std))
+        if values is not None and len(values) == 1
+    }
+    return said.model_copy(update={"normalization": normalization.model_copy(update=changes)})
+
+
+def _input(shape: list[int], said: Description, folder: Folder) -> tuple[SizeRule, int]:
+    """Which sizes the program takes, and how many channels; what it leaves free is -1.
+
+    Raises:
+        UnsupportedError: Only one of height and width is free.
+    """
+    batch, channels, height, width = (side if side > 0 else None for side in shape)
+    known = len(said.normalization.mean or (0, 0, 0))
+    if height and width:
+        return SizeRule(fixed=(height, width), batch=batch), channels or known
+    if height or width:
+        raise UnsupportedError(
+            f"{folder.program} takes images of {tuple(shape)}: only one of height and width is free, expected both or "
+            "none"
+        )
+    return said.sizes.model_copy(update={"batch": batch}), channels or known
+
+
+def _contradiction(folder: Folder, tail: dict[str, Any]) -> tuple[str, ...]:
+    """A note where the YAML says another last operator than the program has."""
+    found = "argmax" if tail["argmax"] else "softmax" if tail["softmax"] else "none"
+    if folder.output_op in {None, found}:
+        return ()
+    return (f"{folder.description.name} says output_op: {folder.output_op}, but the program's is {found}; it counts",)

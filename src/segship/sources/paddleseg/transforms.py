@@ -1,0 +1,160 @@
+"""PaddleSeg's transforms of the evaluation as data: what happens to an image before the network sees it.
+
+PaddleSeg works on float32 images of red, green and blue in 0-255 from the first step on: resizes are not rounded, and
+padding may have fractions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from segship.core.errors import ConfigError, UnsupportedError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["read_transforms"]
+
+_Arguments = dict[str, Any]
+
+_PAIR = 2
+_PADDING = 127.5
+_ONLY_LINEAR = "only LINEAR is provided"
+
+
+class _Steps:
+    """What the steps so far amount to, in the words of a description."""
+
+    def __init__(self) -> None:
+        self.geometry: list[dict[str, Any]] = []
+        self.normalization: dict[str, Any] | None = None
+        self.padding: dict[str, Any] | None = None
+
+
+def read_transforms(transforms: Any, where: str) -> dict[str, Any]:
+    """What a list of transforms means, as `read_description` takes it.
+
+    Args:
+        transforms: ``[{"type": "Normalize"}]``, from ``deploy.yaml``; None or empty: none.
+        where: Name of the file, for messages.
+
+    Raises:
+        ConfigError: It is no list of transforms, or an argument makes no sense.
+        UnsupportedError: A transform or an argument is not provided.
+    """
+    steps = _Steps()
+    if not isinstance(transforms, (list, type(None))):
+        raise ConfigError(f"{where}: transforms is a {type(transforms).__name__}, expected a list")
+    for number, transform in enumerate(transforms or ()):
+        if not isinstance(transform, dict) or not isinstance(transform.get("type"), str):
+            raise ConfigError(f"{where}: transform {number} is {transform!r:.60}, expected a mapping with a type")
+        arguments = {str(key): value for key, value in transform.items() if key != "type"}
+        name = transform["type"]
+        if name not in _TRANSFORMS:
+            raise UnsupportedError(
+                f"{where}: the transform {name!r:.60} is not provided; known are {', '.join(_TRANSFORMS)}."
+                f"{did_you_mean(name, _TRANSFORMS)} Describe the input yourself with --spec FILE, or take the "
+                "transform out of the file if it does nothing to an image that is evaluated"
+            )
+        _apply(name, arguments, steps, where)
+    said: dict[str, Any] = {"geometry": steps.geometry}
+    said["normalization"] = {"channel_order": "rgb"} | (steps.normalization or {})
+    return said | ({"padding": steps.padding} if steps.padding else {})
+
+
+def _apply(name: str, arguments: _Arguments, steps: _Steps, where: str) -> None:
+    function, known = _TRANSFORMS[name]
+    unknown = sorted(arguments.keys() - known)
+    if unknown:
+        raise UnsupportedError(f"{where}: {name} has no argument {unknown[0]!r}.{did_you_mean(unknown[0], known)}")
+    try:
+        function(arguments, steps)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ConfigError(f"{where}: {name} cannot be used with {arguments!r:.100}: {error}") from None
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{where}: {name}: {error}") from None
+
+
+def _normalize(arguments: _Arguments, steps: _Steps) -> None:
+    if steps.normalization is not None:
+        raise UnsupportedError("it is there twice")
+    mean, std = (_numbers(arguments.get(key, 0.5)) for key in ("mean", "std"))
+    if not all(std):
+        raise ValueError("std must not be zero")
+    steps.normalization = {"mean": mean, "std": std, "max_pixel_value": 255.0}
+
+
+def _resize(arguments: _Arguments, steps: _Steps) -> None:
+    width, height = _sides(arguments.get("target_size", (512, 512)))
+    divisor = arguments.get("size_divisor")
+    if not arguments.get("keep_ratio"):
+        if divisor:
+            width, height = (-(-side // _whole(divisor)) * _whole(divisor) for side in (width, height))
+        _geometry(steps, arguments, kind="resize", width=width, height=height)
+        return
+    if divisor:
+        raise UnsupportedError("keep_ratio together with size_divisor is not provided")
+    _geometry(steps, arguments, kind="resize_by_edge", short=min(width, height), long=max(width, height))
+
+
+def _resize_by_short(arguments: _Arguments, steps: _Steps) -> None:
+    longest = arguments.get("max_size")
+    bound = {} if longest is None or longest == -1 else {"long": _whole(longest)}
+    _geometry(steps, arguments, kind="resize_by_edge", short=_whole(arguments["short_size"]), **bound)
+
+
+def _resize_by_long(arguments: _Arguments, steps: _Steps) -> None:
+    _geometry(steps, arguments, kind="resize_by_edge", long=_whole(arguments["long_size"]))
+
+
+def _pad(arguments: _Arguments, steps: _Steps) -> None:
+    width, height = _sides(arguments["target_size"])
+    value = _numbers(arguments.get("im_padding_value", _PADDING))
+    if steps.normalization is None:
+        # A description's values are those of the decoded image, whose order is blue, green, red.
+        steps.geometry.append({"kind": "pad", "width": width, "height": height, "value": value[::-1], "crop": True})
+    elif len(set(value)) > 1:
+        raise UnsupportedError("after Normalize, one im_padding_value for all channels is provided")
+    else:
+        steps.padding = {"width": width, "height": height, "value": value[0]}
+
+
+def _geometry(steps: _Steps, arguments: _Arguments, **step: Any) -> None:
+    """Take up a resize. Resizing normalised pixels is the same as normalising resized ones."""
+    if steps.padding is not None:
+        raise UnsupportedError("a resize after a padding of the normalised image is not provided")
+    interpolation = arguments.get("interp", "LINEAR")
+    if interpolation != "LINEAR":
+        raise UnsupportedError(f"interp is {interpolation!r:.40}, {_ONLY_LINEAR}")
+    steps.geometry.append(step | {"interpolation": "float_bilinear"})
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    """One number, or one for each channel."""
+    values = value if isinstance(value, (list, tuple)) else (value,)
+    if not values:
+        raise ValueError("numbers are expected")
+    return tuple(float(number) for number in values)
+
+
+def _sides(value: Any) -> tuple[int, int]:
+    """``(width, height)``, or one number for both."""
+    values = value if isinstance(value, (list, tuple)) else (value, value)
+    if len(values) != _PAIR:
+        raise ValueError("a size is a width and a height")
+    return _whole(values[0]), _whole(values[1])
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{value!r:.40} is no whole number above zero")
+    return value
+
+
+_TRANSFORMS: dict[str, tuple[Callable[[_Arguments, _Steps], None], frozenset[str]]] = {
+    "Normalize": (_normalize, frozenset({"mean", "std"})),
+    "Resize": (_resize, frozenset({"target_size", "interp", "keep_ratio", "size_divisor"})),
+    "ResizeByShort": (_resize_by_short, frozenset({"short_size", "max_size"})),
+    "ResizeByLong": (_resize_by_long, frozenset({"long_size"})),
+    "Padding": (_pad, frozenset({"target_size", "im_padding_value", "label_padding_value"})),
+}

@@ -1,0 +1,299 @@
+"""What runs inside Paddle's own environment: reading, cutting, converting and running a program.
+
+This file is started by path with that environment's interpreter and imports nothing of Segship. It writes its answers
+to files, or for ``serve`` to the pipe that was its standard output; whatever Paddle prints goes to standard error.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import json
+import os
+import re
+import struct
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO
+
+__all__ = ["Predictor", "main"]
+
+_PROBES = ((96, 128), (65, 97), (256, 320), (512, 1024))  # height and width; networks may refuse some
+_IMAGE = 4  # dimensions of (N, C, H, W)
+_ENOUGH = 2  # of them, where the cut program agrees with the whole one
+_NOISE = 1e-4  # of the greatest score
+_TIES = 0.999  # share of labels: two equal scores may be decided either way
+
+# Operators that reach files, other processes or code outside the program. None has a place in a network.
+_FORBIDDEN = re.compile(
+    r"py_?func|py_?layer|python_op|run_program|print|save|save_.*|load|load_.*|read|read_file|create_.*reader|.*_engine|"
+    r"custom_.*|send|send_.*|recv|recv_.*|listen_.*|enqueue|dequeue|queue_generator|c_comm_init.*|c_gen_.*"
+)
+_DIALECTS = ("pd_op.", "builtin.", "cf.")
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command: ``versions FILE``, ``prepare MODEL PARAMS FOLDER OPSET``, or ``serve MODEL PARAMS THREADS``."""
+    command, *rest = arguments
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    if command == "versions":
+        return _versions(Path(rest[0]))
+    if command == "prepare":
+        return _prepare(Path(rest[0]), Path(rest[1]), Path(rest[2]), int(rest[3]))
+    return _serve(Path(rest[0]), Path(rest[1]), int(rest[2]), answers)
+
+
+def _versions(file: Path) -> int:
+    import paddle  # noqa: PLC0415
+    import paddle2onnx  # noqa: PLC0415
+
+    names = ("paddlepaddle", "paddle2onnx", "onnx", "numpy")
+    found = {name: importlib.metadata.version(name) for name in names}
+    found["paddlepaddle"] = paddle.__version__
+    assert paddle2onnx.export  # noqa: S101  (imported to see that it can be)
+    file.write_text(json.dumps(found), encoding="utf-8")
+    return 0
+
+
+def _prepare(model: Path, params: Path, folder: Path, opset: int) -> int:
+    """Cut off what follows the scores, compare with the whole, convert; the outcome is in ``report.json``."""
+    try:
+        report = _cut_and_convert(model, params, folder, opset)
+    except _RefusedError as error:
+        report = {"refused": str(error)}
+    except Exception as error:  # noqa: BLE001  (whatever Paddle raises is told)
+        report = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[-600:]}"}
+    (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    return 0
+
+
+class _RefusedError(Exception):
+    """The program asks for something that no network needs."""
+
+
+def _cut_and_convert(model: Path, params: Path, folder: Path, opset: int) -> dict[str, Any]:
+    import paddle  # noqa: PLC0415
+
+    paddle.enable_static()
+    executor = paddle.static.Executor(paddle.CPUPlace())
+    try:
+        program, inputs, outputs = _load(model, executor)
+    except _RefusedError:
+        raise
+    except Exception as error:  # noqa: BLE001  (whatever Paddle raises is told)
+        return {"unreadable": f"{type(error).__name__}: {' '.join(str(error).split())[-300:]}"}
+    report = _describe(inputs, outputs)
+    if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0].shape) != _IMAGE:
+        return report
+    cut = folder / "cut"
+    whole = Predictor(model, params)
+    for resize in (True, False):
+        tail = _tail(outputs[0], with_resize=resize)
+        scores = tail.pop("scores")
+        paddle.static.save_inference_model(str(cut), inputs, [scores], executor, program=program)
+        if _agrees(whole, Predictor(cut.with_suffix(".json"), cut.with_suffix(".pdiparams")), tail, inputs[0].shape):
+            break
+    else:
+        report["error"] = "what its last operators make of the scores is not understood"
+        return report
+    if len(scores.shape) != _IMAGE or "FLOAT" not in str(scores.dtype).upper():
+        return report
+    report["tail"] = tail
+    _convert(cut, folder / "model.onnx", opset)
+    return report
+
+
+def _load(model: Path, executor: Any) -> tuple[Any, list[Any], list[Any]]:
+    """The program in Paddle 3's form, and the values it takes and returns."""
+    import paddle  # noqa: PLC0415
+
+    prefix = str(model.with_suffix(""))
+    if model.suffix == ".json":
+        program, _, outputs = paddle.static.load_inference_model(prefix, executor)
+        _refuse_foreign(_operators(program.global_block()))
+    else:
+        with paddle.pir_utils.OldIrGuard():
+            old, _, _ = paddle.static.load_inference_model(prefix, executor)
+            _refuse_foreign([op.type for block in old.blocks for op in block.ops])
+        program = paddle.pir.translate_to_pir(old.desc)
+        _load_parameters(program, executor)
+        outputs = [op.operand_source(0) for op in program.global_block().ops if op.name() == "pd_op.fetch"]
+    inputs = [op.result(0) for op in program.global_block().ops if op.name() in {"pd_op.data", "pd_op.feed"}]
+    return program, inputs, list(outputs)
+
+
+def _load_parameters(program: Any, executor: Any) -> None:
+    """Tell Paddle that the parameters of a translated program are those it has loaded under their names."""
+    import paddle  # noqa: PLC0415
+
+    parameters = [op.result(0) for op in program.global_block().ops if op.name() == "builtin.parameter"]
+    scope = paddle.base.executor.global_scope()
+    paddle.base.libpaddle.pir.create_loaded_parameter(parameters, scope, executor._default_executor)  # noqa: SLF001
+
+
+def _operators(block: Any) -> list[str]:
+    """Names of all operators, those of branches and loops included."""
+    names = []
+    for op in block.ops:
+        names.append(op.name())
+        for inner in op.blocks():
+            names += _operators(inner)
+    return names
+
+
+def _refuse_foreign(names: list[str]) -> None:
+    bad = sorted(
+        {
+            name
+            for name in names
+            if _FORBIDDEN.fullmatch(name.rpartition(".")[2]) or ("." in name and not name.startswith(_DIALECTS))
+        }
+    )
+    if bad:
+        raise _RefusedError(f"it holds operators that do more than compute: {', '.join(bad)[:200]}")
+
+
+def _describe(inputs: list[Any], outputs: list[Any]) -> dict[str, Any]:
+    def shown(value: Any) -> dict[str, Any]:
+        return {"shape": list(value.shape), "dtype": str(value.dtype).rpartition(".")[2].lower()}
+
+    return {"inputs": [shown(value) for value in inputs], "outputs": [shown(value) for value in outputs]}
+
+
+def _tail(value: Any, *, with_resize: bool) -> dict[str, Any]:
+    """What follows the scores: argmax, softmax, and the resize to the input's size."""
+    found: dict[str, Any] = {"argmax": False, "softmax": False, "resize": None}
+    last = value
+    while _name(last) in {"cast", "squeeze", "assign"}:
+        last = _source(last)
+    if _name(last) == "argmax" and _source(last, 1).get_defining_op().attrs().get("value") in {1, -3}:
+        found["argmax"], value = True, _source(last)
+    if _name(value) == "softmax" and value.get_defining_op().attrs().get("axis") in {1, -3}:
+        found["softmax"], value = True, _source(value)
+    if _name(value) == "bilinear_interp" and with_resize:
+        attributes = value.get_defining_op().attrs()
+        # Resizing pixel by pixel without half a pixel's offset is something that torch does not know.
+        if attributes["data_format"] == "NCHW" and (attributes["align_corners"] or attributes["align_mode"] == 0):
+            found["resize"], value = {"align_corners": bool(attributes["align_corners"])}, _source(value)
+    return found | {"scores": value}
+
+
+def _name(value: Any) -> str:
+    name: str = value.get_defining_op().name().rpartition(".")[2]
+    return name
+
+
+def _source(value: Any, index: int = 0) -> Any:
+    return value.get_defining_op().operand_source(index)
+
+
+def _agrees(whole: Predictor, cut: Predictor, tail: dict[str, Any], shape: Any) -> bool:
+    """Whether the scores, resized and decided, are what the whole program returns, at sizes it takes."""
+    import numpy as np  # noqa: PLC0415
+
+    agreed = 0
+    for height, width in _PROBES:
+        sides = [given if given > 0 else free for given, free in zip(shape, (1, 3, height, width), strict=True)]
+        image = np.random.default_rng(0).normal(size=sides).astype(np.float32)
+        try:
+            expected = whole(image)
+        except Exception:  # noqa: BLE001, S112  (a size that the network does not take)
+            continue
+        if not _equal(_with_tail(cut(image), tail, sides[2:]), expected):
+            return False
+        agreed += 1
+        if agreed == _ENOUGH or -1 not in shape[2:]:
+            break
+    return agreed > 0
+
+
+def _with_tail(scores: Any, tail: dict[str, Any], size: list[int]) -> Any:
+    import paddle  # noqa: PLC0415
+    import paddle.nn.functional as F  # noqa: PLC0415
+
+    paddle.disable_static()
+    values = paddle.to_tensor(scores)
+    if tail["resize"] is not None:
+        values = F.interpolate(values, size, mode="bilinear", align_corners=tail["resize"]["align_corners"])
+    if tail["softmax"]:
+        values = F.softmax(values, axis=1)
+    if tail["argmax"]:
+        values = paddle.argmax(values, axis=1)
+    paddle.enable_static()
+    return values.numpy()
+
+
+def _equal(found: Any, expected: Any) -> bool:
+    import numpy as np  # noqa: PLC0415
+
+    if expected.dtype.kind in "iu":
+        return bool(found.size == expected.size and (found.ravel() == expected.ravel()).mean() >= _TIES)
+    return bool(found.shape == expected.shape and np.abs(found - expected).max() <= _NOISE * np.abs(expected).max())
+
+
+def _convert(cut: Path, file: Path, opset: int) -> None:
+    import paddle2onnx  # noqa: PLC0415
+
+    paddle2onnx.export(
+        f"{cut}.json",
+        f"{cut}.pdiparams",
+        str(file),
+        opset_version=opset,
+        auto_upgrade_opset=False,
+        verbose=False,
+        optimize_tool="None",  # the default one installs packages while it runs
+    )
+
+
+class Predictor:
+    """A program run by Paddle Inference: no oneDNN and no sharing of memory, which both fail in Paddle 3.3.1.
+
+    Args:
+        model: Program.
+        params: Its parameters.
+        threads: Of its arithmetic.
+    """
+
+    def __init__(self, model: Path, params: Path, threads: int = 1) -> None:
+        from paddle import inference  # noqa: PLC0415
+
+        config = inference.Config(str(model), str(params))
+        config.disable_gpu()
+        config.disable_mkldnn()
+        config.disable_glog_info()
+        config.enable_memory_optim(False)  # noqa: FBT003
+        config.set_cpu_math_library_num_threads(threads)
+        self._predictor = inference.create_predictor(config)
+
+    def __call__(self, image: Any) -> Any:
+        """The program's only output for float32 ``image``."""
+        predictor = self._predictor
+        handle = predictor.get_input_handle(predictor.get_input_names()[0])
+        handle.reshape(image.shape)
+        handle.copy_from_cpu(image)
+        predictor.run()
+        return predictor.get_output_handle(predictor.get_output_names()[0]).copy_to_cpu()
+
+
+def _serve(model: Path, params: Path, threads: int, answers: BinaryIO) -> int:
+    """Answer arrays with arrays until the pipe is closed: a byte (0: well, 1: an error as text), length, content."""
+    import numpy as np  # noqa: PLC0415
+
+    predictor = Predictor(model, params, threads)
+    questions = sys.stdin.buffer
+    while header := questions.read(8):
+        content = questions.read(struct.unpack("<Q", header)[0])
+        try:
+            buffer = io.BytesIO()
+            np.save(buffer, predictor(np.load(io.BytesIO(content), allow_pickle=False)), allow_pickle=False)
+            status, answer = 0, buffer.getvalue()
+        except Exception as error:  # noqa: BLE001  (whatever Paddle raises is told)
+            status, answer = 1, f"{type(error).__name__}: {' '.join(str(error).split())[-600:]}".encode()
+        answers.write(struct.pack("<BQ", status, len(answer)) + answer)
+        answers.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
