@@ -15,6 +15,7 @@ from segship.cli.info import info
 from segship.cli.predict import predict
 from segship.cli.report import report
 from segship.cli.tools import app as tools
+from segship.cli.verify import verify
 from segship.cli.zoo import app as zoo
 
 __all__ = ["app", "main"]
@@ -45,7 +46,7 @@ def main(
     """Trained semantic-segmentation networks in; verified, fast, self-describing packages out."""
 
 
-for _command in (export, predict, evaluate, benchmark, report, info, doctor, demo):
+for _command in (export, verify, predict, evaluate, benchmark, report, info, doctor, demo):
     app.command()(_command)
 app.add_typer(tools)
 app.add_typer(zoo)

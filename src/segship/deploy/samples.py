@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["TRACED", "find_samples", "first_window", "spread", "verification_inputs"]
+__all__ = ["TRACED", "find_samples", "find_scenes", "first_window", "spread", "verification_inputs"]
 
 _Item = TypeVar("_Item")
 
@@ -48,6 +48,11 @@ def find_samples(images: Sequence[str | Path]) -> list[Path]:
     return spread(files, _MOST_SAMPLES)
 
 
+def find_scenes() -> list[NDArray[np.uint8]]:
+    """Two bundled scenes, uint8 (H, W, 3), BGR."""
+    return [read_image(path) for path in find_images([_SCENES])[:2]]
+
+
 def verification_inputs(
     spec: ModelSpec, sizes: SizeRule, samples: Sequence[Path], *, batch: bool
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
@@ -65,7 +70,7 @@ def verification_inputs(
     Raises:
         InputError: An image becomes a size the package does not take.
     """
-    scenes = [imitate(read_image(path), spec) for path in find_images([_SCENES])[:2]]
+    scenes = [imitate(scene, spec) for scene in find_scenes()]
     every = list(dict.fromkeys(sizes.nearest(*size) for size in (TRACED, *_UNTRACED)))
     for size in every:
         yield "scene", _at(scenes[0], spec, size)

@@ -1,0 +1,92 @@
+"""``segship verify``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from segship.cli.export import split_paths
+
+if TYPE_CHECKING:
+    from segship.deploy.verify import Verification
+
+__all__ = ["verify"]
+
+_FAILED = 1
+
+
+def verify(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE [CHECKPOINT] PACKAGE",
+            help="SOURCE and CHECKPOINT: the trained network, as for `segship export`. PACKAGE: what was made of it.",
+        ),
+    ],
+    image: Annotated[
+        list[Path] | None,
+        typer.Option(help="Image or folder to compare on; may be repeated. Default: the bundled scenes."),
+    ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(help="Folder for both masks of each image, NAME_network.png and NAME_package.png."),
+    ] = None,
+    cfg_options: Annotated[
+        list[str] | None, typer.Option(help="Override of the config or the description, as for `segship export`.")
+    ] = None,
+    source: Annotated[str | None, typer.Option(help="As for `segship export`.")] = None,
+    spec: Annotated[Path | None, typer.Option(help="As for `segship export`.")] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="As for `segship export`.")] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures to this file; - for standard output.")
+    ] = None,
+) -> None:
+    """Compare a package with the network it was made of, on real images.
+
+    The network runs in its own framework: PaddleSeg's in Paddle Inference, most others in PyTorch. Status 0: the
+    package passes the gate of its precision; 1: it does not; 2: the comparison cannot be made.
+    """
+    from segship.cli import output  # noqa: PLC0415
+    from segship.deploy.verify import verify as run  # noqa: PLC0415
+
+    config, checkpoint, package = split_paths(paths, source)
+    with output.stages() as tell:
+        found = run(
+            config,
+            checkpoint,
+            package,
+            images=image or (),
+            to=to,
+            cfg_options=cfg_options or (),
+            source=source,
+            spec=spec,
+            trust=trust,
+            on_stage=tell,
+        )
+    output.write_json(json_file, found.as_dict())
+    if not output.is_standard_output(json_file):
+        _print(found)
+    if found.failures:
+        raise typer.Exit(_FAILED)
+
+
+def _print(found: Verification) -> None:
+    from rich.table import Table  # noqa: PLC0415
+
+    from segship.cli import output  # noqa: PLC0415
+
+    table = Table(title=f"{found.target} against {found.network}")
+    table.add_column("image")
+    table.add_column("input")
+    for name in ("max |Δ| of the logits", "greatest logit", "pixels that differ"):
+        table.add_column(name, justify="right")
+    for each in found.images:
+        differ = f"{each.pixels_differ} of {each.pixels}"
+        size = "x".join(map(str, each.input))
+        table.add_row(each.image, size, f"{each.max_difference:.1e}", f"{each.greatest:.3g}", differ)
+    output.show(table)
+    for failure in found.failures:
+        output.say(f"FAILED: {failure}")
+    output.say("the package does not pass its gate" if found.failures else "the package passes its gate")
