@@ -7,6 +7,7 @@ from typing import Annotated, cast, get_args
 
 import typer
 
+from segship.cli.classes import CLASSES, require_data_set, with_classes
 from segship.core.errors import InputError
 from segship.core.target import Precision, Shape, Target
 
@@ -91,13 +92,17 @@ def export(
         Path | None,
         typer.Option(help="YAML file that describes classes and input, where the network's own files do not say."),
     ] = None,
+    classes: Annotated[str | None, typer.Option(help=CLASSES)] = None,
     trust: Annotated[
         bool,
         typer.Option("--trust", help="Run code that comes with the network. Only for what you wrote or read yourself."),
     ] = False,
     layout: Annotated[
         str,
-        typer.Option(help="segship; or mmdeploy, a folder that mmdeploy_runtime opens (onnxruntime, fp32)."),
+        typer.Option(
+            help="segship; or mmdeploy, a folder that mmdeploy_runtime opens (onnxruntime, fp32); or a data set, which "
+            "means the same as --classes."
+        ),
     ] = "segship",
     json_file: Annotated[
         Path | None,
@@ -113,18 +118,19 @@ def export(
     from segship.cli import output  # noqa: PLC0415
 
     config, checkpoint, out = split_paths(paths, source)
+    if layout not in {"segship", "mmdeploy"}:
+        layout, classes = "segship", require_data_set(layout)
+    description = with_classes(spec, classes)
     lowering = deploy.Lowering(calibration, labels, calibration_images, allow_inexact=allow_inexact)
     chosen = target or Target(backend=backend, precision=_precision(precision), shape=Shape.parse(shape))
     if layout == "mmdeploy":
-        described = {"cfg_options": cfg_options or (), "source": source, "spec": spec, "trust": trust}
+        described = {"cfg_options": cfg_options or (), "source": source, "spec": description, "trust": trust}
         with output.stages() as tell:
             equal = deploy.export_mmdeploy(
                 config, checkpoint, out, chosen, images=image or (), on_stage=tell, **described
             )
         output.say(f"{out}: for mmdeploy_runtime, {equal:.4%} of the labels are the network's")
         return
-    if layout != "segship":
-        raise InputError(f"no layout is called {layout!r}: segship, mmdeploy")
     with output.stages() as tell:
         package = deploy.export(
             config,
@@ -135,7 +141,7 @@ def export(
             images=image or (),
             cfg_options=cfg_options or (),
             source=source,
-            spec=spec,
+            spec=description,
             trust=trust,
             on_stage=tell,
         )

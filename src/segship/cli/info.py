@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from segship.cli.classes import with_classes
+
 if TYPE_CHECKING:
     from segship.core.manifest import Manifest
     from segship.core.spec import ModelSpec, SizeRule
@@ -25,6 +27,7 @@ def info(
     ] = None,
     framework: Annotated[str | None, typer.Option("--source", help="As for `segship export`.")] = None,
     spec: Annotated[Path | None, typer.Option(help="As for `segship export`.")] = None,
+    classes: Annotated[str | None, typer.Option(help="As for `segship export`.")] = None,
     trust: Annotated[bool, typer.Option("--trust", help="As for `segship export`.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
@@ -40,7 +43,8 @@ def info(
         _print(_of_package(manifest), manifest.spec, manifest.notes)
         output.print_checks(manifest.checks)
         return
-    _tell_source(source, checkpoint, as_json=as_json, cfg_options=cfg_options, source=framework, spec=spec, trust=trust)
+    options = {"cfg_options": cfg_options, "source": framework, "spec": with_classes(spec, classes), "trust": trust}
+    _tell_source(source, checkpoint, as_json=as_json, **options)
 
 
 def _is_package(path: Path) -> bool:

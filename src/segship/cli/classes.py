@@ -1,0 +1,68 @@
+"""``--classes``: what the classes of a network are called, where its own files do not say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from segship.core.errors import InputError, did_you_mean
+
+__all__ = ["CLASSES", "require_data_set", "with_classes"]
+
+CLASSES = (
+    "Names of the classes, where the network's files do not say: a data set (cityscapes), road,wall,sky, or a text "
+    "file with one name a line."
+)
+
+_MAXIMUM_BYTES = 2**20
+
+
+def with_classes(spec: Path | None, classes: str | None) -> Path | dict[str, Any] | None:
+    """The description that ``--spec`` and ``--classes`` make together.
+
+    Args:
+        spec: A YAML file, or None.
+        classes: What the option says, or None.
+
+    Raises:
+        InputError: It names no classes, or the file cannot be read.
+    """
+    if classes is None:
+        return spec
+    from segship.datasets import layouts  # noqa: PLC0415
+    from segship.reading.documents import read_mapping  # noqa: PLC0415
+
+    values = read_mapping(spec) if spec is not None else {}
+    if classes in layouts():
+        return values | {"layout": classes, "classes": None}
+    text = _read(Path(classes)) if Path(classes).is_file() else classes.replace(",", "\n")
+    names = [name.strip() for name in text.splitlines() if name.strip()]
+    if len(names) < 2:  # noqa: PLR2004
+        raise InputError(
+            f"--classes {classes!r:.60} is neither a data set, nor a file, nor names separated by commas; known data "
+            f"sets are {', '.join(layouts())}"
+        )
+    return values | {"classes": names}
+
+
+def require_data_set(name: str) -> str:
+    """``name``, if it is that of a data set.
+
+    Raises:
+        InputError: It is not.
+    """
+    from segship.datasets import layouts  # noqa: PLC0415
+
+    if name not in layouts():
+        known = ["segship", "mmdeploy", *layouts()]
+        raise InputError(f"no layout is called {name!r}: {', '.join(known)}.{did_you_mean(name, known)}")
+    return name
+
+
+def _read(path: Path) -> str:
+    if path.stat().st_size > _MAXIMUM_BYTES:
+        raise InputError(f"{path} is larger than any list of classes")
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise InputError(f"{path} is no text file with one name a line") from None
