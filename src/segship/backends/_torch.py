@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 from segship.core.artifacts import Device, Engine, shapes_of
 from segship.core.errors import MissingExtraError, engine_errors
+from segship.core.manifest import METADATA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["TorchSession", "devices", "load", "set_threads"]
+__all__ = ["TorchSession", "devices", "load", "noted", "set_threads"]
+
+_MAXIMUM_NOTE = 16 * 2**20
 
 
 def load(what: str) -> Any:
@@ -52,6 +58,23 @@ def set_threads(torch: Any, threads: int | None) -> None:
     """Set torch's threads, in the whole process; None leaves them."""
     if threads is not None:
         torch.set_num_threads(threads)
+
+
+def noted(path: Path) -> dict[str, str]:
+    """What Segship noted in a file of torch's, which is a zip archive; nothing else of it is read.
+
+    Raises:
+        BackendError: It is no such file.
+    """
+    with engine_errors(f"torch cannot read {path}"), zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            own = entry.filename.endswith(f"/extra/{METADATA}")
+            compiled = entry.filename.endswith(".wrapper_metadata.json")
+            if (own or compiled) and entry.file_size < _MAXIMUM_NOTE:
+                text = archive.read(entry).decode()
+                text = text if own else json.loads(text).get(METADATA, "")
+                return {METADATA: text} if text else {}
+    return {}
 
 
 class TorchSession:

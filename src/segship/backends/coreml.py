@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session, shapes_of
+from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session, TensorInfo, shapes_of
 from segship.core.errors import BackendError, MissingExtraError, engine_errors
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from segship.core.target import Target
 
-__all__ = ["INFO", "convert", "open", "probe"]
+__all__ = ["INFO", "convert", "inspect", "open", "probe"]
 
 INFO = BackendInfo(
     title="Core ML",
@@ -30,6 +30,7 @@ INFO = BackendInfo(
     precisions=("fp32", "fp16"),
     extra="coreml",
     modules=("coremltools",),
+    suffixes=(".mlpackage",),
     dynamic=False,
     gaps={
         "bf16": "Core ML has no bfloat16",
@@ -123,6 +124,24 @@ def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> 
     with engine_errors(f"Core ML cannot open {path}"):
         model = tools.models.MLModel(str(path), compute_units=getattr(tools.ComputeUnit, _UNITS[device]))
     return _Session(model, engine)
+
+
+def inspect(path: Path) -> tuple[Engine, Mapping[str, str]]:
+    """What the folder of a program takes and returns, and its metadata; works on every system.
+
+    Raises:
+        BackendError: It cannot be read.
+    """
+    tools = _load()
+    with engine_errors(f"Core ML cannot open {path}"):
+        description = tools.utils.load_spec(str(path)).description
+    inputs, outputs = (tuple(map(_tensor, values)) for values in (description.input, description.output))
+    engine = Engine(path.parent, _files(path.parent, path), inputs, outputs)
+    return engine, dict(description.metadata.userDefined)
+
+
+def _tensor(value: Any) -> TensorInfo:
+    return TensorInfo(name=value.name, dtype="float32", shape=tuple(value.type.multiArrayType.shape))
 
 
 def _elsewhere() -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from typing import TYPE_CHECKING, Any
 
-from segship.backends._torch import TorchSession, devices, load, set_threads
+from segship.backends._torch import TorchSession, devices, load, noted, set_threads
 from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session
 from segship.core.errors import BackendError, engine_errors
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from segship.core.target import Target
 
-__all__ = ["INFO", "convert", "open", "probe"]
+__all__ = ["INFO", "convert", "inspect", "open", "probe"]
 
 INFO = BackendInfo(
     title="torch",
@@ -26,10 +27,12 @@ INFO = BackendInfo(
     precisions=("fp32",),
     extra="export",
     modules=("torch",),
+    suffixes=(".pt2",),
+    runs_code="a compiled program is machine code, and one that is not may hold pickles, which torch runs",
     gaps={
         "fp16": "torch computes float16 on processors slower than float32; for a GPU take onnxruntime",
         "bf16": "the program keeps the types it was captured with",
-        "safety": "a compiled program is machine code: open one only from people you trust, whatever its digest says",
+        "safety": "its files can carry code that runs when they are opened: they are opened with --trust only",
         "int8": "torch's quantised programs need a backend of their own; take onnxruntime or openvino",
     },
 )
@@ -59,7 +62,10 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     path = directory / _COMPILED
     with engine_errors("torch cannot compile the program"):
         program = torch.export.load(str(graph.path))
-        torch._inductor.aoti_compile_and_package(program, package_path=str(path))  # noqa: SLF001
+        notes = {"aot_inductor.metadata": dict(graph.metadata)}
+        torch._inductor.aoti_compile_and_package(  # noqa: SLF001
+            program, package_path=str(path), inductor_configs=notes
+        )
     return Engine(directory, (_COMPILED,), graph.inputs, graph.outputs, {"compiled": True})
 
 
@@ -88,6 +94,17 @@ def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> 
             # Its guards are those of the size it was traced at; that it is right at others is what verification shows.
             run = torch.export.load(str(path)).module(check_guards=False).to(device)
     return _Session(torch, run, device, engine)
+
+
+def inspect(path: Path) -> tuple[Engine, Mapping[str, str]]:
+    """What Segship noted in a file, and whether it is compiled; nothing of it is run.
+
+    Raises:
+        BackendError: It is no file of torch's.
+    """
+    with engine_errors(f"torch cannot read {path}"), zipfile.ZipFile(path) as archive:
+        compiled = any("/data/aotinductor/" in name for name in archive.namelist())
+    return Engine(path.parent, (path.name,), (), (), {"compiled": compiled}), noted(path)
 
 
 class _Session(TorchSession):

@@ -5,16 +5,17 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-from segship.backends._torch import TorchSession, devices, load, set_threads
+from segship.backends._torch import TorchSession, devices, load, noted, set_threads
 from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session
 from segship.core.errors import engine_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from segship.core.target import Target
 
-__all__ = ["INFO", "convert", "open", "probe"]
+__all__ = ["INFO", "convert", "inspect", "open", "probe"]
 
 INFO = BackendInfo(
     title="TorchScript",
@@ -22,6 +23,7 @@ INFO = BackendInfo(
     precisions=("fp32",),
     extra="export",
     modules=("torch",),
+    suffixes=(".pt", ".ts"),
     gaps={
         "fp16": "torch computes float16 on processors slower than float32; for a GPU take onnxruntime",
         "bf16": "tracing fixes the types of constants",
@@ -73,6 +75,15 @@ def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> 
         # Not `optimize_for_inference`: its memory layout has no adaptive pooling to sizes that do not divide.
         module = torch.jit.load(str(path), map_location=device).eval()
     return TorchSession(torch, module, device, engine, "TorchScript")
+
+
+def inspect(path: Path) -> tuple[Engine, Mapping[str, str]]:
+    """What Segship noted in a file; the format does not tell inputs and outputs.
+
+    Raises:
+        BackendError: It is no file of torch's.
+    """
+    return Engine(path.parent, (path.name,), (), ()), noted(path)
 
 
 def probe() -> tuple[Device, ...]:

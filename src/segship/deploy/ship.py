@@ -190,7 +190,7 @@ def _capture(loaded: Loaded, spec: ModelSpec, sizes: SizeRule, target: Target, b
         size=sizes.nearest(*TRACED),
         channels=spec.channels,
         dynamic=target.shape.static is None,
-        metadata={METADATA: Described(spec=spec, sizes=sizes).model_dump_json()},
+        metadata={METADATA: Described(spec=spec, sizes=sizes, target=target).model_dump_json()},
     )
 
 

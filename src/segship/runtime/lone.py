@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["is_described", "is_engine_file", "read_engine_file"]
 
 _MAXIMUM_CHARACTERS = 16 * 2**20
-_FREE = ("batch", "height", "width")
 
 
 def is_engine_file(path: Path) -> bool:
@@ -102,9 +101,9 @@ def _undescribed(path: Path) -> str:
 
 def _image(described: Described) -> TensorInfo:
     """The input of a file whose format does not tell it."""
-    batch, height, width = _FREE
-    only = described.sizes.fixed
-    sides: tuple[int | str, ...] = (height, width) if only is None else only
+    sides: tuple[int | str, ...] = described.sizes.fixed or ("height", "width")
+    alone = described.target is not None and described.target.shape.static is not None
+    batch = 1 if alone else described.sizes.batch or "batch"
     return TensorInfo(name="image", dtype="float32", shape=(batch, described.spec.channels, *sides))
 
 
