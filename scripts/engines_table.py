@@ -25,6 +25,7 @@ def table() -> str:
         install = f"`segship[{info.extra}]`" if info.extra else "base"
         lines.append(f"| `{name}` ({info.title}) | {', '.join(info.precisions)} | {shapes} | {install} |")
         gaps += [f"- `{name}`, {gap}: {reason}" for gap, reason in info.gaps.items()]
+        gaps += [f"- `{name}`, safety: opening an engine runs code: {info.runs_code}"] if info.runs_code else []
     return "\n".join([*lines, "", "What they do not do, and why:", "", *gaps])
 
 

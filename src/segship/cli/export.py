@@ -60,6 +60,10 @@ def export(
             "segmentation_tensorrt-fp16_static-512x1024; or the path of an MMDeploy deploy config."
         ),
     ] = None,
+    workspace: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="MIB", help="GPU memory TensorRT's builder may try kernels with; all by default."),
+    ] = None,
     calibration: Annotated[
         Path | None, typer.Option(help="Folder of images to fit int8 to; needed for int8.", metavar="FOLDER")
     ] = None,
@@ -123,6 +127,8 @@ def export(
     description = with_classes(spec, classes)
     lowering = deploy.Lowering(calibration, labels, calibration_images, allow_inexact=allow_inexact)
     chosen = target or Target(backend=backend, precision=_precision(precision), shape=Shape.parse(shape))
+    if workspace is not None:
+        chosen = deploy.find_target(chosen).model_copy(update={"workspace": workspace})
     if layout == "mmdeploy":
         described = {"cfg_options": cfg_options or (), "source": source, "spec": description, "trust": trust}
         with output.stages() as tell:

@@ -16,7 +16,7 @@ from segship.core.spec import Frozen
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["FileDigest", "digest", "replace_directory", "require_replaceable", "write_atomically"]
+__all__ = ["FileDigest", "cache_folder", "digest", "replace_directory", "require_replaceable", "write_atomically"]
 
 
 class FileDigest(Frozen):
@@ -24,6 +24,11 @@ class FileDigest(Frozen):
 
     size: int
     sha256: str
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept: ``segship`` in ``$XDG_CACHE_HOME``, or in ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segship"
 
 
 def digest(path: Path) -> FileDigest:

@@ -6,6 +6,8 @@ import re
 from pathlib import PurePath
 from typing import Literal
 
+from pydantic import Field
+
 from segship.core.errors import InputError
 from segship.core.spec import Frozen
 
@@ -91,11 +93,13 @@ class Target(Frozen):
         backend: Name of a module of ``segship.backends``.
         precision: Arithmetic of the engine.
         shape: Input sizes it takes.
+        workspace: MiB of GPU memory an engine's builder may try kernels with; None: all there is. TensorRT's.
     """
 
     backend: str = "onnxruntime"
     precision: Precision = "fp32"
     shape: Shape = Shape()
+    workspace: int | None = Field(default=None, ge=1)
 
     @classmethod
     def parse(cls, text: str) -> Target:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from segship.core.target import Precision
     from segship.sources import Loaded
 
-__all__ = ["Lowering", "Package", "describe", "export", "export_mmdeploy", "export_module"]
+__all__ = ["Lowering", "Package", "describe", "export", "export_mmdeploy", "export_module", "find_target"]
 
 
 def export(
@@ -82,7 +82,7 @@ def export(
 
     if target is None:
         target = Target(backend=backend, precision=precision, shape=Shape.parse(shape))
-    return ship(load, Path(out), _target(target), images, lowering or Lowering(), on_stage)
+    return ship(load, Path(out), find_target(target), images, lowering or Lowering(), on_stage)
 
 
 def export_module(
@@ -121,7 +121,7 @@ def export_module(
 
         return python.load_module(module, spec, sizes=sizes)
 
-    return ship(load, Path(out), _target(target), images, lowering or Lowering(), on_stage)
+    return ship(load, Path(out), find_target(target), images, lowering or Lowering(), on_stage)
 
 
 def export_mmdeploy(
@@ -158,7 +158,7 @@ def export_mmdeploy(
 
         return sources.load(config, checkpoint, **options)
 
-    chosen = _target(target)
+    chosen = find_target(target)
     if (chosen.backend, chosen.precision) != ("onnxruntime", "fp32"):
         raise BackendError(f"MMDeploy's folders are written for onnxruntime in fp32, not for {chosen}")
     require_extra()
@@ -189,7 +189,15 @@ def describe(
     return loaded.spec, loaded.network.sizes, loaded.notes
 
 
-def _target(target: str | Target) -> Target:
+def find_target(target: str | Target) -> Target:
+    """The target that is meant.
+
+    Args:
+        target: A target, its text as `Target.parse` reads it, or the path of a deploy config of MMDeploy.
+
+    Raises:
+        SegshipError: It is none of these.
+    """
     if isinstance(target, Target):
         return target
     if target.endswith(".py") and Path(target).is_file():

@@ -140,7 +140,11 @@ class _Integer:
 
         self._tell(f"calibrating int8 on {len(self._samples)} images")
         quantized = to_int8(
-            self._graph, _beside(self._graph, "int8"), [sample.image for sample in self._samples], self._feed
+            self._graph,
+            _beside(self._graph, "int8"),
+            [sample.image for sample in self._samples],
+            self._feed,
+            symmetric=self._backend.INFO.symmetric,
         )
         self._tell("measuring the original network")
         reference = find_backend("onnxruntime")

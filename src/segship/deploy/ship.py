@@ -191,6 +191,7 @@ def _capture(loaded: Loaded, spec: ModelSpec, sizes: SizeRule, target: Target, b
         channels=spec.channels,
         dynamic=target.shape.static is None,
         metadata={METADATA: Described(spec=spec, sizes=sizes, target=target).model_dump_json()},
+        opset=backend.INFO.opset,
     )
 
 

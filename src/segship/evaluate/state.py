@@ -6,20 +6,19 @@ import contextlib
 import hashlib
 import io
 import json
-import os
 import time
 import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from segship.core.errors import SegshipError
-from segship.core.files import write_atomically
+from segship.core.files import cache_folder, write_atomically
 from segship.evaluate.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 __all__ = ["Ledger", "ledger_path"]
 
@@ -33,8 +32,7 @@ def ledger_path(identity: Any) -> Path:
         identity: JSON types that decide the counts: digests of the networks, names of the samples, options.
     """
     text = json.dumps(identity, sort_keys=True, default=str)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "segship" / "evaluate" / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.npz"
+    return cache_folder() / "evaluate" / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.npz"
 
 
 class Ledger:

@@ -29,8 +29,9 @@ class Capture(Protocol):
         channels: int = 3,
         dynamic: bool = True,
         metadata: Mapping[str, str] | None = None,
+        opset: int | None = None,
     ) -> Graph:
-        """Write ``network`` to ``path``, traced at ``size``."""
+        """Write ``network`` to ``path``, traced at ``size``; ``opset`` matters to ONNX only."""
 
 
 CAPTURES: Mapping[GraphFormat, Capture] = {

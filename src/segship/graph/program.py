@@ -66,6 +66,7 @@ def capture_pt2(
     channels: int = 3,
     dynamic: bool = True,
     metadata: Mapping[str, str] | None = None,
+    opset: int | None = None,
 ) -> Graph:
     """Write ``network`` as a program of torch.export (``.pt2``) that returns low-resolution logits.
 
@@ -76,7 +77,9 @@ def capture_pt2(
         channels: Number of image channels.
         dynamic: As for `trace`.
         metadata: Written into the file.
+        opset: Of ONNX; nothing here depends on it.
     """
+    del opset
     extra = dict(metadata or {})
     program = trace(network, size, channels, dynamic=dynamic)
     _drop_assertions(program)
@@ -108,6 +111,7 @@ def capture_torchscript(
     channels: int = 3,
     dynamic: bool = True,
     metadata: Mapping[str, str] | None = None,
+    opset: int | None = None,
 ) -> Graph:
     """Write ``network`` as a traced TorchScript file (``.pt``) that returns low-resolution logits.
 
@@ -118,7 +122,9 @@ def capture_torchscript(
         channels: Number of image channels.
         dynamic: Whether other sizes and batches will be run; tracing itself does not fix them.
         metadata: Written into the file.
+        opset: Of ONNX; nothing here depends on it.
     """
+    del opset
     extra = dict(metadata or {})
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecation, and remarks on sizes that are compared while tracing

@@ -13,7 +13,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import onnx
+from onnx import numpy_helper
 
 from segship.core.errors import BackendError, MissingExtraError
 
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from segship.core.artifacts import Graph
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["to_int8"]
 
 _ATTENTION = {"Attention", "Softmax"}
+_UNSIGNED, _SIGNED = 255, 127  # the greatest values of eight bits
 
 
 def to_int8(
@@ -36,6 +38,8 @@ def to_int8(
     path: Path,
     samples: Iterable[Any],
     feed: Callable[[Any], NDArray[np.float32]],
+    *,
+    symmetric: bool = False,
 ) -> Graph:
     """Write an int8 version of ``graph``.
 
@@ -47,6 +51,7 @@ def to_int8(
         path: The file to write.
         samples: What calibration looks at, each one anything; gone through several times.
         feed: Makes the network's input float32 (1, C, H, W) of a sample.
+        symmetric: Signed activations without zero points and weights in all eight bits, as GPUs want them.
 
     Returns:
         The graph at ``path``.
@@ -61,25 +66,47 @@ def to_int8(
     attention = any(node.op_type in _ATTENTION for node in model.graph.node)
     chosen = list(samples)
     name = graph.inputs[0].name
+    fix = nncf.quantization.advanced_parameters.OverflowFix
     try:
         # Its progress bars go to standard output, which belongs to the caller.
         with contextlib.redirect_stdout(sys.stderr):
             quantized = nncf.quantize(
                 model,
                 nncf.Dataset(chosen, lambda sample: {name: feed(sample)}),
-                preset=nncf.QuantizationPreset.MIXED,
+                preset=nncf.QuantizationPreset.PERFORMANCE if symmetric else nncf.QuantizationPreset.MIXED,
                 model_type=nncf.ModelType.TRANSFORMER if attention else None,
                 subset_size=len(chosen),
                 advanced_parameters=nncf.AdvancedQuantizationParameters(
-                    overflow_fix=nncf.quantization.advanced_parameters.OverflowFix.ENABLE
+                    overflow_fix=fix.DISABLE if symmetric else fix.ENABLE
                 ),
             )
     except Exception as error:
         raise BackendError(f"NNCF cannot quantise this network: {str(error).strip()[:300]}") from error
+    if symmetric:
+        _make_signed(quantized)
     del quantized.metadata_props[:]
     quantized.metadata_props.extend(metadata)
     onnx.save_model(quantized, path)
     return dataclasses.replace(graph, path=path)
+
+
+def _make_signed(model: onnx.ModelProto) -> None:
+    """Values from 0 to 255 become values from -127 to 127 of the same range: GPUs know no other eight bits.
+
+    Raises:
+        BackendError: A zero point is not zero, so that the range is not symmetric.
+    """
+    del model.graph.value_info[:]  # it repeats the types that change
+    values = {tensor.name: tensor for tensor in model.graph.initializer}
+    pairs = [node for node in model.graph.node if node.op_type in {"QuantizeLinear", "DequantizeLinear"}]
+    for scale, zero in {(node.input[1], node.input[2]) for node in pairs}:
+        point = numpy_helper.to_array(values[zero])
+        if point.any():
+            raise BackendError(f"NNCF gave {zero} a zero point, which this engine does not know")
+        if point.dtype == np.uint8:
+            wider = numpy_helper.to_array(values[scale]) * np.float32(_UNSIGNED / _SIGNED)
+            values[scale].CopyFrom(numpy_helper.from_array(wider.astype(np.float32), scale))
+            values[zero].CopyFrom(numpy_helper.from_array(point.astype(np.int8), zero))
 
 
 def _load() -> Any:

@@ -34,7 +34,9 @@ def read_target(path: Path) -> Target:
     name = str(backend.get("type", "default"))
     precision = _precision(backend)
     text = _ENGINES.get(name, name) + ("" if precision == "fp32" else f"-{precision}")
-    return Target.parse(f"{text}_{_shape(values, backend)}")
+    target = Target.parse(f"{text}_{_shape(values, backend)}")
+    workspace = _mapping(backend.get("common_config")).get("max_workspace_size")
+    return target.model_copy(update={"workspace": max(1, workspace >> 20)}) if isinstance(workspace, int) else target
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -1,0 +1,87 @@
+"""What of TensorRT can be seen without a GPU: its profiles, its errors, and int8 graphs as it wants them.
+
+Engines themselves are tested by the suite over all engines, where there is a GPU.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, numpy_helper
+
+from segship.backends import tensorrt as backend
+from segship.core.artifacts import Engine, TensorInfo
+from segship.core.errors import BackendError
+from segship.core.target import Shape, Target
+from segship.graph.capture import capture_onnx
+from segship.quantize.integer import to_int8
+from support.fill import image
+from support.tiny import tiny_network
+
+FREE = TensorInfo(name="image", dtype="float32", shape=("batch", 3, "height", "width"))
+Dims = tuple[int, int, int, int]
+
+
+@pytest.mark.parametrize(
+    ("shape", "least", "typical", "greatest"),
+    [
+        # MMDeploy's own bounds for the config of this name.
+        ("dynamic-512x1024-2048x2048", (1, 3, 512, 1024), (1, 3, 1024, 2048), (4, 3, 2048, 2048)),
+        ("dynamic-512x512-640x640", (1, 3, 512, 512), (1, 3, 640, 640), (4, 3, 640, 640)),
+        ("dynamic", (1, 3, 32, 32), (1, 3, 512, 1024), (4, 3, 2048, 2048)),
+        ("dynamic-1024x4096", (1, 3, 32, 32), (1, 3, 1024, 4096), (4, 3, 2048, 4096)),
+    ],
+)
+def test_a_profile_has_the_bounds_of_the_target(shape: str, least: Dims, typical: Dims, greatest: Dims) -> None:
+    assert backend.profile(FREE, Shape.parse(shape)) == (least, typical, greatest)
+
+
+def test_a_fixed_input_keeps_its_shape() -> None:
+    fixed = (1, 6, 512, 1024)
+    image = TensorInfo(name="image", dtype="float32", shape=fixed)
+    assert backend.profile(image, Shape.parse("static-512x1024")) == (fixed, fixed, fixed)
+
+
+def test_a_workspace_is_positive() -> None:
+    assert Target.parse("tensorrt-fp16_static-512x1024").model_copy(update={"workspace": 1024}).workspace == 1024
+    with pytest.raises(ValueError, match="greater than or equal to 1"):
+        Target(backend="tensorrt", workspace=0)
+
+
+@pytest.mark.parametrize(("options", "message"), [({"device": "cpu"}, "runs on cuda"), ({"threads": 2}, "--threads")])
+def test_what_a_gpu_does_not_have_is_refused(options: dict[str, object], message: str, tmp_path: Path) -> None:
+    engine = Engine(tmp_path, ("model.plan",), (FREE,), ())
+    with pytest.raises(BackendError, match=message):
+        backend.open(engine, **options)  # type: ignore[arg-type]
+
+
+def test_without_a_gpu_the_probe_says_why() -> None:
+    (device, *_) = backend.probe()
+    assert device.name.startswith("cuda")
+    assert device.usable or "segship[tensorrt]" in device.note or "GPU" in device.note
+
+
+@pytest.mark.slow
+def test_symmetric_int8_has_signed_values_and_no_zero_points(tmp_path: Path) -> None:
+    pytest.importorskip("nncf", reason="int8 needs segship[int8]")
+    graph = capture_onnx(tiny_network(), tmp_path / "model.onnx", size=(48, 64), opset=backend.INFO.opset)
+    samples = [image(48, 64, 1), image(64, 48, 1)]
+    found = to_int8(graph, tmp_path / "int8.onnx", samples, lambda sample: sample, symmetric=backend.INFO.symmetric)
+    model = onnx.load(found.path)
+    values = {tensor.name: tensor for tensor in model.graph.initializer}
+    pairs = [node for node in model.graph.node if node.op_type in {"QuantizeLinear", "DequantizeLinear"}]
+    assert pairs
+    for node in pairs:
+        zero = values[node.input[2]]
+        assert zero.data_type == TensorProto.INT8
+        assert not numpy_helper.to_array(zero).any()
+    feeds = {"image": samples[0]}
+    whole, eight = (
+        onnxruntime.InferenceSession(file.path, providers=["CPUExecutionProvider"]).run(None, feeds)[0]
+        for file in (graph, found)
+    )
+    assert np.abs(whole - eight).max() < 0.05 * np.abs(whole).max()
