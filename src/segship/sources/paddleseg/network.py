@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from segship.sources import Request
 
-__all__ = ["PaddleNetwork", "load_folder"]
+__all__ = ["PaddleNetwork", "for_channels", "load_folder"]
 
 _OPSET = 20  # as all our graphs
 
@@ -77,7 +77,7 @@ def load_folder(request: Request) -> Loaded:
     weakref.finalize(network, shutil.rmtree, scratch, ignore_errors=True)
     outputs, tail = network.probe(channels), report["tail"]
     name = folder.program.parent.absolute().name
-    spec, notes = _for_channels(said, channels).spec(
+    spec, notes = for_channels(said, channels).spec(
         source="paddleseg", architecture=name, outputs=outputs, channels=channels
     )
     if tail["resize"] is not None:
@@ -95,8 +95,8 @@ def _description(folder: Folder, request: Request) -> Description:
     return read_description(merge_options(values, request.options or {}))
 
 
-def _for_channels(said: Description, channels: int) -> Description:
-    """PaddleSeg takes one mean for all channels, too."""
+def for_channels(said: Description, channels: int) -> Description:
+    """The description with as many means and deviations as channels, where there is one for all."""
     normalization = said.normalization
     changes = {
         name: values * channels

@@ -69,6 +69,8 @@ def _apply(name: str, arguments: _Arguments, steps: _Steps, where: str) -> None:
         raise UnsupportedError(f"{where}: {name} has no argument {unknown[0]!r}.{did_you_mean(unknown[0], known)}")
     try:
         function(arguments, steps)
+    except KeyError as error:
+        raise ConfigError(f"{where}: {name} cannot be used without {error.args[0]}") from None
     except (TypeError, ValueError, OverflowError) as error:
         raise ConfigError(f"{where}: {name} cannot be used with {arguments!r:.100}: {error}") from None
     except UnsupportedError as error:

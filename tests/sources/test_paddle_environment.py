@@ -1,0 +1,135 @@
+"""The environment that Paddle runs in: whole or not there, whatever happens while it is made."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from segship.core.errors import BackendError, InputError
+from segship.sources.paddleseg import environment
+from support.commands import refused, segship
+
+RECORD = "segship-environment.json"
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(environment.VARIABLE, str(tmp_path / "cache" / "paddle"))
+    return tmp_path / "cache" / "paddle"
+
+
+def finished(place: Path, **packages: str) -> Path:
+    python = environment.Environment(place, {}).python
+    python.parent.mkdir(parents=True)
+    python.write_text("")
+    (place / RECORD).write_text(json.dumps({"packages": environment.PACKAGES | packages}))
+    return place
+
+
+def test_it_lies_in_the_users_cache_folder_unless_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(environment.VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert environment.environment().folder == tmp_path / "segship" / "paddle-3.3.1"
+    monkeypatch.setenv(environment.VARIABLE, str(tmp_path / "elsewhere"))
+    assert environment.environment().folder == tmp_path / "elsewhere"
+
+
+def test_only_a_finished_one_of_these_versions_is_ready(place: Path) -> None:
+    assert not environment.environment().ready
+    finished(place)
+    assert environment.environment().ready
+    (place / RECORD).write_text(json.dumps({"packages": environment.PACKAGES | {"paddlepaddle": "2.6.2"}}))
+    assert not environment.environment().ready
+    for damaged in ("", "[]", "{}", '{"packages": 3}'):
+        (place / RECORD).write_text(damaged)
+        assert not environment.environment().ready
+
+
+def test_one_that_is_ready_is_left_alone(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    finished(place)
+    monkeypatch.setattr(environment, "_run", lambda *_: pytest.fail("nothing is to be run"))
+    assert environment.set_up(print).folder == place
+
+
+@pytest.mark.parametrize("stage", ["venv", "pip", "versions"])
+@pytest.mark.parametrize("error", [BackendError("no room"), KeyboardInterrupt()], ids=["failed", "interrupted"])
+def test_what_ends_early_leaves_nothing(
+    place: Path, stage: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(arguments: list[str], _: object) -> None:
+        if stage in arguments:
+            raise error
+
+    monkeypatch.setattr(environment, "_run", run)
+    with pytest.raises(type(error)):
+        environment.set_up(print)
+    assert not environment.environment().ready
+    assert list(place.parent.iterdir()) == []
+
+
+def test_one_that_was_killed_while_it_was_made_is_not_taken_for_finished(place: Path) -> None:
+    """A killed process removes nothing; what it leaves has another name, and no record."""
+    code = (
+        "import os, sys\nfrom segship.sources.paddleseg import environment\n"
+        "environment._run = lambda arguments, tell: 'pip' in arguments and os._exit(9)\n"
+        "environment.set_up(print)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, env=os.environ)
+    assert done.returncode == 9
+    assert not place.exists()
+    assert not environment.environment().ready
+
+
+def test_an_older_one_is_replaced_and_anything_else_is_not(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(arguments: list[str], _: object) -> None:
+        if "venv" in arguments:
+            made = environment.Environment(Path(arguments[-1]), {}).python
+            made.parent.mkdir()
+            made.touch()
+        if "versions" in arguments:
+            Path(arguments[-1]).write_text(json.dumps(environment.PACKAGES))
+
+    monkeypatch.setattr(environment, "_run", run)
+    finished(place, paddle2onnx="1.0")
+    assert environment.set_up(print).ready
+    (place / RECORD).unlink()
+    with pytest.raises(InputError, match="holds something else"):
+        environment.set_up(print)
+
+
+def test_a_command_that_fails_tells_its_last_lines() -> None:
+    told: list[str] = []
+    with pytest.raises(BackendError, match=r"ended with status 3: one / two"):
+        environment._run([sys.executable, "-c", "print('one'); print('two'); raise SystemExit(3)"], told.append)
+    assert told == ["one", "two"]
+
+
+def test_processes_in_it_do_not_inherit_what_steers_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    monkeypatch.setenv("PYTHONSTARTUP", "/somewhere.py")
+    monkeypatch.setenv("POLYGRAPHY_AUTOINSTALL_DEPS", "1")
+    found = environment.process_variables()
+    assert not [name for name in found if name.startswith("PYTHON")]
+    assert found["POLYGRAPHY_AUTOINSTALL_DEPS"] == "0"
+
+
+def test_doctor_tells_whether_it_is_there(place: Path) -> None:
+    report = json.loads(segship("doctor", "--json", torch=False).stdout)
+    expected = {"folder": str(place), "ready": False, "packages": {}}
+    assert report["environments"] == {"paddle": expected}
+    assert "segship doctor --setup paddle" in segship("doctor", torch=False).stdout
+
+
+def test_doctor_sets_up_what_it_knows(place: Path) -> None:
+    line = refused(segship("doctor", "--setup", "padle", torch=False))
+    assert "no environment is called 'padle', known are paddle" in line
+    finished(place)
+    done = segship("doctor", "--setup", "paddle", "--json", torch=False)
+    found = json.loads(done.stdout)
+    assert (found["folder"], found["made"]) == (str(place), False)
+    assert found["packages"]["paddle2onnx"] == "2.1.0"
