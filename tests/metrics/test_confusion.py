@@ -23,6 +23,28 @@ def test_figures_follow_their_definitions() -> None:
     assert found.mAcc == pytest.approx(75)
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+@pytest.mark.parametrize("shape", [(0, 5), (1, 7), (61, 83)])
+def test_every_pixel_is_counted_once_whatever_its_type(kind: type, shape: tuple[int, int]) -> None:
+    random = np.random.default_rng(0)
+    mask, truth = random.integers(0, 5, shape), random.integers(0, 6, shape)
+    expected = np.zeros((6, 5), np.int64)
+    np.add.at(expected, (truth.ravel(), mask.ravel()), 1)
+    truth[truth == 5] = 255
+    found = confusion_matrix(mask.astype(kind), truth.astype(kind), 5)
+    assert found.dtype == np.int64
+    assert np.array_equal(found, expected[:5])
+    turned = confusion_matrix(mask.astype(kind).T, truth.astype(kind).T, 5)
+    assert np.array_equal(turned, expected[:5])
+
+
+def test_more_pixels_than_a_float_can_count_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segship.metrics.confusion._EXACT", 25)
+    truth = np.arange(100, dtype=np.uint8).reshape(10, 10) % 3
+    assert np.diag(confusion_matrix(truth, truth, 3)).tolist() == [34, 33, 33]
+    assert confusion_matrix(truth, truth, 3, ignore=1).tolist() == [[34, 0, 0], [0, 0, 0], [0, 0, 33]]
+
+
 def test_a_class_that_is_only_predicted_counts_as_zero_iou() -> None:
     found = scores(np.array([[1, 1], [0, 0]]))
     assert found.IoU.tolist() == [50, 0]

@@ -89,9 +89,8 @@ class Coding:
             labels: NDArray[Any] = np.asarray(cv2.LUT(np.ascontiguousarray(stored), lookup))
         else:
             labels = lookup[stored]
-        present = np.bincount(stored.reshape(-1), minlength=size)
-        found = np.flatnonzero(strange & (present > 0))
-        return Truth(labels, {f"label {number}": int(present[number]) for number in found})
+        found = np.flatnonzero(strange & _present(stored, size))
+        return Truth(labels, {f"label {number}": int(np.count_nonzero(stored == number)) for number in found})
 
     def _lookup(self, size: int, table: Mapping[int, int] | None) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """The class of every number a file can store, and which numbers mean nothing."""
@@ -130,6 +129,14 @@ class Coding:
         labels = np.where(hit & (classes != self.ignore), classes, IGNORE).astype(dtype)
         values, counts = np.unique(codes[~hit & (codes != 0)], return_counts=True)
         return Truth(labels, {f"colour #{value:06x}": int(count) for value, count in zip(values, counts, strict=True)})
+
+
+def _present(stored: NDArray[Any], size: int) -> NDArray[np.bool_]:
+    """Which of ``size`` numbers occur."""
+    if stored.dtype == np.uint8:
+        counts = cv2.calcHist([np.ascontiguousarray(stored)], [0], None, [size], [0, size])
+        return np.asarray(counts).reshape(-1) > 0
+    return np.bincount(stored.reshape(-1), minlength=size) > 0
 
 
 def _packed(colours: NDArray[np.uint8]) -> NDArray[np.int64]:

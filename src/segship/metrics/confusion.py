@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
 from segship.core.errors import InputError
@@ -16,6 +17,9 @@ __all__ = ["IGNORE", "Scores", "confusion_matrix", "mean_of", "reduce_zero_label
 
 IGNORE = 255
 """Label of pixels that do not count."""
+
+_BYTE = 256
+_EXACT = 1 << 24  # pixels that OpenCV's histogram, which is float32, counts without rounding
 
 
 def reduce_zero_label(labels: NDArray[Any]) -> NDArray[Any]:
@@ -50,15 +54,38 @@ def confusion_matrix(
     """
     if mask.shape != labels.shape:
         raise InputError(f"the mask is {mask.shape[:2]} pixels, its label map {labels.shape[:2]}: they must be equal")
-    counted = labels != ignore
-    truth = labels[counted].astype(np.int64)
-    if truth.size and int(truth.max()) >= classes:
+    small = mask.dtype == labels.dtype == np.uint8 and classes < _BYTE
+    matrix, greatest = (_count_bytes if small else _count)(mask, labels, classes, ignore)
+    if greatest >= classes:
         raise InputError(
-            f"label {int(truth.max())} occurs, the network has the classes 0 to {classes - 1}: "
+            f"label {greatest} occurs, the network has the classes 0 to {classes - 1}: "
             "wrong label files, or --reduce-zero-label is needed"
         )
+    return matrix
+
+
+def _count_bytes(
+    mask: NDArray[np.uint8], labels: NDArray[np.uint8], classes: int, ignore: int
+) -> tuple[NDArray[np.int64], int]:
+    """As `_count`, in a tenth of the time, for what fits into bytes."""
+    rows = np.zeros((_BYTE, classes), np.int64)
+    step = max(1, _EXACT // max(1, mask.shape[1]))
+    for first in range(0, len(mask), step):
+        bands = [np.ascontiguousarray(values[first : first + step]) for values in (labels, mask)]
+        rows += cv2.calcHist(bands, [0, 1], None, [_BYTE, classes], [0, _BYTE, 0, classes]).astype(np.int64)
+    rows[ignore : ignore + 1] = 0
+    return rows[:classes], int(np.flatnonzero(rows.any(1)).max(initial=0))
+
+
+def _count(mask: NDArray[Any], labels: NDArray[Any], classes: int, ignore: int) -> tuple[NDArray[np.int64], int]:
+    """The matrix of the pixels that count, and the greatest true label among them."""
+    counted = labels != ignore
+    truth = labels[counted].astype(np.int64)
+    greatest = int(truth.max(initial=0))
+    if greatest >= classes:
+        return np.zeros((classes, classes), np.int64), greatest
     pairs = truth * classes + mask[counted]
-    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes), greatest
 
 
 @dataclass(frozen=True)
