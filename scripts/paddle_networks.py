@@ -182,7 +182,9 @@ class Positions(nn.Layer):
     def __init__(self, channels: int) -> None:
         super().__init__()
         narrow = max(channels // 8, 1)
-        self.query, self.key = nn.Conv2D(channels, narrow, 1), nn.Conv2D(channels, narrow, 1)
+        # Larger random weights saturate the softmax, which then picks one of nearly equal positions by rounding.
+        small = nn.initializer.Normal(std=0.02)
+        self.query, self.key = (nn.Conv2D(channels, narrow, 1, weight_attr=small) for _ in range(2))
         self.value = nn.Conv2D(channels, channels, 1)
         self.gamma = self.create_parameter([1], default_initializer=nn.initializer.Constant(0.5))
 
