@@ -7,6 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 import segship
 from segship.bench import Spread, benchmark
@@ -98,3 +100,36 @@ def test_a_size_the_network_cannot_take_is_told(packages: tuple[Path, Path]) -> 
 def test_what_is_no_package_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(PackageError, match="not a package"):
         Subject.open(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def six_bands(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network of six bands in 16 bits."""
+    folder = tmp_path_factory.mktemp("bands")
+    torch.manual_seed(0)
+    spec = {
+        "classes": ["water", "land"],
+        "pixels": "stored",
+        "normalization": {"mean": [1000.0] * 6, "std": [500.0] * 6},
+    }
+    return segship.export_module(nn.Conv2d(6, 2, 3, stride=4, padding=1), spec, folder / "package").path
+
+
+def test_networks_of_many_bands_are_measured_beside_others(
+    packages: tuple[Path, Path], six_bands: Path, tmp_path: Path
+) -> None:
+    found = benchmark([packages[0], six_bands], size=(64, 96), duration=0.0, memory=False)
+    assert [entry.input for entry in found.measurements] == [(96, 144), (64, 96)]
+    assert not found.refusals
+    np.save(tmp_path / "a.npy", np.zeros((40, 56, 6), np.uint16))
+    own = benchmark([six_bands], images=[tmp_path], duration=0.0, engine_only=True)
+    assert own.measurements[0].input == (40, 56)
+    assert own.measurements[0].memory is None or own.measurements[0].memory > 20
+    resized = benchmark([six_bands], images=[tmp_path], size=(32, 48), duration=0.0, memory=False)
+    assert resized.measurements[0].input == (32, 48)
+
+
+def test_images_of_another_number_of_bands_are_a_reason(six_bands: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((40, 56, 5), np.uint16))
+    with pytest.raises(InputError, match=r"has the shape \(40, 56, 5\), this network takes \(height, width, 6\)"):
+        benchmark([six_bands], images=[tmp_path], duration=0.0, memory=False)

@@ -15,8 +15,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
-from segship import deploy
+from segship import deploy, load_network
 from segship import report as reports
 from segship.core.errors import BackendError, InputError, SegshipError
 from segship.evaluate import Job, NetworkFiles
@@ -26,6 +27,7 @@ from segship.report.cells import ORIGINAL, Candidate, Report, Store, rows
 from segship.report.page import page
 from segship.report.plot import Point, scatter, ticks
 from segship.report.tables import as_csv, as_markdown
+from support import fill
 from support.trained import META, write_trained
 
 TARGETS = ("onnxruntime_dynamic", "onnxruntime_static-64x96", "nosuch_dynamic")
@@ -73,6 +75,38 @@ def test_every_target_is_exported_verified_evaluated_and_timed(found: Report) ->
     assert unknown.error is not None
     assert "nosuch" in unknown.error
     assert all(len(one.samples) == 2 for one in (original, dynamic, static))
+
+
+SIX_BANDS = """
+model = dict(
+    type='EncoderDecoder',
+    data_preprocessor=dict(type='SegDataPreProcessor', mean=[1000.] * 6, std=[500.] * 6),
+    backbone=dict(type='UNet', in_channels=6, base_channels=4, norm_cfg=dict(type='BN')),
+    decode_head=dict(type='FCNHead', in_channels=4, in_index=4, channels=4, num_convs=1, concat_input=False,
+        num_classes=3, norm_cfg=dict(type='BN')))
+test_pipeline = [dict(type='LoadSingleRSImageFromFile'), dict(type='PackSegInputs')]
+"""
+
+
+@pytest.mark.slow
+def test_a_network_of_six_bands_is_reported(tmp_path: Path) -> None:
+    config, checkpoint = tmp_path / "six.py", tmp_path / "six.pth"
+    config.write_text(SIX_BANDS)
+    torch.save({"state_dict": fill.fill_network(load_network(config)).state_dict()}, checkpoint)
+    random = np.random.default_rng(0)
+    for name in ("images", "labels"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    for number in range(2):
+        np.save(tmp_path / f"data/images/{number}.npy", random.integers(0, 2000, (32, 48, 6), np.uint16))
+        cv2.imwrite(str(tmp_path / f"data/labels/{number}.png"), random.integers(0, 3, (32, 48), np.uint8))
+    request = reports.Request(
+        config, checkpoint, ("onnxruntime_dynamic",), tmp_path / "out", "bands", duration=0.0, pictures=1
+    )
+    spec = request.files.spec()
+    found = reports.make_report(request, spec, from_layout(spec, "folder", tmp_path / "data"))
+    assert [one.evaluation["images"] for one in found.candidates] == [2, 2]
+    assert found.candidates[1].timings[1]["images_per_second"] > 0
+    assert len(found.samples) == len(found.candidates[1].samples) == 1
 
 
 @pytest.mark.slow

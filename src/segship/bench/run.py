@@ -6,27 +6,23 @@ import os
 import platform
 import tempfile
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
-
 import segship
 from segship.bench.memory import peak_memory
+from segship.bench.pictures import Pictures
 from segship.bench.result import Benchmark, Measurement, Refusal, Spread
 from segship.bench.subject import Subject, Work
 from segship.core.errors import InputError, SegshipError
 from segship.runtime.packages import can_open
-from segship.vision.decode import find_images, read_image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["benchmark", "machine"]
 
-_SCENES = Path(segship.__file__).parent / "assets" / "demo" / "images"
 _WARM_UP = 3  # rounds that are not counted
 _FEWEST = 5  # rounds, however slow
 _REST = 0.02  # seconds before each run: idle threads of some engines wait in a loop, at the next one's expense
@@ -61,7 +57,8 @@ def benchmark(
         batch_sizes: Images in one run.
         size: (height, width) of the images, or of the network's input where the engine runs alone; None: the images'
             own, and what they become.
-        images: Image files or folders; none: scenes that come with Segship.
+        images: Image files or folders; none: scenes that come with Segship, and bands made of them for networks that
+            take more than photographs have.
         device: ``cpu``, ``cuda:0``, …
         threads: Threads of each engine; None: its own choice.
         duration: Seconds of measuring for each package and batch size.
@@ -85,9 +82,10 @@ def benchmark(
     """
     before = machine()
     options: dict[str, Any] = {"device": device, "threads": threads, "trust": trust}
-    with _pictures(images, None if engine_only else size) as files:
+    with tempfile.TemporaryDirectory() as folder:
+        pictures = Pictures(images, None if engine_only else size, Path(folder))
         chosen = size if engine_only else None
-        found, refusals = _candidates(packages, batch_sizes, files, chosen, options)
+        found, refusals = _candidates(packages, batch_sizes, pictures, chosen, options)
         if not found:
             raise InputError(f"nothing could be measured: {refusals[0].package}: {refusals[0].reason}")
         _rounds(found, duration * len(found), progress, engine_only=engine_only)
@@ -96,7 +94,7 @@ def benchmark(
             peak = None
             where = Path(one.subject.name)
             if memory and can_open(where):
-                peak = peak_memory(where, files, one.batch, chosen, engine_only=engine_only, **options)
+                peak = peak_memory(where, one.work.files, one.batch, chosen, engine_only=engine_only, **options)
             measurements.append(_measurement(one, peak))
     return Benchmark("engine" if engine_only else "end_to_end", tuple(measurements), tuple(refusals), before)
 
@@ -116,26 +114,10 @@ def machine() -> dict[str, Any]:
     }
 
 
-@contextmanager
-def _pictures(images: Sequence[str | Path], size: tuple[int, int] | None) -> Iterator[list[Path]]:
-    """Image files, brought to ``size`` if it is given."""
-    files = find_images([Path(image) for image in images] or [_SCENES])[:64]
-    if size is None:
-        yield files
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        sized = []
-        for number, file in enumerate(files[:16]):
-            path = Path(folder) / f"{number:02d}{'.png' if file.suffix == '.png' else '.jpg'}"
-            cv2.imwrite(str(path), cv2.resize(read_image(file), (size[1], size[0]), interpolation=cv2.INTER_CUBIC))
-            sized.append(path)
-        yield sized
-
-
 def _candidates(
     packages: Sequence[str | Path | Subject],
     batch_sizes: Sequence[int],
-    files: Sequence[Path],
+    pictures: Pictures,
     size: tuple[int, int] | None,
     options: dict[str, Any],
 ) -> tuple[list[_Candidate], list[Refusal]]:
@@ -144,7 +126,7 @@ def _candidates(
         subject = package if isinstance(package, Subject) else Subject.open(Path(package), **options)
         for batch in batch_sizes:
             try:
-                candidate = _Candidate(subject, batch, subject.work(files, batch, size))
+                candidate = _Candidate(subject, batch, subject.work(pictures.of(subject.spec), batch, size))
                 subject.engine(candidate.work)
             except SegshipError as error:
                 refusals.append(Refusal(subject.name, batch, str(error)))

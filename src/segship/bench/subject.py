@@ -11,7 +11,7 @@ import numpy as np
 from segship.core.errors import InputError
 from segship.runtime.packages import find_package
 from segship.vision import tiling
-from segship.vision.decode import read_image
+from segship.vision.bands import read_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +57,11 @@ class Subject:
         name: To tell it from others.
         target: Engine, precision and shape, in words.
         batch: The only batch it takes; None: any.
+
+    Attributes:
+        spec: What the network expects and means.
+        name: To tell it from others.
+        target: Engine, precision and shape, in words.
     """
 
     def __init__(
@@ -69,7 +74,7 @@ class Subject:
         target: str,
         batch: int | None = None,
     ) -> None:
-        self._spec, self._sizes, self._batch = spec, sizes, batch
+        self.spec, self._sizes, self._batch = spec, sizes, batch
         self._pipeline = pipeline
         self.name, self.target = name, target
 
@@ -114,7 +119,7 @@ class Subject:
                 f"this engine takes {self._batch} at once: export it with a dynamic shape for other batches"
             )
         chosen = tuple(files[number % len(files)] for number in range(batch))
-        tensors = [self._first(read_image(file)) for file in chosen]
+        tensors = [self._first(read_pixels(file, self.spec)) for file in chosen]
         if len({tensor.shape for tensor in tensors}) > 1:
             raise InputError("the images become inputs of different sizes, which cannot be one batch: give --size")
         tensor = np.concatenate(tensors)
@@ -130,9 +135,9 @@ class Subject:
     def _first(self, image: NDArray[np.uint8]) -> NDArray[Any]:
         """What the engine is given for an image; the first window, where the network slides."""
         tensor = self._pipeline.prepare(image, "bgr").tensor
-        if self._spec.slide is None:
+        if self.spec.slide is None:
             return tensor
-        windows = tiling.plan((tensor.shape[2], tensor.shape[3]), self._spec.slide, self._sizes)
+        windows = tiling.plan((tensor.shape[2], tensor.shape[3]), self.spec.slide, self._sizes)
         return next(windows.batches(tensor))
 
     def engine(self, work: Work) -> dict[str, float]:
@@ -144,7 +149,7 @@ class Subject:
     def end_to_end(self, work: Work) -> dict[str, float]:
         """From the files to the masks; seconds by stage."""
         marks = [time.perf_counter()]
-        images = [read_image(file) for file in work.files]
+        images = [read_pixels(file, self.spec) for file in work.files]
         marks.append(time.perf_counter())
         prepared = [self._pipeline.prepare(image, "bgr") for image in images]
         marks.append(time.perf_counter())
@@ -158,7 +163,7 @@ class Subject:
 
     def _outputs(self, prepared: list[Prepared]) -> list[Any]:
         """Of each image; whole ones run as one batch."""
-        if len(prepared) == 1 or self._spec.slide is not None:
+        if len(prepared) == 1 or self.spec.slide is not None:
             return [self._pipeline.infer(one) for one in prepared]
         outputs = self._pipeline.run(np.concatenate([one.tensor for one in prepared]))
         return [outputs[place : place + 1] for place in range(len(prepared))]

@@ -18,6 +18,7 @@ from segship.report import samples
 from segship.report.cells import ORIGINAL, Candidate, Report, Store, now
 from segship.report.request import Request, network_of
 from segship.runtime.pipeline import Pipeline
+from segship.vision.bands import stored_bands
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,7 +135,9 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _evaluate(request: Request, store: Store, name: str, spec: ModelSpec, data: Data, say: Tell) -> dict[str, Any]:
-    job = Job(network_of(request, name), Counter(data.coding, len(spec.classes)), data.samples)
+    job = Job(
+        network_of(request, name), Counter(data.coding, len(spec.classes), bands=stored_bands(spec)), data.samples
+    )
     key = job.identity()
 
     def progress(done: int, every: int) -> None:

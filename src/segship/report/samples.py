@@ -11,7 +11,7 @@ import numpy as np
 from segship.core.errors import SegshipError
 from segship.report.cells import ORIGINAL
 from segship.report.request import network_of
-from segship.vision.decode import read_image
+from segship.vision.bands import as_picture, read_pixels
 from segship.vision.draw import overlay, write_jpeg
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def originals(
         stem = _stem(sample)
         folder = request.to / "samples"
         image, truth = folder / f"{stem}.jpg", folder / f"{stem}_truth.jpg"
-        rgb = np.ascontiguousarray(read_image(sample.image)[:, :, ::-1])
+        rgb = as_picture(read_pixels(sample.image, spec))
         write_jpeg(image, _small(rgb))
         write_jpeg(truth, _small(overlay(rgb, data.coding.read(sample).labels, spec.palette, _OPACITY)))
         found.append((sample.name, image, truth))
@@ -100,9 +100,9 @@ def draw(request: Request, store: Store, name: str, spec: ModelSpec, shown: Sequ
 def _draw_all(network: NetworkFiles, spec: ModelSpec, shown: Sequence[Sample], paths: Sequence[Path]) -> None:
     label = network.open()[0]
     for sample, path in zip(shown, paths, strict=True):
-        image = read_image(sample.image)
+        image = read_pixels(sample.image, spec)
         mask = label(image, channel_order="bgr")
-        write_jpeg(path, _small(overlay(np.ascontiguousarray(image[:, :, ::-1]), mask, spec.palette, _OPACITY)))
+        write_jpeg(path, _small(overlay(as_picture(image), mask, spec.palette, _OPACITY)))
 
 
 def _stem(sample: Sample) -> str:
