@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segship.core.errors import BackendError
-from segship.core.files import replace_directory, write_atomically
+from segship.core.files import cache_folder, replace_directory, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,8 +63,7 @@ def environment() -> Environment:
     if given := os.environ.get(VARIABLE):
         folder = Path(given).expanduser().absolute()
     else:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        folder = cache / "segship" / f"paddle-{PACKAGES['paddlepaddle']}"
+        folder = cache_folder() / f"paddle-{PACKAGES['paddlepaddle']}"
     try:
         packages = json.loads((folder / _RECORD).read_text(encoding="utf-8"))["packages"]
         return Environment(folder, {str(name): str(version) for name, version in packages.items()})

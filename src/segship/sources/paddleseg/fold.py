@@ -7,6 +7,8 @@ from pathlib import Path
 
 import onnx
 
+from segship.core.errors import UnsupportedError
+
 __all__ = ["fold_constants"]
 
 _LARGEST = 2**31 - 2**26  # bytes of a protobuf message
@@ -20,6 +22,9 @@ def fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
 
     Args:
         model: Left as it is.
+
+    Raises:
+        UnsupportedError: ONNX Runtime refuses the model.
     """
     import onnxruntime  # noqa: PLC0415
 
@@ -31,7 +36,11 @@ def fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
         options.log_severity_level = 3
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.optimized_model_filepath = str(file)
-        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        try:
+            onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            text = " ".join(str(error).split())[:300]
+            raise UnsupportedError(f"ONNX Runtime refuses what paddle2onnx made of the network: {text}") from error
         folded: onnx.ModelProto = onnx.load(file)
     domains = {node.domain for node in folded.graph.node}
     if domains - {"", "ai.onnx"}:

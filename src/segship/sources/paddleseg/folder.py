@@ -20,6 +20,7 @@ DESCRIPTIONS = ("deploy.yaml", "inference.yml")
 PROGRAMS = ("model.json", "model.pdmodel", "inference.json", "inference.pdmodel")
 """How its exports call the program."""
 
+_MAXIMUM_BYTES = 2**28  # real ones have a few million
 _SUFFIXES = (".json", ".pdmodel")
 _OUTPUT_OPS = frozenset({"argmax", "softmax", "none"})
 
@@ -58,6 +59,8 @@ def read_folder(path: Path) -> Folder:
     if not isinstance(deploy, dict):
         raise ConfigError(f"{description} has no Deploy section: expected the file that PaddleSeg's export wrote")
     program = _program(folder, _named(deploy, "model", description))
+    if program.stat().st_size > _MAXIMUM_BYTES:
+        raise ConfigError(f"{program} has {program.stat().st_size} bytes, more than any program without its weights")
     params = _params(folder, _named(deploy, "params", description), program)
     output_op = deploy.get("output_op")
     if output_op is not None and output_op not in _OUTPUT_OPS:
