@@ -252,6 +252,47 @@ def test_positions_are_resized_as_torch_resizes_maps() -> None:
     assert torch.equal(found[:, 1:], expected)
 
 
+def test_beits_table_follows_a_cubic_over_distances_that_grow() -> None:
+    # Windows of 4 and of 6: sides of 7 and 11, whose edges 1 + q + q^2 and 5 meet at q = (sqrt(17) - 1) / 2, above 1.5.
+    # At 1.5 the known distances are 1, 2.5 and 4.75; a cubic of them is a cubic between them.
+    known = torch.tensor([-4.75, -2.5, -1, 0, 1, 2.5, 4.75], dtype=torch.float64)
+    wanted = torch.arange(-5, 6, dtype=torch.float64).clamp(-4.75, 4.75)
+
+    def values(place: torch.Tensor) -> torch.Tensor:
+        rows, columns = place[:, None], place[None, :]
+        return torch.stack([rows**3 - columns, rows * columns**2 + 1], 2).flatten(0, 1)
+
+    extra = torch.randn(3, 2, dtype=torch.float64)
+    value = torch.cat([values(known), extra])
+    notes: list[str] = []
+    key = "layers.0.attn.relative_position_bias_table"
+    found = fit_position(key, value, {key: torch.zeros(11 * 11 + 3, 2)}, notes)
+    assert torch.equal(found[-3:], extra)
+    assert torch.allclose(found[:-3], values(wanted), atol=1e-3)  # the ratio is found to a millionth
+    assert notes == [f"{key} was resized from windows of 4 to windows of 6 patches"]
+
+
+def test_beit_of_another_image_size_takes_pretrained_weights(tmp_path: Path) -> None:
+    torch.save(original("beit")[0], tmp_path / "beit.pth")
+    (tmp_path / "beit.py").write_text(
+        "model = dict(type='EncoderDecoder', backbone=dict(type='BEiT', img_size=(96, 96), patch_size=16, "
+        "embed_dims=24, num_layers=2, num_heads=2, mlp_ratio=4, init_values=0.1, qv_bias=True, out_indices=(1,)), "
+        "decode_head=dict(type='FCNHead', in_channels=24, in_index=0, channels=8, num_classes=3))"
+    )
+    found = convert_weights(tmp_path / "beit.pth", config=tmp_path / "beit.py")
+    assert found.state["layers.1.attn.relative_position_bias_table"].shape == (11 * 11 + 3, 2)
+    assert sum("windows of 4 to windows of 6" in note for note in found.notes) == 2
+
+
+def test_swins_table_is_resized_as_torch_resizes_maps() -> None:
+    value = torch.randn(49, 3)
+    key = "stages.0.blocks.0.attn.w_msa.relative_position_bias_table"
+    found = fit_position(key, value, {key: torch.zeros(121, 3)}, [])
+    maps = value.T.reshape(1, 3, 7, 7)
+    expected = nn.functional.interpolate(maps, (11, 11), mode="bicubic").flatten(2)[0].T
+    assert torch.equal(found, expected)
+
+
 def test_a_whole_network_keeps_its_heads(tmp_path: Path) -> None:
     state = {f"backbone.{key}": value for key, value in original("swin")[0].items()}
     torch.save({"state_dict": state | {"decode_head.conv_seg.weight": torch.ones(3)}}, tmp_path / "whole.pth")
