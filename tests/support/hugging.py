@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,38 @@ def _mask2former(**options: Any) -> Any:
     )
 
 
+def _oneformer(**options: Any) -> Any:
+    import transformers as T  # noqa: PLC0415
+
+    return T.OneFormerForUniversalSegmentation(
+        T.OneFormerConfig(
+            **_queries(), mask_dim=32, conv_dim=32, query_dec_layers=1, text_encoder_width=32,
+            text_encoder_vocab_size=80, **options,
+        )
+    )  # fmt: skip
+
+
+class _ToldTask:
+    """OneFormer's processor of images and words, which is told that the task is semantic."""
+
+    def __init__(self, images: Any, folder: Path) -> None:
+        import transformers as T  # noqa: PLC0415
+
+        letters = "abcdefghijklmnopqrstuvwxyz"
+        words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+        (folder / "vocab.json").write_text(json.dumps({word: number for number, word in enumerate(words)}))
+        (folder / "merges.txt").write_text("#version: 0.2\n")
+        tokenizer = T.CLIPTokenizer.from_pretrained(folder)
+        self._images = images
+        self._both = T.OneFormerProcessor(images, tokenizer)
+
+    def __call__(self, **options: Any) -> Any:
+        return self._both(task_inputs=["semantic"], **options)
+
+    def post_process_semantic_segmentation(self, *arguments: Any, **options: Any) -> Any:
+        return self._images.post_process_semantic_segmentation(*arguments, **options)
+
+
 NETWORKS: dict[str, tuple[Callable[..., Any], str, dict[str, Any]]] = {
     "segformer": (_segformer, "SegformerImageProcessor", {"size": {"height": 64, "width": 96}}),
     "upernet-convnext": (_convnext, "SegformerImageProcessor", {"size": {"height": 64, "width": 96}}),
@@ -141,6 +174,7 @@ NETWORKS: dict[str, tuple[Callable[..., Any], str, dict[str, Any]]] = {
     "mobilenet": (_mobilenet, "MobileNetV2ImageProcessor", {"size": {"height": 65, "width": 65}}),
     "maskformer": (_maskformer, "MaskFormerImageProcessor", {"size": {"shortest_edge": 70, "longest_edge": 90}}),
     "mask2former": (_mask2former, "Mask2FormerImageProcessor", {"size": {"height": 64, "width": 96}}),
+    "oneformer": (_oneformer, "OneFormerImageProcessor", {"size": {"height": 64, "width": 96}}),
 }
 """How each is made, its processor, and what that is told (a size of 64x64 where nothing is said)."""
 
@@ -153,7 +187,12 @@ def save(name: str, folder: Path) -> tuple[Any, Any]:
     torch.manual_seed(0)
     model = make(num_labels=len(CLASSES), id2label=CLASSES, label2id={name: key for key, name in CLASSES.items()})
     fill.fill_network(model)
-    processor = getattr(T, f"{kind}Pil")(**{"size": {"height": 64, "width": 64}, "do_center_crop": False, **options})
+    options = {"size": {"height": 64, "width": 64}, "do_center_crop": False, **options}
+    if name == "oneformer":
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "classes.json").write_text("{}")  # it would otherwise be fetched
+        options |= {"repo_path": str(folder), "class_info_file": "classes.json"}
+    processor = getattr(T, f"{kind}Pil")(**options)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
-    return model.eval(), processor
+    return model.eval(), _ToldTask(processor, folder) if name == "oneformer" else processor
