@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +35,8 @@ _MODEL, _WEIGHTS = "model.xml", "model.bin"
 # Left to itself, OpenVINO computes in bfloat16 wherever the processor has it. fp32 must mean fp32, and what int8 leaves
 # in floating point must not become something else.
 _HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f16"}
+# The bindings set themselves up on the first array they see; two threads that do so at once wait for each other forever.
+_FIRST = threading.Lock()
 _DEVICES = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU", "auto": "AUTO"}
 
 
@@ -85,6 +88,8 @@ def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> 
     if threads is not None and name == "CPU":
         options["INFERENCE_NUM_THREADS"] = threads
     path = engine.directory / engine.files[0]
+    with _FIRST:
+        openvino.Tensor(np.zeros(1, np.float32))
     core = openvino.Core()
     if name.partition(".")[0] not in {*(found.partition(".")[0] for found in core.available_devices), "AUTO"}:
         have = ", ".join(found.lower() for found in core.available_devices)
