@@ -35,7 +35,8 @@ _MODEL, _WEIGHTS = "model.xml", "model.bin"
 # Left to itself, OpenVINO computes in bfloat16 wherever the processor has it. fp32 must mean fp32, and what int8 leaves
 # in floating point must not become something else.
 _HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f16"}
-# The bindings set themselves up on the first array they see; two threads that do so at once wait for each other forever.
+# The bindings set themselves up on the first array they see; two threads that do so at once may wait for each other
+# forever.
 _FIRST = threading.Lock()
 _DEVICES = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU", "auto": "AUTO"}
 
