@@ -292,7 +292,7 @@ class FCNHRNetW18(nn.Layer):
         self.begin = ConvBN(4 * stem, widths[0])
         deeper = [4 * stem, widths[1], widths[2]]
         self.deeper = nn.LayerList(
-            [ConvBN(inputs, outputs, stride=2) for inputs, outputs in zip(deeper, widths[1:3], strict=True)]
+            [ConvBN(inputs, outputs, stride=2) for inputs, outputs in zip(deeper, widths[1:], strict=True)]
         )
         self.stages = nn.LayerList(
             [
