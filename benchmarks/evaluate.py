@@ -137,7 +137,10 @@ def _run_all(session: Any, tensors: list[Any]) -> None:
 
 def _child(threads: int | None, python: str, *words: object) -> dict[str, float]:
     command = [python, __file__, *map(str, words)]
-    environment = os.environ | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
+    # Training checkpoints hold more than weights; the user named this one.
+    environment = (
+        os.environ | {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"} | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
+    )
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
