@@ -7,27 +7,23 @@ from typing import Annotated
 
 import typer
 
+from segship.cli.tools import graphs
+
 __all__ = ["export_torchscript"]
 
 
 def export_torchscript(
-    config: Annotated[Path, typer.Argument(help="Config of the network.")],
-    checkpoint: Annotated[Path | None, typer.Option(help="The trained weights. Default: random ones.")] = None,
-    output_file: Annotated[Path, typer.Option(help="File to write.")] = Path("tmp.pt"),
-    input_img: Annotated[Path | None, typer.Option(help="Image to verify with. Default: noise.")] = None,
-    shape: Annotated[str | None, typer.Option(help="Height x width of the input. Default: 512x512.")] = None,
-    rescale_shape: Annotated[
-        str | None, typer.Option(help="Height x width of the output. Default: the input's.")
-    ] = None,
+    config: graphs.Config,
+    checkpoint: graphs.Checkpoint = None,
+    output_file: graphs.OutputFile = Path("tmp.pt"),
+    input_img: graphs.InputImage = None,
+    shape: graphs.Shape = None,
+    rescale_shape: graphs.RescaleShape = None,
     show: Annotated[bool, typer.Option("--show", help="Print the traced graph.")] = False,
-    verify: Annotated[bool, typer.Option("--verify", help="Compare the file with the network.")] = False,
+    verify: graphs.Verify = False,
     labels: Annotated[bool, typer.Option("--labels", help="Return labels instead of full-size logits.")] = False,
-    cfg_options: Annotated[
-        list[str] | None, typer.Option(help="Override of the config, key.sub=value; may be repeated.")
-    ] = None,
-    trust: Annotated[
-        bool, typer.Option("--trust", help="Run code that the checkpoint carries. Only for files of your own.")
-    ] = False,
+    cfg_options: graphs.CfgOptions = None,
+    trust: graphs.Trust = False,
 ) -> None:
     """Write the whole inference as one TorchScript file, as pytorch2torchscript.py did.
 
@@ -36,23 +32,19 @@ def export_torchscript(
     from segship.tools.extras import require  # noqa: PLC0415
 
     require("Exporting", "export", "torch", "onnx", "onnxscript")
-    from segship.cli import output  # noqa: PLC0415
-    from segship.cli.tools.export_onnx import tell  # noqa: PLC0415
     from segship.tools.graphs import export_torchscript as run  # noqa: PLC0415
-    from segship.tools.sizes import parse_size  # noqa: PLC0415
 
-    with output.stages() as stage:
-        stage("exporting")
-        done = run(
-            config,
-            checkpoint,
-            output_file,
-            shape=parse_size(shape) if shape else None,
-            rescale_shape=parse_size(rescale_shape) if rescale_shape else None,
-            verify=verify,
-            image=input_img,
-            output="labels" if labels else "logits",
-            cfg_options=cfg_options,
-            trust=trust,
-        )
-    tell(done, show=show)
+    graphs.write(
+        run,
+        config,
+        checkpoint,
+        output_file,
+        shape=shape,
+        rescale_shape=rescale_shape,
+        show=show,
+        verify=verify,
+        image=input_img,
+        output="labels" if labels else "logits",
+        cfg_options=cfg_options,
+        trust=trust,
+    )
