@@ -255,7 +255,7 @@ class Exchange(nn.Layer):
 
     def forward(self, xs: list[Any]) -> list[Any]:
         """A list of features -> a list of the same shapes."""
-        xs = [branch(x) for branch, x in zip(self.branches, xs, strict=True)]
+        xs = [branch(xs[number]) for number, branch in enumerate(self.branches)]
         merged = []
         for target, paths in enumerate(self.paths):
             total = xs[target]
