@@ -53,7 +53,7 @@ def prepare(program: Path, params: Path, folder: Path, *, opset: int) -> dict[st
     model, weights = folder / f"model{program.suffix}", folder / "model.pdiparams"
     for source, link in ((program, model), (params, weights)):  # Paddle wants the two to have the same name
         _link(source.absolute(), link)
-    command = [str(python), "-I", "-B", str(WORKER), "prepare", str(model), str(weights), str(folder), str(opset)]
+    command = [str(python), "-I", str(WORKER), "prepare", str(model), str(weights), str(folder), str(opset)]
     try:
         done = subprocess.run(  # noqa: S603  (our own arguments, no shell)
             command,
@@ -118,7 +118,7 @@ class PaddleProcess:
 
     def __init__(self, program: Path, params: Path, *, threads: int) -> None:
         python = str(require().python)
-        self._command = [python, "-I", "-B", str(WORKER), "serve", str(program), str(params), str(threads)]
+        self._command = [python, "-I", str(WORKER), "serve", str(program), str(params), str(threads)]
         self._folder = program.parent
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
