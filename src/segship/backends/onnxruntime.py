@@ -51,7 +51,9 @@ def _load() -> Any:
 
 
 def convert(graph: Graph, target: Target, directory: Path) -> Engine:
-    """Take the ONNX file as it is: ONNX Runtime optimises it for the processor at hand when it is opened.
+    """Take the ONNX file nearly as it is: ONNX Runtime optimises it for the processor at hand when it is opened.
+
+    What it does not do itself is left to `_without_prelu`.
 
     Args:
         graph: Of the target's precision already.
@@ -63,7 +65,42 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     for file in files:
         if file.parent != directory:
             shutil.copyfile(file, directory / file.name)
+    _without_prelu(directory / graph.path.name)
     return Engine(directory, tuple(file.name for file in files), graph.inputs, graph.outputs)
+
+
+def _without_prelu(path: Path) -> None:
+    """Write PRelu as ``max(x, slope * x)``, the same bit for bit for finite x where no slope is above 1.
+
+    ONNX Runtime's own kernel for it takes a quarter of CGNet's time; these two take an eighth. OpenVINO's is the faster
+    one there, so this is no pass for all engines. Quantised graphs keep what they were calibrated for.
+    """
+    try:
+        import onnx  # noqa: PLC0415
+    except ImportError:
+        return
+    model = onnx.load(path, load_external_data=False)
+    nodes = list(model.graph.node)
+    slopes = {tensor.name: tensor for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT}
+    here = {node.output[0] for node in nodes if node.op_type == "PRelu" and _at_most_one(slopes.get(node.input[1]))}
+    if not here or any(node.op_type == "QuantizeLinear" for node in nodes):
+        return
+    del model.graph.node[:]
+    for node in nodes:
+        if node.output and node.output[0] in here:
+            scaled = f"{node.output[0]}_scaled"
+            model.graph.node.append(onnx.helper.make_node("Mul", node.input, [scaled], name=scaled))
+            node = onnx.helper.make_node("Max", [node.input[0], scaled], node.output, name=node.name)  # noqa: PLW2901
+        model.graph.node.append(node)
+    onnx.save(model, path)
+
+
+def _at_most_one(slope: Any) -> bool:
+    from onnx import TensorProto, numpy_helper  # noqa: PLC0415
+
+    if slope is None or slope.data_location == TensorProto.EXTERNAL:
+        return False
+    return bool((numpy_helper.to_array(slope) <= 1).all())
 
 
 def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> Session:  # noqa: A001
