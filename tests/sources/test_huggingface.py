@@ -168,3 +168,13 @@ def test_package_gives_the_librarys_mask(name: str, tmp_path: Path, image: Any) 
         output = model(**inputs)
     expected = processor.post_process_semantic_segmentation(output, target_sizes=[image.shape[:2]])[0].numpy()
     assert (Segmentor(package.path)(image, channel_order="bgr") == expected).mean() >= 0.9999
+
+
+def test_a_processor_that_cuts_out_the_middle_sees_the_whole_image_and_says_so(tmp_path: Path) -> None:
+    save("mobilevit", tmp_path)
+    change(tmp_path, "preprocessor_config.json", do_center_crop=True, crop_size={"height": 48, "width": 64})
+    loaded = load(tmp_path)
+    assert loaded.network.sizes == SizeRule(fixed=(48, 64))
+    # The library stretches the mask of the middle over the whole image; here the mask is of the whole image.
+    assert [step.kind for step in loaded.spec.geometry] == ["resize_edges"]
+    assert any("cuts out the middle of images" in note for note in loaded.notes)
