@@ -101,6 +101,14 @@ def export(
         bool,
         typer.Option("--trust", help="Run code that comes with the network. Only for what you wrote or read yourself."),
     ] = False,
+    embed: Annotated[
+        str,
+        typer.Option(
+            metavar="pre,post",
+            help="Work on images that the engine's file does itself: with pre it takes uint8 RGB images of any size, "
+            "with post it returns masks (onnxruntime and openvino).",
+        ),
+    ] = "",
     layout: Annotated[
         str,
         typer.Option(
@@ -130,6 +138,8 @@ def export(
     if workspace is not None:
         chosen = deploy.find_target(chosen).model_copy(update={"workspace": workspace})
     if layout == "mmdeploy":
+        if embed:
+            raise InputError("--embed is for packages of Segship; MMDeploy's runtime prepares images itself")
         described = {"cfg_options": cfg_options or (), "source": source, "spec": description, "trust": trust}
         with output.stages() as tell:
             equal = deploy.export_mmdeploy(
@@ -144,6 +154,7 @@ def export(
             out,
             target=chosen,
             lowering=lowering,
+            embed=embed or (),
             images=image or (),
             cfg_options=cfg_options or (),
             source=source,

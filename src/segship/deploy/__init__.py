@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from segship.backends import find_backend
 from segship.core.errors import BackendError
 from segship.core.target import Shape, Target
+from segship.deploy.embedding import read_embed
 from segship.deploy.lower import Lowering
 from segship.deploy.mmdeploy import ship_mmdeploy
 from segship.deploy.ship import Package, require_extra, ship
@@ -34,6 +35,7 @@ def export(
     precision: Precision = "fp32",
     target: str | Target | None = None,
     lowering: Lowering | None = None,
+    embed: str | Sequence[str] = (),
     images: Sequence[str | Path] = (),
     cfg_options: Sequence[str] = (),
     source: str | None = None,
@@ -55,6 +57,8 @@ def export(
         target: Engine, precision and shape in one, instead of the three: as `Target.parse` reads it, or the path of a
             deploy config of MMDeploy.
         lowering: How a precision below fp32 is made and judged; int8 needs its ``calibration``.
+        embed: ``("pre", "post")``: the engine's file takes uint8 (H, W, 3) RGB images of any size and returns masks of
+            that size by itself; ``("pre",)`` or ``("post",)``: one of the two. For onnxruntime and openvino.
         images: Images to verify with, at the size the network will see them; bundled scenes are used besides.
         cfg_options: Overrides of the config, ``"key.sub=value"``.
         source: Framework the files come from; None: recognised by what they are.
@@ -82,7 +86,8 @@ def export(
 
     if target is None:
         target = Target(backend=backend, precision=precision, shape=Shape.parse(shape))
-    return ship(load, Path(out), find_target(target), images, lowering or Lowering(), on_stage)
+    parts = read_embed(embed)
+    return ship(load, Path(out), find_target(target), images, lowering or Lowering(), on_stage, parts)
 
 
 def export_module(

@@ -88,6 +88,7 @@ def lower(
     spec: ModelSpec,
     sizes: SizeRule,
     tell: Callable[[str], None],
+    finish: Callable[[Graph], Graph] = lambda graph: graph,
 ) -> Lowered:
     """Convert ``graph`` for ``target``.
 
@@ -100,17 +101,19 @@ def lower(
         spec: What the network expects.
         sizes: Which sizes it takes.
         tell: Called with what is being done.
+        finish: Changes the graph at last, when its precision is the target's.
 
     Raises:
         SegshipError: Something is missing, or the engine cannot be built.
     """
     if target.precision not in backend.INFO.lowered:
-        return Lowered(backend.convert(graph, target, directory))
+        return Lowered(backend.convert(finish(graph), target, directory))
     if target.precision == "fp16":
         from segship.quantize.half import to_float16  # noqa: PLC0415
 
-        return Lowered(backend.convert(to_float16(graph, _beside(graph, "fp16")), target, directory))
-    return _Integer(graph, target, backend, how, spec, sizes, tell).build(directory)
+        half = to_float16(graph, _beside(graph, "fp16"))
+        return Lowered(backend.convert(finish(half), target, directory))
+    return _Integer(graph, target, backend, how, spec, sizes, tell).build(directory, finish)
 
 
 class _Integer:
@@ -131,8 +134,8 @@ class _Integer:
         self._samples = _samples(how)
         self._judge = _Judge(self._samples, spec, sizes, how)
 
-    def build(self, directory: Path) -> Lowered:
-        """Write the engine's files to ``directory``."""
+    def build(self, directory: Path, finish: Callable[[Graph], Graph]) -> Lowered:
+        """Write the engine's files to ``directory``, of the graph that ``finish`` makes of the quantised one."""
         import onnx  # noqa: PLC0415
 
         from segship.quantize.integer import to_int8  # noqa: PLC0415
@@ -158,7 +161,7 @@ class _Integer:
         if failures:
             kept, chosen, (after, failures) = self._search(model, before)
             slower = self._slowdown(quantized, chosen)
-        engine = self._backend.convert(chosen, self._target, directory)
+        engine = self._backend.convert(finish(chosen), self._target, directory)
         record = Quantization(
             images=len(self._samples),
             labelled=self._judge.labelled,

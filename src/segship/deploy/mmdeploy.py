@@ -98,7 +98,7 @@ def _write_graph(loaded: Loaded, spec: ModelSpec, sizes: SizeRule, directory: Pa
     import onnx  # noqa: PLC0415
 
     from segship.graph.capture import capture_onnx  # noqa: PLC0415
-    from segship.graph.whole import end_in_mask  # noqa: PLC0415
+    from segship.graph.whole import end_whole  # noqa: PLC0415
 
     path = directory / _MODEL
     graph = capture_onnx(
@@ -110,7 +110,7 @@ def _write_graph(loaded: Loaded, spec: ModelSpec, sizes: SizeRule, directory: Pa
         opset=_OPSET,
     )
     model = onnx.load(path)
-    end_in_mask(model, spec, image=_INPUT, mask=_OUTPUT)
+    end_whole(model, spec, image=_INPUT, output=_OUTPUT)
     model.ir_version = _IR_VERSION
     onnx.save_model(model, path)
     image = graph.inputs[0]

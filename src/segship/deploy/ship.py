@@ -8,12 +8,13 @@ import platform
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from segship.backends import find_backend
 from segship.core.errors import BackendError, MissingExtraError, VerificationError
 from segship.core.files import digest, replace_directory, require_replaceable
 from segship.core.manifest import MANIFEST, METADATA, Described, Manifest
+from segship.deploy.embedding import Picture, compare_pictures, pictures, require_embeddable
 from segship.deploy.lower import Lowering, lower
 from segship.deploy.samples import TRACED, find_samples, verification_inputs
 from segship.deploy.shapes import fit, resolve
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from segship.core.artifacts import Backend, Engine, Graph
-    from segship.core.manifest import Check
+    from segship.core.manifest import Check, Embedded
     from segship.core.spec import ModelSpec, SizeRule
     from segship.core.target import Target
     from segship.deploy.lower import Lowered
@@ -57,6 +58,7 @@ def ship(
     images: Sequence[str | Path],
     how: Lowering,
     on_stage: Callable[[str], None] | None,
+    embed: tuple[Embedded, ...] = (),
 ) -> Package:
     """Make a verified package of what ``load`` returns.
 
@@ -67,6 +69,7 @@ def ship(
         images: Images to verify with, besides the bundled scenes.
         how: How a lower precision is made and judged.
         on_stage: Called with the name of each stage as it begins.
+        embed: What of the work on images the engine shall do itself.
 
     Raises:
         SegshipError: Something cannot be read, converted or verified; nothing was written.
@@ -81,14 +84,19 @@ def ship(
     loaded = load()
     target = resolve(target, loaded.spec, loaded.network.sizes)
     spec, sizes = fit(loaded.spec, loaded.network.sizes, target.shape)
+    require_embeddable(target, spec, embed)
     tell("running the network itself")
-    inputs = verification_inputs(spec, sizes, samples, batch=_takes_many(loaded, target))
-    expected = _expected(loaded, list(inputs))
+    expected: list[Sample] | list[Picture]
+    if embed:
+        expected = _seen(loaded, spec, sizes, samples)
+    else:
+        inputs = verification_inputs(spec, sizes, samples, batch=_takes_many(loaded, target))
+        expected = _expected(loaded, list(inputs))
     with replace_directory(out, replaceable=_is_package) as directory:
-        manifest, lowered = _build(loaded, spec, sizes, target, backend, directory, how, tell)
+        manifest, lowered = _build(loaded, spec, sizes, target, backend, directory, how, tell, embed)
         del loaded  # the engine is about to need the room
         tell("comparing the engine with the network")
-        checks, differences = _verify(backend, manifest.engine(directory), expected, spec, target)
+        checks, differences = _verify(backend, manifest.engine(directory), expected, spec, target, embed)
         failed = (*differences, *lowered.failures)
         if failed and not how.allow_inexact:
             raise VerificationError("; ".join(failed))
@@ -98,14 +106,23 @@ def ship(
 
 
 def _verify(
-    backend: Backend, engine: Engine, expected: list[Sample], spec: ModelSpec, target: Target
+    backend: Backend,
+    engine: Engine,
+    expected: list[Sample] | list[Picture],
+    spec: ModelSpec,
+    target: Target,
+    embed: tuple[Embedded, ...] = (),
 ) -> tuple[tuple[Check, ...], list[str]]:
     """Run the engine on what the network has seen, unless it is one that other machines run."""
     devices = backend.probe()
     if not any(device.usable for device in devices):
         reason = f"the engine cannot be compared with the network here ({devices[0].note})"
         return (), [f"{reason}: only --allow-inexact writes it"]
-    checks = compare(expected, backend.open(engine), spec)
+    session = backend.open(engine)
+    if embed:
+        checks = compare_pictures(cast("list[Picture]", expected), session, engine, spec, embed)
+    else:
+        checks = compare(cast("list[Sample]", expected), session, spec)
     return checks, failures(checks, target.precision)
 
 
@@ -156,12 +173,15 @@ def _build(
     directory: Path,
     how: Lowering,
     tell: Callable[[str], None],
+    embed: tuple[Embedded, ...],
 ) -> tuple[Manifest, Lowered]:
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f"{directory.name}.graph.") as scratch:
         tell("capturing the network as a graph")
-        graph = _capture(loaded, spec, sizes, target, backend, Path(scratch))
+        graph = _capture(loaded, spec, sizes, target, backend, Path(scratch), embed)
         tell(f"building the {backend.INFO.title} engine")
-        lowered = lower(graph, target, backend, directory, how, spec=spec, sizes=sizes, tell=tell)
+        lowered = lower(
+            graph, target, backend, directory, how, spec=spec, sizes=sizes, tell=tell, finish=_finish(spec, embed)
+        )
     engine = lowered.engine
     manifest = Manifest(
         spec=spec,
@@ -169,6 +189,7 @@ def _build(
         inputs=engine.inputs,
         outputs=engine.outputs,
         sizes=sizes,
+        embed=embed,
         files={name: digest(directory / name) for name in engine.files},
         options=dict(engine.options),
         quantization=lowered.quantization,
@@ -179,7 +200,30 @@ def _build(
     return manifest, lowered
 
 
-def _capture(loaded: Loaded, spec: ModelSpec, sizes: SizeRule, target: Target, backend: Backend, folder: Path) -> Graph:
+def _finish(spec: ModelSpec, embed: tuple[Embedded, ...]) -> Callable[[Graph], Graph]:
+    """What is done to the graph before the engine is built of it."""
+
+    def finish(graph: Graph) -> Graph:
+        if not embed:
+            return graph
+        from segship.graph.whole import embed as embed_in  # noqa: PLC0415
+
+        path = graph.path.parent / "whole" / graph.path.name
+        path.parent.mkdir()
+        return embed_in(graph, path, spec, embed)
+
+    return finish
+
+
+def _capture(
+    loaded: Loaded,
+    spec: ModelSpec,
+    sizes: SizeRule,
+    target: Target,
+    backend: Backend,
+    folder: Path,
+    embed: tuple[Embedded, ...],
+) -> Graph:
     """The network in the format the backend converts from."""
     from segship.graph.formats import CAPTURES  # noqa: PLC0415
 
@@ -190,7 +234,7 @@ def _capture(loaded: Loaded, spec: ModelSpec, sizes: SizeRule, target: Target, b
         size=sizes.nearest(*TRACED),
         channels=spec.channels,
         dynamic=target.shape.static is None,
-        metadata={METADATA: Described(spec=spec, sizes=sizes, target=target).model_dump_json()},
+        metadata={METADATA: Described(spec=spec, sizes=sizes, target=target, embed=embed).model_dump_json()},
         opset=backend.INFO.opset,
     )
 
@@ -203,6 +247,13 @@ def _told(loaded: Loaded) -> Iterator[str]:
 def _versions(backend: Backend) -> dict[str, str]:
     tools = ("segship", "torch", "onnx", "onnxscript", "numpy", "opencv-python-headless", *backend.INFO.modules)
     return {"python": platform.python_version()} | {tool: importlib.metadata.version(tool) for tool in tools}
+
+
+def _seen(loaded: Loaded, spec: ModelSpec, sizes: SizeRule, samples: Sequence[Path]) -> list[Picture]:
+    """What the network itself makes of images."""
+    from segship.models.session import EagerSession  # noqa: PLC0415
+
+    return pictures(EagerSession(loaded.network), spec, sizes, samples)
 
 
 def _expected(loaded: Loaded, inputs: list[tuple[str, NDArray[np.float32]]]) -> list[Sample]:

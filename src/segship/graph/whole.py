@@ -1,71 +1,202 @@
-"""A graph that ends in the mask: logits resized to the input's size, and decided."""
+"""Graphs that end in the mask, and graphs that begin with the image.
+
+The one place where the operators around a network are added to it: the resize of its logits, the decision, and, in
+front of it, the preprocessing of `segship.graph.prepare`.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+import onnx
+from onnx import TensorProto, helper
 
+from segship.core.artifacts import TensorInfo
+from segship.core.errors import UnsupportedError
+from segship.core.spec import Pad
+from segship.graph.builder import Builder, Value
+from segship.graph.prepare import prepare
 from segship.graph.program import INPUT, OUTPUT
+from segship.vision.upsample import logit_above
 
 if TYPE_CHECKING:
-    import onnx
+    from collections.abc import Iterable
+    from pathlib import Path
 
+    from segship.core.artifacts import Graph
+    from segship.core.manifest import Embedded
     from segship.core.spec import ModelSpec
+    from segship.graph.prepare import Prepared, Size
 
-__all__ = ["end_in_mask"]
+__all__ = ["MASK", "embed", "end_whole"]
+
+MASK = "mask"
+"""Name of the output of a graph that returns labels."""
+
+_BYTE_LABELS = 256
+_TENSOR = "tensor"  # what the network's own input is called where the image comes before it
+_SIDES = ("image_height", "image_width")
 
 
-def end_in_mask(model: onnx.ModelProto, spec: ModelSpec, *, image: str = INPUT, mask: str = "mask") -> None:
-    """Turn a graph that returns low-resolution logits into one that returns labels at its input's size, in place.
+def embed(graph: Graph, path: Path, spec: ModelSpec, what: tuple[Embedded, ...]) -> Graph:
+    """Write a version of ``graph`` that does work on images itself.
 
     Args:
-        model: Input ``image`` float32 (N, C, H, W), output ``logits`` float32 (N, K, h, w); opset 13 or later.
+        graph: ONNX; input ``image`` float32 (N, C, H, W), output ``logits`` float32 (N, K, h, w).
+        path: The file to write.
+        spec: What the network expects and means.
+        what: ``"pre"``: the input becomes uint8 (H, W, 3), RGB, of any size. ``"post"``: the output becomes ``mask``,
+            of the image's size (H, W) behind ``"pre"``, else (N, H, W) of the input's size; uint8, or uint16 where
+            there are more than 256 classes.
+
+    Returns:
+        The graph at ``path``.
+
+    Raises:
+        UnsupportedError: The network slides, or sees no photographs.
+    """
+    if spec.slide is not None:
+        raise UnsupportedError(
+            "a network that slides has as many windows as fit into the image, which one graph cannot count: leave "
+            "--embed out, or see the whole image with --cfg-options model.test_cfg.mode=whole"
+        )
+    model = onnx.load(graph.path)
+    inputs, outputs = graph.inputs, graph.outputs
+    builder = Builder("segship")
+    logits = Value(builder, OUTPUT, "float32")
+    if "pre" in what:
+        _rename(model.graph, INPUT, _TENSOR)
+        before = prepare(builder, Value(builder, INPUT, "uint8"), spec)
+        inputs = (TensorInfo(name=INPUT, dtype="uint8", shape=(*_SIDES, 3)),)
+        _put_before(model.graph, builder, before.tensor)
+        if "post" in what:
+            logits = _back(builder, logits, before, spec)
+    elif "post" in what:
+        sides = Value(builder, INPUT, "float32")
+        logits = _resized(builder, logits, (builder.length(sides, 2), builder.length(sides, 3)), spec)
+    if "post" in what:
+        shape: tuple[int | str, ...] = _SIDES if "pre" in what else (inputs[0].shape[0], *inputs[0].shape[2:])
+        mask = _labels(builder, logits, spec).to("uint8" if len(spec.classes) <= _BYTE_LABELS else "uint16")
+        mask = builder.add("Squeeze", mask, builder.constant([0, 1] if "pre" in what else 1, "int64"))
+        outputs = (TensorInfo(name=MASK, dtype=mask.dtype, shape=shape),)
+        builder.nodes.append(helper.make_node("Identity", [mask.name], [MASK]))
+    _put_after(model.graph, builder, inputs, outputs)
+    large = (graph.path.parent / f"{graph.path.name}.data").is_file()
+    onnx.save_model(model, path, save_as_external_data=large, location=f"{path.name}.data" if large else None)
+    return dataclasses.replace(graph, path=path, inputs=inputs, outputs=outputs)
+
+
+def end_whole(
+    model: onnx.ModelProto,
+    spec: ModelSpec,
+    *,
+    image: str,
+    output: str,
+    size: tuple[int, int] | None = None,
+    labels: bool = True,
+) -> None:
+    """Turn a graph that returns low-resolution logits into one that returns labels or logits at its input's size.
+
+    As MMSegmentation's and MMDeploy's own graphs end.
+
+    Args:
+        model: Input ``image`` float32 (N, C, H, W), output ``logits`` float32 (N, K, h, w); changed in place.
         spec: How logits become labels.
         image: New name of the input.
-        mask: Name of the new output, int64 (N, 1, H, W).
+        output: Name of the new output: int64 (N, 1, H, W), or float32 (N, K, H, W).
+        size: (height, width) to resize to after that; None: no further resize.
+        labels: Whether labels are returned, or logits.
     """
-    graph = model.graph
-    _rename_input(graph, image)
-    added = _resize(spec, image)
-    if spec.output == "sigmoid":
-        border = np.float32(np.log(spec.threshold / (1 - spec.threshold)))
-        graph.initializer.append(numpy_helper.from_array(np.array(border), "mask.border"))
-        added.append(helper.make_node("Greater", ["mask.logits", "mask.border"], ["mask.above"]))
-        added.append(helper.make_node("Cast", ["mask.above"], [mask], to=TensorProto.INT64))
-    else:
-        added.append(helper.make_node("ArgMax", ["mask.logits"], [mask], axis=1, keepdims=1))
-    graph.node.extend(added)
-    for name, values in (("mask.empty", []), ("mask.two", [2]), ("mask.four", [4]), ("mask.zero", [0])):
-        dtype = np.float32 if name == "mask.empty" else np.int64
-        graph.initializer.append(numpy_helper.from_array(np.array(values, dtype), name))
-    shape = [dim.dim_param or dim.dim_value for dim in graph.input[0].type.tensor_type.shape.dim]
-    del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info(mask, TensorProto.INT64, [shape[0], 1, *shape[2:]]))
+    _rename(model.graph, INPUT, image)
+    builder = Builder("segship")
+    source, found = Value(builder, image, "float32"), Value(builder, OUTPUT, "float32")
+    found = _resized(builder, found, (builder.length(source, 2), builder.length(source, 3)), spec)
+    if size is not None:
+        found = _resized(builder, found, _fixed(builder, size), spec)
+    classes = model.graph.output[0].type.tensor_type.shape.dim[1].dim_value
+    found = _labels(builder, found, spec) if labels else found
+    builder.nodes.append(helper.make_node("Identity", [found.name], [output]))
+    batch, channels, *sides = (
+        dim.dim_param or dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim
+    )
+    given = TensorInfo(name=image, dtype="float32", shape=(batch, channels, *sides))
+    shape = (batch, 1 if labels else classes, *(size or sides))
+    _put_after(model.graph, builder, (given,), (TensorInfo(name=output, dtype=found.dtype, shape=shape),))
 
 
-def _rename_input(graph: onnx.GraphProto, name: str) -> None:
+def _fixed(builder: Builder, size: tuple[int, int]) -> Size:
+    """A fixed size as two values."""
+    return builder.constant(size[0], "int64"), builder.constant(size[1], "int64")
+
+
+def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
+    """Give a value another name wherever it is used."""
     for node in graph.node:
-        for index, source in enumerate(node.input):
-            if source == INPUT:
-                node.input[index] = name
-    graph.input[0].name = name
+        node.input[:] = [new if name == old else name for name in node.input]
+    for value in graph.input:
+        value.name = new if value.name == old else value.name
 
 
-def _resize(spec: ModelSpec, image: str) -> list[onnx.NodeProto]:
+def _back(b: Builder, logits: Value, before: Prepared, spec: ModelSpec) -> Value:
+    """The way of logits from the network's input to the image: as `segship.vision.preprocess.way_back`."""
+    first, kept = before.padded, before.sizes[-1]
+    if spec.resize_logits == "directly":
+        if spec.padding is None:
+            return _resized(b, logits, before.sizes[0], spec)
+        # Logits go to the image's size at once where nothing had to be padded.
+        padded = ((first[0] - kept[0]) + (first[1] - kept[1])).minimum(1)
+        image = before.sizes[0]
+        first, kept = (
+            (image[0] + (size[0] - image[0]) * padded, image[1] + (size[1] - image[1]) * padded)
+            for size in (first, kept)
+        )
+    logits = _resized(b, logits, first, spec)
+    if spec.padding is not None:
+        logits = _cropped(b, logits, kept)
+    for step, old, new in zip(reversed(spec.geometry), before.sizes[-2::-1], before.sizes[:0:-1], strict=True):
+        if isinstance(step, Pad) and step.crop:
+            logits = _cropped(b, _resized(b, logits, new, spec), old)
+    return _resized(b, logits, before.sizes[0], spec) if spec.geometry else logits
+
+
+def _resized(b: Builder, logits: Value, size: Size, spec: ModelSpec) -> Value:
     mode = "align_corners" if spec.align_corners else "half_pixel"
-    return [
-        helper.make_node("Shape", [image], ["mask.image"]),
-        helper.make_node("Slice", ["mask.image", "mask.two", "mask.four"], ["mask.sides"]),
-        helper.make_node("Shape", [OUTPUT], ["mask.cells"]),
-        helper.make_node("Slice", ["mask.cells", "mask.zero", "mask.two"], ["mask.kept"]),
-        helper.make_node("Concat", ["mask.kept", "mask.sides"], ["mask.size"], axis=0),
-        helper.make_node(
-            "Resize",
-            [OUTPUT, "mask.empty", "mask.empty", "mask.size"],
-            ["mask.logits"],
-            mode="linear",
-            coordinate_transformation_mode=mode,
-        ),
-    ]
+    sizes = b.join(b.length(logits, 0), b.length(logits, 1), *size)
+    return b.add("Resize", logits, None, None, sizes, mode="linear", coordinate_transformation_mode=mode)
+
+
+def _cropped(b: Builder, logits: Value, size: Size) -> Value:
+    return b.add("Slice", logits, b.constant([0, 0], "int64"), b.join(*size), b.constant([2, 3], "int64"))
+
+
+def _labels(b: Builder, logits: Value, spec: ModelSpec) -> Value:
+    """int64 (N, 1, H, W)."""
+    if spec.output == "softmax":
+        return b.add("ArgMax", logits, dtype="int64", axis=1, keepdims=1)
+    cut = logit_above(spec.threshold)
+    if cut == -np.inf:
+        return b.add("GreaterOrEqual", logits, b.constant(cut, "float32"), dtype="bool").to("int64")
+    return (logits > cut).to("int64")
+
+
+def _put_before(graph: onnx.GraphProto, builder: Builder, tensor: Value) -> None:
+    """Let the network take what has been built so far."""
+    nodes = [*builder.nodes, helper.make_node("Identity", [tensor.name], [_TENSOR]), *graph.node]
+    # Sizes are named after the input in what the exporter noted of the values between, and mean others from now on.
+    del graph.node[:], graph.value_info[:], builder.nodes[:]
+    graph.node.extend(nodes)
+
+
+def _put_after(
+    graph: onnx.GraphProto, builder: Builder, inputs: Iterable[TensorInfo], outputs: Iterable[TensorInfo]
+) -> None:
+    """Add the rest of what was built, and say what goes in and out."""
+    graph.node.extend(builder.nodes)
+    graph.initializer.extend(builder.constants.values())
+    del graph.input[:], graph.output[:]
+    for values, tensors in ((graph.input, inputs), (graph.output, outputs)):
+        for tensor in tensors:
+            kind = helper.np_dtype_to_tensor_dtype(np.dtype(tensor.dtype))
+            values.append(helper.make_tensor_value_info(tensor.name, kind or TensorProto.UNDEFINED, tensor.shape))

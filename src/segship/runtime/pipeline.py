@@ -9,7 +9,7 @@ import numpy as np
 from segship.core.errors import BackendError, SizeError, UnsupportedError
 from segship.vision import tiling, upsample
 from segship.vision.nearest import resize_labels
-from segship.vision.preprocess import Prepared, as_image, prepare, way_back
+from segship.vision.preprocess import Prepared, as_image, prepare, prepared_size, way_back
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -85,10 +85,17 @@ class Pipeline:
         return tiling.scores(logits, windows, prepared.steps, align_corners=corners, sigmoid=sigmoid)
 
     def prepare(self, image: NDArray[np.uint8], channel_order: ChannelOrder) -> Prepared:
-        """What the engine is given for an image uint8 (H, W, 3), and the way back."""
+        """What the engine is given for an image uint8 (H, W, 3), and the way back.
+
+        Raises:
+            SizeError: The engine prepares images itself, and cannot take what this one becomes.
+        """
         if "pre" not in self._embed:
             return prepare(image, self._spec, channel_order=channel_order)
         pixels = as_image(image)
+        height, width = prepared_size(self._spec, *pixels.shape[:2])
+        if not self._sizes.allows(height, width):
+            raise SizeError(f"the image becomes {height}x{width} pixels, this network takes {self._sizes}")
         rgb: Any = np.ascontiguousarray(pixels if channel_order == "rgb" else pixels[:, :, ::-1])
         return Prepared(rgb, (rgb.shape[0], rgb.shape[1]), way_back(self._spec, rgb.shape[:2]))
 

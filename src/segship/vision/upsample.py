@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Labels = NDArray[np.uint8 | np.uint16]
 
-__all__ = ["Step", "decide", "labels", "operators", "probabilities", "scores"]
+__all__ = ["Step", "decide", "labels", "logit_above", "operators", "probabilities", "scores"]
 
 _BYTE_LABELS = 256
 _CACHE = 400_000  # floats
@@ -117,7 +117,7 @@ def decide(logits: NDArray[np.float32], rows: Taps, columns: Taps, *, threshold:
     logits = np.ascontiguousarray(logits, np.float32)
     finite = _all_finite(logits)
     if threshold is not None:
-        cut = _logit_above(threshold)
+        cut = logit_above(threshold)
         if not finite or not np.isfinite(cut):
             above = np.greater_equal if cut == -np.inf else np.greater
             decided: Labels = above(dense.resize_exactly(logits, rows, columns)[0], cut).view(np.uint8)
@@ -223,7 +223,7 @@ def _sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=16)
-def _logit_above(threshold: float) -> float:
+def logit_above(threshold: float) -> float:
     """The float32 x such that float32 sigmoid(y) > threshold exactly when y > x.
 
     Found by bisection, because ``log(t / (1 - t))`` misses where the sigmoid rounds: near 0, near 1 and next to a tie.

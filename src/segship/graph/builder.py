@@ -1,0 +1,163 @@
+"""ONNX operators put together like arithmetic: ``(2 * side * most + short) // (2 * short)``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+if TYPE_CHECKING:
+    import onnx
+    from numpy.typing import NDArray
+
+__all__ = ["Builder", "Value"]
+
+_TYPES = {
+    "int64": TensorProto.INT64,
+    "int32": TensorProto.INT32,
+    "float32": TensorProto.FLOAT,
+    "float64": TensorProto.DOUBLE,
+    "uint8": TensorProto.UINT8,
+    "uint16": TensorProto.UINT16,
+}
+
+
+class Value:
+    """A tensor of the graph that is being built; numbers it is combined with take its type.
+
+    Args:
+        builder: The graph.
+        name: Of the tensor.
+        dtype: NumPy's name of its type.
+    """
+
+    def __init__(self, builder: Builder, name: str, dtype: str) -> None:
+        self.builder, self.name, self.dtype = builder, name, dtype
+
+    def __add__(self, other: Value | float) -> Value:
+        return self._combined("Add", self, other)
+
+    def __radd__(self, other: float) -> Value:
+        return self._combined("Add", other, self)
+
+    def __sub__(self, other: Value | float) -> Value:
+        return self._combined("Sub", self, other)
+
+    def __rsub__(self, other: float) -> Value:
+        return self._combined("Sub", other, self)
+
+    def __mul__(self, other: Value | float) -> Value:
+        return self._combined("Mul", self, other)
+
+    def __rmul__(self, other: float) -> Value:
+        return self._combined("Mul", other, self)
+
+    def __truediv__(self, other: Value | float) -> Value:
+        return self._combined("Div", self, other)
+
+    def __rtruediv__(self, other: float) -> Value:
+        return self._combined("Div", other, self)
+
+    def __floordiv__(self, other: Value | float) -> Value:
+        """Of whole numbers, none of them negative: ONNX rounds towards zero."""
+        return self._combined("Div", self, other)
+
+    def __gt__(self, other: Value | float) -> Value:
+        return self._compared("Greater", other)
+
+    def __lt__(self, other: Value | float) -> Value:
+        return self._compared("Less", other)
+
+    def maximum(self, other: Value | float) -> Value:
+        """The greater of the two, element by element."""
+        return self._combined("Max", self, other)
+
+    def minimum(self, other: Value | float) -> Value:
+        """The lesser of the two, element by element."""
+        return self._combined("Min", self, other)
+
+    def to(self, dtype: str) -> Value:
+        """The same numbers as another type; fractions are cut off."""
+        if dtype == self.dtype:
+            return self
+        return self.builder.add("Cast", self, dtype=dtype, to=_TYPES[dtype])
+
+    def _compared(self, operator: str, other: Value | float) -> Value:
+        """Of floats only.
+
+        OpenVINO compares the bits of whole numbers as if they were floats: denormal ones, and all of them equal in a
+        thread that takes denormals for zero, as ONNX Runtime's sessions are told to do.
+        """
+        assert self.dtype.startswith("float")  # noqa: S101
+        sides = (self, other if isinstance(other, Value) else self.builder.constant(other, self.dtype))
+        return self.builder.add(operator, *sides, dtype="bool")
+
+    def _combined(self, operator: str, left: Value | float, right: Value | float) -> Value:
+        sides = (side if isinstance(side, Value) else self.builder.constant(side, self.dtype) for side in (left, right))
+        return self.builder.add(operator, *sides)
+
+
+class Builder:
+    """Collects nodes and constants.
+
+    Args:
+        prefix: What every name begins with, so that none meets those of another graph.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._made = 0
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[tuple[Any, ...], onnx.TensorProto] = {}
+
+    def add(self, operator: str, *inputs: Value | None, dtype: str | None = None, **attributes: Any) -> Value:
+        """The first output of a new node.
+
+        Args:
+            operator: Of ONNX's standard.
+            inputs: Its inputs; None where an optional one is left out.
+            dtype: Of the output; None: as the first input's.
+            attributes: Of the node.
+        """
+        self._made += 1
+        name = f"{self._prefix}.{operator}.{self._made}"
+        sources = ["" if source is None else source.name for source in inputs]
+        self.nodes.append(helper.make_node(operator, sources, [name], **attributes))
+        first = next(source for source in inputs if source is not None)
+        return Value(self, name, dtype or first.dtype)
+
+    def constant(self, values: Any, dtype: str) -> Value:
+        """Numbers; one alone becomes a vector of length one."""
+        array: NDArray[Any] = np.atleast_1d(np.asarray(values, dtype))
+        key = (dtype, array.shape, array.tobytes())
+        if key not in self.constants:
+            name = f"{self._prefix}.constant.{len(self.constants)}"
+            self.constants[key] = numpy_helper.from_array(array, name)
+        return Value(self, self.constants[key].name, dtype)
+
+    def where(self, condition: Value, yes: Value, no: Value) -> Value:
+        """Elements of ``yes`` where ``condition`` holds, of ``no`` elsewhere."""
+        return self.add("Where", condition, yes, no, dtype=yes.dtype)
+
+    def length(self, tensor: Value, axis: int) -> Value:
+        """Length of an axis: int64 of shape (1,)."""
+        return self.add("Shape", tensor, dtype="int64", start=axis, end=axis + 1)
+
+    def count(self, length: Value) -> Value:
+        """0, 1, …, ``length`` - 1 as int64."""
+        none = self.add("Squeeze", self.constant(0, "int64"))
+        one = self.add("Squeeze", self.constant(1, "int64"))
+        return self.add("Range", none, self.add("Squeeze", length), one)
+
+    def take(self, tensor: Value, index: Value, axis: int) -> Value:
+        """Slices of ``tensor`` along an axis."""
+        return self.add("Gather", tensor, index, axis=axis)
+
+    def reshape(self, tensor: Value, shape: tuple[int, ...]) -> Value:
+        """As another shape; one side may be -1."""
+        return self.add("Reshape", tensor, self.constant(shape, "int64"))
+
+    def join(self, *parts: Value) -> Value:
+        """Vectors one behind the other."""
+        return self.add("Concat", *parts, axis=0)
