@@ -56,6 +56,12 @@ def test_sixteen_bits_are_read_as_eight() -> None:
     assert truth.strange == {"label 300": 1, "label 65535": 1}
 
 
+def test_labels_that_fit_into_bytes_become_bytes() -> None:
+    truth = Coding(3).decode(np.array([[0, 1, 2, 255]], np.uint16))
+    assert truth.labels.dtype == np.uint8
+    assert truth.labels.tolist() == [[0, 1, 2, 255]]
+
+
 def test_ids_of_cityscapes_become_its_classes() -> None:
     coding = coding_for(find_layout("cityscapes"), find_layout("cityscapes").classes)
     table = find_layout("cityscapes").published[0].table

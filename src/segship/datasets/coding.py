@@ -85,11 +85,14 @@ class Coding:
         """
         size = _BYTE if stored.dtype == np.uint8 else 1 << 16
         lookup, strange = self._lookup(size, table)
-        if stored.dtype == np.uint8 and lookup.dtype == np.uint8:
-            labels: NDArray[Any] = np.asarray(cv2.LUT(np.ascontiguousarray(stored), lookup))
+        present = _present(stored, size)
+        found = np.flatnonzero(strange & present)
+        if not (present & (lookup != np.arange(size))).any():
+            labels: NDArray[Any] = stored.astype(lookup.dtype, copy=False)
+        elif stored.dtype == np.uint8 and lookup.dtype == np.uint8:
+            labels = np.asarray(cv2.LUT(np.ascontiguousarray(stored), lookup))
         else:
             labels = lookup[stored]
-        found = np.flatnonzero(strange & _present(stored, size))
         return Truth(labels, {f"label {number}": int(np.count_nonzero(stored == number)) for number in found})
 
     def _lookup(self, size: int, table: Mapping[int, int] | None) -> tuple[NDArray[Any], NDArray[np.bool_]]:
