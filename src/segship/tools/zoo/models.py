@@ -68,8 +68,8 @@ def published_models(pattern: str = "*", *, family: str = "", dataset: str = "")
 
     Examples:
         >>> from segship.tools.zoo import published_models
-        >>> best = max(published_models(family="segformer", dataset="cityscapes"), key=lambda model: model.figures.get("mIoU", 0))
-        >>> best.name
+        >>> found = published_models(family="segformer", dataset="cityscapes")
+        >>> max(found, key=lambda model: model.figures.get("mIoU", 0)).name
         'segformer_mit-b5_8xb1-160k_cityscapes-1024x1024'
     """
     wanted = pattern if any(mark in pattern for mark in "*?[") else f"*{pattern}*"
