@@ -74,7 +74,7 @@ def test_another_network_fails_the_gate_with_its_figures(package: Path, tmp_path
 
 
 def test_a_network_of_other_classes_is_told_before_anything_runs(package: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="onnx with 3 channels and 3 classes, this one is of onnx with 3 and 4"):
+    with pytest.raises(InputError, match="a network of 3 channels and 3 classes, this one has 3 and 4"):
         verify(network(tmp_path / "other.onnx", classes=4), None, package)
 
 
@@ -87,3 +87,16 @@ def test_status_tells_the_gate(source: Path, package: Path, tmp_path: Path) -> N
     assert done.returncode == 1
     assert "FAILED: the engine does not agree" in done.stdout
     assert "is not a package" in refused(segship("verify", source, tmp_path / "none"))
+
+
+@pytest.mark.parametrize("embed", ["post", "pre,post"])
+def test_packages_that_do_the_work_on_images_themselves_are_judged_by_their_masks(
+    source: Path, tmp_path: Path, embed: str
+) -> None:
+    package = export(source, None, tmp_path / "package", spec=CLASSES, embed=embed).path
+    found = verify(source, None, package, spec=CLASSES)
+    assert found.failures == ()
+    assert {each.max_difference for each in found.images} == {None}
+    assert all(each.pixels_differ < each.pixels / 1000 for each in found.images)
+    other = verify(network(tmp_path / "other.onnx", sign=-1.0), None, package, spec=CLASSES)
+    assert other.failures[0].startswith("fp32: ")

@@ -85,7 +85,8 @@ def _print(found: Verification) -> None:
     for each in found.images:
         differ = f"{each.pixels_differ} of {each.pixels}"
         size = "x".join(map(str, each.input))
-        table.add_row(each.image, size, f"{each.max_difference:.1e}", f"{each.greatest:.3g}", differ)
+        difference = "-" if each.max_difference is None else f"{each.max_difference:.1e}"
+        table.add_row(each.image, size, difference, f"{each.greatest:.3g}", differ)
     output.show(table)
     for failure in found.failures:
         output.say(f"FAILED: {failure}")

@@ -8,27 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segship.backends import find_backend
 from segship.core.errors import InputError
-from segship.core.manifest import read_manifest
 from segship.deploy.lower import Lowering
-from segship.deploy.samples import find_scenes, first_window
+from segship.deploy.samples import find_scenes
 from segship.deploy.ship import require_extra
-from segship.graph.check import Sample, compare, failures
+from segship.graph.check import GATES, Sample, compare, failures
+from segship.runtime.packages import find_package
 from segship.runtime.pipeline import Pipeline
 from segship.runtime.predict import output_names
 from segship.vision.bands import imitate, read_pixels
 from segship.vision.decode import find_images
 from segship.vision.draw import write_png
 from segship.vision.palette import colorize
-from segship.vision.preprocess import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from segship.core.artifacts import Session
     from segship.core.manifest import Check, Manifest
     from segship.core.spec import ModelSpec
     from segship.sources import Loaded
@@ -42,8 +39,9 @@ class Compared:
 
     Attributes:
         image: Name of the file, or ``scene`` for a bundled one.
-        input: Shape of what the network is given (N, C, H, W): of the whole image, or of its first window.
-        max_difference: Greatest difference of the logits, as they are.
+        input: Shape of what the network is given (N, C, H, W).
+        max_difference: Greatest difference of the logits, as they are; None where the package returns labels, or
+            prepares images itself.
         greatest: Greatest magnitude of the network's logits.
         pixels: Of the image.
         pixels_differ: How many of them have another label.
@@ -51,7 +49,7 @@ class Compared:
 
     image: str
     input: tuple[int, ...]
-    max_difference: float
+    max_difference: float | None
     greatest: float
     pixels: int
     pixels_differ: int
@@ -95,7 +93,7 @@ def verify(
     Args:
         config: The network, as for `export`.
         checkpoint: Its weights, where ``config`` does not bring them.
-        package: What was exported.
+        package: What was exported; a folder that MMDeploy made, or the file of an engine, will do.
         images: Files or folders; none: the bundled scenes.
         to: Folder for two pictures of each image, ``NAME_network.png`` and ``NAME_package.png``; None: none.
         on_stage: Called with the name of each stage as it begins.
@@ -109,20 +107,24 @@ def verify(
     from segship import sources  # noqa: PLC0415
     from segship.models.session import EagerSession  # noqa: PLC0415
 
-    manifest = read_manifest(Path(package))
+    found = find_package(Path(package))
+    manifest = found.manifest
     files = find_images([Path(image) for image in images]) if images else []
-    engine = find_backend(manifest.target.backend).open(manifest.engine(Path(package)))
+    engine = found.pipeline(trust=bool(options.get("trust")))
     tell("reading the network")
     loaded = sources.load(config, checkpoint, **options)
     _require_kin(loaded, manifest)
-    pair = _Pair(EagerSession(loaded.network), engine, manifest, Path(to) if to is not None else None)
-    found: list[tuple[Compared, Check]] = []
+    network = Pipeline(EagerSession(loaded.network), manifest.spec, manifest.sizes)
+    pair = _Pair(network, engine, manifest.spec, Path(to) if to is not None else None)
+    compared, checks = [], []
     for name, pixels in _pictures(files, manifest.spec):
         tell(f"comparing {name}")
-        found.append(pair.compare(name, pixels))
-    failed = _judge([compared for compared, _ in found], [check for _, check in found], manifest)
-    network = f"{loaded.spec.architecture} ({loaded.spec.source})"
-    return Verification(network, str(manifest.target), tuple(compared for compared, _ in found), tuple(failed))
+        figures, check = pair.compare(name, pixels)
+        compared.append(figures)
+        checks.append(check)
+    failed = _judge(compared, checks, manifest.target.precision)
+    title = f"{loaded.spec.architecture} ({loaded.spec.source})"
+    return Verification(title, str(manifest.target), tuple(compared), tuple(failed))
 
 
 def _pictures(files: Sequence[Path], spec: ModelSpec) -> Iterator[tuple[str, NDArray[Any]]]:
@@ -137,30 +139,28 @@ def _pictures(files: Sequence[Path], spec: ModelSpec) -> Iterator[tuple[str, NDA
 class _Pair:
     """The network and the package, for the same input."""
 
-    def __init__(self, network: Session, engine: Session, manifest: Manifest, to: Path | None) -> None:
-        self._spec, self._to = manifest.spec, to
-        self._sessions = {"network": network, "package": engine}
-        self._pipelines = {
-            name: Pipeline(session, manifest.spec, manifest.sizes) for name, session in self._sessions.items()
-        }
+    def __init__(self, network: Pipeline, package: Pipeline, spec: ModelSpec, to: Path | None) -> None:
+        self._network, self._package, self._spec, self._to = network, package, spec, to
 
-    def compare(self, name: str, pixels: NDArray[Any]) -> tuple[Compared, Check]:
-        """Figures of one image; its pictures are written."""
-        tensor = first_window(prepare(pixels, self._spec).tensor, self._spec)
-        masks = {who: pipeline.labels(pixels, "bgr") for who, pipeline in self._pipelines.items()}
-        logits = {who: session.run({"image": tensor})["logits"] for who, session in self._sessions.items()}
-        (check,) = compare([Sample(name, tensor, logits["network"])], _Known(logits["package"]), self._spec)
+    def compare(self, name: str, pixels: NDArray[Any]) -> tuple[Compared, Check | None]:
+        """Figures of one image, the second where the package returns logits; its pictures are written."""
+        prepared, given = (who.prepare(pixels, "bgr") for who in (self._network, self._package))
+        logits, output = self._network.infer(prepared), self._package.infer(given)
+        ours, theirs = self._network.decide(logits, prepared), self._package.decide(output, given)
+        check = None
+        if prepared.tensor.dtype == given.tensor.dtype and output.dtype.kind == "f":
+            (check,) = compare([Sample(name, prepared.tensor, logits)], _Known(output), self._spec)
+        if self._to is not None:
+            for who, mask in (("network", ours), ("package", theirs)):
+                write_png(self._to / f"{name}_{who}.png", colorize(mask, self._spec.palette))
         compared = Compared(
             image=name,
-            input=tensor.shape,
-            max_difference=float(np.abs(logits["network"] - logits["package"]).max()),
-            greatest=float(np.abs(logits["network"]).max()),
-            pixels=masks["network"].size,
-            pixels_differ=int((masks["network"] != masks["package"]).sum()),
+            input=prepared.tensor.shape,
+            max_difference=None if check is None else float(np.abs(logits - output).max()),
+            greatest=float(np.abs(logits).max()),
+            pixels=ours.size,
+            pixels_differ=int((ours != theirs).sum()),
         )
-        if self._to is not None:
-            for who, mask in masks.items():
-                write_png(self._to / f"{name}_{who}.png", colorize(mask, self._spec.palette))
         return compared, check
 
 
@@ -176,18 +176,19 @@ class _Known:
 
 def _require_kin(loaded: Loaded, manifest: Manifest) -> None:
     ours, theirs = loaded.spec, manifest.spec
-    if (ours.source, len(ours.classes), ours.channels) != (theirs.source, len(theirs.classes), theirs.channels):
+    if (len(ours.classes), ours.channels) != (len(theirs.classes), theirs.channels):
         raise InputError(
-            f"the package was made of a network of {theirs.source} with {theirs.channels} channels and "
-            f"{len(theirs.classes)} classes, this one is of {ours.source} with {ours.channels} and {len(ours.classes)}"
+            f"the package was made of a network of {theirs.channels} channels and {len(theirs.classes)} classes, "
+            f"this one has {ours.channels} and {len(ours.classes)}"
         )
 
 
-def _judge(compared: Sequence[Compared], checks: Sequence[Check], manifest: Manifest) -> list[str]:
-    """The gate of an export; for int8, the share of the masks' pixels."""
-    failed = failures(checks, manifest.target.precision)
-    if manifest.target.precision == "int8" and not failed:
-        gate = Lowering().agreement
+def _judge(compared: Sequence[Compared], checks: Sequence[Check | None], precision: str) -> list[str]:
+    """The gate of an export where there are logits; for int8 and for labels, the share of the masks' pixels."""
+    known = [check for check in checks if check is not None]
+    failed = failures(known, precision) if known else []
+    gate = Lowering().agreement if precision == "int8" else GATES.get(precision, 0.0)
+    if (precision == "int8" or not known) and not failed:
         equal = 1 - sum(each.pixels_differ for each in compared) / sum(each.pixels for each in compared)
-        failed += [f"int8: {equal:.2%} of the pixels keep their label (gate {gate:.0%})"] if equal < gate else []
+        failed += [f"{precision}: {equal:.3%} of the pixels keep their label (gate {gate:.2%})"] if equal < gate else []
     return failed
