@@ -41,7 +41,7 @@ NETWORKS = {
     "deeplabv3p": "DeepLabV3+, ResNet-50, stride 8",
     "fcn-hrnetw18": "FCN, HRNet-W18",
 }
-SIZES = ((256, 512), (353, 481), (512, 1024))
+SIZES = ((128, 256), (225, 321), (256, 512))
 
 
 def check(name: str, width: float, folder: Path) -> dict[str, Any]:

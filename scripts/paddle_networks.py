@@ -6,7 +6,7 @@ Runs in Paddle's own environment (`segship doctor --setup paddle`) and imports n
 
 The networks are written from their papers: BiSeNetV2 (arXiv:2004.02147), DANet (arXiv:1809.02983), DeepLabV3
 (arXiv:1706.05587), DeepLabV3+ (arXiv:1802.02611), HRNet (arXiv:1908.07919), ResNet-D (arXiv:1812.01187). Weights are
-random; batch statistics are those of random images, so that the scores are of a trained network's size.
+random; batch statistics are those of random pictures, so that the scores are of a trained network's size.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Scale = Callable[[int], int]
 
 CLASSES = 19
-_WARMING = ((4, 3, 128, 160), 3)  # shape and number of random batches
+_WARMING = (4, 128, 160)  # images, height, width
 
 NORMALIZE = "  - type: Normalize\n"
 _YAML = """Deploy:
@@ -427,6 +427,14 @@ NETWORKS = {
 }
 
 
+def _pictures(random: np.random.Generator) -> np.ndarray:
+    """Large patches of random colours, each picture with a brightness of its own, and noise."""
+    count, height, width = _WARMING
+    patches = random.normal(size=(count, 3, height // 16, width // 16)).repeat(16, axis=2).repeat(16, axis=3)
+    brightness, noise = random.normal(size=(count, 3, 1, 1)), random.normal(size=(count, 3, height, width))
+    return (0.5 * patches + 0.5 * brightness + 0.1 * noise).astype(np.float32)
+
+
 def build(name: str, width: float, seed: int = 0) -> Any:
     """A network in evaluation mode, its channels multiplied by ``width``."""
     paddle.seed(seed)
@@ -434,11 +442,9 @@ def build(name: str, width: float, seed: int = 0) -> Any:
     random = np.random.default_rng(seed)
     for norm in (layer for layer in network.sublayers() if isinstance(layer, nn.BatchNorm2D)):
         norm._momentum = 0.0  # noqa: SLF001  (the running statistics become those of the last batch)
-    shape, batches = _WARMING
     network.train()
     with paddle.no_grad():
-        for _ in range(batches):
-            network(paddle.to_tensor(random.normal(size=shape).astype("float32")))
+        network(paddle.to_tensor(_pictures(random)))
     network.eval()
     return network
 
