@@ -129,11 +129,29 @@ def capture_torchscript(
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecation, and remarks on sizes that are compared while tracing
         example = _example(size, channels, dynamic=dynamic)
-        traced: Any = torch.jit.trace(  # type: ignore[no-untyped-call]
-            _Logits(network).eval(), example, check_trace=False
-        )
+        module = _Logits(network).eval() if dynamic else _of_one_size(network, size, channels)
+        traced: Any = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
         torch.jit.save(traced, str(path), _extra_files=extra)
     return _graph(network, path, "torchscript", size, channels, dynamic=dynamic, metadata=extra)
+
+
+def _of_one_size(network: Network, size: tuple[int, int], channels: int) -> nn.Module:
+    """The network with its sizes written in as numbers.
+
+    A trace computes them from the input at every run, and with them what depends on nothing else: position embeddings,
+    masks, windows of poolings. Engines that know few operators have none for that arithmetic.
+    """
+    program = trace(network, size, channels, dynamic=False)
+    graph = program.graph_module.graph
+    for node in graph.find_nodes(op="call_function", target=torch.ops.aten.narrow.default):
+        x, axis, start, length = node.args  # several engines know slices only
+        with graph.inserting_before(node):
+            part = graph.call_function(torch.ops.aten.slice.Tensor, (x, axis, start, start + length))
+        node.replace_all_uses_with(part)
+        graph.erase_node(node)
+    program.graph_module.recompile()
+    module: nn.Module = program.module(check_guards=False)
+    return module
 
 
 def _example(size: tuple[int, int], channels: int, *, dynamic: bool) -> torch.Tensor:

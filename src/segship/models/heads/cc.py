@@ -48,7 +48,7 @@ class CrissCrossAttention(nn.Module):
         in_column = query.permute(0, 3, 2, 1) @ key.permute(0, 3, 1, 2)  # (N, W, H, H)
         # A cell is in both its row and its column; it counts once, in the row.
         index = torch.arange(height, device=x.device)
-        in_column = in_column.masked_fill(index == index.unsqueeze(1), float("-inf"))
+        in_column = in_column + torch.where(index == index.unsqueeze(1), float("-inf"), 0.0)
         weights = torch.cat([in_column.transpose(1, 2), in_row], dim=3).softmax(3)
         of_column, of_row = weights[..., :height], weights[..., height:]
         from_column = of_column.transpose(1, 2) @ value.permute(0, 3, 2, 1)  # (N, W, H, C)

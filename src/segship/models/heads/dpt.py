@@ -55,7 +55,7 @@ class _Reassemble(nn.Module):
         if self.readout == "add":
             return x + token[:, :, None, None]
         tokens = to_tokens(x)
-        both = torch.cat([tokens, token[:, None].expand_as(tokens)], dim=2)
+        both = torch.cat([tokens, token[:, None].repeat(1, tokens.shape[1], 1)], dim=2)
         return to_map(self.readout_projects[level](both), (x.shape[2], x.shape[3]))
 
     def forward(self, features: Sequence[_Pair]) -> list[Tensor]:

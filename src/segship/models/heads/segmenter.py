@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from segship.models.layers.conv import build_norm
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from segship.models.layers.conv import Cfg
 
 __all__ = ["SegmenterMaskTransformerHead"]
+
+_SHORTEST = 1e-12  # as torch's own `normalize`
 
 
 @heads.register
@@ -103,6 +104,11 @@ class SegmenterMaskTransformerHead(DecodeHead):
         for layer in self.layers:
             x = layer(x)
         x = self.decoder_norm(x)
-        patches = F.normalize(self.patch_proj(x[:, : -self.num_classes]), dim=2)
-        classes = F.normalize(self.classes_proj(x[:, -self.num_classes :]), dim=2)
+        patches = _unit(self.patch_proj(x[:, : -self.num_classes]))
+        classes = _unit(self.classes_proj(x[:, -self.num_classes :]))
         return to_map(self.mask_norm(patches @ classes.transpose(1, 2)), size)
+
+
+def _unit(x: Tensor) -> Tensor:
+    """(N, L, C), each vector divided by its length: ``F.normalize`` in operators that every engine has."""
+    return x / (x.square().sum(2, keepdim=True) + _SHORTEST**2).sqrt()
