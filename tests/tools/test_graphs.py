@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 import torch
 
+from segship import export as segship_export
 from segship import load_network
 from segship.core.errors import InputError, UnsupportedError, VerificationError
 from segship.sources import load
@@ -137,3 +138,12 @@ def test_the_commands_take_the_options_of_the_old_tools(trained: tuple[Path, Pat
     assert "64x96, logits, verified" in done.stdout
     line = refused(segship("tools", "export-onnx", trained[0], torch=False))
     assert 'pip install "segship[export]"' in line
+
+
+@pytest.mark.slow
+def test_networks_that_come_as_onnx_end_the_same_way(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    whole = export_onnx(*trained, tmp_path / "a.onnx", shape=(64, 96), verify=True)
+    package = segship_export(*trained, tmp_path / "package", shape="static-64x96").path
+    again = export_onnx(package / "model.onnx", None, tmp_path / "b.onnx", shape=(64, 96), verify=True)
+    x = fill.image(64, 96)
+    assert (run(again.path, x) == run(whole.path, x)).mean() > 0.999

@@ -15,7 +15,8 @@ from segship.core.errors import InputError, SizeError, UnsupportedError, Verific
 from segship.core.spec import Resize
 from segship.graph.capture import capture_onnx
 from segship.graph.check import GATES
-from segship.graph.program import INPUT, OUTPUT, capture_torchscript
+from segship.graph.program import capture_torchscript
+from segship.graph.whole import end_whole
 from segship.sources import load
 from segship.tools.graphs.whole import WholeInference
 from segship.vision.decode import read_image
@@ -125,9 +126,12 @@ def export_onnx(
         )
     size = shape or _pipeline_size(loaded.spec)
     size = _allowed(loaded, size if shape else loaded.network.sizes.nearest(*size))
+    network = loaded.network
+    if loaded.spec.slide is not None:
+        network = WholeInference(network, loaded.spec, "logits", None).eval()
+    capture_onnx(network, path, size=size, channels=loaded.spec.channels, dynamic=dynamic)
+    text = _finish(path, loaded.spec, output, rescale_shape)
     whole = WholeInference(loaded.network, loaded.spec, output, rescale_shape).eval()
-    capture_onnx(whole, path, size=size, channels=loaded.spec.channels, dynamic=dynamic)
-    text = _rename(path)
     checks: tuple[GraphCheck, ...] = ()
     if verify:
         checks = _verify(path, whole, _onnx_runner(path), _tensors(loaded, size, image, dynamic=dynamic))
@@ -217,15 +221,10 @@ def _allowed(loaded: Loaded, size: Size) -> Size:
     return size
 
 
-def _rename(path: Path) -> str:
-    """Give input and output the names that MMSegmentation's tool gave them; the graph as text."""
+def _finish(path: Path, spec: ModelSpec, output: Output, size: Size | None) -> str:
+    """Let the file end as MMSegmentation's tool let it end, under its names; the graph as text."""
     model = onnx.load(path, load_external_data=False)
-    names = {INPUT: "input", OUTPUT: "output"}
-    for value in (*model.graph.input, *model.graph.output):
-        value.name = names.get(value.name, value.name)
-    for node in model.graph.node:
-        node.input[:] = [names.get(name, name) for name in node.input]
-        node.output[:] = [names.get(name, name) for name in node.output]
+    end_whole(model, spec, image="input", output="output", size=size, labels=output == "labels")
     path.write_bytes(model.SerializeToString())
     del model.graph.initializer[:]  # the weights' numbers would drown the operators
     return str(onnx.printer.to_text(model))

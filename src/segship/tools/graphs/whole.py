@@ -1,4 +1,8 @@
-"""A network with everything that follows it: windows, resize, decision."""
+"""A network with everything that follows it, in torch: windows, resize, decision.
+
+What becomes TorchScript, and what ONNX files are compared with; the operators that end those are added by
+`segship.graph.whole`, but for windows, which are captured from here.
+"""
 
 from __future__ import annotations
 
