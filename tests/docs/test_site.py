@@ -21,6 +21,11 @@ def test_every_page_shows_every_name_of_its_modules() -> None:
                 assert everything.count(f"::: {place}\n") == 1, place
 
 
+def test_every_guide_is_found_in_the_navigation() -> None:
+    shown = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert [path.name for path in (ROOT / "docs").glob("*.md") if f": {path.name}\n" not in shown] == []
+
+
 def test_every_command_has_its_table_of_options() -> None:
     commands = pages()["reference/commands.md"]
     assert "## segship evaluate" in commands
