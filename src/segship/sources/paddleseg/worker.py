@@ -192,20 +192,23 @@ def _agrees(whole: Predictor, cut: Predictor, tail: dict[str, Any], shape: Any) 
     """Whether the scores, resized and decided, are what the whole program returns, at sizes it takes."""
     import numpy as np  # noqa: PLC0415
 
-    agreed = 0
+    agreed, refusal = 0, ""
     for height, width in _PROBES:
         sides = [given if given > 0 else free for given, free in zip(shape, (1, 3, height, width), strict=True)]
         image = np.random.default_rng(0).normal(size=sides).astype(np.float32)
         try:
             expected = whole(image)
-        except Exception:  # noqa: BLE001, S112  (a size that the network does not take)
+        except Exception as error:  # noqa: BLE001  (a size that the network does not take)
+            refusal = f"{sides}: {' '.join(str(error).split())[-300:]}"
             continue
         if not _equal(_with_tail(cut(image), tail, sides[2:]), expected):
             return False
         agreed += 1
         if agreed == _ENOUGH or -1 not in shape[2:]:
             break
-    return agreed > 0
+    if not agreed:
+        raise RuntimeError(f"it runs on none of several images, the last of {refusal}")
+    return True
 
 
 def _with_tail(scores: Any, tail: dict[str, Any], size: list[int]) -> Any:
