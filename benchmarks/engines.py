@@ -61,7 +61,7 @@ def package_of(config: str, target: str, size: tuple[int, int], folder: Path) ->
 
 def resize(size: tuple[int, int]) -> list[str]:
     """Overrides of a config that make the network's inputs of ``size`` (height, width)."""
-    return [f"test_dataloader.dataset.pipeline.1.scale=({size[1]},{size[0]})"]
+    return [f"test_pipeline.1.scale=({size[1]},{size[0]})"]
 
 
 @contextlib.contextmanager

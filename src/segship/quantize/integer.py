@@ -66,7 +66,7 @@ def to_int8(
     attention = any(node.op_type in _ATTENTION for node in model.graph.node)
     chosen = list(samples)
     name = graph.inputs[0].name
-    fix = nncf.quantization.advanced_parameters.OverflowFix
+    known = nncf.quantization.advanced_parameters
     try:
         # Its progress bars go to standard output, which belongs to the caller.
         with contextlib.redirect_stdout(sys.stderr):
@@ -77,7 +77,10 @@ def to_int8(
                 model_type=nncf.ModelType.TRANSFORMER if attention else None,
                 subset_size=len(chosen),
                 advanced_parameters=nncf.AdvancedQuantizationParameters(
-                    overflow_fix=fix.DISABLE if symmetric else fix.ENABLE
+                    overflow_fix=known.OverflowFix.DISABLE if symmetric else known.OverflowFix.ENABLE,
+                    # Left to itself, NNCF gives depthwise convolutions a scale for each channel of their input, which
+                    # ONNX Runtime fuses and then refuses to run.
+                    activations_quantization_params=known.QuantizationParameters(per_channel=False),
                 ),
             )
     except Exception as error:

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx.parser
+import onnxruntime
+import pytest
+from onnx import numpy_helper
+
+from segship.core.artifacts import Graph, TensorInfo
+from segship.quantize.integer import to_int8
+
+pytest.importorskip("nncf", reason="int8 needs segship[int8]")
+
+
+def depthwise(path: Path) -> Graph:
+    """Eight channels of very different ranges, each filtered by itself."""
+    rng = np.random.default_rng(0)
+    model = onnx.parser.parse_model("""<ir_version: 10, opset_import: ["" : 20]>
+    depthwise (float[n, 3, h, w] image) => (float[n, 4, p, q] logits) {
+        wide = Conv<pads: ints = [1, 1, 1, 1]>(image, first)
+        positive = Relu(wide)
+        filtered = Conv<group: int = 8, pads: ints = [1, 1, 1, 1]>(positive, each)
+        bounded = Relu(filtered)
+        logits = Conv(bounded, last)
+    }""")
+    shapes = {"first": (8, 3, 3, 3), "each": (8, 1, 3, 3), "last": (4, 8, 1, 1)}
+    for name, shape in shapes.items():
+        values = rng.normal(size=shape) * np.arange(1, shape[0] + 1).reshape(-1, 1, 1, 1)
+        model.graph.initializer.append(numpy_helper.from_array(values.astype(np.float32), name))
+    onnx.save_model(model, path)
+    image = TensorInfo(name="image", dtype="float32", shape=("n", 3, "h", "w"))
+    logits = TensorInfo(name="logits", dtype="float32", shape=("n", 4, "p", "q"))
+    return Graph(path, "onnx", (image,), (logits,))
+
+
+def test_depthwise_convolutions_run_in_integers(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    image = rng.normal(size=(1, 3, 32, 48)).astype(np.float32)
+    graph = depthwise(tmp_path / "model.onnx")
+    found = to_int8(graph, tmp_path / "int8.onnx", [image], lambda sample: sample)
+    model = onnx.load(found.path)
+    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    scales = [values[node.input[1]].size for node in model.graph.node if node.op_type == "QuantizeLinear"]
+    assert scales
+    assert max(scales) == 1  # one for each activation: engines know no other
+    whole, eight = (
+        onnxruntime.InferenceSession(file.path, providers=["CPUExecutionProvider"]).run(None, {"image": image})[0]
+        for file in (graph, found)
+    )
+    assert np.abs(whole - eight).mean() < 0.05 * np.abs(whole).mean()
