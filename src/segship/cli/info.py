@@ -88,7 +88,13 @@ def _print(rows: list[tuple[str, str]], spec: ModelSpec, notes: tuple[str, ...])
 def _of_package(manifest: Manifest) -> list[tuple[str, str]]:
     size = sum(file.size for file in manifest.files.values()) / 2**20
     network, *others = _of_source(manifest.spec, manifest.sizes)
-    return [network, ("target", f"{manifest.target}, {size:.1f} MiB"), *others]
+    target = ("target", f"{manifest.target}, {size:.1f} MiB")
+    takes, returns = (
+        ("images" if "pre" in manifest.embed else "tensors"),
+        ("masks" if "post" in manifest.embed else "logits"),
+    )
+    alone = [("alone", f"the engine's file takes {takes} and returns {returns}")] if manifest.embed else []
+    return [network, target, *alone, *others]
 
 
 def _of_source(spec: ModelSpec, sizes: SizeRule) -> list[tuple[str, str]]:
