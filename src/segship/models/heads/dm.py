@@ -48,7 +48,10 @@ def filter_depthwise(x: Tensor, filters: Tensor) -> Tensor:
     columns = torch.stack([padded.narrow(3, i, width).flatten(2) for i in range(size)], dim=2)
     rows = filters @ columns  # (N, C, k, (H + k - 1) * W)
     # A row further down is `width` positions further on.
-    return as_map(torch.stack([rows[:, :, i].narrow(2, i * width, height * width) for i in range(size)]).sum(0), x)
+    total = rows[:, :, 0].narrow(2, 0, height * width)
+    for i in range(1, size):
+        total = total + rows[:, :, i].narrow(2, i * width, height * width)
+    return as_map(total, x)
 
 
 class DynamicFilter(nn.Module):
