@@ -19,13 +19,23 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from segship import Segmentor, SegshipError, export
+from segship import Segmentor, SegshipError, export, load_network
+from segship.backends import find_backend
 from segship.core.errors import SegshipWarning
+from segship.core.manifest import read_manifest
 from segship.deploy import Lowering
 from segship.evaluate import evaluate, pair_files
+from segship.models.session import EagerSession
+from segship.vision.decode import read_image
+from segship.vision.preprocess import prepare
+
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+
+from timing import interleave
 
 DOCS = Path(__file__).parents[1] / "docs"
 RESULTS, PAGE = DOCS / "precision.json", DOCS / "precision.md"
@@ -55,6 +65,8 @@ def measure(options: argparse.Namespace, target: str, progress: Progress) -> dic
         result = evaluate(segmentor, pairs, progress=lambda done, _: progress.update(task, completed=done))
         manifest = package.manifest
         size = sum(file.size for file in manifest.files.values())
+        progress.update(task, description=f"{target}: timing")
+        latency = latency_of(options, package.path, pairs[0][0])
     progress.remove_task(task)
     record = manifest.quantization
     return {
@@ -64,28 +76,42 @@ def measure(options: argparse.Namespace, target: str, progress: Progress) -> dic
         "mIoU": result.scores.mIoU,
         "mAcc": result.scores.mAcc,
         "bytes": size,
+        "latency": latency,
         "kept": len(record.kept) if record else 0,
         "layers": record.layers if record else 0,
     }
 
 
+def latency_of(options: argparse.Namespace, package: Path, image: Path) -> float:
+    """The engine's time on one image, as a share of the eager network's: medians of one interleaved run."""
+    manifest = read_manifest(package)
+    torch.set_num_threads(options.threads)
+    original = EagerSession(load_network(options.config, options.checkpoint))
+    engine = find_backend(manifest.target.backend).open(manifest.engine(package), threads=options.threads)
+    feeds = {manifest.inputs[0].name: prepare(read_image(image), manifest.spec).tensor}
+    image_only = {"image": feeds[manifest.inputs[0].name]}
+    times = interleave({"torch": lambda: original.run(image_only), "engine": lambda: engine.run(feeds)}, rounds=15)
+    return times["engine"].median / times["torch"].median
+
+
 def write_page(results: dict[str, dict[str, Any]]) -> None:
     """Put the table between its marks."""
     lines = [
-        "| network | target | aAcc | mIoU | mAcc | Δ mIoU | size | layers kept in floating point |",
-        "|---|---|---:|---:|---:|---:|---:|---:|",
+        "| network | target | aAcc | mIoU | mAcc | Δ mIoU | latency | size | layers kept in floating point |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, rows in results.items():
         first = next((row for row in rows.values() if "mIoU" in row), None)
         for target, row in rows.items():
             if "refused" in row:
-                lines.append(f"| {name} | `{target}` | refused: {row['refused'].replace('|', '/')} | | | | | |")
+                lines.append(f"| {name} | `{target}` | refused: {row['refused'].replace('|', '/')} | | | | | | |")
                 continue
             change = row["mIoU"] - first["mIoU"] if first else 0.0
+            latency = f"{row['latency']:.2f}" if "latency" in row else ""
             kept = f"{row['kept']} of {row['layers']}" if row["layers"] else ""
             lines.append(
                 f"| {name} | `{target}` | {row['aAcc']:.2f} | {row['mIoU']:.2f} | {row['mAcc']:.2f} | {change:+.2f} "
-                f"| {row['bytes'] / 1e6:.1f} MB | {kept} |"
+                f"| {latency} | {row['bytes'] / 1e6:.1f} MB | {kept} |"
             )
     page = PAGE.read_text(encoding="utf-8")
     head, rest = page.split(BEGIN)

@@ -149,3 +149,38 @@ def test_scores_are_found_in_usual_places() -> None:
         assert load_module(Returning(value), {}).network.out_channels == 3
     binary = load_module(Plain(1, channels=6), {"threshold": 0.25}).spec
     assert (binary.output, binary.threshold, len(binary.classes), binary.channels) == ("sigmoid", 0.25, 2, 6)
+
+
+def program(path: Path, *, dynamic: bool) -> Path:
+    """A module saved by torch.export, of 48x64 or of any size."""
+    free = torch.export.Dim.DYNAMIC
+    shapes = ({0: free, 2: free, 3: free},) if dynamic else None
+    example = torch.zeros(2 if dynamic else 1, 3, 48, 64)
+    torch.export.save(torch.export.export(Plain().eval(), (example,), dynamic_shapes=shapes), path)
+    return path
+
+
+def test_a_program_is_not_opened_without_trust(tmp_path: Path) -> None:
+    with pytest.raises(UnsafeFileError, match="--trust"):
+        load(program(tmp_path / "net.pt2", dynamic=False))
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_a_program_becomes_a_package(dynamic: bool, tmp_path: Path) -> None:
+    path = program(tmp_path / "net.pt2", dynamic=dynamic)
+    path.with_suffix(".yaml").write_text("classes: [road, wall, sky]\n")
+    package = segship.export(path, None, tmp_path / "package", trust=True)
+    assert package.manifest.spec.classes == ("road", "wall", "sky")
+    assert package.manifest.sizes.fixed == (None if dynamic else (48, 64))
+    image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float()[None]
+    with torch.inference_mode():
+        scores = nn.functional.interpolate(Plain().eval()(tensor), (48, 64), mode="bilinear")
+    mask = Segmentor(tmp_path / "package")(image)
+    assert (mask == scores.argmax(1)[0].numpy()).mean() > 0.999
+
+
+def test_what_is_no_program_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "net.pt2").write_bytes(b"PK nothing")
+    with pytest.raises(ConfigError, match=r"no program of torch\.export"):
+        load(tmp_path / "net.pt2", trust=True)

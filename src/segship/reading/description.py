@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import PositiveFloat, PositiveInt, ValidationError
 
 from segship.core.errors import ConfigError, did_you_mean
+from segship.core.manifest import METADATA, Described
 from segship.core.spec import Frozen, GeometryStep, ModelSpec, Normalization, Padding, SizeRule, Slide
 from segship.datasets import find_layout
 from segship.reading.documents import read_mapping
@@ -17,7 +18,7 @@ from segship.vision.palette import generate
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["DescribedNormalization", "Description", "read_description"]
+__all__ = ["DescribedNormalization", "Description", "read_description", "read_noted"]
 
 _BINARY = 2
 _PHOTOGRAPHS = (1, 3)  # channels of what cameras and scanners make
@@ -166,6 +167,24 @@ def read_description(
         return Description.model_validate(values)
     except ValidationError as error:
         raise ConfigError(f"{where} cannot be used: {'; '.join(_mistakes(error))}") from None
+
+
+def read_noted(text: str, path: Path) -> dict[str, Any]:
+    """The description that Segship notes in the files it writes, for `read_description`.
+
+    Args:
+        text: What stands under the key ``segship``.
+        path: The file, for error messages.
+
+    Raises:
+        ConfigError: It is not what this version writes.
+    """
+    try:
+        described = Described.model_validate_json(text)
+    except ValidationError:
+        raise ConfigError(f"{path}: its metadata {METADATA!r} is not what this version writes") from None
+    values = described.spec.model_dump(exclude={"source"})
+    return values | {"sizes": described.sizes.model_dump()}
 
 
 def _mistakes(error: ValidationError) -> list[str]:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, inliner, numpy_helper
-from pydantic import ValidationError
 
 from segship.core.errors import ConfigError, InputError, UnsupportedError
 from segship.core.files import digest
-from segship.core.manifest import METADATA, Described
+from segship.core.manifest import METADATA
 from segship.core.spec import SizeRule
 from segship.models.onnx_network import OnnxNetwork
-from segship.reading.description import Description, read_description
+from segship.reading.description import Description, read_description, read_noted
 from segship.reading.options import merge_options
 from segship.sources import Loaded
 
@@ -118,18 +117,8 @@ def _description(request: Request, model: onnx.ModelProto) -> tuple[Any, list[Pa
             return file, [file]
     metadata = {item.key: item.value for item in model.metadata_props}
     if METADATA in metadata:
-        return _own(metadata[METADATA], request.path), []
+        return read_noted(metadata[METADATA], request.path), []
     return _ultralytics(metadata, request.path), []
-
-
-def _own(text: str, path: Path) -> dict[str, Any]:
-    """What this package notes in the files it writes."""
-    try:
-        described = Described.model_validate_json(text)
-    except ValidationError:
-        raise ConfigError(f"{path}: its metadata {METADATA!r} is not what this version writes") from None
-    values = described.spec.model_dump(exclude={"source"})
-    return values | {"sizes": described.sizes.model_dump()}
 
 
 def _ultralytics(metadata: dict[str, str], path: Path) -> dict[str, Any] | None:

@@ -1,7 +1,8 @@
-"""Any torch module: from Python as it is, or made by a function of the user's that the command line names."""
+"""Any torch module: as it is from Python, made by a function that the command line names, or a .pt2 program."""
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import sys
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from segship.core.errors import ConfigError, SegshipError, UnsafeFileError, UnsupportedError
+from segship.core.errors import ConfigError, SegshipError, UnsafeFileError, UnsupportedError, one_line
 from segship.core.files import digest
+from segship.core.manifest import METADATA
+from segship.core.spec import SizeRule
 from segship.models.network import Network
 from segship.models.wrapped import WrappedNetwork
 from segship.reading.checkpoint import read_checkpoint
-from segship.reading.description import read_description
+from segship.reading.description import read_description, read_noted
 from segship.reading.weights import flush_denormals, load_strict
 from segship.sources import Loaded
 
@@ -23,28 +26,29 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from segship.core.files import FileDigest
-    from segship.core.spec import ModelSpec, SizeRule
+    from segship.core.spec import ModelSpec
     from segship.sources import Description, Options, Request
 
 __all__ = ["LOOKS_FOR", "TITLE", "load", "load_module", "recognises"]
 
-TITLE = "a function that makes a torch module"
-LOOKS_FOR = "python:package.module:function, with --trust"
+TITLE = "a torch module"
+LOOKS_FOR = "python:package.module:function, or a .pt2 program of torch.export, both with --trust"
 _PROBE = (256, 320)
+_IMAGE = 4  # dimensions of (N, C, H, W)
 
 
-def recognises(path: Path) -> bool:  # noqa: ARG001
-    """Never: a function is always named."""
-    return False
+def recognises(path: Path) -> bool:
+    """Whether ``path`` is a file called ``.pt2``; a function is always named."""
+    return path.suffix == ".pt2" and path.is_file()
 
 
 def load(request: Request) -> Loaded:
-    """The module that ``request.entry`` makes, with what the description says of it.
+    """The module that ``request.entry`` makes, or that lies in a file, with what the description says of it.
 
     The function takes no argument. It returns the module, or the module and its description (a mapping or ModelSpec).
     """
     if not request.entry:
-        raise ConfigError("no function is named: give --source python:package.module:function")
+        return _load_program(request)
     if not request.trust:
         raise UnsafeFileError(
             f"making the network runs the function {request.entry}: add --trust if you wrote it, or read it"
@@ -62,6 +66,58 @@ def load(request: Request) -> Loaded:
         origin[weights.path.name] = weights.digest
     said = description if request.description is None else request.description
     return load_module(module, said, options=request.options, origin=origin)
+
+
+def _load_program(request: Request) -> Loaded:
+    """A file of ``torch.export.save``: its description is the one named, ``NAME.yaml`` beside it, or what it notes."""
+    path = request.path
+    if not recognises(path):
+        raise ConfigError("no function is named: give --source python:package.module:function, or a .pt2 file")
+    if not request.trust:
+        raise UnsafeFileError(f"{path} may hold pickles, which torch runs when it opens it: add --trust if it is yours")
+    noted = {METADATA: ""}
+    try:
+        program = torch.export.load(str(path), extra_files=noted)
+    except Exception as error:
+        raise ConfigError(
+            f"{path} is no program of torch.export (a compiled one holds no graph): {one_line(error)}"
+        ) from error
+    beside = path.with_suffix(".yaml")
+    said = request.description or (beside if beside.is_file() else None)
+    if said is None and noted[METADATA]:
+        said = read_noted(noted[METADATA], path)
+    origin = {file.name: digest(file) for file in (path, said) if isinstance(file, Path)}
+    found = load_module(_Program(program), said, options=request.options, sizes=_sizes(program, path), origin=origin)
+    return dataclasses.replace(found, spec=found.spec.model_copy(update={"architecture": path.stem}))
+
+
+class _Program(nn.Module):
+    """An exported program, which refuses to be told again that it is not in training."""
+
+    def __init__(self, program: torch.export.ExportedProgram) -> None:
+        super().__init__()
+        # Its guards are those of the size it was traced at; that it is right at others is what verification shows.
+        self.program = program.module(check_guards=False)
+        self.program.train = lambda mode=True: self.program  # type: ignore[method-assign]  # noqa: ARG005
+
+    def forward(self, image: torch.Tensor) -> Any:
+        return self.program(image)
+
+
+def _sizes(program: torch.export.ExportedProgram, path: Path) -> SizeRule | None:
+    """The one size of a static program; None where the description decides.
+
+    Raises:
+        UnsupportedError: The program does not take one image.
+    """
+    inputs = [node.meta["val"] for node in program.graph.nodes if node.name in program.graph_signature.user_inputs]
+    if len(inputs) != 1 or not isinstance(inputs[0], torch.Tensor) or inputs[0].dim() != _IMAGE:
+        shapes = ", ".join(str(tuple(getattr(value, "shape", ()))) for value in inputs)
+        raise UnsupportedError(f"{path} takes {shapes or 'nothing'}; expected one float32 image (N, channels, H, W)")
+    batch, _, height, width = inputs[0].shape
+    if not (isinstance(height, int) and isinstance(width, int)):
+        return None
+    return SizeRule(fixed=(height, width), batch=batch if isinstance(batch, int) else None)
 
 
 def load_module(
