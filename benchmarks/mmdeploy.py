@@ -25,7 +25,7 @@ from rich.progress import track
 from rich.table import Table
 
 import segship
-from engines import SCENES, package_of, resize, weights_of
+from engines import SCENES, keeping, package_of, resize, weights_of
 from segship.deploy import export_mmdeploy
 from segship.vision.decode import find_images, read_image
 from timing import interleave
@@ -105,7 +105,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     cv2.setNumThreads(options.threads)
-    results = [measure(config, options) for config in track(options.configs, "networks", console=Console(stderr=True))]
+    console = Console(stderr=True)
+    with keeping(options.packages) as folder:
+        results = [measure(config, options, folder) for config in track(options.configs, "networks", console=console)]
     names = options.targets.split(",")
     table = Table("network", "mmdeploy ms", *names)
     for row in results:
