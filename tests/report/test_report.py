@@ -271,6 +271,50 @@ def test_points_stand_where_their_figures_say() -> None:
     assert scatter([]) == ""
 
 
+def test_the_device_is_told_only_where_it_is_not_the_processor(tmp_path: Path) -> None:
+    one = toy(tmp_path)
+    first, second, third = one.candidates
+    on_cpu = replace(one, candidates=(replace(first, device="cpu"), replace(second, device="cpu"), third))
+    assert "device" not in as_markdown(on_cpu)
+    assert "<th>device</th>" not in page(on_cpu)
+    elsewhere = replace(one, candidates=(replace(first, device="cpu"), replace(second, device="cuda:0"), third))
+    assert "| x-int8_dynamic | cuda:0 | 4 |" in as_markdown(elsewhere)
+    assert "<td>cuda:0</td>" in page(elsewhere)
+
+
+def asking(tmp_path: Path, devices: tuple[str, ...], targets: tuple[str, ...]) -> reports.Request:
+    return reports.Request(Path("c.py"), None, targets, tmp_path, "toys", devices=devices)
+
+
+def test_devices_are_for_all_engines_or_for_one(tmp_path: Path) -> None:
+    targets = ("onnxruntime_dynamic", "tensorrt-fp16_dynamic", "openvino_dynamic")
+
+    def chosen(*devices: str) -> list[str]:
+        request = asking(tmp_path, devices, targets)
+        request.check()
+        return [request.device(name) for name in (ORIGINAL, *targets)]
+
+    assert chosen("openvino=gpu", "cuda:1") == ["cpu", "cuda:1", "cuda:1", "gpu"]
+    assert chosen("tensorrt=cuda:1")[:3] == ["cpu", "cpu", "cuda:1"]
+    assert chosen()[1] == chosen()[3] == "cpu"
+    assert chosen()[2].startswith("cuda")  # it has no other
+
+
+def test_a_device_for_an_engine_that_is_not_asked_for_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a device is given for tensort, but the targets are of onnxruntime"):
+        asking(tmp_path, ("tensort=cuda",), ("onnxruntime_dynamic",)).check()
+
+
+@pytest.mark.slow
+def test_a_device_that_is_not_here_is_told_in_its_row(request_: reports.Request, data: Data, found: Report) -> None:
+    assert found.candidates[1].device == "cpu"
+    again = replace(request_, targets=TARGETS[:1], devices=("cann",))
+    made = reports.make_report(again, request_.files.spec(), data)
+    assert [row["device"] for row in rows(made)][-1] == "cann"
+    assert "has no cann support" in rows(made)[-1]["note"]
+    assert made.candidates[0].timings == found.candidates[0].timings
+
+
 @pytest.mark.slow
 def test_files_are_written(found: Report, tmp_path: Path) -> None:
     paths = reports.write_report(found, tmp_path)

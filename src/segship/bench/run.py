@@ -94,7 +94,8 @@ def benchmark(
             peak = None
             where = Path(one.subject.name)
             if memory and can_open(where):
-                peak = peak_memory(where, one.work.files, one.batch, chosen, engine_only=engine_only, **options)
+                own = options | {"device": one.subject.device}
+                peak = peak_memory(where, one.work.files, one.batch, chosen, engine_only=engine_only, **own)
             measurements.append(_measurement(one, peak))
     return Benchmark("engine" if engine_only else "end_to_end", tuple(measurements), tuple(refusals), before)
 

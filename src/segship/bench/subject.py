@@ -62,6 +62,7 @@ class Subject:
         spec: What the network expects and means.
         name: To tell it from others.
         target: Engine, precision and shape, in words.
+        device: What its engine runs on.
     """
 
     def __init__(
@@ -73,10 +74,11 @@ class Subject:
         name: str,
         target: str,
         batch: int | None = None,
+        device: str = "cpu",
     ) -> None:
         self.spec, self._sizes, self._batch = spec, sizes, batch
         self._pipeline = pipeline
-        self.name, self.target = name, target
+        self.name, self.target, self.device = name, target, device
 
     @classmethod
     def open(cls, package: Path, *, device: str = "cpu", threads: int | None = None, trust: bool = False) -> Subject:
@@ -101,6 +103,7 @@ class Subject:
             name=str(package),
             target=str(manifest.target),
             batch=1 if manifest.embed else first if isinstance(first, int) else None,
+            device=device,
         )
 
     def work(self, files: Sequence[Path], batch: int, size: tuple[int, int] | None) -> Work:

@@ -36,6 +36,14 @@ def report(
     duration: Annotated[float, typer.Option(min=0, help="Seconds of timing for each target and batch size.")] = 3.0,
     calibration: Annotated[Path | None, typer.Option(help="Folder of images to fit int8 to.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of each engine in the timing.")] = None,
+    device: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[ENGINE=]DEVICE",
+            help="What the engines run on: cuda:0 for all of them, tensorrt=cuda:1 for one; may be repeated. Default: "
+            "cpu, or the first device of an engine that does not run there. The network itself runs on the cpu.",
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that share an evaluation.")] = 1,
     redo: Annotated[
         list[str] | None, typer.Option(help="Target to make again; PyTorch for the network itself; may be repeated.")
@@ -69,6 +77,7 @@ def report(
         tuple(redo or ()),
         time_again,
         pictures,
+        tuple(device or ()),
     )
     with output.stages() as tell:
         spec = NetworkFiles(config, checkpoint).spec()

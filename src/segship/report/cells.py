@@ -102,6 +102,7 @@ class Candidate:
         failures: Gates it did not pass.
         error: Why it could not be exported; None: it could.
         samples: A picture of each sample mask.
+        device: What it ran on; None: it did not.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Candidate:
     failures: tuple[str, ...] = ()
     error: str | None = None
     samples: tuple[Path, ...] = ()
+    device: str | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,7 @@ def rows(report: Report) -> list[dict[str, Any]]:
             found.append(
                 {
                     "target": one.name,
+                    "device": one.device,
                     "batch": batch,
                     "input": "x".join(map(str, timing["input"])) if "input" in timing else None,
                     **figures,

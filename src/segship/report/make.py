@@ -10,7 +10,6 @@ from segship.bench.run import machine
 from segship.bench.subject import Subject
 from segship.core.errors import SegshipError
 from segship.core.manifest import read_manifest
-from segship.core.target import Target
 from segship.evaluate import Job, evaluate_job
 from segship.evaluate.counter import Counter
 from segship.evaluate.network import Eager
@@ -49,17 +48,18 @@ def make_report(request: Request, spec: ModelSpec, data: Data, *, tell: Tell | N
         Everything that the page shows.
 
     Raises:
-        SegshipError: The network itself cannot be evaluated, a target's name is none, or the disk is full.
+        SegshipError: The network itself cannot be evaluated, a target's name is none, a device is for none of the
+            targets, or the disk is full.
     """
     say = tell or (lambda _: None)
-    for target in request.targets:
-        Target.parse(target)
+    request.check()
     store = Store(request.to / "cells", request.redo)
     exports = {target: _export(request, store, target, say) for target in request.targets}
     evaluations = {ORIGINAL: _evaluate(request, store, ORIGINAL, spec, data, say)}
     if "error" in evaluations[ORIGINAL]:
         raise SegshipError(evaluations[ORIGINAL]["error"])
     usable = [target for target in request.targets if "error" not in exports[target]]
+    devices = {name: request.device(name) for name in (ORIGINAL, *usable)}
     for target in usable:
         evaluations[target] = _evaluate(request, store, target, spec, data, say)
     running = [name for name, found in evaluations.items() if "error" not in found]
@@ -67,7 +67,15 @@ def make_report(request: Request, spec: ModelSpec, data: Data, *, tell: Tell | N
     say("drawing sample masks")
     shown = samples.choose(data, request.pictures)
     masks = {name: samples.draw(request, store, name, spec, shown) for name in running}
-    candidates = [Candidate(ORIGINAL, evaluations[ORIGINAL], timings[ORIGINAL], samples=masks[ORIGINAL])]
+    candidates = [
+        Candidate(
+            ORIGINAL,
+            evaluations[ORIGINAL],
+            timings[ORIGINAL],
+            samples=masks[ORIGINAL],
+            device=devices[ORIGINAL],
+        )
+    ]
     for target in request.targets:
         found = exports[target]
         candidates.append(
@@ -80,6 +88,7 @@ def make_report(request: Request, spec: ModelSpec, data: Data, *, tell: Tell | N
                 failures=tuple(found.get("failures", ())),
                 error=found.get("error"),
                 samples=masks.get(target, ()),
+                device=devices.get(target),
             )
         )
     return Report(
@@ -138,7 +147,8 @@ def _evaluate(request: Request, store: Store, name: str, spec: ModelSpec, data: 
     job = Job(
         network_of(request, name), Counter(data.coding, len(spec.classes), bands=stored_bands(spec)), data.samples
     )
-    key = job.identity()
+    place = _place(request, name)
+    key = [job.identity(), *place] if place else job.identity()
 
     def progress(done: int, every: int) -> None:
         say(f"{name}: evaluating, {done} of {every}")
@@ -157,7 +167,7 @@ def _time(
     images = [sample.image for sample in data.samples[::step]][:_TIMED]
 
     def key(name: str, batch: int) -> list[Any]:
-        settings = [str(request.threads), [str(path) for path in images]]
+        settings = [str(request.threads), [str(path) for path in images], *_place(request, name)]
         return [network_of(request, name).identity(), batch, *settings]
 
     found: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in names}
@@ -175,6 +185,12 @@ def _time(
             kept = "error" not in result
             found[name][batch] = store.put(name, f"benchmark-{batch}", key(name, batch), result) if kept else result
     return {name: dict(sorted(timings.items())) for name, timings in found.items()}
+
+
+def _place(request: Request, name: str) -> list[str]:
+    """What else a cell depends on where it is not made on the processor."""
+    device = request.device(name)
+    return [] if device == "cpu" else [device]
 
 
 def _measure(
@@ -216,7 +232,8 @@ def _measure_together(
 
 def _subject(request: Request, name: str) -> Subject:
     if name != ORIGINAL:
-        return Subject.open(request.package(name), threads=request.threads, trust=True)  # it was made here
+        folder, device = request.package(name), request.device(name)
+        return Subject.open(folder, device=device, threads=request.threads, trust=True)  # it was made here
     eager = Eager(request.config, request.checkpoint, request.threads)
     pipeline = Pipeline(eager.session, eager.spec, eager.sizes)
     return Subject(pipeline, eager.spec, eager.sizes, name=ORIGINAL, target=ORIGINAL)

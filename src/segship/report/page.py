@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
     from segship.report.cells import Candidate, Report
 
-__all__ = ["HEADS", "cell", "page"]
+__all__ = ["HEADS", "cell", "columns", "page"]
 
 HEADS = {
     "target": "target",
+    "device": "device",
     "batch": "batch",
     "input": "input",
     "aAcc": "aAcc",
@@ -95,6 +96,16 @@ def cell(name: str, value: Any) -> str:
     return "0.00" if text in {"+0.00", "-0.00"} else text
 
 
+def columns(table: list[dict[str, Any]]) -> list[str]:
+    """Names of the columns to show: the device only where something runs elsewhere than on the processor.
+
+    Args:
+        table: As `rows` makes it.
+    """
+    elsewhere = any(row["device"] not in {None, "cpu"} for row in table)
+    return [name for name in HEADS if name != "device" or elsewhere]
+
+
 def page(report: Report) -> str:
     """The whole page.
 
@@ -141,7 +152,7 @@ def _name(target: str, number: int) -> str:
 
 def _table(report: Report) -> str:
     table = rows(report)
-    shown = [name for name in HEADS if name != "note" and any(row[name] is not None for row in table)]
+    shown = [name for name in columns(table) if name != "note" and any(row[name] is not None for row in table)]
     numbers = {one.name: number for number, one in enumerate(report.candidates)}
     notes = list(dict.fromkeys(row["note"] for row in table if row["note"]))
     best = {name: _best(table, name) for name in ("mIoU", "images_per_second")}

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from segship.backends import find_backend
+from segship.core.errors import InputError
+from segship.core.target import Target
 from segship.evaluate import NetworkFiles
 from segship.report.cells import ORIGINAL, slug
 
@@ -12,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["Request", "network_of"]
+
+_CPU = "cpu"
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,8 @@ class Request:
         redo: Targets that are made again, however complete they are.
         retime: Time everything again, so that all of it is of one run.
         pictures: How many sample masks are shown.
+        devices: What the engines run on: ``"cuda"`` for all of them, ``"tensorrt=cuda:1"`` for one. What is not said is
+            ``cpu``, or where an engine has none, as TensorRT, the first device it has.
     """
 
     config: Path
@@ -47,6 +54,7 @@ class Request:
     redo: tuple[str, ...] = ()
     retime: bool = False
     pictures: int = 3
+    devices: tuple[str, ...] = ()
 
     @property
     def files(self) -> NetworkFiles:
@@ -64,6 +72,34 @@ class Request:
         """
         return self.to / "packages" / slug(target)
 
+    def device(self, name: str) -> str:
+        """What a candidate runs on.
+
+        Args:
+            name: `ORIGINAL`, which runs on the processor, or one of ``targets``.
+
+        Raises:
+            BackendError: There is no such engine.
+        """
+        if name == ORIGINAL:
+            return _CPU
+        chosen = dict(map(_read_device, self.devices))
+        engine = Target.parse(name).backend
+        return chosen.get(engine) or chosen.get("") or _own_device(engine)
+
+    def check(self) -> None:
+        """Check what can be checked before anything is made.
+
+        Raises:
+            InputError: A target's name is none, or a device is for an engine that no target is of.
+        """
+        engines = {Target.parse(target).backend for target in self.targets}
+        strange = sorted(dict(map(_read_device, self.devices)).keys() - engines - {""})
+        if strange:
+            raise InputError(
+                f"a device is given for {', '.join(strange)}, but the targets are of {', '.join(sorted(engines))}"
+            )
+
 
 def network_of(request: Request, name: str) -> NetworkFiles:
     """The network itself, or a target's package.
@@ -73,4 +109,19 @@ def network_of(request: Request, name: str) -> NetworkFiles:
         name: `ORIGINAL` or a target.
     """
     # A package was made here, so that it may run what it carries.
-    return request.files if name == ORIGINAL else NetworkFiles(request.package(name), trust=True)
+    return (
+        request.files
+        if name == ORIGINAL
+        else NetworkFiles(request.package(name), device=request.device(name), trust=True)
+    )
+
+
+def _read_device(text: str) -> tuple[str, str]:
+    """Engine, empty for all of them, and device."""
+    engine, equals, device = text.partition("=")
+    return (engine, device) if equals else ("", engine)
+
+
+def _own_device(engine: str) -> str:
+    have = [device.name for device in find_backend(engine).probe()]
+    return _CPU if _CPU in have or not have else have[0]

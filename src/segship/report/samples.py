@@ -82,7 +82,8 @@ def draw(request: Request, store: Store, name: str, spec: ModelSpec, shown: Sequ
     network = network_of(request, name)
     folder = request.to / "samples" / ("original" if name == ORIGINAL else request.package(name).name)
     paths = tuple(folder / f"{_stem(sample)}.jpg" for sample in shown)
-    key = [network.identity(), [str(sample.image) for sample in shown], _WIDTH]
+    place = [] if network.device == "cpu" else [network.device]
+    key = [network.identity(), [str(sample.image) for sample in shown], _WIDTH, *place]
 
     def make() -> dict[str, Any]:
         _draw_all(network, spec, shown, paths)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from segship.core.files import write_atomically
 from segship.report.cells import rows
-from segship.report.page import HEADS, cell, page
+from segship.report.page import HEADS, cell, columns, page
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from segship.report.cells import Report
 
 __all__ = ["as_csv", "as_markdown", "write_report"]
+
+_TEXTS = {"target", "device", "note"}  # columns of words
 
 
 def as_csv(report: Report) -> str:
@@ -33,9 +35,11 @@ def as_csv(report: Report) -> str:
 def as_markdown(report: Report) -> str:
     """The table as it stands on the page, for a README or a pull request."""
     lines = [f"# {report.title}", "", f"{', '.join(report.files)}; {report.data}; {report.when}.", ""]
-    lines.append("| " + " | ".join(HEADS.values()) + " |")
-    lines.append("|" + "|".join("---" if name in {"target", "note"} else "---:" for name in HEADS) + "|")
-    lines += ["| " + " | ".join(_plain(cell(name, row[name])) for name in HEADS) + " |" for row in rows(report)]
+    table = rows(report)
+    names = columns(table)
+    lines.append("| " + " | ".join(HEADS[name] for name in names) + " |")
+    lines.append("|" + "|".join("---" if name in _TEXTS else "---:" for name in names) + "|")
+    lines += ["| " + " | ".join(_plain(cell(name, row[name])) for name in names) + " |" for row in table]
     lines += ["", "## IoU of each class", ""]
     shown = [one for one in report.candidates if one.evaluation.get("classes")]
     lines.append("| class | " + " | ".join(one.name for one in shown) + " |")
