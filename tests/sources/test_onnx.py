@@ -151,9 +151,9 @@ def _last(model: onnx.ModelProto) -> None:
     ("alter", "message"),
     [
         (_integers, r"takes pixels: uint8 \(n, 3, h, w\); expected one float32 image"),
-        (_last, r"takes pixels: float \(1, 32, 48, 3\); expected"),
-        (_two_outputs, r"scores: float .*; twice: float .*output_name"),
-        (_vector, r"returns scores: float \(n, 1000\); expected one output"),
+        (_last, r"takes pixels: float32 \(1, 32, 48, 3\); expected"),
+        (_two_outputs, r"scores: float32 .*; twice: float32 .*output_name"),
+        (_vector, r"returns scores: float32 \(n, 1000\); expected one output"),
         (_custom, r"custom operators.*mmdeploy::grid_sampler"),
     ],
 )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import TYPE_CHECKING, Any
+from xml.parsers import expat
 
 import numpy as np
 
@@ -29,6 +31,7 @@ INFO = BackendInfo(
     extra="openvino",
     modules=("openvino",),
     suffixes=(".xml",),
+    reads=("openvino",),
 )
 
 _MODEL, _WEIGHTS = "model.xml", "model.bin"
@@ -39,6 +42,9 @@ _HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f16"}
 # forever.
 _FIRST = threading.Lock()
 _DEVICES = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU", "auto": "AUTO"}
+_LARGEST_TEXT = 2**28  # bytes; a transformer with a thousand layers takes a hundredth of it
+_DEEPEST = 200
+_STANDARD = re.compile(r"opset\d+")
 
 
 def _load() -> Any:
@@ -53,7 +59,7 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     """Write the graph in OpenVINO's own format: it opens faster, and weights of 16 bits take half the room.
 
     Args:
-        graph: float32, or int8 (QDQ) where the target says so.
+        graph: float32, or int8 (QDQ) where the target says so; ONNX, or a model of OpenVINO's already.
         target: Precision and shape.
         directory: Where the files go.
 
@@ -101,23 +107,106 @@ def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> 
 
 
 def inspect(path: Path) -> tuple[Engine, Mapping[str, str]]:
-    """What a model takes and returns, and what Segship noted in it.
+    """What a model takes and returns, and what it says of itself: Segship's note, and ``model_info.NAME`` of others.
+
+    The text is looked through before OpenVINO sees it.
 
     Raises:
-        BackendError: It cannot be read.
+        BackendError: It cannot be read, is no model, refers to what is not in its file of weights, or needs operators
+            that OpenVINO itself has not.
     """
     openvino = _load()
+    found = _look_through(path)
     with engine_errors(f"OpenVINO cannot open {path}", last=True):
         model = openvino.Core().read_model(str(path))
         inputs, outputs = (tuple(map(_tensor, ports)) for ports in (model.inputs, model.outputs))
-        notes = {METADATA: str(model.get_rt_info([METADATA]).value)} if model.has_rt_info([METADATA]) else {}
+        noted = {METADATA: str(model.get_rt_info([METADATA]).value)} if model.has_rt_info([METADATA]) else {}
     files = [file.name for file in (path, path.with_suffix(".bin")) if file.is_file()]
-    return Engine(path.parent, tuple(files), inputs, outputs), notes
+    return Engine(path.parent, tuple(files), inputs, outputs), found | noted
+
+
+class _Text:
+    """What a model's XML holds, found without building anything of it.
+
+    Attributes:
+        foreign: Layers that are not of OpenVINO's own operator sets.
+        end: Bytes that its constants need of the file of weights.
+        info: What stands under ``model_info``.
+    """
+
+    def __init__(self) -> None:
+        self.foreign: set[str] = set()
+        self.end = 0
+        self.info: dict[str, str] = {}
+        self._path: list[str] = []
+        self._layer: str | None = None
+
+    def begin(self, name: str, values: dict[str, str]) -> None:
+        """An element begins."""
+        if not self._path and (name != "net" or values.get("version") not in {"10", "11"}):
+            raise ValueError(
+                f"it holds <{name} version={values.get('version')!r}>, expected <net version='10' or '11'>"
+            )
+        if len(self._path) >= _DEEPEST:
+            raise ValueError(f"elements are nested deeper than {_DEEPEST}")
+        if name == "layer":
+            self._layer, version = values.get("type"), values.get("version", "opset1")
+            self.foreign |= set() if _STANDARD.fullmatch(version) else {f"{version}::{self._layer}"}
+        elif name == "data" and self._layer == "Const":
+            offset, size = int(values.get("offset", 0)), int(values.get("size", 0))
+            if min(offset, size) < 0:
+                raise ValueError(f"a constant lies at {offset}, with {size} bytes")
+            self.end = max(self.end, offset + size)
+        elif self._path[-2:] == ["rt_info", "model_info"]:
+            self.info[f"model_info.{name}"] = values.get("value", "")
+        self._path.append(name)
+
+    def finish(self, name: str) -> None:
+        """An element ends."""
+        del name
+        self._path.pop()
+
+
+def _look_through(path: Path) -> dict[str, str]:
+    """What a model's XML says of itself.
+
+    Raises:
+        BackendError: No honest file looks like it.
+    """
+    text, parser = _Text(), expat.ParserCreate()
+    parser.StartElementHandler, parser.EndElementHandler = text.begin, text.finish
+    parser.StartDoctypeDeclHandler = _refuse_doctype
+    try:
+        _require_bearable(path.stat().st_size)
+        with path.open("rb") as file:
+            parser.ParseFile(file)
+    except (expat.ExpatError, ValueError) as error:
+        raise BackendError(f"{path} is no model of OpenVINO: {error}") from None
+    except OSError as error:
+        raise BackendError(f"{path} cannot be read: {error.strerror or error}") from None
+    if text.foreign:
+        raise BackendError(f"{path} needs operators that are not OpenVINO's own: {', '.join(sorted(text.foreign))}")
+    weights = path.with_suffix(".bin")
+    have = weights.stat().st_size if weights.is_file() else 0
+    if text.end > have:
+        found = f"has {have}" if weights.is_file() else "is not there"
+        raise BackendError(f"{path} needs {text.end} bytes of weights, but {weights.name} beside it {found}")
+    return text.info
+
+
+def _require_bearable(size: int) -> None:
+    if size > _LARGEST_TEXT:
+        raise ValueError(f"it has {size} bytes, more than any model's text")
+
+
+def _refuse_doctype(*_: Any) -> None:
+    raise ValueError("it declares a document type, which can name files and entities; a model's text has none")
 
 
 def _tensor(port: Any) -> TensorInfo:
-    sides = enumerate(port.partial_shape)
-    shape = tuple(f"side-{axis}" if side.is_dynamic else side.get_length() for axis, side in sides)
+    free = port.partial_shape.rank.is_dynamic
+    sides = () if free else enumerate(port.partial_shape)
+    shape = ("…",) if free else tuple(f"side-{axis}" if side.is_dynamic else side.get_length() for axis, side in sides)
     name = min(port.names) if port.names else port.node.friendly_name
     return TensorInfo(name=name, dtype=port.element_type.to_dtype().name, shape=shape)
 

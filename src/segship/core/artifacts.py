@@ -29,7 +29,7 @@ __all__ = [
     "shapes_of",
 ]
 
-GraphFormat = Literal["onnx", "pt2", "torchscript"]
+GraphFormat = Literal["onnx", "pt2", "torchscript", "openvino"]
 
 
 class TensorInfo(Frozen):
@@ -57,7 +57,7 @@ class Graph:
 
     Attributes:
         path: The file.
-        format: ``"onnx"``, ``"pt2"`` or ``"torchscript"``.
+        format: ``"onnx"``, ``"pt2"``, ``"torchscript"``, or ``"openvino"`` for what comes as OpenVINO's own.
         inputs, outputs: Their names, types and shapes.
         metadata: What is written into the file, and into the engine's where its format has room for it.
     """
@@ -121,6 +121,7 @@ class BackendInfo:
         runs_code: Why opening one of its engines runs code that the file carries; empty: its files are data.
         symmetric: Whether its int8 has no zero points, in eight bits for weights too.
         opset: The newest version of ONNX's operators it surely reads; None: whatever Segship writes.
+        reads: Formats it converts from besides, for networks that come in one of them and can leave it for no other.
     """
 
     title: str
@@ -135,6 +136,7 @@ class BackendInfo:
     runs_code: str = ""
     symmetric: bool = False
     opset: int | None = None
+    reads: tuple[GraphFormat, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from segship.backends import find_backend
-from segship.core.errors import BackendError, MissingExtraError, VerificationError
+from segship.core.errors import BackendError, MissingExtraError, UnsupportedError, VerificationError
 from segship.core.files import digest, replace_directory, require_replaceable
 from segship.core.manifest import MANIFEST, METADATA, Described, Manifest
 from segship.deploy.embedding import Picture, compare_pictures, pictures, require_embeddable
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Package", "require_extra", "ship"]
 
-_SUFFIXES = {"onnx": ".onnx", "pt2": ".pt2", "torchscript": ".pt"}
+_SUFFIXES = {"onnx": ".onnx", "pt2": ".pt2", "torchscript": ".pt", "openvino": ".xml"}
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,7 @@ def ship(
     target = resolve(target, loaded.spec, loaded.network.sizes)
     spec, sizes = fit(loaded.spec, loaded.network.sizes, target.shape)
     require_embeddable(target, spec, embed)
+    _require_format(loaded, backend, target, embed)
     tell("running the network itself")
     expected: list[Sample] | list[Picture]
     if embed:
@@ -160,6 +161,29 @@ def _require_able(backend: Backend, target: Target) -> None:
         )
 
 
+def _require_format(loaded: Loaded, backend: Backend, target: Target, embed: tuple[Embedded, ...]) -> None:
+    """Networks that come as a graph of one engine's own are for that engine, and as they are.
+
+    Raises:
+        UnsupportedError: Something else is asked for.
+    """
+    own, info = loaded.network.graph_format, backend.INFO
+    if own is None:
+        return
+    instead = "bring the ONNX file or the network that it was made of"
+    if own not in info.reads:
+        raise UnsupportedError(
+            f"the network comes as a model of {find_backend(own).INFO.title}, which {info.title} cannot read: "
+            f"choose --backend {own}, or {instead}"
+        )
+    if target.precision in info.lowered:
+        raise UnsupportedError(
+            f"{target.precision} is made from ONNX, and the network comes as a model of {own}: {instead}"
+        )
+    if embed:
+        raise UnsupportedError(f"--embed adds to a graph of ONNX, and the network comes as a model of {own}: {instead}")
+
+
 def _is_package(directory: Path) -> bool:
     return (directory / MANIFEST).is_file()
 
@@ -227,7 +251,8 @@ def _capture(
     """The network in the format the backend converts from."""
     from segship.graph.formats import CAPTURES  # noqa: PLC0415
 
-    kind = backend.INFO.graph
+    own = loaded.network.graph_format
+    kind = own if own in backend.INFO.reads else backend.INFO.graph
     return CAPTURES[kind](
         loaded.network,
         folder / f"model{_SUFFIXES[kind]}",

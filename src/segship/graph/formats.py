@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from segship.graph.capture import capture_onnx
+from segship.graph.intermediate import capture_openvino
 from segship.graph.program import capture_pt2, capture_torchscript
 
 if TYPE_CHECKING:
@@ -38,5 +39,6 @@ CAPTURES: Mapping[GraphFormat, Capture] = {
     "onnx": capture_onnx,
     "pt2": capture_pt2,
     "torchscript": capture_torchscript,
+    "openvino": capture_openvino,
 }
 """The function for each format."""

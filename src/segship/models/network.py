@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
 from segship.core.errors import SizeError
 from segship.core.spec import SizeRule
 from segship.models.layers.resample import resize
+
+if TYPE_CHECKING:
+    from segship.core.artifacts import GraphFormat
 
 __all__ = ["Network"]
 
@@ -21,7 +25,10 @@ class Network(nn.Module):
         num_classes: Number of classes.
         out_channels: Channels of the logits: ``num_classes``, or 1 for a binary network.
         threshold: Probability above which a binary network's label is 1; None: its framework's own.
+        graph_format: The only format it can be captured in; None: any.
     """
+
+    graph_format: GraphFormat | None = None
 
     align_corners: bool
     num_classes: int

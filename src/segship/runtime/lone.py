@@ -91,11 +91,12 @@ def _described(path: Path, metadata: Mapping[str, str]) -> Described:
 
 def _undescribed(path: Path) -> str:
     nothing = f"{path} does not say what it is: it carries no metadata {METADATA!r}, which Segship writes"
-    if path.suffix.lower() != ".onnx":
+    backend = {".onnx": "", ".xml": " --backend openvino"}.get(path.suffix.lower())
+    if backend is None:
         return f"{nothing}. Open the package it belongs to, or export the network again"
     return (
         f"{nothing}. Describe it in {path.with_suffix('.yaml').name} beside it (classes, normalization, geometry) or "
-        f"by --cfg-options, and make a package of it: segship export {path} OUT"
+        f"by --cfg-options, and make a package of it: segship export {path} OUT{backend}"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +9,15 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, inliner, numpy_helper
 
+from segship.core.artifacts import TensorInfo
 from segship.core.errors import ConfigError, InputError, UnsupportedError
 from segship.core.files import digest
 from segship.core.manifest import METADATA
-from segship.core.spec import SizeRule
 from segship.models.onnx_network import OnnxNetwork
 from segship.reading.description import Description, read_description, read_noted
 from segship.reading.options import merge_options
+from segship.reading.ports import fixed, is_labels, only_image, scores_or_labels, sizes_of
+from segship.reading.ultralytics import read_ultralytics
 from segship.sources import Loaded
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ TITLE = "ONNX"
 LOOKS_FOR = "an .onnx file with one image as input and scores (N, classes, h, w) or labels (N, H, W) as output"
 
 _IMAGE = 4  # dimensions of (N, C, H, W)
-_LABELS = 3
-_MAXIMUM_NAMES = 2**20
-_INTEGERS = {TensorProto.INT64, TensorProto.INT32, TensorProto.UINT8, TensorProto.INT8, TensorProto.UINT16}
 _STANDARD = frozenset({"", "ai.onnx"})
 _CLASSES_MISSING = (
     "the file returns labels, so the number of classes must be told: classes: [road, …], or a number, in a YAML file "
@@ -54,15 +52,16 @@ def load(request: Request) -> Loaded:
     output_name = options.pop("output_name", None)
     given, beside = _description(request, model)
     said = read_description(given, options)
-    image = _only_image(model, request.path)
-    output = _output(model, output_name, request.path)
-    labels = _labels(output)
-    if labels:
+    weights = {value.name for value in model.graph.initializer}
+    image = only_image([_port(value) for value in model.graph.input if value.name not in weights], request.path)
+    output = scores_or_labels([_port(value) for value in model.graph.output], output_name, request.path)
+    if is_labels(output):
         _one_hot(model, output, said)
     else:
+        kept = next(value for value in model.graph.output if value.name == output.name)
         del model.graph.output[:]
-        model.graph.output.append(output)
-    sizes, channels = _sizes(image, said), _fixed(image, 1) or len(said.normalization.mean or (0, 0, 0))
+        model.graph.output.append(kept)
+    sizes, channels = sizes_of(image, said.sizes), fixed(image, 1) or len(said.normalization.mean or (0, 0, 0))
     network = OnnxNetwork(model, image.name, sizes=sizes)
     outputs = network.probe(channels)
     spec, notes = said.spec(
@@ -118,96 +117,15 @@ def _description(request: Request, model: onnx.ModelProto) -> tuple[Any, list[Pa
     metadata = {item.key: item.value for item in model.metadata_props}
     if METADATA in metadata:
         return read_noted(metadata[METADATA], request.path), []
-    return _ultralytics(metadata, request.path), []
+    return read_ultralytics(metadata, request.path), []
 
 
-def _ultralytics(metadata: dict[str, str], path: Path) -> dict[str, Any] | None:
-    """What Ultralytics notes in its exports; None for files of others."""
-    if metadata.get("author") != "Ultralytics":
-        return None
-    task = metadata.get("task")
-    if task not in {"semantic", "sem"}:
-        raise UnsupportedError(f"{path} is a network for the task {task!r} of Ultralytics; semantic ones are provided")
-    names, size = _literal(metadata.get("names", "{}"), dict), _literal(metadata.get("imgsz", "[]"), list)
-    said: dict[str, Any] = {"normalization": {"channel_order": "rgb", "max_pixel_value": 255}}
-    said["architecture"] = metadata.get("description", path.stem)
-    if names:
-        said["classes"] = [str(names[key]) for key in sorted(names)]
-    if len(size) == 2:  # noqa: PLR2004
-        said["geometry"] = [{"kind": "resize", "height": size[0], "width": size[1]}]
-    return said
-
-
-def _literal(text: str, kind: type[Any]) -> Any:
-    """A Python literal of that kind, or an empty one."""
-    if len(text) > _MAXIMUM_NAMES:
-        return kind()
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return kind()
-    return value if isinstance(value, kind) else kind()
-
-
-def _only_image(model: onnx.ModelProto, path: Path) -> onnx.ValueInfoProto:
-    """The input.
-
-    Raises:
-        UnsupportedError: It is not one float32 image (N, C, H, W).
-    """
-    weights = {value.name for value in model.graph.initializer}
-    inputs: list[onnx.ValueInfoProto] = [value for value in model.graph.input if value.name not in weights]
-    if len(inputs) != 1 or not _is_image(inputs[0]):
-        found = "; ".join(map(_shown, inputs)) or "nothing"
-        raise UnsupportedError(f"{path} takes {found}; expected one float32 image (N, channels, H, W)")
-    return inputs[0]
-
-
-def _is_image(value: onnx.ValueInfoProto) -> bool:
-    tensor = value.type.tensor_type
-    if tensor.elem_type != TensorProto.FLOAT or len(tensor.shape.dim) != _IMAGE:
-        return False
-    return not (_fixed(value, 3) in {1, 3, 4} and _fixed(value, 1) not in {1, 3, 4})  # channels last
-
-
-def _output(model: onnx.ModelProto, name: Any, path: Path) -> onnx.ValueInfoProto:
-    """The output that holds scores or labels.
-
-    Raises:
-        UnsupportedError: None does, or several might.
-    """
-    every: list[onnx.ValueInfoProto] = list(model.graph.output)
-    chosen = [value for value in every if value.name == name] if name is not None else every
-    fitting = [value for value in chosen if _labels(value) or _scores(value)]
-    if len(fitting) == 1:
-        return fitting[0]
-    found = "; ".join(map(_shown, every))
-    how = (
-        "choose one with --cfg-options output_name=NAME" if len(fitting) > 1 else "export it again without what follows"
-    )
-    raise UnsupportedError(
-        f"{path} returns {found}; expected one output of float32 scores (N, classes, h, w) or whole-numbered labels "
-        f"(N, H, W): {how}"
-    )
-
-
-def _scores(value: onnx.ValueInfoProto) -> bool:
-    tensor = value.type.tensor_type
-    return tensor.elem_type == TensorProto.FLOAT and len(tensor.shape.dim) == _IMAGE
-
-
-def _labels(value: onnx.ValueInfoProto) -> bool:
-    tensor = value.type.tensor_type
-    rank = len(tensor.shape.dim)
-    return tensor.elem_type in _INTEGERS and (rank == _LABELS or (rank == _IMAGE and _fixed(value, 1) == 1))
-
-
-def _one_hot(model: onnx.ModelProto, labels: onnx.ValueInfoProto, said: Description) -> None:
+def _one_hot(model: onnx.ModelProto, labels: TensorInfo, said: Description) -> None:
     """Let the graph return 1 for the label's class and 0 for all others, (N, K, H, W), in place of labels."""
     count = said.count
     if count is None:
         raise ConfigError(_CLASSES_MISSING)
-    graph, rank = model.graph, len(labels.type.tensor_type.shape.dim)
+    graph, rank = model.graph, len(labels.shape)
     constants = (
         ("segship_depth", np.array(count, np.int64)),
         ("segship_off_on", np.array([0, 1], np.float32)),
@@ -226,27 +144,13 @@ def _one_hot(model: onnx.ModelProto, labels: onnx.ValueInfoProto, said: Descript
     graph.output.append(helper.make_tensor_value_info("segship_scores", TensorProto.FLOAT, dims))
 
 
-def _sizes(image: onnx.ValueInfoProto, said: Description) -> SizeRule:
-    """What the file's input allows; where it leaves height and width free, what the description says."""
-    height, width = _fixed(image, 2), _fixed(image, 3)
-    batch = _fixed(image, 0)
-    if height and width:
-        return SizeRule(fixed=(height, width), batch=batch)
-    if height or width:
-        raise UnsupportedError(
-            f"the input is {_shown(image)}: only one of height and width is free, expected both or none"
-        )
-    return said.sizes.model_copy(update={"batch": batch})
-
-
-def _fixed(value: onnx.ValueInfoProto, axis: int) -> int | None:
-    """The length of an axis, or None where it is free."""
-    dims = value.type.tensor_type.shape.dim
-    return (dims[axis].dim_value or None) if axis < len(dims) else None
-
-
-def _shown(value: onnx.ValueInfoProto) -> str:
+def _port(value: onnx.ValueInfoProto) -> TensorInfo:
+    """Name, type and shape of an input or output."""
     tensor = value.type.tensor_type
-    kind = TensorProto.DataType.Name(tensor.elem_type).lower()
-    shape = ", ".join(str(dim.dim_value or dim.dim_param or "?") for dim in tensor.shape.dim)
-    return f"{value.name}: {kind} ({shape})"
+    try:
+        dtype = helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
+    except KeyError:
+        dtype = TensorProto.DataType.Name(tensor.elem_type).lower()
+    return TensorInfo(
+        name=value.name, dtype=dtype, shape=tuple(dim.dim_value or dim.dim_param for dim in tensor.shape.dim)
+    )

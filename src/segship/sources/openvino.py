@@ -1,0 +1,142 @@
+"""Models of OpenVINO (IR: ``.xml`` and ``.bin``) whose output is scores (N, K, h, w) or labels (N, H, W)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segship.backends.openvino import inspect
+from segship.core.errors import ConfigError, InputError
+from segship.core.files import digest
+from segship.core.manifest import METADATA
+from segship.models.openvino_network import OpenvinoNetwork
+from segship.reading.description import read_description, read_noted
+from segship.reading.documents import read_mapping
+from segship.reading.options import merge_options
+from segship.reading.ports import fixed, is_labels, only_image, scores_or_labels, sizes_of
+from segship.reading.ultralytics import read_ultralytics
+from segship.sources import Loaded
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from segship.sources import Request
+
+__all__ = ["LOOKS_FOR", "TITLE", "load", "recognises"]
+
+TITLE = "OpenVINO"
+LOOKS_FOR = "an .xml file of OpenVINO's with its .bin beside, or a folder with one such pair"
+
+_HEAD = 4096
+_YES = {"yes", "true", "1"}
+_CLASSES_MISSING = (
+    "the model returns labels, so the number of classes must be told: classes: [road, …], or a number, in a YAML file "
+    "beside it, or --cfg-options classes=[road,…]"
+)
+_ITS_OWN = (
+    "The network comes as a model of OpenVINO and was compared with itself, run in float32: that it computes what was "
+    "trained is for its maker to say."
+)
+
+
+def recognises(path: Path) -> bool:
+    """Whether ``path`` is a model's ``.xml``, or a folder that holds one."""
+    try:
+        found = _model(path)
+        if found is None:
+            return False
+        with found.open("rb") as file:
+            return b"<net" in file.read(_HEAD)
+    except OSError:
+        return False
+
+
+def _model(path: Path) -> Path | None:
+    """The ``.xml`` that is meant."""
+    if path.is_dir():
+        found = sorted(path.glob("*.xml"))
+        return found[0] if len(found) == 1 and found[0].with_suffix(".bin").is_file() else None
+    return path if path.suffix == ".xml" and path.is_file() else None
+
+
+def load(request: Request) -> Loaded:
+    """The model, and what its description says of it.
+
+    The description is the one named (``--spec``), else ``NAME.yaml`` beside the file, else what the model itself or
+    Ultralytics' ``metadata.yaml`` says. Options are laid over it; ``output_name=NAME`` chooses among several outputs.
+    """
+    path = _model(request.path)
+    if path is None:
+        raise InputError(f"{request.path} is no model of OpenVINO: expected {LOOKS_FOR}")
+    engine, metadata = inspect(path)
+    options = merge_options({}, request.options or {})
+    output_name = options.pop("output_name", None)
+    given, beside, told = _description(request, path, metadata)
+    said = read_description(given, options)
+    image, output = only_image(engine.inputs, path), scores_or_labels(engine.outputs, output_name, path)
+    labels = said.count if is_labels(output) else None
+    if is_labels(output) and labels is None:
+        raise ConfigError(_CLASSES_MISSING)
+    sizes, channels = sizes_of(image, said.sizes), fixed(image, 1) or len(said.normalization.mean or (0, 0, 0))
+    network = OpenvinoNetwork(path, engine.outputs.index(output), labels, sizes=sizes)
+    outputs = network.probe(channels)
+    spec, notes = said.spec(source="openvino", architecture=path.stem, outputs=outputs, channels=channels)
+    network.describe(len(spec.classes), outputs, align_corners=spec.align_corners)
+    files = [path.parent / name for name in engine.files]
+    origin = {file.name: digest(file) for file in (*files, *beside)}
+    return Loaded(spec, network, (*notes, *told, *_quantized(network), _ITS_OWN), origin)
+
+
+def _quantized(network: OpenvinoNetwork) -> tuple[str, ...]:
+    count = network.quantized
+    return (f"The model is quantised already: {count} of its operations round to a few levels.",) if count else ()
+
+
+def _description(request: Request, path: Path, metadata: Mapping[str, str]) -> tuple[Any, list[Path], tuple[str, ...]]:
+    """The description, the file it comes from, and notes."""
+    if request.description is not None:
+        return request.description, [request.description] if isinstance(request.description, Path) else [], ()
+    for file in (path.with_suffix(".yaml"), path.with_suffix(".yml")):
+        if file.is_file():
+            return file, [file], ()
+    if METADATA in metadata:
+        return read_noted(metadata[METADATA], path), [], ()
+    file = path.with_name("metadata.yaml")
+    if file.is_file() and (said := read_ultralytics(read_mapping(file), path)) is not None:
+        return said, [file], ()
+    return _model_info(metadata, path)
+
+
+def _model_info(metadata: Mapping[str, str], path: Path) -> tuple[dict[str, Any], list[Path], tuple[str, ...]]:
+    """What stands under ``model_info``, which OpenVINO's Model API and its training tools write.
+
+    Raises:
+        ConfigError: A number of it is none.
+    """
+    info = {key.removeprefix("model_info."): value for key, value in metadata.items()}
+    said: dict[str, Any] = {"classes": labels} if (labels := info.get("labels", "").split()) else {}
+    embedded = info.get("embedded_processing", "").lower() in _YES
+    if not embedded:
+        means, deviations = (_numbers(info.get(name, ""), path) for name in ("mean_values", "scale_values"))
+        many = max(len(means), len(deviations), 3)
+        said["normalization"] = {"mean": _spread(means, many, 0.0), "std": _spread(deviations, many, 1.0)}
+    order = info.get("reverse_input_channels")
+    if order is None or order.lower() in _YES:
+        return said, [], ()
+    note = (
+        f"The model says reverse_input_channels={order}, which leaves open whether it was trained on RGB or BGR: it is "
+        "given RGB; --cfg-options normalization.channel_order=bgr changes that."
+    )
+    return said, [], (note,)
+
+
+def _numbers(text: str, path: Path) -> list[float]:
+    try:
+        return [float(word) for word in text.replace(",", " ").split()]
+    except ValueError:
+        raise ConfigError(f"{path}: {text!r:.60} under model_info is not a list of numbers") from None
+
+
+def _spread(numbers: list[float], many: int, otherwise: float) -> list[float]:
+    """One number for each channel; one alone counts for all."""
+    return numbers * many if len(numbers) == 1 else numbers or [otherwise] * many
