@@ -5,7 +5,7 @@ from torch import nn
 
 from segship.core.errors import ConfigError, UnsupportedError
 from segship.models.parts import build_part
-from segship.models.registry import backbones
+from segship.models.registry import backbones, heads
 
 STDC = {
     "type": "STDCNet",
@@ -28,6 +28,15 @@ def test_a_part_is_built_by_its_upstream_name_with_or_without_scope(name: str) -
 def test_options_of_training_and_marks_of_inheritance_are_dropped() -> None:
     part = build_part(backbones, {**STDC, "init_cfg": {"type": "Pretrained"}, "norm_eval": True, "_scope_": "mmseg"})
     assert type(part).__name__ == "STDCNet"
+
+
+@pytest.mark.parametrize("name", ["DDRHead", "PIDHead"])
+def test_any_part_may_be_told_to_use_plain_convolutions(name: str) -> None:
+    cfg = {"type": name, "in_channels": 4, "channels": 4, "num_classes": 2}
+    for conv_cfg in (None, {"type": "Conv2d"}):
+        assert type(build_part(heads, {**cfg, "conv_cfg": conv_cfg})).__name__ == name
+    with pytest.raises(ConfigError, match="conv_cfg"):
+        build_part(heads, {**cfg, "conv_cfg": {"type": "DCNv2"}})
 
 
 def test_all_unknown_and_missing_options_are_named_at_once() -> None:

@@ -22,6 +22,7 @@ TRAINING_ONLY = frozenset({
     "frozen_exclude", "frozen_stages",
     "ignore_index",
     "init_cfg",
+    "init_std",
     "loss_cls",
     "loss_decode",
     "loss_dice",
@@ -38,6 +39,7 @@ TRAINING_ONLY = frozenset({
 
 
 _MARKS = frozenset({"_delete_", "_scope_", "type"})
+_PLAIN_CONVOLUTIONS = (None, {"type": "Conv2d"}, {"type": "Conv"})  # any part may be told to use what it uses anyway
 _WRONG_VALUE = (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, RuntimeError)
 
 
@@ -60,7 +62,7 @@ def build_part(registry: Registry[type[nn.Module]], cfg: Any) -> nn.Module:
     name = cfg["type"].rpartition(".")[2]
     unit = registry[name]
     known = inspect.signature(unit).parameters
-    given = {key: value for key, value in cfg.items() if key in known or key not in TRAINING_ONLY | _MARKS}
+    given = {key: value for key, value in cfg.items() if key in known or not _changes_nothing(key, value)}
     wrong = [f"{name} has no option {key!r}.{did_you_mean(str(key), known)}" for key in given if key not in known]
     wrong += [
         f"{name} needs the option {key!r}."
@@ -77,3 +79,7 @@ def build_part(registry: Registry[type[nn.Module]], cfg: Any) -> nn.Module:
         reason = (str(error).splitlines() or [""])[0]
         problem = f"{type(error).__name__}: {reason:.200}"
         raise ConfigError(f"{name} cannot be built with these options ({problem})") from error
+
+
+def _changes_nothing(key: str, value: Any) -> bool:
+    return key in TRAINING_ONLY | _MARKS or (key == "conv_cfg" and value in _PLAIN_CONVOLUTIONS)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from segship.models.layers.conv import Cfg, DepthwiseSeparableConvModule
+from segship.models.layers.conv import RELU, Cfg, DepthwiseSeparableConvModule
 from segship.models.layers.decode_head import DecodeHead, Features, InputTransform
 from segship.models.registry import heads
 
@@ -30,7 +30,8 @@ class DepthwiseSeparableFCNHead(DecodeHead):
         num_convs: Number of convolutions before the classifier, at least 1.
         kernel_size: Of these convolutions.
         concat_input: Whether one more convolution joins the input with the convolutions' output.
-        dw_act_cfg: Activation after the depthwise parts; the pointwise parts always end in a ReLU, as upstream.
+        dw_act_cfg: Activation after the depthwise parts.
+        dilation, act_cfg: Without effect, as upstream: nothing is dilated, the pointwise parts always end in a ReLU.
         norm_cfg: As `ConvModule`.
         in_channels, channels, num_classes, out_channels, threshold, in_index, input_transform, align_corners: As
             `DecodeHead`.
@@ -46,12 +47,14 @@ class DepthwiseSeparableFCNHead(DecodeHead):
         kernel_size: int = 3,
         concat_input: bool = True,
         dw_act_cfg: Cfg | None = None,
+        dilation: int = 1,  # noqa: ARG002
         out_channels: int | None = None,
         threshold: float | None = None,
         in_index: int | Sequence[int] = -1,
         input_transform: InputTransform = None,
         align_corners: bool = False,
         norm_cfg: Cfg | None = None,
+        act_cfg: Cfg | None = RELU,  # noqa: ARG002
     ) -> None:
         super().__init__(
             in_channels,
