@@ -5,7 +5,7 @@
     segship doctor --setup paddle
     python scripts/check_paddleseg.py [NAME ...] [--width 1]
 
-Weights are random; each network is compared on a bundled scene at three sizes. Results are merged into
+Weights are random; each network is compared on a bundled scene at four sizes. Results are merged into
 docs/paddleseg.json and written to docs/paddleseg.md. Exit status 1: a package does not pass its gate.
 """
 
@@ -41,7 +41,7 @@ NETWORKS = {
     "deeplabv3p": "DeepLabV3+, ResNet-50, stride 8",
     "fcn-hrnetw18": "FCN, HRNet-W18",
 }
-SIZES = ((128, 256), (225, 321), (256, 512))
+SIZES = ((128, 256), (225, 321), (256, 512), (512, 1024))
 
 
 def check(name: str, width: float, folder: Path) -> dict[str, Any]:

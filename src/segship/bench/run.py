@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["benchmark", "machine"]
 
 _WARM_UP = 3  # rounds that are not counted
-_FEWEST = 5  # rounds, however slow
+_FEWEST = 5  # rounds, however long the measuring takes
+_SLOW = 20.0  # seconds; of rounds that take longer, one to warm up and three will do
+_FEWEST_SLOW = 3
 _REST = 0.02  # seconds before each run: idle threads of some engines wait in a loop, at the next one's expense
 
 
@@ -139,20 +141,23 @@ def _candidates(
 def _rounds(
     candidates: list[_Candidate], seconds: float, progress: Callable[[float], None] | None, *, engine_only: bool
 ) -> None:
+    tell = progress or (lambda _: None)
+    begin, slow = time.perf_counter(), False
     for turn in range(_WARM_UP):
-        for one in candidates:
+        for one in candidates if not slow else ():
             _ = one.subject.engine(one.work) if engine_only else one.subject.end_to_end(one.work)
-        if progress is not None:
-            progress(0.01 * turn)
-    begin, turn = time.perf_counter(), 0
-    while turn < _FEWEST or time.perf_counter() - begin < seconds:
+        slow = slow or time.perf_counter() - begin > _SLOW * (turn + 1)
+        tell(0.01 * turn)
+    begin, turn, fewest = time.perf_counter(), 0, _FEWEST_SLOW if slow else _FEWEST
+    while turn < fewest or time.perf_counter() - begin < seconds:
         # The order turns around from round to round, so that nobody always runs after the same neighbour.
-        for one in candidates if turn % 2 == 0 else reversed(candidates):
+        for place, one in enumerate(candidates if turn % 2 == 0 else reversed(candidates)):
             time.sleep(_REST)
             one.rounds.append(one.subject.engine(one.work) if engine_only else one.subject.end_to_end(one.work))
+            rounds = (turn + (place + 1) / len(candidates)) / fewest
+            tell(min(1.0, rounds, (time.perf_counter() - begin) / max(seconds, 1e-9)))
         turn += 1
-        if progress is not None:
-            progress(min(1.0, (time.perf_counter() - begin) / max(seconds, 1e-9)))
+    tell(1.0)
 
 
 def _measurement(one: _Candidate, peak: float | None) -> Measurement:
