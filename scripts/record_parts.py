@@ -2,10 +2,10 @@
 
 The parts and their inputs stand in ``tests/support/parts.py``. Run it where `record_reference` runs::
 
-    python scripts/record_parts.py [--to tests/references]
+    python scripts/record_parts.py [--to tests/references] [--again]
 
-It writes ``parts.json`` (a digest of keys and shapes; shape and magnitude of each output) and ``parts.npz`` (a sample
-of each one).
+Parts that have a record keep it, unless ``--again`` is given. It writes ``parts.json`` (a digest of keys and shapes;
+shape and magnitude of each output) and ``parts.npz`` (a sample of each one).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from record_reference import _NoCompiledOps
+from record_reference import import_mmseg
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from support import fill
@@ -42,17 +42,26 @@ def record(part: PartCase, arrays: dict[str, Any]) -> dict[str, Any]:
     return {"state": fingerprint(network), "outputs": outputs}
 
 
+def kept(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The records of the parts that there still are."""
+    names = {part.name for part in PARTS}
+    records = json.loads((folder / "parts.json").read_text())
+    with np.load(folder / "parts.npz") as arrays:
+        samples = {key: arrays[key] for key in arrays.files if key.split("/")[0] in names}
+    return {name: entry for name, entry in records.items() if name in names}, samples
+
+
 def main() -> None:
-    """Record every part."""
+    """Record the parts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--to", type=Path, default=Path(__file__).parents[1] / "tests" / "references")
+    parser.add_argument("--again", action="store_true", help="record all parts, not only new ones")
     options = parser.parse_args()
-    sys.modules["mmcv._ext"] = _NoCompiledOps("mmcv._ext")
-    from mmseg.utils import register_all_modules  # noqa: PLC0415
-
-    register_all_modules(init_default_scope=True)
-    arrays: dict[str, Any] = {}
-    records = {part.name: record(part, arrays) for part in PARTS}
+    import_mmseg()
+    records, arrays = ({}, {}) if options.again else kept(options.to)
+    for part in PARTS:
+        if part.name not in records:
+            records[part.name] = record(part, arrays)
     (options.to / "parts.json").write_text(json.dumps(records, separators=(",", ":")))
     np.savez_compressed(options.to / "parts.npz", **arrays)
     print(f"{len(records)} parts, {len(arrays)} outputs")

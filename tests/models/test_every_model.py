@@ -32,7 +32,7 @@ REFERENCES = model_references()
 @pytest.mark.parametrize("reference", REFERENCES, ids=lambda reference: reference.name)
 def test_keys_and_logits_equal_mmsegmentations(reference: ModelReference) -> None:
     record = reference.record()
-    network = load_network(configs() / record["config"], with_auxiliary=True)
+    network = load_network(configs() / record["config"], cfg_options=record.get("changes"), with_auxiliary=True)
     found = {
         key: [str(value.dtype).removeprefix("torch."), list(value.shape)] for key, value in network.state_dict().items()
     }

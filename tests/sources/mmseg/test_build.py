@@ -117,3 +117,13 @@ def test_configs_that_describe_no_network_are_refused(changed: Any) -> None:
     with pytest.raises((ConfigError, UnsupportedError)) as caught:
         build_network(changed)
     assert "\n" not in str(caught.value)
+
+
+def test_a_heads_settings_may_stand_in_the_test_cfg() -> None:
+    coarse = model()["decode_head"]
+    point = {"type": "PointHead", "in_channels": [64], "in_index": [2], "channels": 8, "num_classes": 5}
+    cascade = {"type": "CascadeEncoderDecoder", "num_stages": 2, "decode_head": [coarse, point]}
+    settings = {"mode": "whole", "subdivision_steps": 1, "subdivision_num_points": 7, "scale_factor": 3}
+    network = build_network(model(**cascade, test_cfg=settings))
+    with torch.inference_mode():
+        assert network.logits(torch.zeros(1, 3, 64, 48)).shape[2:] == (24, 18)

@@ -25,6 +25,7 @@ _UNSUPPORTED = {
     "checkpoint",
     "SegTTAModel": "test-time augmentation is no network; give the config of the network itself",
 }
+_FROM_TEST_CFG = {"PointHead": ("subdivision_steps", "subdivision_num_points", "scale_factor")}
 _MODEL_KEYS = frozenset({
     "_delete_",
     "_scope_",
@@ -60,7 +61,7 @@ def build_network(model: Any, *, with_auxiliary: bool = False) -> EncoderDecoder
     _check_kind(model)
     builder = _Builder()
     backbone = builder.part(backbones, model.get("backbone"), "model.backbone")
-    decode_head = builder.parts(heads, model.get("decode_head"), "model.decode_head")
+    decode_head = builder.parts(heads, _with_test_cfg(model), "model.decode_head")
     neck = builder.part(necks, model["neck"], "model.neck") if model.get("neck") else None
     auxiliary = None
     if with_auxiliary and model.get("auxiliary_head"):
@@ -86,6 +87,18 @@ def architecture(model: Mapping[str, Any]) -> str:
     parts = [model.get(key) for key in ("backbone", "neck", "decode_head")]
     names = [_name(part) for group in parts for part in _as_list(group) if isinstance(part, dict)]
     return f"{_name(model)}({', '.join(names)})"
+
+
+def _with_test_cfg(model: dict[str, Any]) -> Any:
+    """The ``decode_head`` of ``model``; a head's settings that stand in ``test_cfg`` among its options."""
+    decode_head, test_cfg = model.get("decode_head"), model.get("test_cfg")
+    if not isinstance(decode_head, (list, tuple)) or not isinstance(test_cfg, dict):
+        return decode_head
+    heads_with: list[Any] = []
+    for head in decode_head:
+        moved = _FROM_TEST_CFG.get(_name(head), ()) if isinstance(head, dict) else ()
+        heads_with.append({**{key: test_cfg[key] for key in moved if key in test_cfg}, **head} if moved else head)
+    return heads_with
 
 
 def _check_kind(model: dict[str, Any]) -> None:
