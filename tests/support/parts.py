@@ -215,6 +215,8 @@ _ATTENTION_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("DMHead", {"filter_sizes": (1, 2, 4, 5), "fusion": True, **_BN}),
     ("APCHead", {"pool_scales": (1, 4), "fusion": False}),
     ("ISAHead", {"isa_channels": 4, "down_factor": (3, 5), **_BN}),
+    ("DepthwiseSeparableFCNHead", {"dilation": 2, "conv_cfg": None, **_BN, **_GELU}),  # none of them changes anything
+    ("DepthwiseSeparableFCNHead", {"dw_act_cfg": {"type": "ReLU"}, "kernel_size": 5, "num_convs": 3, **_BN}),
 )
 
 PARTS += [
