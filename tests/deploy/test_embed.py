@@ -14,11 +14,12 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from segship import Segmentor, export
+from segship import Segmentor, export, export_module
 from segship.core.artifacts import Engine, Graph, TensorInfo
 from segship.core.errors import BackendError, InputError, SizeError, UnsupportedError, VerificationError
 from segship.core.spec import ModelSpec, Normalization, Pad, Padding, Resize
 from segship.deploy.embedding import Picture, compare_pictures
+from segship.graph import whole as whole_graph
 from segship.graph.whole import embed
 from segship.vision import upsample
 from segship.vision.preprocess import prepare
@@ -175,6 +176,35 @@ def test_logits_find_their_way_back_as_in_a_package(change: dict[str, Any], tmp_
         assert (session.run(["mask"], {"image": image})[0] == labelled(spec, image)).mean() >= 0.999, size
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"align_corners": True, "geometry": (Resize(width=90, height=60, keep_ratio=True),)},
+        {"geometry": (Resize(width=90, height=60), Pad(multiple_of=32, crop=True))},
+        {"padding": Padding(multiple_of=32)},
+    ],
+    ids=str,
+)
+def test_labels_are_the_same_with_the_classes_beside_one_another(
+    change: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnxruntime  # noqa: PLC0415
+
+    monkeypatch.setattr(whole_graph, "_MANY", 2)
+    spec = SPEC.model_copy(update=change)
+    for what, shape in ((("pre", "post"), (77, 131)), (("post",), (1, 77, 131))):
+        path = tmp_path / f"{len(what)}.onnx"
+        embed(pooling(tmp_path / "a"), path, spec, what, classes_last=True)
+        assert [node.attribute[0].i for node in onnx.load(path).graph.node if node.op_type == "ArgMax"] == [3]
+        session = onnxruntime.InferenceSession(path)
+        image = picture(77, 131)
+        given = image if "pre" in what else np.zeros((1, 3, 77, 131), np.float32)
+        mask = session.run(["mask"], {"image": given})[0]
+        assert mask.shape == shape
+        if "pre" in what:
+            assert (mask == labelled(spec, image)).mean() >= 0.999
+
+
 def test_many_classes_need_sixteen_bits(tmp_path: Path) -> None:
     names = tuple(map(str, range(300)))
     spec = SPEC.model_copy(update={"classes": names, "palette": tuple((0, 0, 0) for _ in names)})
@@ -187,6 +217,14 @@ def test_a_network_that_slides_is_refused_before_it_runs(tmp_path: Path) -> None
     with pytest.raises(UnsupportedError, match=r"test_cfg\.mode=whole"):
         export(*files, tmp_path / "out", embed="pre,post")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_module_of_ones_own_becomes_such_a_file_too(tmp_path: Path) -> None:
+    module = torch.nn.Conv2d(3, 3, 3, stride=4, padding=1)
+    found = export_module(module, SPEC, tmp_path / "out", embed="pre,post")
+    assert found.manifest.embed == ("pre", "post")
+    assert Segmentor(found.path)(picture(77, 131)).shape == (77, 131)
 
 
 def test_other_engines_and_words_are_refused(trained: tuple[Path, Path], tmp_path: Path) -> None:
@@ -244,9 +282,9 @@ def test_pixels_that_the_network_itself_cannot_decide_count_as_equal() -> None:
 def test_a_graph_that_disagrees_is_not_written(
     trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wrong(spec: ModelSpec, parts: Any) -> Any:
+    def wrong(spec: ModelSpec, *rest: Any) -> Any:
         other = spec.model_copy(update={"normalization": Normalization(channel_order="bgr", mean=(0, 0, 0))})
-        return finish(other, parts)
+        return finish(other, *rest)
 
     ship = sys.modules["segship.deploy.ship"]  # whose name a function of the package has, too
     finish = ship._finish

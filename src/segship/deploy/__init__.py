@@ -98,6 +98,7 @@ def export_module(
     *,
     sizes: SizeRule | None = None,
     lowering: Lowering | None = None,
+    embed: str | Sequence[str] = (),
     images: Sequence[str | Path] = (),
     on_stage: Callable[[str], None] | None = None,
 ) -> Package:
@@ -111,6 +112,7 @@ def export_module(
         target: Engine, precision and shape.
         sizes: Which input sizes it takes; None: what ``spec`` says, else any.
         lowering: As for `export`.
+        embed: As for `export`.
         images: As for `export`.
         on_stage: As for `export`.
 
@@ -126,7 +128,8 @@ def export_module(
 
         return python.load_module(module, spec, sizes=sizes)
 
-    return ship(load, Path(out), find_target(target), images, lowering or Lowering(), on_stage)
+    parts = read_embed(embed)
+    return ship(load, Path(out), find_target(target), images, lowering or Lowering(), on_stage, parts)
 
 
 def export_mmdeploy(

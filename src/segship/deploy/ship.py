@@ -14,6 +14,7 @@ from segship.backends import find_backend
 from segship.core.errors import BackendError, MissingExtraError, UnsupportedError, VerificationError
 from segship.core.files import digest, replace_directory, require_replaceable
 from segship.core.manifest import MANIFEST, METADATA, Described, Manifest
+from segship.core.memory import give_back
 from segship.deploy.embedding import Picture, compare_pictures, pictures, require_embeddable
 from segship.deploy.lower import Lowering, lower
 from segship.deploy.samples import TRACED, find_samples, verification_inputs
@@ -93,9 +94,11 @@ def ship(
     else:
         inputs = verification_inputs(spec, sizes, samples, batch=_takes_many(loaded, target))
         expected = _expected(loaded, list(inputs))
+    give_back()
     with replace_directory(out, replaceable=_is_package) as directory:
         manifest, lowered = _build(loaded, spec, sizes, target, backend, directory, how, tell, embed)
         del loaded  # the engine is about to need the room
+        give_back()
         tell("comparing the engine with the network")
         checks, differences = _verify(backend, manifest.engine(directory), expected, spec, target, embed)
         failed = (*differences, *lowered.failures)
@@ -202,9 +205,18 @@ def _build(
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f"{directory.name}.graph.") as scratch:
         tell("capturing the network as a graph")
         graph = _capture(loaded, spec, sizes, target, backend, Path(scratch), embed)
+        give_back()
         tell(f"building the {backend.INFO.title} engine")
         lowered = lower(
-            graph, target, backend, directory, how, spec=spec, sizes=sizes, tell=tell, finish=_finish(spec, embed)
+            graph,
+            target,
+            backend,
+            directory,
+            how,
+            spec=spec,
+            sizes=sizes,
+            tell=tell,
+            finish=_finish(spec, target, embed),
         )
     engine = lowered.engine
     manifest = Manifest(
@@ -224,7 +236,7 @@ def _build(
     return manifest, lowered
 
 
-def _finish(spec: ModelSpec, embed: tuple[Embedded, ...]) -> Callable[[Graph], Graph]:
+def _finish(spec: ModelSpec, target: Target, embed: tuple[Embedded, ...]) -> Callable[[Graph], Graph]:
     """What is done to the graph before the engine is built of it."""
 
     def finish(graph: Graph) -> Graph:
@@ -234,7 +246,7 @@ def _finish(spec: ModelSpec, embed: tuple[Embedded, ...]) -> Callable[[Graph], G
 
         path = graph.path.parent / "whole" / graph.path.name
         path.parent.mkdir()
-        return embed_in(graph, path, spec, embed)
+        return embed_in(graph, path, spec, embed, classes_last=target.backend == "onnxruntime")
 
     return finish
 

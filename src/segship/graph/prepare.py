@@ -240,11 +240,18 @@ class _Taps:
         return first + second
 
     def _weighed(self, pixels: Value, axis: int, weights: tuple[Value, Value]) -> tuple[Value, Value]:
-        shape = (-1, 1, 1) if axis == 0 else (1, -1, 1)
-        first, second = (
-            self._b.take(pixels, cells, axis) * self._b.reshape(weight, shape)
-            for cells, weight in zip(self._cells, weights, strict=True)
-        )
+        b = self._b
+        found = []
+        for cells, weight in zip(self._cells, weights, strict=True):
+            taken = b.take(pixels, cells, axis)
+            if axis == 0:
+                found.append(taken * b.reshape(weight, (-1, 1, 1)))
+                continue
+            # Channels beside one another, each with its own weight: engines are slow at repeating one for so few.
+            every = b.add("Expand", b.reshape(weight, (-1, 1)), b.join(b.constant(1, "int64"), b.length(pixels, 2)))
+            product = b.reshape(taken, (0, -1)) * b.reshape(every, (1, -1))
+            found.append(b.add("Reshape", product, b.add("Shape", taken, dtype="int64")))
+        first, second = found
         return first, second
 
 
