@@ -14,7 +14,6 @@ from segship.backends import find_backend
 from segship.core.errors import BackendError, MissingExtraError, UnsupportedError, VerificationError
 from segship.core.files import digest, replace_directory, require_replaceable
 from segship.core.manifest import MANIFEST, METADATA, Described, Manifest
-from segship.core.memory import give_back
 from segship.deploy.embedding import Picture, compare_pictures, pictures, require_embeddable
 from segship.deploy.lower import Lowering, lower
 from segship.deploy.samples import TRACED, find_samples, verification_inputs
@@ -94,11 +93,9 @@ def ship(
     else:
         inputs = verification_inputs(spec, sizes, samples, batch=_takes_many(loaded, target))
         expected = _expected(loaded, list(inputs))
-    give_back()
     with replace_directory(out, replaceable=_is_package) as directory:
         manifest, lowered = _build(loaded, spec, sizes, target, backend, directory, how, tell, embed)
         del loaded  # the engine is about to need the room
-        give_back()
         tell("comparing the engine with the network")
         checks, differences = _verify(backend, manifest.engine(directory), expected, spec, target, embed)
         failed = (*differences, *lowered.failures)
@@ -205,7 +202,6 @@ def _build(
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f"{directory.name}.graph.") as scratch:
         tell("capturing the network as a graph")
         graph = _capture(loaded, spec, sizes, target, backend, Path(scratch), embed)
-        give_back()
         tell(f"building the {backend.INFO.title} engine")
         lowered = lower(
             graph,
