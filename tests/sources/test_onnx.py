@@ -13,7 +13,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from segship.core.errors import ConfigError, InputError, UnsupportedError
-from segship.core.spec import Resize, SizeRule
+from segship.core.spec import Letterbox, SizeRule
 from segship.deploy import export
 from segship.runtime import Segmentor
 from segship.sources import find_source, load, sources
@@ -88,13 +88,36 @@ def test_ultralytics_metadata_is_read(tmp_path: Path) -> None:
     }
     spec = load(write(tmp_path / "a.onnx", metadata=noted)).spec
     assert spec.classes == tuple(CLASSES)
-    assert spec.geometry == (Resize(height=32, width=48),)
+    assert spec.geometry == (Letterbox(height=32, width=48, value=(114, 114, 114)),)
     assert (spec.normalization.mean, spec.normalization.std) == ((0, 0, 0), (255, 255, 255))
     with pytest.raises(UnsupportedError, match="the task 'detect'"):
         load(write(tmp_path / "b.onnx", metadata=noted | {"task": "detect"}))
     hostile = load(write(tmp_path / "c.onnx", metadata=noted | {"names": f"__import__('os').mkdir('{tmp_path}/ran')"}))
     assert hostile.spec.classes[0] == "class-0"
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_binary_network_of_ultralytics_finds_its_class_before_background(tmp_path: Path) -> None:
+    noted = {"author": "Ultralytics", "task": "semantic", "names": "{0: 'road'}", "imgsz": "[32, 48]"}
+
+    def first(model: onnx.ModelProto) -> None:
+        model.graph.initializer[0].CopyFrom(numpy_helper.from_array(WEIGHTS[:1], "weight"))
+        model.graph.output[0].CopyFrom(helper.make_tensor_value_info("scores", TensorProto.FLOAT, ("n", 1, None, None)))
+
+    spec = load(change(write(tmp_path / "a.onnx", metadata=noted), first)).spec
+    assert (spec.classes, spec.output, spec.threshold) == (("background", "road"), "sigmoid", 0.5)
+
+
+def test_a_network_of_ultralytics_sees_the_image_in_the_middle_of_its_frame(tmp_path: Path) -> None:
+    noted = {"author": "Ultralytics", "task": "semantic", "names": "{0: 'a', 1: 'b', 2: 'c'}", "imgsz": "[32, 48]"}
+    path = write(tmp_path / "a.onnx", size=(1, 3, 32, 48), labels=True, metadata=noted)
+    package = export(path, None, tmp_path / "package")
+    image = np.random.default_rng(1).integers(0, 256, (32, 32, 3), np.uint8)
+    frame = np.full((32, 48, 3), 114, np.uint8)
+    frame[:, 8:40] = image
+    feed = frame.transpose(2, 0, 1)[None].astype(np.float32) / 255
+    found = onnxruntime.InferenceSession(path).run(None, {"pixels": feed})[0]
+    assert (Segmentor(package.path)(image) == found[0, :, 8:40]).all()
 
 
 @pytest.mark.parametrize("labels", [False, True])

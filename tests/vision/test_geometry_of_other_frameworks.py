@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
-from segship.core.spec import ModelSpec, Normalization, Resize, ResizeEdges, ResizeNear, Slide
+from segship.core.spec import Letterbox, ModelSpec, Normalization, Resize, ResizeEdges, ResizeNear, Slide
 from segship.vision.geometry import apply, output_size
+from segship.vision.nearest import resize_labels
 from segship.vision.preprocess import prepare
-from segship.vision.upsample import Step
+from segship.vision.upsample import Step, labels
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (37, 53, 3), np.uint8)
 
@@ -34,6 +37,47 @@ def test_sizes_follow_their_frameworks(
     step: ResizeEdges | ResizeNear, size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
     assert output_size(step, *size) == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "inner", "origin"),
+    [
+        ((29, 50), (37, 64), (13, 0)),  # 29 * 64 / 50 = 37.12; of a margin of 27 the smaller half is above
+        ((33, 50), (42, 64), (11, 0)),  # 42.24
+        ((200, 10), (64, 3), (0, 30)),  # 3.2; 61 = 30 + 31
+        ((64, 64), (64, 64), (0, 0)),
+        ((1, 500), (1, 64), (31, 0)),  # 0.128, but a side keeps one pixel
+    ],
+)
+def test_a_letterbox_puts_the_image_in_the_middle(
+    size: tuple[int, int], inner: tuple[int, int], origin: tuple[int, int]
+) -> None:
+    step = Letterbox(height=64, width=64, value=(114.0,) * 3)
+    image = np.random.default_rng(0).integers(0, 100, (*size, 3), np.uint8)
+    framed = apply(step, image)
+    inside = np.zeros((64, 64), bool)
+    inside[origin[0] : origin[0] + inner[0], origin[1] : origin[1] + inner[1]] = True
+    assert framed.shape == (*output_size(step, *size), 3) == (64, 64, 3)
+    assert framed.dtype == np.uint8
+    assert (framed[~inside] == 114).all()
+    resized = image if inner == size else cv2.resize(image, inner[::-1], interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(framed[inside].reshape(*inner, 3), resized)
+    spec = ModelSpec(source="x", architecture="x", classes=("a",), palette=((0, 0, 0),), geometry=(step,))
+    cut = Step((64, 64), crop=inner, origin=origin)
+    assert prepare(image, spec).steps == (Step((64, 64), crop=(64, 64)), cut, Step(size))
+    directly = spec.model_copy(update={"resize_logits": "directly"})
+    assert prepare(image, directly).steps[1] == cut
+
+
+def test_the_margin_of_a_letterbox_is_cut_off_scores_and_labels() -> None:
+    logits = np.random.default_rng(0).normal(size=(3, 8, 8)).astype(np.float32)
+    steps = (Step((64, 64), crop=(64, 64)), Step((64, 64), crop=(37, 64), origin=(13, 0)), Step((29, 50)))
+    large = F.interpolate(torch.from_numpy(logits)[None], (64, 64), mode="bilinear")[:, :, 13:50]
+    expected = F.interpolate(large, (29, 50), mode="bilinear").argmax(1)[0].numpy()
+    np.testing.assert_array_equal(labels(logits, steps, align_corners=False), expected)
+    decided = np.arange(64 * 64).reshape(64, 64) % 7
+    nearest = cv2.resize(decided[13:50].astype(np.uint8), (50, 29), interpolation=cv2.INTER_NEAREST)
+    np.testing.assert_array_equal(resize_labels(decided, steps, 7), nearest)
 
 
 @pytest.mark.parametrize("size", [(20, 30), (60, 90)])

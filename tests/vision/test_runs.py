@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segship.vision.runs import blend, group
-from segship.vision.taps import Taps, compose, first, linear
+from segship.vision.taps import Taps, compose, linear, part
 
 CHAINS = {
     "integer scale": linear(16, 128, align_corners=False),
@@ -19,7 +19,7 @@ CHAINS = {
     "two resizes": compose(linear(128, 90, align_corners=False), linear(16, 128, align_corners=False)),
     "up and up": compose(linear(64, 128, align_corners=False), linear(8, 64, align_corners=False)),
     "down and up": compose(linear(20, 90, align_corners=False), linear(64, 20, align_corners=False)),
-    "cropped": compose(linear(50, 90, align_corners=False), first(linear(8, 64, align_corners=False), 50)),
+    "cropped": compose(linear(50, 90, align_corners=False), part(linear(8, 64, align_corners=False), 0, 50)),
 }
 
 

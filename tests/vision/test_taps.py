@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from segship.vision.taps import Taps, compose, first, linear, merge
+from segship.vision.taps import Taps, compose, linear, merge, part
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,8 +54,8 @@ def test_aligned_corners_meet() -> None:
 
 def test_a_composition_is_the_product_of_its_matrices() -> None:
     inner, outer = linear(9, 31, align_corners=False), linear(20, 47, align_corners=True)
-    both = compose(outer, first(inner, 20))
-    np.testing.assert_allclose(matrix(both), matrix(outer) @ matrix(inner)[:20], atol=1e-7)
+    both = compose(outer, part(inner, 5, 20))
+    np.testing.assert_allclose(matrix(both), matrix(outer) @ matrix(inner)[5:25], atol=1e-7)
     assert both.cells == 9
 
 
@@ -64,7 +64,7 @@ def test_composing_with_nothing_changes_nothing() -> None:
     assert same.is_identity
     assert compose(taps, same) is taps
     assert compose(linear(31, 31, align_corners=True), taps) is taps
-    assert first(taps, 31) is taps
+    assert part(taps, 0, 31) is taps
 
 
 def test_merging_sorts_adds_up_and_drops_zeros() -> None:

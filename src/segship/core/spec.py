@@ -132,6 +132,22 @@ class ResizeNear(Frozen):
     interpolation: Interpolation = "bilinear"
 
 
+class Letterbox(Frozen):
+    """Fit the image into a frame, its aspect ratio kept, and put it in the middle (Ultralytics).
+
+    The margin is cut off from the logits before they are resized back.
+
+    Attributes:
+        width, height: Of the frame.
+        value: Value of the margin, for each channel in the order of the decoded image (BGR).
+    """
+
+    kind: Literal["letterbox"] = "letterbox"
+    width: Positive
+    height: Positive
+    value: tuple[float, ...] = (0.0,)
+
+
 class Pad(Frozen):
     """Pad the uint8 image at the bottom and right (``Pad`` of mmcv).
 
@@ -157,7 +173,7 @@ class Pad(Frozen):
 
 
 GeometryStep = Annotated[
-    Resize | ResizeShortestEdge | ResizeToMultiple | ResizeByEdge | ResizeEdges | ResizeNear | Pad,
+    Resize | ResizeShortestEdge | ResizeToMultiple | ResizeByEdge | ResizeEdges | ResizeNear | Letterbox | Pad,
     Field(discriminator="kind"),
 ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from segship.core.errors import SizeError
-from segship.core.spec import ModelSpec, Padding, Resize, ResizeByEdge, ResizeEdges, ResizeNear, SizeRule
+from segship.core.spec import Letterbox, ModelSpec, Padding, Resize, ResizeByEdge, ResizeEdges, ResizeNear, SizeRule
 from segship.core.target import Shape
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ def fit(spec: ModelSpec, rule: SizeRule, shape: Shape) -> tuple[ModelSpec, SizeR
         return _padded(spec, rule), rule
     if not rule.allows(*only):
         raise SizeError(f"the shape is {only[0]}x{only[1]}, this network takes {rule}")
+    last = spec.geometry[-1] if spec.geometry else None
+    if isinstance(last, Letterbox) and (last.height, last.width) == only and spec.slide is None:
+        return spec, SizeRule(fixed=only)  # every image becomes that size as it is
     if spec.slide is None:
         resize = Resize(width=only[1], height=only[0], keep_ratio=False, interpolation=_interpolation(spec))
         return spec.model_copy(update={"geometry": (resize,), "padding": None}), SizeRule(fixed=only)

@@ -11,7 +11,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from segship.core.errors import UnsupportedError
-from segship.core.spec import Pad, Resize, ResizeByEdge, ResizeEdges, ResizeNear, ResizeShortestEdge, ResizeToMultiple
+from segship.core.spec import (
+    Letterbox,
+    Pad,
+    Resize,
+    ResizeByEdge,
+    ResizeEdges,
+    ResizeNear,
+    ResizeShortestEdge,
+    ResizeToMultiple,
+)
 
 if TYPE_CHECKING:
     from segship.core.spec import GeometryStep, Interpolation, ModelSpec
@@ -86,6 +95,10 @@ def _grey(b: Builder, image: Value) -> Value:
 
 def _output_size(b: Builder, step: GeometryStep, height: Value, width: Value) -> Size:
     """As `segship.vision.geometry.output_size`."""
+    if isinstance(step, Letterbox):
+        raise UnsupportedError(
+            "a graph that prepares images cannot put them in the middle of a frame: leave --embed out"
+        )
     if isinstance(step, Pad):
         return _padded((height, width), (step.height, step.width), step.multiple_of)
     if isinstance(step, ResizeToMultiple):

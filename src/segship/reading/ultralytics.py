@@ -15,6 +15,7 @@ __all__ = ["read_ultralytics"]
 
 _MAXIMUM_NAMES = 2**20
 _SIDES = 2
+_MARGIN = 114.0  # grey
 
 
 def read_ultralytics(metadata: Mapping[str, Any], path: Path) -> dict[str, Any] | None:
@@ -40,7 +41,8 @@ def read_ultralytics(metadata: Mapping[str, Any], path: Path) -> dict[str, Any] 
         # The only class of a binary network is what is found, label 1.
         said["classes"] = classes if len(classes) > 1 else ["background", *classes]
     if len(size) == _SIDES:
-        said["geometry"] = [{"kind": "resize", "height": int(size[0]), "width": int(size[1])}]
+        frame = {"height": int(size[0]), "width": int(size[1])}
+        said["geometry"] = [{"kind": "letterbox", "value": (_MARGIN,) * 3, **frame}]
     return said
 
 

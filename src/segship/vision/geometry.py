@@ -14,14 +14,22 @@ import numpy as np
 from PIL import Image
 
 from segship.core.errors import InputError
-from segship.core.spec import Pad, ResizeByEdge, ResizeEdges, ResizeNear, ResizeShortestEdge, ResizeToMultiple
+from segship.core.spec import (
+    Letterbox,
+    Pad,
+    ResizeByEdge,
+    ResizeEdges,
+    ResizeNear,
+    ResizeShortestEdge,
+    ResizeToMultiple,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from segship.core.spec import GeometryStep, Interpolation, Resize
 
-__all__ = ["Pixels", "apply", "output_size", "padded_size"]
+__all__ = ["Pixels", "apply", "letterboxed", "output_size", "padded_size"]
 
 Pixels: TypeAlias = "NDArray[np.uint8 | np.uint16 | np.float32]"
 
@@ -42,19 +50,29 @@ def apply(step: GeometryStep, image: Pixels) -> Pixels:
     Raises:
         InputError: The image would have no pixels left.
     """
-    height, width, channels = image.shape
+    height, width = image.shape[:2]
     new_height, new_width = output_size(step, height, width)
     if (new_height, new_width) == (height, width):
         return image
+    if isinstance(step, Letterbox):
+        size, origin = letterboxed(step, height, width)
+        inner = image if size == (height, width) else _resize(image, size[::-1], "bilinear")
+        return _framed(inner, (new_height, new_width), origin, step.value)
     if isinstance(step, Pad):
-        value = step.value if len(step.value) == channels else (step.value[0],) * channels
-        whole = image.dtype.kind == "f" or all(number.is_integer() for number in value)
-        border = np.empty((new_height, new_width, channels), image.dtype if whole else np.float32)
-        border[:] = np.asarray(value)
-        border[:height, :width] = image
-        return border
+        return _framed(image, (new_height, new_width), (0, 0), step.value)
     interpolation = "bilinear" if isinstance(step, (ResizeShortestEdge, ResizeToMultiple)) else step.interpolation
     return _resize(image, (new_width, new_height), interpolation)
+
+
+def _framed(image: Pixels, size: tuple[int, int], origin: tuple[int, int], value: tuple[float, ...]) -> Pixels:
+    """``image`` at ``origin`` (top, left) of a larger one of ``size`` (height, width)."""
+    height, width, channels = image.shape
+    value = value if len(value) == channels else (value[0],) * channels
+    whole = image.dtype.kind == "f" or all(number.is_integer() for number in value)
+    framed = np.empty((*size, channels), image.dtype if whole else np.float32)
+    framed[:] = np.asarray(value)
+    framed[origin[0] : origin[0] + height, origin[1] : origin[1] + width] = image
+    return framed
 
 
 def _resize(image: Pixels, size: tuple[int, int], interpolation: Interpolation) -> Pixels:
@@ -76,6 +94,8 @@ def output_size(step: GeometryStep, height: int, width: int) -> tuple[int, int]:
     """
     if isinstance(step, Pad):
         return padded_size(height, width, to=(step.height, step.width), multiple_of=step.multiple_of)
+    if isinstance(step, Letterbox):
+        return step.height, step.width
     if isinstance(step, ResizeToMultiple):
         return padded_size(height, width, to=(None, None), multiple_of=step.multiple_of)
     size = _resized(step, height, width)
@@ -85,6 +105,14 @@ def output_size(step: GeometryStep, height: int, width: int) -> tuple[int, int]:
             "it is too narrow for this network's resize rule, cut it into pieces"
         )
     return size
+
+
+def letterboxed(step: Letterbox, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Size (height, width) of an image in its frame, and where it begins there (top, left)."""
+    scale = min(step.height / height, step.width / width)
+    rows, columns = max(round(height * scale), 1), max(round(width * scale), 1)
+    # Of an odd margin the smaller half comes first; a tenth keeps the rounding of halves out of it.
+    return (rows, columns), (round((step.height - rows) / 2 - 0.1), round((step.width - columns) / 2 - 0.1))
 
 
 def _resized(

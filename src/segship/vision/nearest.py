@@ -36,7 +36,7 @@ def resize_labels(labels: NDArray[Any], steps: Sequence[Step], classes: int) -> 
     for step in steps:
         if found.shape != step.size:
             found = cv2.resize(found, step.size[::-1], interpolation=cv2.INTER_NEAREST)
-        height, width = step.crop or step.size
-        found = found[:height, :width]
+        (height, width), (top, left) = step.crop or step.size, step.origin
+        found = found[top : top + height, left : left + width]
     resized: NDArray[np.uint8 | np.uint16] = np.ascontiguousarray(found)
     return resized

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from segship.core.errors import InputError
-from segship.core.spec import Pad
+from segship.core.spec import Letterbox, Pad
 from segship.vision import geometry
 from segship.vision.bands import as_stored
 from segship.vision.upsample import Step
@@ -121,7 +121,7 @@ def prepared_size(spec: ModelSpec, height: int, width: int) -> tuple[int, int]:
 
 def _in_order(step: GeometryStep, order: ChannelOrder) -> GeometryStep:
     """Pad values are written for BGR."""
-    if order == "rgb" and isinstance(step, Pad):
+    if order == "rgb" and isinstance(step, (Pad, Letterbox)):
         return step.model_copy(update={"value": step.value[::-1]})
     return step
 
@@ -175,11 +175,16 @@ def _normalise(
 def way_back(spec: ModelSpec, size: tuple[int, int]) -> tuple[Step, ...]:
     """Resizes and crops from the logits of the network's input to the image's own size."""
     sizes = _geometry_sizes(spec.geometry, size)
-    if spec.resize_logits == "directly" and spec.slide is None and _padded(spec, sizes[-1]) == sizes[-1]:
+    framed = any(isinstance(step, Letterbox) for step in spec.geometry)
+    straight = spec.resize_logits == "directly" and spec.slide is None and not framed
+    if straight and _padded(spec, sizes[-1]) == sizes[-1]:
         return (Step(size),)
     steps = [Step(_padded(spec, sizes[-1]), crop=sizes[-1])]
     for step, before, after in zip(reversed(spec.geometry), sizes[-2::-1], sizes[:0:-1], strict=True):
         if isinstance(step, Pad) and step.crop:
             steps.append(Step(after, crop=before))
+        if isinstance(step, Letterbox):
+            inner, origin = geometry.letterboxed(step, *before)
+            steps.append(Step(after, crop=inner, origin=origin))
     steps.append(Step(size))
     return tuple(steps)

@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Taps", "compose", "first", "linear", "merge"]
+__all__ = ["Taps", "compose", "linear", "merge", "part"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,9 +73,12 @@ def linear(cells: int, positions: int, *, align_corners: bool) -> Taps:
     return merge(np.stack((low, high), axis=1), np.stack((1 - fraction, fraction), axis=1), cells)
 
 
-def first(taps: Taps, positions: int) -> Taps:
-    """The operator that yields only the first ``positions`` outputs of ``taps``."""
-    return taps if positions == len(taps) else Taps(taps.index[:positions], taps.weight[:positions], taps.cells)
+def part(taps: Taps, begin: int, positions: int) -> Taps:
+    """The operator that yields only ``positions`` outputs of ``taps``, from ``begin`` on."""
+    if positions == len(taps):
+        return taps
+    kept = slice(begin, begin + positions)
+    return Taps(taps.index[kept], taps.weight[kept], taps.cells)
 
 
 def compose(outer: Taps, inner: Taps) -> Taps:

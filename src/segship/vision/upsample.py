@@ -37,11 +37,13 @@ class Step:
 
     Attributes:
         size: (height, width) to resize to.
-        crop: (height, width) of the top left part that goes on, or None for all of it.
+        crop: (height, width) of the part that goes on, or None for all of it.
+        origin: (top, left) of that part.
     """
 
     size: tuple[int, int]
     crop: tuple[int, int] | None = None
+    origin: tuple[int, int] = (0, 0)
 
 
 def labels(
@@ -97,7 +99,8 @@ def _chain(size: tuple[int, int], steps: tuple[Step, ...], side: int, *, align_c
     chain = axis.linear(size[side], size[side], align_corners=align_corners)
     for step in steps:
         resize = axis.linear(len(chain), step.size[side], align_corners=align_corners)
-        chain = axis.compose(axis.first(resize, (step.crop or step.size)[side]), chain)
+        kept = axis.part(resize, step.origin[side], (step.crop or step.size)[side])
+        chain = axis.compose(kept, chain)
     return chain
 
 

@@ -61,9 +61,10 @@ def _build(values: Mapping[str, Any], request: Request) -> Network:
         return build_network(values.get("model"), with_auxiliary=request.with_auxiliary)
     except UnsupportedError as error:
         if not request.trust:
+            told = str(error) if str(error).endswith((".", "?")) else f"{error}."
             raise UnsupportedError(
-                f"{str(error).rstrip('.')}. If it is a module of your own, --trust builds it with the MMSegmentation "
-                "that is installed beside (your code runs)"
+                f"{told} If it is a module of your own, --trust builds it with the MMSegmentation that is installed "
+                "beside (your code runs)"
             ) from None
         return build_foreign(values)
 
