@@ -18,6 +18,7 @@ import onnx
 from onnx import numpy_helper
 
 from segship.core.errors import BackendError, MissingExtraError
+from segship.quantize.fold import fold_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -61,7 +62,7 @@ def to_int8(
         BackendError: NNCF refuses the graph.
     """
     nncf = _load()
-    model = onnx.load(graph.path)
+    model = fold_weights(onnx.load(graph.path))
     metadata = list(model.metadata_props)
     attention = any(node.op_type in _ATTENTION for node in model.graph.node)
     chosen = list(samples)

@@ -1,0 +1,56 @@
+"""Weights that a graph cuts or turns before it uses them, as constants: NNCF wants to see the weights themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["fold_weights"]
+
+_FOLDED = {"Split", "Slice", "Transpose"}
+
+
+def fold_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Replace parts of weights (SegFormer's head applies its last convolution to each map alone) by constants.
+
+    Args:
+        model: Changed in place; a new constant has the name of the value it replaces.
+
+    Returns:
+        ``model``.
+    """
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    kept = []
+    for node in model.graph.node:
+        weight = constants.get(node.input[0]) if node.op_type in _FOLDED else None
+        if weight is None or weight.data_type != TensorProto.FLOAT or not constants.keys() >= {*node.input} - {""}:
+            kept.append(node)
+            continue
+        for name, value in zip(node.output, _computed(node, model, constants), strict=True):
+            constants[name] = numpy_helper.from_array(value, name)
+    used = {name for node in kept for name in node.input} | {value.name for value in model.graph.output}
+    needed = [tensor for name, tensor in constants.items() if name in used]
+    del model.graph.node[:], model.graph.initializer[:]
+    model.graph.node.extend(kept)
+    model.graph.initializer.extend(needed)
+    return model
+
+
+def _computed(
+    node: onnx.NodeProto, model: onnx.ModelProto, constants: dict[str, onnx.TensorProto]
+) -> list[NDArray[Any]]:
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in node.output]
+    sources = [constants[name] for name in dict.fromkeys(node.input) if name]
+    alone = helper.make_model(
+        helper.make_graph([node], "part", [], outputs, sources),
+        opset_imports=model.opset_import,
+        ir_version=model.ir_version,
+    )
+    found: list[NDArray[Any]] = ReferenceEvaluator(alone).run(None, {})
+    return found
