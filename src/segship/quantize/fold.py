@@ -52,5 +52,4 @@ def _computed(
         opset_imports=model.opset_import,
         ir_version=model.ir_version,
     )
-    found: list[NDArray[Any]] = ReferenceEvaluator(alone).run(None, {})
-    return found
+    return list(ReferenceEvaluator(alone).run(None, {}))
