@@ -19,6 +19,7 @@ from segship.graph.formats import CAPTURES
 from segship.models.session import EagerSession
 from segship.quantize.half import to_float16
 from segship.quantize.integer import to_int8
+from segship.quantize.quantized import quantize
 from segship.sources import Loaded, load
 from segship.vision.decode import find_images, read_image
 from segship.vision.preprocess import prepare
@@ -94,7 +95,7 @@ def graphs(network: Loaded, scenes: list[np.ndarray], tmp_path_factory: pytest.T
 
 
 @pytest.fixture(scope="module")
-def build(graphs: Graphs, tmp_path_factory: pytest.TempPathFactory) -> Build:
+def build(graphs: Graphs, network: Loaded, scenes: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Build:
     made: dict[Case, Engine] = {}
 
     def make(case: Case) -> tuple[Engine, Session]:
@@ -105,7 +106,12 @@ def build(graphs: Graphs, tmp_path_factory: pytest.TempPathFactory) -> Build:
             free = Shape() if shape == "dynamic" else Shape.only(*TRACED)
             target = Target.model_validate({"backend": name, "precision": precision, "shape": free})
             folder = tmp_path_factory.mktemp("-".join(case))
-            made[case] = backend.convert(graphs(backend.INFO.graph, lowered, shape), target, folder)
+            if lowered == "int8" and backend.INFO.quantizer != "qdq":  # it brings its own
+                original = graphs(backend.INFO.graph, "fp32", shape)
+                found = quantize(original, target, backend, scenes, lambda scene: at(scene, TRACED, network.spec))
+                made[case] = found.build((), folder, lambda graph: graph)
+            else:
+                made[case] = backend.convert(graphs(backend.INFO.graph, lowered, shape), target, folder)
         return made[case], backend.open(made[case])
 
     return make

@@ -23,14 +23,15 @@ __all__ = ["INFO", "convert", "open", "probe"]
 INFO = BackendInfo(
     title="ExecuTorch",
     graph="pt2",
-    precisions=("fp32",),
+    precisions=("fp32", "int8"),
+    lowered=("int8",),
+    quantizer="program",
     extra="executorch",
     modules=("executorch", "torch"),
     dynamic=False,
     gaps={
         "fp16": "XNNPACK computes it on ARM processors only, so that what runs there is not what was verified here",
         "bf16": "XNNPACK has only few operators for it",
-        "int8": "XNNPACK wants torch's own program quantised; Segship's calibration and its gate work on ONNX graphs",
         "dynamic": "it plans its memory at export and wants bounds for every size, which networks of free sizes lack",
         "torch-free": "its Python runtime loads torch's libraries; on devices the file needs ExecuTorch alone",
     },

@@ -26,14 +26,15 @@ __all__ = ["INFO", "convert", "open", "probe"]
 INFO = BackendInfo(
     title="LiteRT",
     graph="pt2",
-    precisions=("fp32",),
+    precisions=("fp32", "int8"),
+    lowered=("int8",),
+    quantizer="tflite",
     extra="litert",
     modules=("ai_edge_litert", "litert_torch"),
     dynamic=False,
     gaps={
         "fp16": "its processor kernels compute in float32; a file of 16-bit weights is not offered yet",
         "bf16": "its kernels for processors have no bfloat16",
-        "int8": "its converter wants a program of torch's that is quantised already; Segship calibrates ONNX graphs",
         "dynamic": "its memory is planned for one size; free sizes are an experiment of its converter",
         "environment": "litert-torch wants typing_extensions below 4.13, and so pydantic 2.11: an environment of "
         "its own is best for exporting; running needs ai-edge-litert alone",

@@ -112,7 +112,9 @@ class BackendInfo:
         title: For people: ``"ONNX Runtime"``.
         graph: The format it converts from.
         precisions: The ones it builds.
-        lowered: Those of them that must already be in the graph when it is converted.
+        lowered: Those of them that Segship makes: they are in the graph before it is converted, or, of int8, in what
+            the quantizer makes.
+        quantizer: The module of ``segship.quantize`` that makes int8 for it, where int8 is among ``lowered``.
         dynamic: Whether height, width and batch may stay free.
         extra: Extra of Segship's distribution that installs it; empty for the base install.
         modules: Modules it imports.
@@ -131,6 +133,7 @@ class BackendInfo:
     modules: tuple[str, ...]
     gaps: Mapping[str, str] = field(default_factory=dict)
     lowered: tuple[str, ...] = ()
+    quantizer: str = "qdq"
     dynamic: bool = True
     suffixes: tuple[str, ...] = ()
     runs_code: str = ""

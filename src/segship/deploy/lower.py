@@ -14,12 +14,13 @@ import numpy as np
 
 from segship.backends import find_backend
 from segship.core.artifacts import Engine
-from segship.core.errors import BackendError, InputError, SegshipWarning
+from segship.core.errors import InputError, SegshipWarning
 from segship.core.manifest import Accuracy, Quantization
 from segship.datasets.samples import Sample, pair_up
 from segship.deploy.samples import first_window, spread
 from segship.metrics.confusion import confusion_matrix, reduce_zero_label, scores
 from segship.quantize.gate import Gate, search
+from segship.quantize.quantized import quantize
 from segship.runtime.pipeline import Pipeline
 from segship.vision.bands import read_pixels
 from segship.vision.decode import find_images, read_labels
@@ -33,12 +34,14 @@ if TYPE_CHECKING:
     from segship.core.artifacts import Backend, Graph, Session
     from segship.core.spec import ModelSpec, SizeRule
     from segship.core.target import Target
+    from segship.quantize.quantized import Quantized
 
 __all__ = ["Lowered", "Lowering", "lower"]
 
 _FEW = 16
 _RANKED_ON = 2  # images; the order of the layers hardly changes with more
 _TIMED = 5
+_REFERENCES = {"onnx": "onnxruntime", "pt2": "torch"}  # what runs the float32 graph as it is, by its format
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,36 +139,24 @@ class _Integer:
 
     def build(self, directory: Path, finish: Callable[[Graph], Graph]) -> Lowered:
         """Write the engine's files to ``directory``, of the graph that ``finish`` makes of the quantised one."""
-        import onnx  # noqa: PLC0415
-
-        from segship.quantize.integer import to_int8  # noqa: PLC0415
-        from segship.quantize.layers import quantized_layers  # noqa: PLC0415
-
         self._tell(f"calibrating int8 on {len(self._samples)} images")
-        quantized = to_int8(
-            self._graph,
-            _beside(self._graph, "int8"),
-            [sample.image for sample in self._samples],
-            self._feed,
-            symmetric=self._backend.INFO.symmetric,
-        )
+        images = [sample.image for sample in self._samples]
+        quantized = quantize(self._graph, self._target, self._backend, images, self._feed)
         self._tell("measuring the original network")
-        reference = find_backend("onnxruntime")
+        reference = find_backend(_REFERENCES[self._graph.format])
         before = self._judge.measure(reference.open(_engine_of(self._graph)))
-        model = onnx.load(quantized.path)
-        layers = quantized_layers(model)
         self._tell("measuring int8")
-        after, failures = self._attempt(quantized, before)
+        after, failures = self._attempt(quantized, (), before)
         kept: tuple[str, ...] = ()
-        chosen, slower = quantized, None
+        slower = None
         if failures:
-            kept, chosen, (after, failures) = self._search(model, before)
-            slower = self._slowdown(quantized, chosen)
-        engine = self._backend.convert(finish(chosen), self._target, directory)
+            kept, (after, failures) = self._search(quantized, before)
+            slower = self._slowdown(quantized, kept)
+        engine = quantized.build(kept, directory, finish)
         record = Quantization(
             images=len(self._samples),
             labelled=self._judge.labelled,
-            layers=len(layers),
+            layers=len(quantized.layers),
             kept=kept,
             slowdown=slower,
             before=before.accuracy,
@@ -177,54 +168,36 @@ class _Integer:
     def _feed(self, path: Path) -> NDArray[np.float32]:
         return first_window(prepare(read_pixels(path, self._spec), self._spec).tensor, self._spec)
 
-    def _attempt(self, graph: Graph, before: _Measured) -> tuple[_Measured, list[str]]:
-        with tempfile.TemporaryDirectory(dir=graph.path.parent) as folder:
-            session = self._backend.open(self._backend.convert(graph, self._target, Path(folder)))
+    def _attempt(self, quantized: Quantized, kept: tuple[str, ...], before: _Measured) -> tuple[_Measured, list[str]]:
+        with tempfile.TemporaryDirectory(dir=self._graph.path.parent) as folder:
+            session = self._backend.open(quantized.build(kept, Path(folder), _unchanged))
             after = self._judge.measure(session, before)
         return after, self._judge.failures(before, after)
 
-    def _search(self, quantized: Any, before: _Measured) -> tuple[tuple[str, ...], Graph, tuple[_Measured, list[str]]]:
-        import onnx  # noqa: PLC0415
-
-        from segship.quantize.layers import restore  # noqa: PLC0415
-
-        original = onnx.load(self._graph.path)
-        order = self._ranked(quantized, original)
-
-        def attempt(kept: tuple[str, ...]) -> tuple[bool, tuple[Graph, tuple[_Measured, list[str]]]]:
-            self._tell(f"measuring int8 with {len(kept)} of {len(order)} layers in floating point")
-            path = _beside(self._graph, f"int8-{len(kept)}")
-            onnx.save_model(restore(quantized, original, kept), path)
-            graph = dataclasses.replace(self._graph, path=path)
-            verdict = self._attempt(graph, before)
-            return not verdict[1], (graph, verdict)
-
-        best, _ = search(order, attempt)
-        return best.kept, *best.result
-
-    def _ranked(self, quantized: Any, original: Any) -> list[str]:
-        from segship.quantize.sensitivity import rank  # noqa: PLC0415
-
+    def _search(self, quantized: Quantized, before: _Measured) -> tuple[tuple[str, ...], tuple[_Measured, list[str]]]:
         inputs = [self._feed(sample.image) for sample in spread(self._samples, _RANKED_ON)]
-
-        def run(model: Any, image: NDArray[np.float32]) -> NDArray[np.float32]:
-            return _run_once(model, image, self._graph)
 
         def progress(done: int, every: int) -> None:
             self._tell(f"finding the sensitive layers: {done} of {every}")
 
-        return [name for name, _ in rank(quantized, original, inputs, run, progress)]
+        def attempt(kept: tuple[str, ...]) -> tuple[bool, tuple[_Measured, list[str]]]:
+            self._tell(f"measuring int8 with {len(kept)} of {len(quantized.layers)} layers in floating point")
+            verdict = self._attempt(quantized, kept, before)
+            return not verdict[1], verdict
 
-    def _slowdown(self, quantized: Graph, chosen: Graph) -> float:
-        """Time of ``chosen`` as a multiple of the time of ``quantized``; interleaved, medians."""
+        best, _ = search(quantized.rank(inputs, progress), attempt)
+        return best.kept, best.result
+
+    def _slowdown(self, quantized: Quantized, kept: tuple[str, ...]) -> float:
+        """Time with ``kept`` in floating point as a multiple of the time with nothing; interleaved, medians."""
         image = {self._graph.inputs[0].name: self._feed(self._samples[0].image)}
         times: list[list[float]] = [[], []]
-        with tempfile.TemporaryDirectory(dir=quantized.path.parent) as scratch:
+        with tempfile.TemporaryDirectory(dir=self._graph.path.parent) as scratch:
             sessions = []
-            for name, graph in (("quantized", quantized), ("chosen", chosen)):
+            for name, layers in (("quantized", ()), ("chosen", kept)):
                 folder = Path(scratch) / name
                 folder.mkdir()
-                sessions.append(self._backend.open(self._backend.convert(graph, self._target, folder)))
+                sessions.append(self._backend.open(quantized.build(layers, folder, _unchanged)))
             for _ in range(1 + _TIMED):
                 for taken, session in zip(times, sessions, strict=True):
                     begin = time.perf_counter()
@@ -232,6 +205,10 @@ class _Integer:
                     taken.append(time.perf_counter() - begin)
         fast, slow = (statistics.median(taken[1:]) for taken in times)
         return slow / fast
+
+
+def _unchanged(graph: Graph) -> Graph:
+    return graph
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -315,18 +292,3 @@ def _beside(graph: Graph, folder: str) -> Path:
 
 def _engine_of(graph: Graph) -> Engine:
     return Engine(graph.path.parent, (graph.path.name,), graph.inputs, graph.outputs)
-
-
-def _run_once(model: Any, image: NDArray[np.float32], graph: Graph) -> NDArray[np.float32]:
-    import onnxruntime  # noqa: PLC0415
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    # A session for one run: optimising it would take longer than running it.
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    try:
-        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        logits: NDArray[np.float32] = session.run([graph.outputs[0].name], {graph.inputs[0].name: image})[0]
-    except Exception as error:
-        raise BackendError(f"the quantised graph does not run: {str(error).strip()[:300]}") from error
-    return logits

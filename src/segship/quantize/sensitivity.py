@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
-__all__ = ["rank"]
+__all__ = ["order", "rank"]
 
 
 def rank(
@@ -36,14 +37,39 @@ def rank(
     Returns:
         Names, and the mean absolute change of the logits as a share of the greatest; the worst first.
     """
-    expected = [run(original, image) for image in inputs]
-    greatest = max(float(np.abs(logits).max()) for logits in expected) or 1.0
     layers = quantized_layers(quantized)
+
+    def alone(name: str) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+        return functools.partial(run, restore(quantized, original, set(layers) - {name}))
+
+    return order(layers, inputs, functools.partial(run, original), alone, progress)
+
+
+def order(
+    layers: Sequence[str],
+    inputs: Sequence[NDArray[np.float32]],
+    original: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    alone: Callable[[str], Callable[[NDArray[np.float32]], NDArray[np.float32]]],
+    progress: Callable[[int, int], None] | None = None,
+) -> list[tuple[str, float]]:
+    """Order layers by the damage each does alone.
+
+    Args:
+        layers: Their names.
+        inputs: What to look at, float32 (N, C, H, W) each; a few are enough.
+        original: Computes the logits of an input in floating point.
+        alone: Makes what computes the logits with only the named layer quantised.
+        progress: Called with (done, all) after each layer.
+
+    Returns:
+        As `rank`.
+    """
+    expected = [original(image) for image in inputs]
+    greatest = max(float(np.abs(logits).max()) for logits in expected) or 1.0
     damage = []
     for done, name in enumerate(layers, start=1):
-        alone = restore(quantized, original, set(layers) - {name})
-        found = [run(alone, image) for image in inputs]
-        change = [float(np.abs(a - b).mean()) for a, b in zip(found, expected, strict=True)]
+        run = alone(name)
+        change = [float(np.abs(run(image) - want).mean()) for image, want in zip(inputs, expected, strict=True)]
         damage.append((name, float(np.mean(change)) / greatest))
         if progress is not None:
             progress(done, len(layers))

@@ -1,0 +1,215 @@
+"""int8 of LiteRT: AI Edge Quantizer on the float32 ``.tflite`` file.
+
+The file is translated once. Quantising it, all of it or all but some layers, takes less than a second, because the
+tool only rewrites the file: so the search for sensitive layers is quick here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import os
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from segship.core.errors import MissingExtraError, engine_errors
+from segship.quantize.sensitivity import order
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from segship.core.artifacts import Backend, Engine, Graph
+    from segship.core.target import Target
+    from segship.quantize.quantized import Quantized
+
+__all__ = ["quantize"]
+
+_BITS = 8
+# What LiteRT computes in integers. Softmax, the products of attention and the steps of a normalisation over the
+# features (differences, roots, quotients) stay in floating point.
+_INTEGER = (
+    "ADD",
+    "AVERAGE_POOL_2D",
+    "CONCATENATION",
+    "CONV_2D",
+    "CONV_2D_TRANSPOSE",
+    "DEPTHWISE_CONV_2D",
+    "FULLY_CONNECTED",
+    "HARD_SWISH",
+    "LOGISTIC",
+    "MAX_POOL_2D",
+    "MEAN",
+    "MUL",
+    "PACK",
+    "PAD",
+    "PADV2",
+    "RELU",
+    "RESHAPE",
+    "RESIZE_BILINEAR",
+    "RESIZE_NEAREST_NEIGHBOR",
+    "SLICE",
+    "SPLIT",
+    "STRIDED_SLICE",
+    "TRANSPOSE",
+    "UNPACK",
+)
+_NORMALISING = {"RSQRT", "SQRT"}  # where these are, the following are steps of a normalisation
+_STEPS = {"MEAN", "MUL", "SUM"}
+_CLASS = re.compile(r"_*[A-Za-z0-9]+_(?P<attribute>.+)")
+
+
+def quantize(
+    graph: Graph, target: Target, backend: Backend, samples: Sequence[Any], feed: Callable[[Any], NDArray[Any]]
+) -> Quantized:
+    """As `segship.quantize.quantized.quantize`, for LiteRT."""
+    return _Quantized(graph, target, backend, samples, feed)
+
+
+class _Quantized:
+    """Weights in eight bits for each channel, activations in eight bits with a zero point; floats in and out."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        target: Target,
+        backend: Backend,
+        samples: Sequence[Any],
+        feed: Callable[[Any], NDArray[Any]],
+    ) -> None:
+        self._tool = _load()
+        folder = graph.path.parent / "float32"
+        folder.mkdir()
+        self._engine = backend.convert(graph, target, folder)
+        self._path = folder / self._engine.files[0]
+        with _quiet("AI Edge Quantizer cannot read the network"):
+            self._scopes, self._kinds = _operations(self._tool, self._path)
+        self.layers = tuple(self._scopes)
+        with _quiet("AI Edge Quantizer cannot calibrate the network"):
+            self._ranges = _mean(self._watch(feed(sample)) for sample in samples)
+
+    def build(self, kept: tuple[str, ...], directory: Path, finish: Callable[[Graph], Graph]) -> Engine:
+        del finish  # the file is not made of a quantised graph
+        (directory / self._path.name).write_bytes(self._content(kept))
+        return dataclasses.replace(self._engine, directory=directory)
+
+    def rank(self, inputs: Sequence[NDArray[np.float32]], progress: Callable[[int, int], None]) -> list[str]:
+        def alone(name: str) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+            return self._runner(self._content(set(self.layers) - {name}))
+
+        original = self._runner(self._path.read_bytes())
+        return [name for name, _ in order(self.layers, inputs, original, alone, progress)]
+
+    def _watch(self, image: NDArray[Any]) -> dict[str, Any]:
+        """The least and the greatest value of each activation for one image."""
+        mode = self._tool.CalibrationMode.CALIBRATION_PROFILER_BASED
+        ((signature, names),) = _interpreter(self._path.read_bytes()).get_signature_list().items()
+        feeds = {signature: [{names["inputs"][0]: np.ascontiguousarray(image, np.float32)}]}
+        found: dict[str, Any] = self._quantizer(()).calibrate(feeds, num_threads=os.cpu_count() or 1, mode=mode)
+        return found
+
+    def _content(self, kept: Collection[str]) -> bytes:
+        with _quiet("AI Edge Quantizer cannot quantise the network"):
+            return bytes(self._quantizer(kept).quantize(self._ranges).quantized_model)
+
+    def _quantizer(self, kept: Collection[str]) -> Any:
+        tool = self._tool.Quantizer(str(self._path))
+        for kind in self._kinds:
+            tool.add_static_config(".*", kind, _BITS, _BITS)
+        for name in kept:
+            tool.update_quantization_recipe(
+                f"^{re.escape(self._scopes[name])}$", self._tool.Kind.ALL_SUPPORTED, algorithm_key="no_quantize"
+            )
+        return tool
+
+    def _runner(self, content: bytes) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+        with engine_errors("LiteRT cannot open the quantised network"):
+            model = _interpreter(content)
+            model.allocate_tensors()
+        source, found = model.get_input_details()[0]["index"], model.get_output_details()[0]["index"]
+
+        def run(image: NDArray[np.float32]) -> NDArray[np.float32]:
+            with engine_errors("LiteRT cannot run the quantised network"):
+                model.set_tensor(source, np.ascontiguousarray(image, np.float32))
+                model.invoke()
+            return np.asarray(model.get_tensor(found), np.float32)
+
+        return run
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tool:
+    """What is used of AI Edge Quantizer."""
+
+    Quantizer: Any
+    CalibrationMode: Any
+    Kind: Any
+    utilities: Any
+
+
+def _load() -> _Tool:
+    try:
+        from ai_edge_quantizer import qtyping, quantizer  # noqa: PLC0415
+        from ai_edge_quantizer.calibrator import CalibrationMode  # noqa: PLC0415
+        from ai_edge_quantizer.utils import tfl_flatbuffer_utils  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingExtraError("int8 for LiteRT", "litert", "ai_edge_quantizer") from error
+    return _Tool(quantizer.Quantizer, CalibrationMode, qtyping.TFLOperationName, tfl_flatbuffer_utils)
+
+
+def _interpreter(content: bytes) -> Any:
+    from ai_edge_litert import interpreter  # noqa: PLC0415
+
+    return interpreter.Interpreter(model_content=content, num_threads=os.cpu_count())
+
+
+@contextlib.contextmanager
+def _quiet(what: str) -> Iterator[None]:
+    """The tool reports its progress on the standard streams."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()), engine_errors(what):
+        yield
+
+
+def _operations(tool: _Tool, path: Path) -> tuple[dict[str, str], list[Any]]:
+    """The layers that are quantised, by name, with what the tool calls them; and their kinds."""
+    model = tool.utilities.read_model(str(path))
+    names = tool.utilities.TFL_OP_CODE_TO_NAME
+    kinds = [names.get(code.builtinCode) for code in model.operatorCodes]
+    steps = _STEPS if any(kind is not None and kind.value in _NORMALISING for kind in kinds) else set()
+    chosen = [kind for kind in kinds if kind is not None and kind.value in _INTEGER and kind.value not in steps]
+    scopes: dict[str, str] = {}
+    seen: Counter[str] = Counter()
+    for operation in model.subgraphs[0].operators:
+        kind = kinds[operation.opcodeIndex]
+        if kind in chosen:
+            scope = tool.utilities.get_op_scope(operation, model.subgraphs[0].tensors)
+            name = f"{_module(scope)} {kind.value.lower()}".strip()
+            seen[name] += 1
+            scopes[name if seen[name] == 1 else f"{name} {seen[name]}"] = scope
+    return scopes, list(dict.fromkeys(chosen))
+
+
+def _module(scope: str) -> str:
+    """The module of the network that an operation comes from: ``decode_head.convs.0.bn``.
+
+    The tool's name for it joins, for each module on the way, the class and the attribute, separated by slashes; of
+    operations that became one there are several, separated by semicolons.
+    """
+    parts = (part.rsplit(".", 1)[-1] for part in scope.split(";", maxsplit=1)[0].split("/"))
+    found = (_CLASS.fullmatch(part) for part in parts)
+    return ".".join(match["attribute"] for match in found if match)
+
+
+def _mean(found: Iterator[dict[str, Any]]) -> dict[str, Any]:
+    """Ranges whose ends are the means of those of all images: one odd image does not widen them."""
+    every = list(found)
+    return {
+        name: {end: np.mean([one[name][end] for one in every], axis=0) for end in ("min", "max")} if value else value
+        for name, value in every[0].items()
+    }

@@ -1,0 +1,130 @@
+"""int8 of the engines for phones: the same questions to both of their quantizers, on a network of a few layers."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from segship.backends import find_backend
+from segship.core.artifacts import Backend, Graph, TensorInfo
+from segship.core.target import Shape, Target
+from segship.quantize.quantized import Quantized, quantize
+
+SIZE = (24, 32)
+NAMES = ("litert", "executorch")
+pytestmark = pytest.mark.filterwarnings("ignore")  # engines' own
+
+
+class Network(nn.Module):
+    """Ordinary, depthwise and final convolutions, a sum, and a Softmax over channels that must stay a float."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.each = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+        self.last = nn.Conv2d(8, 4, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        wide = self.first(image).relu()
+        weighted = wide * wide.softmax(1)
+        return self.last(self.each(weighted) + wide)
+
+
+def inputs(count: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.normal(size=(1, 3, *SIZE)).astype(np.float32) for _ in range(count)]
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    torch.manual_seed(0)
+    return Network().eval()
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def backend(request: pytest.FixtureRequest) -> Backend:
+    chosen = request.config.getoption("--backends")
+    if chosen and request.param not in chosen.split(","):
+        pytest.skip("not among --backends")
+    found = find_backend(request.param)
+    missing = [module for module in found.INFO.modules if importlib.util.find_spec(module) is None]
+    if missing:
+        pytest.skip(f"{found.INFO.title} is not installed here: pip install segship[{found.INFO.extra}]")
+    return found
+
+
+@pytest.fixture(scope="module")
+def quantized(backend: Backend, network: Network, tmp_path_factory: pytest.TempPathFactory) -> Quantized:
+    path = tmp_path_factory.mktemp("graph") / "model.pt2"
+    image, logits = (1, 3, *SIZE), (1, 4, SIZE[0] // 2, SIZE[1] // 2)
+    torch.export.save(torch.export.export(network, (torch.zeros(image),)), path)
+    graph = Graph(
+        path,
+        "pt2",
+        (TensorInfo(name="image", dtype="float32", shape=image),),
+        (TensorInfo(name="logits", dtype="float32", shape=logits),),
+    )
+    target = Target(backend=backend.INFO.title.lower(), precision="int8", shape=Shape.only(*SIZE))
+    return quantize(graph, target, backend, range(8), lambda number: inputs(8)[number])
+
+
+def difference(quantized: Quantized, kept: tuple[str, ...], backend: Backend, network: Network, folder: Path) -> float:
+    """Mean difference of the engine's logits from the network's, on images that calibration has not seen."""
+    folder.mkdir()
+    session = backend.open(quantized.build(kept, folder, lambda graph: graph))
+    worst = []
+    for image in inputs(10)[8:]:
+        with torch.inference_mode():
+            expected = network(torch.from_numpy(image)).numpy()
+        found = session.run({"image": image})["logits"]
+        assert found.dtype == np.float32
+        worst.append(float(np.abs(found - expected).mean() / np.abs(expected).max()))
+    return max(worst)
+
+
+def test_int8_is_near_the_network_and_giving_everything_back_is_the_network(
+    quantized: Quantized, backend: Backend, network: Network, tmp_path: Path
+) -> None:
+    whole = difference(quantized, (), backend, network, tmp_path / "int8")
+    # Eight bits: a step is 1/255 of the range, and a handful of layers add theirs.
+    assert 1e-4 < whole < 5 / 255
+    assert difference(quantized, quantized.layers, backend, network, tmp_path / "floats") < 1e-5
+
+
+def test_layers_are_named_after_the_networks_modules(quantized: Quantized) -> None:
+    named = " ".join(quantized.layers)
+    assert all(module in named for module in ("first", "each", "last"))
+    assert len(set(quantized.layers)) == len(quantized.layers)
+
+
+def test_softmax_stays_in_floating_point(quantized: Quantized) -> None:
+    assert not any("softmax" in name for name in quantized.layers)
+
+
+def test_the_ranking_holds_every_layer_once(quantized: Quantized) -> None:
+    seen: list[tuple[int, int]] = []
+    order = quantized.rank(inputs(1), lambda done, every: seen.append((done, every)))
+    assert sorted(order) == sorted(quantized.layers)
+    assert seen[-1] == (len(quantized.layers), len(quantized.layers))
+
+
+def test_the_file_is_smaller_in_int8(quantized: Quantized, tmp_path: Path) -> None:
+    sizes = []
+    for name, kept in (("int8", ()), ("float32", quantized.layers)):
+        folder = tmp_path / name
+        folder.mkdir()
+        engine = quantized.build(kept, folder, lambda graph: graph)
+        content = (folder / engine.files[0]).read_bytes()
+        sizes.append(sum(1 for weight in _float_weights() if weight in content))
+    assert sizes[0] < sizes[1]
+
+
+def _float_weights() -> list[bytes]:
+    """The first convolution's weights as a file holds them that has them in float32, whatever their layout."""
+    torch.manual_seed(0)
+    return [np.float32(value).tobytes() for value in Network().first.weight.detach().numpy().ravel()[:64]]
