@@ -2,125 +2,104 @@
 
 ::
 
-    python benchmarks/engines.py CONFIG [CONFIG ...] [--size 512x1024] [--rounds 7] [--threads 2] [--json FILE]
-        [--targets onnxruntime,openvino,openvino-bf16,onnxruntime-int8,openvino-int8] [--packages FOLDER]
+    python benchmarks/engines.py [NETWORK ...] [--size 512x1024 1024x2048] [--rounds 7] [--threads 2]
+        [--targets onnxruntime,openvino,openvino-int8] [--packages FOLDER] [--configs FOLDER] [--build] [--write]
 
-Weights are random, from a fixed seed, calibration sees the bundled scenes, and no gate is asked: this is speed only.
-*ratio* is engine / torch, of medians in one interleaved run: below 1 is faster. FOLDER keeps packages for the next run.
+NETWORK: a name of `packages.NETWORKS` (all of them by default), or NAME=CONFIG,CHECKPOINT. Without a checkpoint,
+weights are random from a fixed seed, with a last layer fitted to the bundled scenes; calibration sees a few scenes, and
+no gate is asked: this is speed only. *ratio* is engine / torch, of medians in one interleaved run: below 1 is faster.
+FOLDER keeps packages for the next run; --build only makes them. --write merges the result into docs/speed.json and
+docs/speed.md.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 import segship
+import speed_page
+from packages import NETWORKS, Network, find_network, keeping, package_of, weights_of
 from segship.backends import find_backend
 from segship.core.manifest import read_manifest
-from segship.deploy import Lowering
 from timing import interleave
 
-SCENES = Path(segship.__file__).parent / "assets" / "demo" / "images"
-TARGETS = "onnxruntime,openvino,openvino-bf16,onnxruntime-int8,openvino-int8"
+TARGETS = "onnxruntime,openvino,openvino-int8"
 
 
-def weights_of(config: str, folder: Path) -> Path:
-    """A checkpoint of the network as it is before training."""
-    path = folder / f"{Path(config).stem}.pth"
-    if not path.is_file():
-        torch.manual_seed(0)
-        torch.save({"state_dict": segship.load_network(config).state_dict()}, path)
-    return path
-
-
-def package_of(config: str, target: str, size: tuple[int, int], folder: Path) -> Path:
-    """A package of ``target`` whose preprocessing makes inputs of ``size``, exact or not; made where it is missing."""
-    out = folder / f"{Path(config).stem}-{size[0]}x{size[1]}-{target}"
-    if not out.is_dir():
-        segship.export(
-            config,
-            weights_of(config, folder),
-            out,
-            target=f"{target}_dynamic",
-            lowering=Lowering(calibration=SCENES, images=16, agreement=0.0, allow_inexact=True),
-            cfg_options=resize(size),
-        )
-    return out
-
-
-def resize(size: tuple[int, int]) -> list[str]:
-    """Overrides of a config that make the network's inputs of ``size`` (height, width)."""
-    return [f"test_pipeline.1.scale=({size[1]},{size[0]})"]
-
-
-@contextlib.contextmanager
-def keeping(folder: Path | None) -> Iterator[Path]:
-    """``folder``, or a temporary one."""
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        yield folder
-        return
-    with tempfile.TemporaryDirectory() as name:
-        yield Path(name)
-
-
-def measure(config: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+def measure(network: Network, size: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """The medians of one network."""
-    height, width = map(int, options.size.split("x"))
+    height, width = map(int, size.split("x"))
     image = np.random.default_rng(0).normal(size=(1, 3, height, width)).astype(np.float32)
-    network = segship.load_network(config, weights_of(config, folder))
+    module = segship.load_network(network.config, weights_of(network, folder))
     tensor = torch.from_numpy(image)
-    candidates: dict[str, Any] = {"torch": lambda: network.logits(tensor)}
+    candidates: dict[str, Any] = {"torch": lambda: module.logits(tensor)}
     for target in options.targets.split(","):
-        package = package_of(config, target, (height, width), folder)
+        package = package_of(network, target, (height, width), folder)
         manifest = read_manifest(package)
         session = find_backend(manifest.target.backend).open(manifest.engine(package), threads=options.threads)
         candidates[target] = lambda session=session: session.run({"image": image})
     with torch.inference_mode():
         times = interleave(candidates, rounds=options.rounds)
-    return {"network": Path(config).stem.split("_")[0], "times": {name: vars(time) for name, time in times.items()}}
+    return row_of(network, size, options, times)
+
+
+def row_of(network: Network, size: str, options: argparse.Namespace, times: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of a measurement."""
+    found = {name: {key: round(value, 2) for key, value in vars(time).items()} for name, time in times.items()}
+    return {"network": network.name, "size": size, "threads": options.threads, "times": found}
+
+
+def parser_of(description: str | None, rounds: int) -> argparse.ArgumentParser:
+    """The options that both benchmarks of packages take."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("networks", nargs="*", default=list(NETWORKS))
+    parser.add_argument("--size", nargs="+", default=["512x1024"])
+    parser.add_argument("--targets", default=TARGETS)
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--packages", type=Path)
+    parser.add_argument("--configs", type=Path)
+    parser.add_argument("--build", action="store_true")
+    parser.add_argument("--write", action="store_true")
+    return parser
+
+
+def show(kind: str, row: dict[str, Any], *, write: bool) -> None:
+    """Print a row as soon as it is known, and keep it if that is wished."""
+    base, *names = row["times"]
+    table = Table("network", f"{base} ms", *names)
+    cells = []
+    for name in row["times"]:
+        time, first = row["times"][name], row["times"][base]
+        ratio = time["median"] / first["median"] if kind == "engines" else first["median"] / time["median"]
+        prefix = "" if name == base else f"{ratio:.2f}: "
+        cells.append(f"{prefix}{time['median']:.0f} ({time['low']:.0f}-{time['high']:.0f})")
+    table.add_row(f"{row['network']} {row['size']}", *cells)
+    Console(width=160).print(table)
+    if write:
+        speed_page.record(kind, [row])
 
 
 def main() -> None:
     """Measure each network and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("configs", nargs="+")
-    parser.add_argument("--size", default="512x1024")
-    parser.add_argument("--targets", default=TARGETS)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--packages", type=Path)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
+    options = parser_of(__doc__, 7).parse_args()
     torch.set_num_threads(options.threads)
-    console = Console(stderr=True)
+    networks = [find_network(text, options.configs) for text in options.networks]
     with keeping(options.packages) as folder:
-        results = [measure(config, options, folder) for config in track(options.configs, "networks", console=console)]
-    names = options.targets.split(",")
-    table = Table("network", "torch ms", *names)
-    for row in results:
-        base = row["times"]["torch"]
-        found = (row["times"][name] for name in names)
-        cells = (
-            f"{time['median'] / base['median']:.2f} ({time['low'] / base['median']:.2f}-"
-            f"{time['high'] / base['median']:.2f})"
-            for time in found
-        )
-        table.add_row(row["network"], f"{base['median']:.0f} ({base['low']:.0f}-{base['high']:.0f})", *cells)
-    Console(width=160).print(table)
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
+        for network in networks:
+            if options.build:
+                for target in options.targets.split(","):
+                    print(package_of(network, target, (512, 1024), folder))
+                continue
+            for size in options.size:
+                show("engines", measure(network, size, options, folder), write=options.write)
 
 
 if __name__ == "__main__":

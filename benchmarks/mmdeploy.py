@@ -2,31 +2,27 @@
 
 ::
 
-    python benchmarks/mmdeploy.py CONFIG [CONFIG ...] --python PYTHON [--size 512x1024] [--rounds 9] [--json FILE]
-        [--targets onnxruntime,openvino,onnxruntime-int8,openvino-int8] [--packages FOLDER]
+    python benchmarks/mmdeploy.py [NETWORK ...] --python PYTHON [--size 512x1024 1024x2048] [--rounds 9] [--threads 2]
+        [--targets onnxruntime,openvino,openvino-int8] [--packages FOLDER] [--configs FOLDER] [--build] [--write]
 
 PYTHON is an interpreter (3.11) that has mmdeploy_runtime 1.3.1; it opens the folder that ``--layout mmdeploy`` writes.
-The image has the network's own size. Weights are random, from a fixed seed, and no gate is asked: this is speed only.
-*ratio* is mmdeploy_runtime / Segship, of medians in one interleaved run: above 1 is faster.
+Networks, weights and packages are those of engines.py. The image has the network's own size. *ratio* is
+mmdeploy_runtime / Segship, of medians in one interleaved run: above 1 is faster.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
 import segship
-from engines import SCENES, keeping, package_of, resize, weights_of
-from segship.deploy import export_mmdeploy
+from engines import parser_of, row_of, show
+from packages import SCENES, Network, find_network, keeping, mmdeploy_package_of, package_of
 from segship.vision.decode import find_images, read_image
 from timing import interleave
 
@@ -71,52 +67,40 @@ class Runtime:
         self._process.wait()
 
 
-def measure(config: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+def measure(network: Network, size: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """The medians of one network."""
-    height, width = map(int, options.size.split("x"))
+    height, width = map(int, size.split("x"))
     image = np.asarray(cv2.resize(read_image(find_images([SCENES])[0]), (width, height)), np.uint8)
-    pixels, theirs = folder / f"image-{options.size}.npy", folder / f"{Path(config).stem}-{options.size}-mmdeploy"
+    pixels = folder / f"image-{size}.npy"
     np.save(pixels, image)
-    if not theirs.is_dir():
-        export_mmdeploy(config, weights_of(config, folder), theirs, cfg_options=resize((height, width)))
-    runtime = Runtime(options.python, theirs, pixels)
-    candidates: dict[str, Any] = {"mmdeploy": runtime}
+    theirs = mmdeploy_package_of(network, (height, width), folder)
+    ours: dict[str, Any] = {}
     for target in options.targets.split(","):
-        package = package_of(config, target, (height, width), folder)
+        package = package_of(network, target, (height, width), folder)
         segmentor = segship.Segmentor(package, threads=options.threads, channel_order="bgr")
-        candidates[target] = lambda segmentor=segmentor: segmentor(image)
+        ours[target] = lambda segmentor=segmentor: segmentor(image)
+    runtime = Runtime(options.python, theirs, pixels)
     try:
-        times = interleave(candidates, rounds=options.rounds)
+        times = interleave({"mmdeploy": runtime, **ours}, rounds=options.rounds)
     finally:
         runtime.close()
-    return {"network": Path(config).stem.split("_")[0], "times": {name: vars(time) for name, time in times.items()}}
+    return row_of(network, size, options, times)
 
 
 def main() -> None:
     """Measure each network and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("configs", nargs="+")
+    parser = parser_of(__doc__, 9)
     parser.add_argument("--python", required=True)
-    parser.add_argument("--size", default="512x1024")
-    parser.add_argument("--targets", default="onnxruntime,openvino,onnxruntime-int8,openvino-int8")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--packages", type=Path)
-    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     cv2.setNumThreads(options.threads)
-    console = Console(stderr=True)
+    networks = [find_network(text, options.configs) for text in options.networks]
     with keeping(options.packages) as folder:
-        results = [measure(config, options, folder) for config in track(options.configs, "networks", console=console)]
-    names = options.targets.split(",")
-    table = Table("network", "mmdeploy ms", *names)
-    for row in results:
-        base = row["times"]["mmdeploy"]
-        ratios = (f"{base['median'] / row['times'][name]['median']:.2f}" for name in names)
-        table.add_row(row["network"], f"{base['median']:.0f} ({base['low']:.0f}-{base['high']:.0f})", *ratios)
-    Console(width=160).print(table)
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
+        for network in networks:
+            if options.build:
+                print(mmdeploy_package_of(network, (512, 1024), folder))
+                continue
+            for size in options.size:
+                show("mmdeploy", measure(network, size, options, folder), write=options.write)
 
 
 if __name__ == "__main__":
