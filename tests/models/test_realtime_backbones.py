@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from segship.core.errors import ConfigError, UnsupportedError
 from segship.core.spec import SizeRule
+from segship.models.backbones.erfnet import ERFNet
 from segship.models.backbones.icnet import ICNet
 from segship.models.backbones.stdc import STDCNet
 from segship.models.backbones.unet import UNet
@@ -92,3 +93,22 @@ def test_an_adding_stdc_block_holds_its_downsampling_under_both_keys() -> None:
 def test_the_widest_pools_take_maps_smaller_than_their_windows(size: tuple[int, int]) -> None:
     pooled = DAPPM(4, 2, 3).eval()(torch.ones(1, 4, *size))
     assert pooled.shape == (1, 3, *size)
+
+
+@pytest.mark.parametrize("steps", [2, 3, 4])
+def test_the_least_size_of_an_erfnet_is_the_one_below_which_a_pool_is_empty(steps: int) -> None:
+    widths = tuple(range(4, 4 + 2 * steps, 2))
+    network = ERFNet(
+        enc_downsample_channels=widths,
+        enc_stage_non_bottlenecks=(1,) * (steps - 1),
+        enc_non_bottleneck_dilations=(1,),
+        enc_non_bottleneck_channels=widths[1:],
+        dec_upsample_channels=widths[-2::-1],
+        dec_stages_non_bottleneck=(1,) * (steps - 1),
+        dec_non_bottleneck_channels=widths[-2::-1],
+    ).eval()
+    (least, _) = network.sizes.minimum
+    with torch.inference_mode():
+        network(torch.zeros(1, 3, least, least))
+        with pytest.raises(RuntimeError):
+            network(torch.zeros(1, 3, least, least - 1))

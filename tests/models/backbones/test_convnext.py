@@ -54,3 +54,13 @@ def test_weights_as_matrices_and_as_convolutions_compute_the_same() -> None:
     x = torch.randn(1, 3, 32, 40)
     with torch.inference_mode():
         torch.testing.assert_close(one(x)[0], other(x)[0], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("stem", [2, 4])
+def test_the_least_size_is_the_one_below_which_no_map_is_left(stem: int) -> None:
+    network = ConvNeXt(arch=SMALL, stem_patch_size=stem, gap_before_final_norm=False).eval()
+    assert network.sizes.minimum == (4 * stem, 4 * stem)
+    with torch.inference_mode():
+        assert network(torch.zeros(1, 3, *network.sizes.minimum))[0].shape == (1, 12, 1, 1)
+        with pytest.raises(RuntimeError):
+            network(torch.zeros(1, 3, 4 * stem, 4 * stem - 1))

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from segship.core.errors import ConfigError, UnsupportedError, did_you_mean
+from segship.core.spec import SizeRule
 from segship.models.layers.activation import build_activation
 from segship.models.registry import backbones
 
@@ -184,6 +185,8 @@ class ConvNeXt(nn.Module):
         eps = _eps(norm_cfg)
         indices = [out_indices] if isinstance(out_indices, int) else out_indices
         self.out_indices = [index % len(depths) for index in indices]
+        least = stem_patch_size * 2 ** (len(depths) - 1)
+        self.sizes = SizeRule(minimum=(least, least))  # below it nothing is left for the last step down
         stem = nn.Conv2d(in_channels, channels[0], stem_patch_size, stem_patch_size)
         self.downsample_layers = nn.ModuleList([nn.Sequential(stem, _LayerNorm2d(channels[0], eps=eps))])
         for before, after in itertools.pairwise(channels):

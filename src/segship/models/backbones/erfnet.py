@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from segship.core.errors import ConfigError
+from segship.core.spec import SizeRule
 from segship.models.layers.resample import resize
 from segship.models.registry import backbones
 
@@ -134,6 +135,8 @@ class ERFNet(nn.Module):
                 f"ERFNet's last encoder stage has {enc_stage_non_bottlenecks[-1]} blocks, which must be a multiple of "
                 f"its {len(enc_non_bottleneck_dilations)} dilations"
             )
+        least = 2 ** (len(enc_downsample_channels) - 1) + 1
+        self.sizes = SizeRule(minimum=(least, least))  # below it the last step down has a single row to pool
         dilations = [(1,) * count for count in enc_stage_non_bottlenecks[:-1]]
         dilations.append(tuple(enc_non_bottleneck_dilations) * repeats)
         self.encoder = nn.ModuleList([_Down(in_channels, enc_downsample_channels[0])])
