@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +80,8 @@ def _without_prelu(path: Path) -> None:
         import onnx  # noqa: PLC0415
     except ImportError:
         return
+    if not _mentions(path, b"PRelu"):
+        return  # most have none, and need not be read as a whole to see it
     model = onnx.load(path, load_external_data=False)
     nodes = list(model.graph.node)
     slopes = {tensor.name: tensor for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT}
@@ -93,6 +96,11 @@ def _without_prelu(path: Path) -> None:
             node = onnx.helper.make_node("Max", [node.input[0], scaled], node.output, name=node.name)  # noqa: PLW2901
         model.graph.node.append(node)
     onnx.save(model, path)
+
+
+def _mentions(path: Path, word: bytes) -> bool:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(word) >= 0
 
 
 def _at_most_one(slope: Any) -> bool:

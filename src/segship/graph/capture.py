@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import logging
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,8 @@ import torch
 
 from segship.core.artifacts import Graph, TensorInfo
 from segship.core.errors import UnsupportedError
+from segship.graph.onnx_file import split, write_model
+from segship.graph.operators import TRANSLATIONS
 from segship.graph.passes import PASSES
 from segship.graph.program import INPUT, OUTPUT, trace
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from segship.graph.onnx_file import Weights
     from segship.models.network import Network
 
 __all__ = ["ATTENTION_OPSET", "OPSET", "capture_onnx"]
@@ -29,8 +31,6 @@ OPSET = 20
 
 ATTENTION_OPSET = 23
 """The first that has attention as one operator; used for networks that have attention."""
-
-_LARGEST_PROTOBUF = 2**31 - 2**26  # a protobuf message cannot pass 2 GiB; larger weights go to a file beside it
 
 
 def capture_onnx(
@@ -62,40 +62,82 @@ def capture_onnx(
     Raises:
         UnsupportedError: The network uses an operator that standard ONNX has not.
     """
-    model = _model_of(network, size, channels, dynamic=dynamic, opset=opset)
-    gc.collect()  # the exporter's intermediate programs hold the weights in cycles
-    for apply in PASSES:
-        apply(model)
-    _require_standard_operators(model)
-    onnx.helper.set_model_props(model, dict(metadata or {}))
-    weights = sum(value.nbytes for value in network.state_dict().values())
-    _save(model, path, large=weights > _LARGEST_PROTOBUF)
+    with _model_of(network, size, channels, dynamic=dynamic, opset=opset) as (model, weights):
+        for apply in PASSES:
+            apply(model)
+        _require_standard_operators(model)
+        onnx.helper.set_model_props(model, dict(metadata or {}))
+        write_model(model, weights, path)
     inputs, outputs = (tuple(map(_tensor_info, values)) for values in (model.graph.input, model.graph.output))
     return Graph(path, "onnx", inputs, outputs, dict(metadata or {}))
 
 
+@contextlib.contextmanager
 def _model_of(
     network: Network, size: tuple[int, int], channels: int, *, dynamic: bool, opset: int | None
-) -> onnx.ModelProto:
-    """The network as a model: exported, or its own where it is a graph already."""
+) -> Iterator[tuple[onnx.ModelProto, Weights]]:
+    """The network as a model and its weights: exported, or its own where it is a graph already."""
     own: Callable[[], onnx.ModelProto] | None = getattr(network, "onnx_model", None)
     if own is not None:
-        return own()
-    model: onnx.ModelProto = _export(network, size, channels, dynamic=dynamic, opset=opset).model_proto
-    return model
-
-
-def _export(network: Network, size: tuple[int, int], channels: int, *, dynamic: bool, opset: int | None) -> Any:
+        yield split(own())
+        return
     with _quiet():
-        program = trace(network, size, channels, dynamic=dynamic)
+        program = trace(network, size, channels, dynamic=dynamic, whole_layers=True)
+        views = {name: _view(tensor) for name, tensor in program.state_dict.items()}
+        program.state_dict.update(views)
+        exported = _translate(program, opset or _opset(program))
+    try:
+        yield split(exported.model)
+    finally:
+        # The exporter's rewriting rules remember the last graph they saw, and so all its weights.
+        for view in views.values():
+            view.data = torch.empty(0, dtype=view.dtype)
+
+
+def _translate(program: torch.export.ExportedProgram, opset: int) -> Any:
+    """The program as torch.onnx's, which has the model.
+
+    torch.onnx first traces every program anew, to take operators apart that it has no translation for. That is more
+    than half of its time, and most programs have no such operator.
+    """
+    in_full = program.run_decompositions
+
+    def only_where_needed(table: Any = None) -> torch.export.ExportedProgram:
+        return program if _is_plain(program, table or {}) else in_full(table)
+
+    def translate() -> Any:
         return torch.onnx.export(
             program,
-            opset_version=opset or _opset(program),
+            opset_version=opset,
             dynamo=True,
             verbose=False,
             input_names=[INPUT],
             output_names=[OUTPUT],
+            custom_translation_table=TRANSLATIONS,
         )
+
+    program.run_decompositions = only_where_needed
+    try:
+        return translate()
+    except torch.onnx.OnnxExporterError:
+        program.run_decompositions = in_full
+        return translate()
+
+
+def _is_plain(program: torch.export.ExportedProgram, table: Mapping[Any, Any]) -> bool:
+    """Whether no operator of ``program`` is to be taken apart by ``table``, or changes a tensor in place."""
+    calls = {node.target for node in program.graph.nodes if node.op == "call_function"}
+    return not calls & set(table) and not any(
+        call._schema.is_mutable  # noqa: SLF001  (nothing public tells it)
+        for call in calls
+        if isinstance(call, torch._ops.OpOverload)  # noqa: SLF001
+    )
+
+
+def _view(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor of the same numbers, in the same memory."""
+    view = tensor.detach()
+    return torch.nn.Parameter(view, requires_grad=False) if isinstance(tensor, torch.nn.Parameter) else view
 
 
 def _opset(program: torch.export.ExportedProgram) -> int:
@@ -123,10 +165,6 @@ def _require_standard_operators(model: onnx.ModelProto) -> None:
     )
     if foreign or model.functions:
         raise UnsupportedError(f"the graph needs operators outside standard ONNX: {', '.join(foreign) or 'functions'}")
-
-
-def _save(model: onnx.ModelProto, path: Path, *, large: bool) -> None:
-    onnx.save_model(model, path, save_as_external_data=large, location=f"{path.name}.data" if large else None)
 
 
 def _tensor_info(value: onnx.ValueInfoProto) -> TensorInfo:

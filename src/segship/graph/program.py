@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from torch.utils._sympy.numbers import int_oo
 from torch.utils._sympy.value_ranges import ValueRanges
 
 from segship.core.artifacts import Graph, TensorInfo
+from segship.graph.operators import WholeLayers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,15 +28,19 @@ INPUT, OUTPUT = "image", "logits"
 class _Logits(nn.Module):
     """The part of a network that becomes the graph: everything but the final resize."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, *, whole_layers: bool = False) -> None:
         super().__init__()
         self.network = network
+        self.whole_layers = whole_layers
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return self.network.logits(image)
+        with WholeLayers() if self.whole_layers else contextlib.nullcontext():
+            return self.network.logits(image)
 
 
-def trace(network: Network, size: tuple[int, int], channels: int, *, dynamic: bool) -> torch.export.ExportedProgram:
+def trace(
+    network: Network, size: tuple[int, int], channels: int, *, dynamic: bool, whole_layers: bool = False
+) -> torch.export.ExportedProgram:
     """Trace with torch.export.
 
     Args:
@@ -43,12 +49,14 @@ def trace(network: Network, size: tuple[int, int], channels: int, *, dynamic: bo
         channels: Number of image channels.
         dynamic: Whether batch, height and width stay free; otherwise they are 1 and ``size``. A network of one fixed
             size keeps height and width fixed all the same.
+        whole_layers: Whether some layers become operators of our own, see `segship.graph.operators`; such a program
+            is quicker traced, and cannot be run.
     """
     free = torch.export.Dim.DYNAMIC
     dims = {0: free} if network.sizes.fixed is not None else {0: free, 2: free, 3: free}
     with torch.no_grad():
         return torch.export.export(
-            _Logits(network).eval(),
+            _Logits(network, whole_layers=whole_layers).eval(),
             (_example(size, channels, dynamic=dynamic),),
             dynamic_shapes=(dims,) if dynamic else None,
             strict=False,

@@ -20,6 +20,7 @@ from segship.datasets import layouts
 from segship.models.backbones.vit import VisionTransformer
 from segship.models.heads.fcn import FCNHead
 from segship.models.heads.segmenter import SegmenterMaskTransformerHead
+from segship.models.initialise import FewRandomNumbers
 from segship.models.layers.resample import resize
 from segship.models.segmentor import EncoderDecoder
 from segship.reading.checkpoint import read_checkpoint
@@ -186,7 +187,14 @@ def _find_checkpoint(request: Request) -> Path | None:
 
 def _build(net: _Net) -> Segmenter:
     """The network with random weights, in evaluation mode."""
-    backbone = VisionTransformer(
+    with FewRandomNumbers():
+        network = Segmenter(_backbone(net), _head(net), net.patch_size)
+    network.requires_grad_(requires_grad=False).eval()
+    return network
+
+
+def _backbone(net: _Net) -> VisionTransformer:
+    return VisionTransformer(
         img_size=net.image_size,
         patch_size=net.patch_size,
         embed_dims=net.d_model,
@@ -198,24 +206,22 @@ def _build(net: _Net) -> Segmenter:
         interpolate_mode="bilinear",
         class_tokens=2 if net.distilled else 1,
     )
+
+
+def _head(net: _Net) -> nn.Module:
     if net.d_model % net.n_heads or (net.decoder.name != "linear" and net.d_model % _HEAD_WIDTH):
         raise ConfigError(f"{_VARIANT}: d_model {net.d_model} cannot be split into heads")
-    head: nn.Module
     if net.decoder.name == "linear":
-        head = FCNHead(net.d_model, net.d_model, num_classes=net.n_cls, num_convs=0, kernel_size=1, concat_input=False)
-    else:
-        head = SegmenterMaskTransformerHead(
-            net.d_model,
-            net.decoder.n_layers,
-            net.d_model // _HEAD_WIDTH,
-            net.d_model,
-            channels=net.d_model,
-            num_classes=net.n_cls,
-            mlp_ratio=_EXPANSION,
-        )
-    network = Segmenter(backbone, head, net.patch_size)
-    network.requires_grad_(requires_grad=False).eval()
-    return network
+        return FCNHead(net.d_model, net.d_model, num_classes=net.n_cls, num_convs=0, kernel_size=1, concat_input=False)
+    return SegmenterMaskTransformerHead(
+        net.d_model,
+        net.decoder.n_layers,
+        net.d_model // _HEAD_WIDTH,
+        net.d_model,
+        channels=net.d_model,
+        num_classes=net.n_cls,
+        mlp_ratio=_EXPANSION,
+    )
 
 
 def _load_weights(network: Segmenter, state: dict[str, Tensor], net: _Net, what: str) -> int:

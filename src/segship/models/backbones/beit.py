@@ -48,12 +48,15 @@ class _Attention(nn.Module):
     Args:
         embed_dims, num_heads: Width of the tokens, and heads.
         size: Height and width of the patch grid.
+        index: Of the bias table, for every pair of tokens of that grid.
         bias: Which of queries, keys and values have a bias: all, none, or all but the keys.
     """
 
     relative_position_index: Tensor
 
-    def __init__(self, embed_dims: int, num_heads: int, size: Size, bias: bool | Literal["qv_bias"]) -> None:
+    def __init__(
+        self, embed_dims: int, num_heads: int, size: Size, index: Tensor, bias: bool | Literal["qv_bias"]
+    ) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.separate_bias = bias == "qv_bias"
@@ -62,7 +65,7 @@ class _Attention(nn.Module):
             self.v_bias = nn.Parameter(torch.zeros(embed_dims))
         entries = (2 * size[0] - 1) * (2 * size[1] - 1) + 3
         self.relative_position_bias_table = nn.Parameter(torch.zeros(entries, num_heads))
-        self.register_buffer("relative_position_index", _index_with_class_token(size))
+        self.register_buffer("relative_position_index", index)
         self.qkv = nn.Linear(embed_dims, 3 * embed_dims, bias=bias is True)
         self.proj = nn.Linear(embed_dims, embed_dims)
 
@@ -87,6 +90,7 @@ class _Layer(nn.Module):
         embed_dims: int,
         num_heads: int,
         size: Size,
+        index: Tensor,
         *,
         wide: int,
         num_fcs: int,
@@ -96,7 +100,7 @@ class _Layer(nn.Module):
     ) -> None:
         super().__init__()
         self.norm1_name = add_norm(self, norm_cfg, embed_dims, "1")
-        self.attn = _Attention(embed_dims, num_heads, size, bias)
+        self.attn = _Attention(embed_dims, num_heads, size, index, bias)
         self.norm2_name = add_norm(self, norm_cfg, embed_dims, "2")
         self.ffn = FFN(embed_dims, wide, num_fcs=num_fcs, act_cfg=act_cfg)
         self.gamma_1 = nn.Parameter(torch.ones(embed_dims))
@@ -159,11 +163,14 @@ class BEiT(nn.Module):
         self.patch_embed = PatchEmbed(
             in_channels, embed_dims, kernel_size=patch_size, padding=0, norm_cfg=norm_cfg if patch_norm else None
         )
+        # Every layer has the same index, 20 MB for 40x40 patches, under its own key: they share one.
+        index = _index_with_class_token(self.grid)
         layers = [
             _Layer(
                 embed_dims,
                 num_heads,
                 self.grid,
+                index,
                 wide=mlp_ratio * embed_dims,
                 num_fcs=num_fcs,
                 bias=self._bias if qv_bias else False,
@@ -182,7 +189,6 @@ class BEiT(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(N, in_channels, *img_size) -> maps (N, embed_dims, h, w), one for each of ``out_indices``."""
         x, size = self._embed(x)
-        # Every layer stores the same index, 20 MB for 40x40 patches; one is used, so that a captured graph holds one.
         index = self.get_buffer("layers.0.attn.relative_position_index")
         outputs = []
         for i, layer in enumerate(self.layers):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from torch import nn
 
 from segship.core.errors import ConfigError, SegshipError, UnsupportedError, did_you_mean
+from segship.models.initialise import FewRandomNumbers
 from segship.models.multimodal import MultimodalEncoderDecoder
 from segship.models.parts import build_part
 from segship.models.registry import backbones, heads, necks, text_encoders
@@ -56,8 +57,13 @@ def build_network(model: Any, *, with_auxiliary: bool = False) -> EncoderDecoder
     """
     if not isinstance(model, dict):
         raise ConfigError("the config has no model: expected model = dict(type='EncoderDecoder', …)")
-    if _name(model) == "MultimodalEncoderDecoder":
-        return _multimodal(model)
+    with FewRandomNumbers():
+        if _name(model) == "MultimodalEncoderDecoder":
+            return _multimodal(model)
+        return _encoder_decoder(model, with_auxiliary=with_auxiliary)
+
+
+def _encoder_decoder(model: dict[str, Any], *, with_auxiliary: bool) -> EncoderDecoder:
     _check_kind(model)
     builder = _Builder()
     backbone = builder.part(backbones, model.get("backbone"), "model.backbone")

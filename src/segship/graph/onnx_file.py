@@ -1,0 +1,108 @@
+"""Writing an ONNX file without a copy of its weights in memory."""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
+
+import onnx
+import onnx_ir as ir
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Weights", "split", "write_model"]
+
+Weights: TypeAlias = dict[str, Any]
+"""Tensors of onnx_ir by name."""
+
+_SMALL = 1024  # bytes; what is smaller, like sizes and axes, stays where passes can read it
+_LARGEST_PROTOBUF = 2**31 - 2**26  # a protobuf message cannot pass 2 GiB; larger weights go to a file beside it
+_GRAPH, _INITIALIZER, _RAW_DATA = (
+    message.DESCRIPTOR.fields_by_name[name].number
+    for message, name in ((onnx.ModelProto, "graph"), (onnx.GraphProto, "initializer"), (onnx.TensorProto, "raw_data"))
+)
+
+
+def split(model: ir.Model | onnx.ModelProto) -> tuple[onnx.ModelProto, Weights]:
+    """Take the weights out of ``model``.
+
+    Returns:
+        The model without them, which is small, and the tensor of each name, in the graph's order.
+    """
+    weights: Weights = {}
+    if isinstance(model, onnx.ModelProto):
+        tensors = list(model.graph.initializer)
+        del model.graph.initializer[:]
+        for tensor in tensors:
+            if len(tensor.raw_data) > _SMALL:
+                weights[tensor.name] = ir.from_proto(tensor)
+            else:
+                model.graph.initializer.append(tensor)
+        return model, weights
+    for name, value in list(model.graph.initializers.items()):
+        if value.const_value is not None and value.const_value.nbytes > _SMALL:
+            weights[name], value.const_value = value.const_value, None
+            del model.graph.initializers[name]
+    return ir.to_proto(model), weights
+
+
+def write_model(model: onnx.ModelProto, weights: Weights, path: Path) -> None:
+    """Write ``model`` with ``weights``, one tensor after the other.
+
+    Args:
+        model: Without the initializers of ``weights``.
+        weights: The tensor of each name. Where all are 2 GiB and more, they go to ``<name>.data`` beside the file.
+        path: The file to write.
+    """
+    if sum(tensor.nbytes for tensor in weights.values()) > _LARGEST_PROTOBUF:
+        with path.with_name(f"{path.name}.data").open("wb") as file:
+            for name, tensor in weights.items():
+                model.graph.initializer.append(_elsewhere(name, tensor, f"{path.name}.data", file.tell()))
+                tensor.tofile(file)
+        weights = {}
+    with path.open("wb") as file:
+        _write(model, weights, file)
+
+
+def _elsewhere(name: str, tensor: Any, location: str, offset: int) -> onnx.TensorProto:
+    proto = _described(name, tensor)
+    proto.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", location), ("offset", offset), ("length", tensor.nbytes)):
+        proto.external_data.add(key=key, value=str(value))
+    return proto
+
+
+def _described(name: str, tensor: Any) -> onnx.TensorProto:
+    """The tensor without its numbers."""
+    return onnx.TensorProto(name=name, data_type=int(tensor.dtype), dims=tensor.shape.numpy())
+
+
+def _write(model: onnx.ModelProto, weights: Weights, file: IO[bytes]) -> None:
+    """The bytes of ``model``; its graph comes last, and in that the weights, as fields may stand in any order."""
+    graph = model.graph.SerializeToString(deterministic=True)
+    heads = {name: _described(name, tensor).SerializeToString(deterministic=True) for name, tensor in weights.items()}
+    lengths = {
+        name: len(head) + len(_field(_RAW_DATA, weights[name].nbytes)) + weights[name].nbytes
+        for name, head in heads.items()
+    }
+    length = len(graph) + sum(len(_field(_INITIALIZER, each)) + each for each in lengths.values())
+    rest = onnx.ModelProto()
+    rest.CopyFrom(model)
+    rest.ClearField("graph")
+    file.write(rest.SerializeToString(deterministic=True) + _field(_GRAPH, length) + graph)
+    for name, head in heads.items():
+        file.write(_field(_INITIALIZER, lengths[name]) + head + _field(_RAW_DATA, weights[name].nbytes))
+        weights[name].tofile(file)
+
+
+def _field(number: int, length: int) -> bytes:
+    """How protobuf begins a field of ``length`` bytes: its number and kind, then the length, seven bits a byte."""
+    return _varint(number << 3 | 2) + _varint(length)
+
+
+def _varint(value: int) -> bytes:
+    digits = []
+    while value > 0x7F:  # noqa: PLR2004
+        digits.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*digits, value])
