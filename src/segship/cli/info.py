@@ -99,10 +99,15 @@ def _of_package(manifest: Manifest) -> list[tuple[str, str]]:
 
 def _of_source(spec: ModelSpec, sizes: SizeRule) -> list[tuple[str, str]]:
     normal, slide = spec.normalization, spec.slide
+    sees = (
+        normal.channel_order.upper()
+        if spec.pixels == "uint8"
+        else ("1 band" if spec.channels == 1 else f"{spec.channels} bands") + " as stored"
+    )
     mode = "whole image" if slide is None else f"windows of {_pixels(slide.crop)}, every {_pixels(slide.stride)}"
     return [
         ("network", f"{spec.architecture} ({spec.source})"),
-        ("input", f"{normal.channel_order.upper()}, mean {normal.mean}, std {normal.std}"),
+        ("input", f"{sees}, mean {normal.mean}, std {normal.std}"),
         ("geometry", "; ".join(map(str, spec.geometry)) or "the image's own size"),
         ("sizes", str(sizes)),
         ("mode", mode),
