@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -42,6 +43,11 @@ def cases() -> list[Case]:
         shapes = ("dynamic", "static") if info.dynamic else ("static",)
         found += [(name, precision, shape) for precision in info.precisions for shape in shapes]
     return found
+
+
+def marked(case: Case) -> Any:
+    """Lowering a quantised program to XNNPACK takes a minute; a tiny one is tested in tests/quantize."""
+    return pytest.param(case, marks=pytest.mark.slow) if case[:2] == ("executorch", "int8") else case
 
 
 def require(name: str, request: Request) -> None:
@@ -118,7 +124,7 @@ def build(graphs: Graphs, network: Loaded, scenes: list[np.ndarray], tmp_path_fa
 
 
 @pytest.mark.filterwarnings("ignore")  # engines' own
-@pytest.mark.parametrize("case", cases(), ids="-".join)
+@pytest.mark.parametrize("case", [marked(case) for case in cases()], ids="-".join)
 def test_an_engine_gives_the_networks_masks(
     case: Case,
     build: Build,
