@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import gc
+import weakref
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from segship.core.spec import SizeRule
+from segship.graph.capture import capture_onnx
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from torch import Tensor
+
+TRACED, UNTRACED = (24, 40), ((1, 3, 33, 47), (2, 3, 16, 9), (3, 3, 24, 40))
+
+
+class Layer(nn.Module):
+    sizes = SizeRule()
+
+    def __init__(self, layer: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def logits(self, image: Tensor) -> Tensor:
+        return self.layer(image)
+
+
+def resized(mode: str, *, align_corners: bool | None = None) -> Callable[[Tensor], Tensor]:
+    def resize(x: Tensor) -> Tensor:
+        size = (x.shape[2] * 2 - 1, x.shape[3] // 2 + 3)
+        return F.interpolate(x, size=size, mode=mode, align_corners=align_corners)
+
+    return resize
+
+
+def normalised() -> nn.Module:
+    torch.manual_seed(0)
+    norm = nn.BatchNorm2d(3, eps=0.1)
+    for tensor in (norm.weight, norm.bias, norm.running_mean):
+        nn.init.normal_(tensor)
+    nn.init.uniform_(norm.running_var, 0.5, 2)
+    return nn.Sequential(nn.ReLU(), norm, nn.Sigmoid())
+
+
+def in_place(x: Tensor) -> Tensor:
+    y = x * 2
+    y[:, :1].mul_(3)
+    return y + x
+
+
+LAYERS: dict[str, Callable[[Tensor], Tensor]] = {
+    "batch norm": normalised(),
+    "batch norm of the batch": lambda x: F.batch_norm(x, None, None, training=True),
+    "bilinear": resized("bilinear", align_corners=False),
+    "bilinear, corners aligned": resized("bilinear", align_corners=True),
+    "nearest": resized("nearest"),
+    "bicubic": resized("bicubic", align_corners=False),
+    "bilinear by a factor": lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"),
+    "to one cell": lambda x: F.interpolate(x, size=1, mode="bilinear") + x,
+    "transposed convolution": nn.ConvTranspose2d(3, 6, 3, stride=2, padding=1, output_padding=1, groups=3, dilation=2),
+    "transposed convolution without bias": nn.ConvTranspose2d(3, 2, 2, stride=2, bias=False),
+    "square, or": lambda x: torch.where((x > 0) | (x < -1), x.square(), x),
+    "what torch.onnx has to take apart": lambda x: (1 - x).to(torch.float64).float(),
+    "in place": in_place,
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_is_in_onnx_what_it_is_in_torch(name: str, tmp_path: Path) -> None:
+    network = Layer(LAYERS[name]).eval().requires_grad_(requires_grad=False)
+    capture_onnx(network, tmp_path / "model.onnx", size=TRACED)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    generator = torch.Generator().manual_seed(1)
+    for shape in UNTRACED:
+        image = torch.randn(shape, generator=generator)
+        (found,) = session.run(None, {"image": image.numpy()})
+        np.testing.assert_allclose(found, network.logits(image).numpy(), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["batch norm", "bilinear", "nearest", "transposed convolution"])
+def test_a_layer_is_one_node(name: str, tmp_path: Path) -> None:
+    capture_onnx(Layer(LAYERS[name]).eval(), tmp_path / "model.onnx", size=TRACED, dynamic=False)
+    whole = {"BatchNormalization", "Resize", "ConvTranspose"}
+    kinds = [node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node]
+    assert len(kinds) == (3 if name == "batch norm" else 1)
+    assert len(whole & set(kinds)) == 1
+
+
+def test_a_captured_network_can_be_forgotten(tmp_path: Path) -> None:
+    network = Layer(nn.Conv2d(3, 64, 3)).eval()
+    weight = weakref.ref(network.layer.weight)
+    capture_onnx(network, tmp_path / "model.onnx", size=TRACED)
+    assert float(weight().detach().abs().sum()) > 0
+    del network
+    gc.collect()
+    assert weight() is None
