@@ -119,8 +119,8 @@ def _write(network: str, rows: list[str]) -> None:
     place = machine()
     lines = [
         f"{network}, windows of 768x768, the engine alone, on {place['processors']} x {place['processor']}, busy with",
-        "other work. Each batch size took turns with a single image. The last column: seconds of one thread for an image",,
-        ", which other work changes little: a batch saves no work, it only wins more of a busy machine.",
+        "other work. Each batch size took turns with a single image. The last column: seconds of one thread for an",
+        "image, which other work changes little: a batch saves no work, it only wins more of a busy machine.",
         "",
         "| images in a run | seconds for a run | images/s | time for an image, against one alone | runs | one thread |",
         "|---:|---:|---:|---:|---:|---:|",
