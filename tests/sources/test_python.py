@@ -97,6 +97,13 @@ def test_a_function_makes_the_network(module: str, tmp_path: Path) -> None:
     assert torch.equal(loaded.network.state_dict()["module.conv.bias"], torch.ones(4))
 
 
+def test_the_command_line_may_leave_the_description_to_the_function(module: str) -> None:
+    entry = module + "described"  # what `segship export --source python:… OUT` hands on in both places
+    assert load(entry, source=entry, trust=True).spec.classes == ("a", "b", "c", "d")
+    with pytest.raises(ConfigError, match=r"lost\.yaml is no file: expected what the network expects"):
+        load("lost.yaml", source=entry, trust=True)
+
+
 @pytest.mark.parametrize(
     ("function", "message"),
     [

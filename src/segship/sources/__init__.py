@@ -192,7 +192,9 @@ def load(
     path, description = Path(config), Path(spec) if isinstance(spec, str) else spec
     entry = str(config).removeprefix(ENTRY) if str(config).startswith(ENTRY) else ""
     if source is not None and source.startswith(ENTRY):
-        entry, description = source.removeprefix(ENTRY), path if description is None else description
+        # Where nothing else is given, the command line has the function itself in the description's place.
+        described = description is not None or str(config).startswith(ENTRY)
+        entry, description = source.removeprefix(ENTRY), description if described else path
     name = "python" if entry else source
     request = Request(path, _path(checkpoint), cfg_options, description, entry, with_auxiliary, trust)
     return find_source(path, name).load(request)

@@ -53,6 +53,8 @@ def load(request: Request) -> Loaded:
         raise UnsafeFileError(
             f"making the network runs the function {request.entry}: add --trust if you wrote it, or read it"
         )
+    if isinstance(request.description, Path) and not request.description.is_file():
+        raise ConfigError(f"{request.description} is no file: expected what the network expects and means, in YAML")
     made = _call(request.entry)
     module, description = made if isinstance(made, tuple) and len(made) == 2 else (made, None)  # noqa: PLR2004
     if not isinstance(module, nn.Module):
