@@ -71,7 +71,10 @@ def verification_inputs(
         InputError: An image becomes a size the package does not take.
     """
     scenes = [imitate(scene, spec) for scene in find_scenes()]
-    every = list(dict.fromkeys(sizes.nearest(*size) for size in (TRACED, *_UNTRACED)))
+    traced = sizes.nearest(*TRACED)
+    more = [side - least for side, least in zip(traced, TRACED, strict=True)]  # of a network that takes no small images
+    others = [sizes.nearest(height + more[0], width + more[1]) for height, width in _UNTRACED]
+    every = list(dict.fromkeys((traced, *others)))
     for size in every:
         yield "scene", _at(scenes[0], spec, size)
     if batch:
