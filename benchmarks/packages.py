@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 import segship
-from segship.core.errors import SegshipWarning
+from segship.core.errors import SegshipWarning, UnsupportedError
 from segship.deploy import Lowering, export_mmdeploy
 from segship.vision.decode import find_images, read_image, read_labels
 
@@ -161,10 +161,18 @@ def package_of(network: Network, target: str, size: tuple[int, int], folder: Pat
 
 
 def mmdeploy_package_of(network: Network, size: tuple[int, int], folder: Path) -> Path:
-    """The same for MMDeploy's runtime."""
-    out = folder / f"{network.name}_mmdeploy"
+    """The same for MMDeploy's runtime; one for each size where the runtime cannot pad."""
+    out, static = folder / f"{network.name}_mmdeploy", folder / f"{network.name}_mmdeploy-{size[0]}x{size[1]}"
+    if static.is_dir():
+        return static
     if not out.is_dir():
-        export_mmdeploy(network.config, weights_of(network, folder), out, cfg_options=overrides())
+        weights = weights_of(network, folder)
+        try:
+            export_mmdeploy(network.config, weights, out, cfg_options=overrides())
+        except UnsupportedError:
+            target = f"onnxruntime_static-{size[0]}x{size[1]}"
+            export_mmdeploy(network.config, weights, static, target, cfg_options=overrides(size))
+            return static
     pipeline = out / "pipeline.json"
     record = json.loads(pipeline.read_text())
     for step in record["pipeline"]["tasks"][0]["transforms"]:
@@ -174,9 +182,9 @@ def mmdeploy_package_of(network: Network, size: tuple[int, int], folder: Path) -
     return out
 
 
-def overrides() -> list[str]:
-    """Overrides of a config that make its inputs small and look at the image as a whole."""
-    return [f"test_pipeline.1.scale=({_BUILT_AT[1]},{_BUILT_AT[0]})", "model.test_cfg.mode=whole"]
+def overrides(size: tuple[int, int] = _BUILT_AT) -> list[str]:
+    """Overrides of a config that make inputs of ``size`` (height, width) and look at the image as a whole."""
+    return [f"test_pipeline.1.scale=({size[1]},{size[0]})", "model.test_cfg.mode=whole"]
 
 
 @contextlib.contextmanager

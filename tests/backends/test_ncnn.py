@@ -126,15 +126,39 @@ def test_an_engine_runs_where_torch_cannot_be_imported(tmp_path: Path) -> None:
     assert np.allclose(np.load(tmp_path / "logits.npy"), expected, atol=1e-5)
 
 
-@pytest.mark.slow
-def test_a_plain_transformer_with_resized_positions_gives_the_same_logits(tmp_path: Path) -> None:
-    network = load_network(configs() / "segmenter" / "segmenter_vit-t_mask_8xb1-160k_ade20k-512x512.py")
+def assert_same_logits(config: Path, size: tuple[int, int], tmp_path: Path) -> None:
+    network = load_network(config)
     fill.fill_network(network)
-    graph = capture_torchscript(network, tmp_path / "model.pt", size=(96, 128), dynamic=False)
+    graph = capture_torchscript(network, tmp_path / "model.pt", size=size, dynamic=False)
     folder = tmp_path / "engine"
     folder.mkdir()
-    session = backend.open(backend.convert(graph, Target.parse("ncnn_static-96x128"), folder))
-    feeds = {"image": fill.image(96, 128)}
+    session = backend.open(backend.convert(graph, Target.parse(f"ncnn_static-{size[0]}x{size[1]}"), folder))
+    feeds = {"image": fill.image(*size)}
     expected, found = EagerSession(network).run(feeds)["logits"], session.run(feeds)["logits"]
     assert np.abs(expected - found).max() < 1e-4 * np.abs(expected).max()
     assert (expected.argmax(1) == found.argmax(1)).all()
+
+
+@pytest.mark.slow
+def test_a_plain_transformer_with_resized_positions_gives_the_same_logits(tmp_path: Path) -> None:
+    assert_same_logits(
+        configs() / "segmenter" / "segmenter_vit-t_mask_8xb1-160k_ade20k-512x512.py", (96, 128), tmp_path
+    )
+
+
+WINDOWS = """
+model = dict(
+    type='EncoderDecoder',
+    data_preprocessor=dict(type='SegDataPreProcessor', mean=[120.] * 3, std=[60.] * 3),
+    backbone=dict(type='SwinTransformer', embed_dims=16, depths=(2, 2), num_heads=(1, 2), strides=(4, 2),
+        out_indices=(0, 1)),
+    decode_head=dict(type='FCNHead', in_channels=32, in_index=1, channels=8, num_convs=1, num_classes=3,
+        norm_cfg=dict(type='BN')))
+test_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
+"""
+
+
+@pytest.mark.slow
+def test_windows_shifted_and_padded_give_the_same_logits(tmp_path: Path) -> None:
+    (tmp_path / "swin.py").write_text(WINDOWS)
+    assert_same_logits(tmp_path / "swin.py", (64, 96), tmp_path)

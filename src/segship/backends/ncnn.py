@@ -34,8 +34,8 @@ INFO = BackendInfo(
         "bf16": "its kernels for most processors have no bfloat16",
         "int8": "the tools that calibrate it (ncnn2table, ncnn2int8) are not in its Python packages",
         "dynamic": "pnnx writes the sizes of resizes, reshapes and poolings into the file",
-        "networks": "windows cut along five axes (as in Swin) have no layer, and the export says which is missing; "
-        "SegFormer, Segmenter, DPT, CCNet and DMNet work",
+        "networks": "what it has no layer for is named by the export; SegFormer, Swin, Segmenter, DPT, CCNet and DMNet "
+        "work",
         "gpu": "its Vulkan devices are not offered; the same two files run there from C++",
     },
 )

@@ -14,6 +14,7 @@ from torch import nn
 
 from segship.models.layers.conv import build_conv, build_norm
 from segship.models.layers.tokens import to_map, to_tokens
+from segship.models.layers.windows import cut, windows_along
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,11 +127,12 @@ class PatchMerging(nn.Module):
 
     def forward(self, x: Tensor, size: Size) -> tuple[Tensor, Size]:
         """(N, H*W, in_channels) of a map of ``size`` -> (N, h*w, out_channels) and its (h, w)."""
-        x = self.adap_padding(to_map(x, size))
-        rows, columns = ((length - 2) // self.stride + 1 for length in x.shape[2:])
-        if self.stride == 2:  # disjoint patches: moving axes is enough, and every engine can do that
-            x = torch.unflatten(torch.unflatten(x, 3, (columns, 2)), 2, (rows, 2))
-            x = x.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
+        if self.stride == 2:  # disjoint patches: moving axes is enough, no more than four at a time
+            rows, columns = windows_along(size[0], 2), windows_along(size[1], 2)
+            x = F.pad(torch.unflatten(x, 1, size), (0, 0, 0, 2 * columns - size[1], 0, 2 * rows - size[0]))
+            x = cut(x, 2, (rows, columns)).transpose(2, 3).flatten(2)
         else:
+            x = self.adap_padding(to_map(x, size))
+            rows, columns = ((length - 2) // self.stride + 1 for length in x.shape[2:])
             x = F.unfold(x, 2, stride=self.stride).transpose(1, 2)
         return self.reduction(x if self.norm is None else self.norm(x)), (rows, columns)

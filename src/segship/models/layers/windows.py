@@ -59,7 +59,7 @@ def cut(x: Tensor, window: int, count: Size) -> Tensor:
     """(N, rows*window, columns*window, C) -> (N, rows*columns, window*window, C); ``count`` is (rows, columns)."""
     rows, columns = count
     batch, channels = x.shape[0], x.shape[3]
-    x = x.reshape(batch, rows, window, columns, window, channels).transpose(2, 3)
+    x = x.reshape(batch * rows, window, columns, window * channels).transpose(1, 2)
     return x.reshape(batch, rows * columns, window * window, channels)
 
 
@@ -67,7 +67,7 @@ def join(x: Tensor, window: int, count: Size) -> Tensor:
     """The inverse of `cut`."""
     rows, columns = count
     batch, channels = x.shape[0], x.shape[3]
-    x = x.reshape(batch, rows, columns, window, window, channels).transpose(2, 3)
+    x = x.reshape(batch * rows, columns, window, window * channels).transpose(1, 2)
     return x.reshape(batch, rows * window, columns * window, channels)
 
 
@@ -87,12 +87,27 @@ def window_attention(
         (N, windows, L, C).
     """
     batch, windows = qkv.shape[:2]
-    if mask is None:  # windows are as good as images
-        q, k, v = (split_heads(x, heads) for x in qkv.flatten(0, 1).chunk(3, dim=-1))
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=None if bias is None else bias[None], scale=scale)
-        return torch.unflatten(merge_heads(y), 0, (batch, windows))
-    # windows are as good as heads, each with scores of its own
-    q, k, v = (split_heads(x, heads).flatten(1, 2) for x in qkv.chunk(3, dim=-1))
-    scores = mask[:, None].expand(-1, heads, -1, -1) if bias is None else mask[:, None] + bias
-    y = F.scaled_dot_product_attention(q, k, v, attn_mask=scores.flatten(0, 1)[None], scale=scale)
-    return merge_heads(torch.unflatten(y, 1, (windows, heads)))
+
+    def as_heads(x: Tensor) -> Tensor:
+        """Windows are as good as heads; so no tensor has more than four axes, which is all that ncnn knows."""
+        x = split_heads(x.flatten(0, 1), heads)
+        return x.reshape(batch, windows * heads, x.shape[2], x.shape[3])
+
+    q, k, v = map(as_heads, qkv.chunk(3, dim=-1))
+    scores = _scores_added(windows, heads, bias, mask)
+    y = F.scaled_dot_product_attention(q, k, v, attn_mask=scores, scale=scale)
+    y = merge_heads(y.reshape(batch * windows, heads, y.shape[2], y.shape[3]))
+    return y.reshape(batch, windows, y.shape[1], y.shape[2])
+
+
+def _scores_added(windows: int, heads: int, bias: Tensor | None, mask: Tensor | None) -> Tensor | None:
+    """(1, windows * heads, L, L), or None where there is nothing to add."""
+    if bias is not None and mask is not None:
+        every = mask[:, None] + bias
+    elif bias is not None:
+        every = bias[None].expand(windows, -1, -1, -1)
+    elif mask is not None:
+        every = mask[:, None].expand(-1, heads, -1, -1)
+    else:
+        return None
+    return every.flatten(0, 1)[None]
