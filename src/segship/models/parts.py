@@ -29,6 +29,7 @@ TRAINING_ONLY = frozenset({
     "loss_mask",
     "loss_se_decode",
     "norm_eval",
+    "num_stuff_classes", "num_things_classes",
     "pretrained",
     "sampler",
     "train_cfg",

@@ -41,3 +41,15 @@ def test_a_boolean_mask_says_where_attention_is_allowed(
 def test_channels_that_cannot_be_divided_among_the_heads_are_refused() -> None:
     with pytest.raises(ConfigError, match="10 channels"):
         MultiheadAttention(10, 3)
+
+
+def test_attention_written_out_is_rounded_as_torchs_own() -> None:
+    torch.manual_seed(0)
+    theirs = torch.nn.MultiheadAttention(64, 4).eval()
+    ours = MultiheadAttention(64, 4, fused=False).eval()
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.randn(1, 150, 64)
+    with torch.inference_mode():
+        tokens_first = x.transpose(0, 1)
+        expected = theirs(tokens_first, tokens_first, tokens_first)[0].transpose(0, 1)
+        torch.testing.assert_close(ours(x), expected, rtol=0, atol=1e-7)

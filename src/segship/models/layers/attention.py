@@ -46,6 +46,8 @@ class MultiheadAttention(nn.Module):
         embed_dims: Width of the tokens.
         num_heads: Number of heads; divides ``embed_dims``.
         bias: Whether both projections have a bias.
+        fused: Whether scores, softmax and sum are one operator. Written out they are rounded as in
+            ``torch.nn.MultiheadAttention``, for networks that magnify rounding.
 
     Raises:
         ConfigError: ``embed_dims`` cannot be divided among the heads.
@@ -53,12 +55,13 @@ class MultiheadAttention(nn.Module):
 
     in_proj_bias: Tensor | None
 
-    def __init__(self, embed_dims: int, num_heads: int, *, bias: bool = True) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, *, bias: bool = True, fused: bool = True) -> None:
         super().__init__()
         if embed_dims % num_heads:
             raise ConfigError(f"{embed_dims} channels cannot be divided among {num_heads} attention heads")
         self.embed_dims = embed_dims
         self.num_heads = num_heads
+        self.fused = fused
         self.in_proj_weight = nn.Parameter(torch.empty(3 * embed_dims, embed_dims))
         nn.init.xavier_uniform_(self.in_proj_weight)
         if bias:
@@ -100,7 +103,10 @@ class MultiheadAttention(nn.Module):
         else:
             (q,), (k,), (v,) = self._project(query, 0, 1), self._project(key, 1, 2), self._project(value, 2, 3)
         q, k, v = (split_heads(x, self.num_heads) for x in (q, k, v))
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        if self.fused or mask is not None:
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        else:
+            y = (q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).softmax(-1) @ v
         return self.out_proj(merge_heads(y))  # type: ignore[no-any-return]
 
 
@@ -108,12 +114,12 @@ class SelfAttention(nn.Module):
     """mmcv's ``MultiheadAttention`` of a sequence with itself; it only adds a level (``attn.``) to the keys.
 
     Args:
-        embed_dims, num_heads, bias: As `MultiheadAttention`.
+        embed_dims, num_heads, bias, fused: As `MultiheadAttention`.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, *, bias: bool = True) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, *, bias: bool = True, fused: bool = True) -> None:
         super().__init__()
-        self.attn = MultiheadAttention(embed_dims, num_heads, bias=bias)
+        self.attn = MultiheadAttention(embed_dims, num_heads, bias=bias, fused=fused)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, L, C) -> (N, L, C), without the residual connection."""

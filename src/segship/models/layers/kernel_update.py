@@ -139,7 +139,7 @@ class KernelUpdateHead(nn.Module):
                 f"a KernelUpdateHead has as many out_channels as in_channels and a KernelUpdator, not {in_channels}, "
                 f"{out_channels} and {kernel_updator_cfg.get('type')}"
             )
-        self.attention = SelfAttention(in_channels, num_heads)
+        self.attention = SelfAttention(in_channels, num_heads, fused=False)  # the masks magnify rounding
         self.attention_norm = nn.LayerNorm(in_channels)
         self.kernel_update_conv = build_nested(KernelUpdator, kernel_updator_cfg)
         self.feat_transform = (
