@@ -17,6 +17,7 @@ __all__ = [
     "Frozen",
     "GeometryStep",
     "Interpolation",
+    "Letterbox",
     "ModelSpec",
     "Normalization",
     "Pad",
