@@ -39,9 +39,9 @@ def same_bases() -> None:
     from mmseg.models.decode_heads import ham_head  # noqa: PLC0415
 
     def bases(_: Any, batch: int, groups: int, channels: int, count: int, device: Any = None) -> torch.Tensor:
-        drawn = torch.rand(1, channels, count, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
+        drawn = torch.rand(groups, channels, count, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
         drawn = torch.nn.functional.normalize(drawn, dim=1).to(torch.get_default_dtype())
-        return drawn.expand(batch * groups, -1, -1).to(device)
+        return drawn.repeat(batch, 1, 1).to(device)
 
     ham_head.NMF2D._build_bases = bases  # noqa: SLF001
 
