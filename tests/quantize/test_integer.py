@@ -51,3 +51,36 @@ def test_depthwise_convolutions_run_in_integers(tmp_path: Path) -> None:
         for file in (graph, found)
     )
     assert np.abs(whole - eight).mean() < 0.05 * np.abs(whole).mean()
+
+
+def pooled(path: Path) -> Graph:
+    """A convolution without an activation, whose result, of both signs, goes through a padded pooling."""
+    rng = np.random.default_rng(0)
+    model = onnx.parser.parse_model("""<ir_version: 10, opset_import: ["" : 20]>
+    pooled (float[n, 3, h, w] image) => (float[n, 4, p, q] logits) {
+        shifted = Conv<pads: ints = [1, 1, 1, 1]>(image, first, bias)
+        small = AveragePool<kernel_shape = [5, 5], pads = [2, 2, 2, 2], count_include_pad = 1>(shifted)
+        logits = Conv(small, last)
+    }""")
+    for name, shape in {"first": (8, 3, 3, 3), "bias": (8,), "last": (4, 8, 1, 1)}.items():
+        values = rng.normal(size=shape) + (3 if name == "bias" else 0)
+        model.graph.initializer.append(numpy_helper.from_array(values.astype(np.float32), name))
+    onnx.save_model(model, path)
+    image = TensorInfo(name="image", dtype="float32", shape=("n", 3, "h", "w"))
+    logits = TensorInfo(name="logits", dtype="float32", shape=("n", 4, "p", "q"))
+    return Graph(path, "onnx", (image,), (logits,))
+
+
+def test_padded_poolings_are_right_in_openvino(tmp_path: Path) -> None:
+    openvino = pytest.importorskip("openvino", reason="OpenVINO is not installed here")
+    image = np.random.default_rng(1).normal(size=(1, 3, 16, 24)).astype(np.float32)
+    graph = pooled(tmp_path / "model.onnx")
+    found = to_int8(graph, tmp_path / "int8.onnx", [image], lambda sample: sample)
+    makers = {output: node.op_type for node in onnx.load(found.path).graph.node for output in node.output}
+    pooling = next(node for node in onnx.load(found.path).graph.node if node.op_type == "AveragePool")
+    assert makers[pooling.input[0]] == "Conv"
+    whole, eight = (
+        openvino.Core().compile_model(file.path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})({"image": image})[0]
+        for file in (graph, found)
+    )
+    assert np.abs(whole - eight).mean() < 0.02 * np.abs(whole).mean()
