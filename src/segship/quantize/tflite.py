@@ -33,7 +33,8 @@ __all__ = ["quantize"]
 
 _BITS = 8
 # What LiteRT computes in integers. Softmax, the products of attention and the steps of a normalisation over the
-# features (differences, roots, quotients) stay in floating point.
+# features (differences, roots, quotients) stay in floating point; so does PReLU, which is a difference of ReLUs here:
+# XNNPACK has no ReLU of its own for integers.
 _INTEGER = (
     "ADD",
     "AVERAGE_POOL_2D",
@@ -50,7 +51,6 @@ _INTEGER = (
     "PACK",
     "PAD",
     "PADV2",
-    "RELU",
     "RESHAPE",
     "RESIZE_BILINEAR",
     "RESIZE_NEAREST_NEIGHBOR",
@@ -60,8 +60,11 @@ _INTEGER = (
     "TRANSPOSE",
     "UNPACK",
 )
-_NORMALISING = {"RSQRT", "SQRT"}  # where these are, the following are steps of a normalisation
-_STEPS = {"MEAN", "MUL", "SUM"}
+_NORMALISING = {"RSQRT", "SQRT"}  # where these are, the following are steps of a normalisation, too
+_STEPS = {"MEAN", "MUL"}
+# With a constant for each channel they are what is left of a batch normalisation: one scale for all of its factors
+# would lose the small ones.
+_AFFINE = {"ADD", "MUL"}
 _CLASS = re.compile(r"_*[A-Za-z0-9]+_(?P<attribute>.+)")
 
 
@@ -89,7 +92,7 @@ class _Quantized:
         self._engine = backend.convert(graph, target, folder)
         self._path = folder / self._engine.files[0]
         with _quiet("AI Edge Quantizer cannot read the network"):
-            self._scopes, self._kinds = _operations(self._tool, self._path)
+            self._scopes, self._floats, self._kinds = _operations(self._tool, self._path)
         self.layers = tuple(self._scopes)
         with _quiet("AI Edge Quantizer cannot calibrate the network"):
             self._ranges = _mean(self._watch(feed(sample)) for sample in samples)
@@ -122,10 +125,10 @@ class _Quantized:
         tool = self._tool.Quantizer(str(self._path))
         for kind in self._kinds:
             tool.add_static_config(".*", kind, _BITS, _BITS)
-        for name in kept:
-            tool.update_quantization_recipe(
-                f"^{re.escape(self._scopes[name])}$", self._tool.Kind.ALL_SUPPORTED, algorithm_key="no_quantize"
-            )
+        floats = [*self._floats, *(self._scopes[name] for name in kept)]
+        if floats:
+            exactly = f"^(?:{'|'.join(map(re.escape, floats))})$"
+            tool.update_quantization_recipe(exactly, self._tool.Kind.ALL_SUPPORTED, algorithm_key="no_quantize")
         return tool
 
     def _runner(self, content: bytes) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
@@ -176,23 +179,30 @@ def _quiet(what: str) -> Iterator[None]:
         yield
 
 
-def _operations(tool: _Tool, path: Path) -> tuple[dict[str, str], list[Any]]:
-    """The layers that are quantised, by name, with what the tool calls them; and their kinds."""
+def _operations(tool: _Tool, path: Path) -> tuple[dict[str, str], list[str], list[Any]]:
+    """The layers that are quantised, by name, with what the tool calls them; those that never are; and their kinds."""
     model = tool.utilities.read_model(str(path))
     names = tool.utilities.TFL_OP_CODE_TO_NAME
     kinds = [names.get(code.builtinCode) for code in model.operatorCodes]
     steps = _STEPS if any(kind is not None and kind.value in _NORMALISING for kind in kinds) else set()
     chosen = [kind for kind in kinds if kind is not None and kind.value in _INTEGER and kind.value not in steps]
+    tensors = model.subgraphs[0].tensors
+    constant = {index for index, tensor in enumerate(tensors) if model.buffers[tensor.buffer].data is not None}
     scopes: dict[str, str] = {}
+    floats: list[str] = []
     seen: Counter[str] = Counter()
     for operation in model.subgraphs[0].operators:
         kind = kinds[operation.opcodeIndex]
-        if kind in chosen:
-            scope = tool.utilities.get_op_scope(operation, model.subgraphs[0].tensors)
-            name = f"{_module(scope)} {kind.value.lower()}".strip()
-            seen[name] += 1
-            scopes[name if seen[name] == 1 else f"{name} {seen[name]}"] = scope
-    return scopes, list(dict.fromkeys(chosen))
+        if kind not in chosen:
+            continue
+        scope = tool.utilities.get_op_scope(operation, tensors)
+        if kind.value in _AFFINE and constant.intersection(operation.inputs):
+            floats.append(scope)
+            continue
+        name = f"{_module(scope)} {kind.value.lower()}".strip()
+        seen[name] += 1
+        scopes[name if seen[name] == 1 else f"{name} {seen[name]}"] = scope
+    return scopes, floats, list(dict.fromkeys(chosen))
 
 
 def _module(scope: str) -> str:
