@@ -42,3 +42,8 @@ def test_only_heads_with_a_classifier_can_start() -> None:
     nested = {"type": "IterativeDecodeHead", "num_stages": 0, "kernel_generate_head": GENERATOR}
     with pytest.raises(ConfigError, match="cannot start from"):
         IterativeDecodeHead(1, {**nested, "kernel_update_head": []}, [UPDATE])
+
+
+def test_heads_of_which_the_framework_would_use_a_part_alone_are_refused() -> None:
+    with pytest.raises(ConfigError, match="cannot start from a NLHead, only from FCNHead"):
+        IterativeDecodeHead(1, {**GENERATOR, "type": "NLHead"}, [UPDATE])

@@ -52,6 +52,8 @@ class Encoding(nn.Module):
 
 def _code_norm(norm_cfg: Cfg | None, num_codes: int) -> nn.Module:
     """Normalisation over (N, num_codes, channels), of the kind the convolutions have; batch normalisation if none."""
+    if norm_cfg is not None and norm_cfg["type"] in {"IN", "IN2d"}:  # the codes are the channels, over one dimension
+        return nn.InstanceNorm1d(num_codes, eps=norm_cfg.get("eps", 1e-5), affine=norm_cfg.get("affine", False))
     if norm_cfg is not None and norm_cfg["type"] not in {"BN", "BN2d", "SyncBN"}:
         return build_norm(norm_cfg, num_codes)[1]
     return nn.BatchNorm1d(num_codes, eps=1e-5 if norm_cfg is None else norm_cfg.get("eps", 1e-5))

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["IterativeDecodeHead"]
 
+# Upstream takes the features of these as they are, and of heads built on them only what the base computes.
+_GENERATORS = ("FCNHead", "DepthwiseSeparableFCNHead", "PSPHead", "ASPPHead", "UPerHead")
+
 
 @heads.register
 class IterativeDecodeHead(nn.Module):
@@ -46,8 +49,10 @@ class IterativeDecodeHead(nn.Module):
         if {cfg.get("type") for cfg in kernel_update_head} - {"KernelUpdateHead"}:
             raise ConfigError("the kernel update heads of an IterativeDecodeHead must be of type KernelUpdateHead")
         head = build_part(heads, kernel_generate_head)
-        if not isinstance(head, DecodeHead):
-            raise ConfigError(f"an IterativeDecodeHead cannot start from a {type(head).__name__}")
+        if not isinstance(head, DecodeHead) or type(head).__name__ not in _GENERATORS:
+            raise ConfigError(
+                f"an IterativeDecodeHead cannot start from a {type(head).__name__}, only from {', '.join(_GENERATORS)}"
+            )
         head.classifies = False
         self.kernel_generate_head = head
         self.kernel_update_head = nn.ModuleList([build_nested(KernelUpdateHead, cfg) for cfg in kernel_update_head])
