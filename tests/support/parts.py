@@ -215,6 +215,7 @@ _ATTENTION_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("DMHead", {"filter_sizes": (1, 2, 4, 5), "fusion": True, **_BN}),
     ("APCHead", {"pool_scales": (1, 4), "fusion": False}),
     ("ISAHead", {"isa_channels": 4, "down_factor": (3, 5), **_BN}),
+    ("EncHead", {"in_channels": [16], "in_index": [0], "use_se_loss": False, "norm_cfg": {"type": "IN"}}),
     ("DepthwiseSeparableFCNHead", {"dilation": 2, "conv_cfg": None, **_BN, **_GELU}),  # none of them changes anything
     ("DepthwiseSeparableFCNHead", {"dw_act_cfg": {"type": "ReLU"}, "kernel_size": 5, "num_convs": 3, **_BN}),
 )
