@@ -62,8 +62,7 @@ _INTEGER = (
 )
 _NORMALISING = {"RSQRT", "SQRT"}  # where these are, the following are steps of a normalisation, too
 _STEPS = {"MEAN", "MUL"}
-# With a constant for each channel they are what is left of a batch normalisation: one scale for all of its factors
-# would lose the small ones.
+# With a constant for each channel they are what is left of a batch normalisation, whose factors would share one scale.
 _AFFINE = {"ADD", "MUL"}
 _CLASS = re.compile(r"_*[A-Za-z0-9]+_(?P<attribute>.+)")
 

@@ -78,6 +78,9 @@ class Request:
         Args:
             name: `ORIGINAL`, which runs on the processor, or one of ``targets``.
 
+        Returns:
+            A device of its engine, as ``cpu`` or ``cuda:0``.
+
         Raises:
             BackendError: There is no such engine.
         """

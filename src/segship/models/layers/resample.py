@@ -42,10 +42,8 @@ def resize(
 def _pool_axis(x: Tensor, bins: int, axis: int) -> Tensor:
     """Average over ``bins`` windows of one axis, keeping the axis."""
     length = x.shape[axis]
-    windows = [
-        x.narrow(axis, (i * length) // bins, ((i + 1) * length + bins - 1) // bins - (i * length) // bins)
-        for i in range(bins)
-    ]
+    ends = [((i * length) // bins, ((i + 1) * length + bins - 1) // bins) for i in range(bins)]
+    windows = [torch.ops.aten.slice.Tensor(x, axis, start, end) for start, end in ends]
     return torch.cat([window.mean(axis, keepdim=True) for window in windows], dim=axis)
 
 
