@@ -70,6 +70,14 @@ LAYERS: dict[str, Callable[[Tensor], Tensor]] = {
     "transposed convolution": nn.ConvTranspose2d(3, 6, 3, stride=2, padding=1, output_padding=1, groups=3, dilation=2),
     "transposed convolution without bias": nn.ConvTranspose2d(3, 2, 2, stride=2, bias=False),
     "square, or": lambda x: torch.where((x > 0) | (x < -1), x.square(), x),
+    "flatten": lambda x: x.flatten(2).transpose(1, 2).flatten(1)[:, None, None],
+    "flatten inner axes": lambda x: (
+        x.permute(0, 2, 3, 1).flatten(1, 2)[:, None] + x.transpose(2, 3).flatten(0, 1)[0, 0, 0]
+    ),
+    "flatten before a free side": lambda x: x.flatten(1, 2)[:, None],
+    "unflatten": lambda x: torch.unflatten(x.flatten(2), 2, (x.shape[2], x.shape[3])),
+    "unflatten the first": lambda x: torch.unflatten(x.flatten(0, 1), 0, (x.shape[0], 3)) * 2,
+    "unflatten to a part that is left over": lambda x: torch.unflatten(x, 1, (-1, 3)).flatten(0, 1),
     "what torch.onnx has to take apart": lambda x: (1 - x).to(torch.float64).float(),
     "in place": in_place,
 }

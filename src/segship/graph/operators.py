@@ -111,9 +111,43 @@ def _onnx_conv_transpose(
     )
 
 
+def _onnx_flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+    rank = len(x.shape)
+    start, end = start_dim % max(rank, 1), end_dim % max(rank, 1)
+    return _reshaped(x, start, [-1], end + 1) if rank else op.Reshape(x, op.Constant(value_ints=[1]))
+
+
+def _onnx_unflatten(x: Any, dim: int, sizes: Sequence[Any]) -> Any:
+    free = [at for at, size in enumerate(sizes) if not isinstance(size, int)]
+    if free and -1 not in sizes:  # one may be left to the engine
+        sizes = [-1 if at == free[0] else size for at, size in enumerate(sizes)]
+    dim %= len(x.shape)
+    return _reshaped(x, dim, sizes, dim + 1)
+
+
+def _reshaped(x: Any, start: int, sizes: Sequence[Any], end: int) -> Any:
+    """``x`` with ``sizes``, of which one may be -1, in place of the axes from ``start`` to before ``end``."""
+    after = [side if isinstance(side, int) else None for side in x.shape[end:]]
+    parts: list[Any] = [0] * start + list(sizes)  # 0: as it is
+    if None in after:
+        parts.append(op.Shape(x, start=end))
+    else:
+        parts.extend(after)
+    if all(isinstance(part, int) for part in parts):
+        return op.Reshape(x, op.Constant(value_ints=parts))
+    one: Any = op.Constant(value_ints=[1])
+    tensors = [op.Constant(value_ints=[part]) if isinstance(part, int) else part for part in parts]
+    count = start + len(sizes)
+    tensors[start:count] = [op.Reshape(tensor, one) for tensor in tensors[start:count]]
+    return op.Reshape(x, op.Concat(*tensors, axis=0))
+
+
 TRANSLATIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     torch.ops.segship.batch_norm.default: _onnx_batch_norm,
     torch.ops.segship.resize.default: _onnx_resize,
+    # torch.onnx would ask for the shape of every tensor, though most sides are known or stay.
+    torch.ops.aten.flatten.using_ints: _onnx_flatten,
+    torch.ops.aten.unflatten.int: _onnx_unflatten,
     # torch.onnx takes these apart, to arrive at the same.
     torch.ops.aten.conv_transpose2d.input: _onnx_conv_transpose,
     torch.ops.aten.square.default: lambda x: op.Mul(x, x),
