@@ -70,6 +70,7 @@ LAYERS: dict[str, Callable[[Tensor], Tensor]] = {
     "transposed convolution": nn.ConvTranspose2d(3, 6, 3, stride=2, padding=1, output_padding=1, groups=3, dilation=2),
     "transposed convolution without bias": nn.ConvTranspose2d(3, 2, 2, stride=2, bias=False),
     "square, or": lambda x: torch.where((x > 0) | (x < -1), x.square(), x),
+    "another type": lambda x: (x > 0).to(torch.int64).to(torch.float32) * x.to(torch.float64).to(torch.float32),
     "flatten": lambda x: x.flatten(2).transpose(1, 2).flatten(1)[:, None, None],
     "flatten inner axes": lambda x: (
         x.permute(0, 2, 3, 1).flatten(1, 2)[:, None] + x.transpose(2, 3).flatten(0, 1)[0, 0, 0]

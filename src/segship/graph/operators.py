@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
-from onnxscript import opset18 as op
+from onnxscript import opset18
 from torch.overrides import TorchFunctionMode
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["TRANSLATIONS", "WholeLayers"]
+
+op: Any = opset18  # its annotations do not know each other
 
 _RESIZES = {"bilinear": "linear", "nearest": "nearest"}
 
@@ -80,11 +82,11 @@ def _onnx_batch_norm(x: Any, w: Any, b: Any, mean: Any, var: Any, eps: float) ->
 
 
 def _onnx_resize(x: Any, h: Any, w: Any, mode: str, align_corners: bool) -> Any:
-    one: Any = op.Constant(value_ints=[1])
+    one = op.Constant(value_ints=[1])
     sides = [op.Constant(value_ints=[side]) if isinstance(side, int) else op.Reshape(side, one) for side in (h, w)]
     parts: list[Any] = [op.Shape(x, end=2), *sides]
     where = "asymmetric" if mode == "nearest" else "align_corners" if align_corners else "half_pixel"
-    size: Any = op.Concat(*parts, axis=0)
+    size = op.Concat(*parts, axis=0)
     kind = _RESIZES[mode]
     return op.Resize(x, None, None, size, mode=kind, coordinate_transformation_mode=where, nearest_mode="floor")
 
@@ -135,11 +137,15 @@ def _reshaped(x: Any, start: int, sizes: Sequence[Any], end: int) -> Any:
         parts.extend(after)
     if all(isinstance(part, int) for part in parts):
         return op.Reshape(x, op.Constant(value_ints=parts))
-    one: Any = op.Constant(value_ints=[1])
+    one = op.Constant(value_ints=[1])
     tensors = [op.Constant(value_ints=[part]) if isinstance(part, int) else part for part in parts]
     count = start + len(sizes)
     tensors[start:count] = [op.Reshape(tensor, one) for tensor in tensors[start:count]]
     return op.Reshape(x, op.Concat(*tensors, axis=0))
+
+
+def _onnx_cast(x: Any, dtype: int) -> Any:
+    return op.Cast(x, to=dtype)
 
 
 TRANSLATIONS: dict[Callable[..., Any], Callable[..., Any]] = {
@@ -150,6 +156,7 @@ TRANSLATIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     torch.ops.aten.unflatten.int: _onnx_unflatten,
     # torch.onnx takes these apart, to arrive at the same.
     torch.ops.aten.conv_transpose2d.input: _onnx_conv_transpose,
+    torch.ops.aten.to.dtype: _onnx_cast,
     torch.ops.aten.square.default: lambda x: op.Mul(x, x),
     torch.ops.aten.__or__.Tensor: lambda x, y: op.Or(x, y),  # noqa: PLW0108  (the exporter reads its signature)
 }
