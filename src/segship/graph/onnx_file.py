@@ -58,7 +58,7 @@ def write_model(model: onnx.ModelProto, weights: Weights, path: Path) -> None:
         with path.with_name(f"{path.name}.data").open("wb") as file:
             for name, tensor in weights.items():
                 model.graph.initializer.append(_elsewhere(name, tensor, f"{path.name}.data", file.tell()))
-                tensor.tofile(file)
+                file.write(tensor.tobytes())
         weights = {}
     with path.open("wb") as file:
         _write(model, weights, file)
@@ -92,7 +92,7 @@ def _write(model: onnx.ModelProto, weights: Weights, file: IO[bytes]) -> None:
     file.write(rest.SerializeToString(deterministic=True) + _field(_GRAPH, length) + graph)
     for name, head in heads.items():
         file.write(_field(_INITIALIZER, lengths[name]) + head + _field(_RAW_DATA, weights[name].nbytes))
-        weights[name].tofile(file)
+        file.write(weights[name].tobytes())  # numpy's own writing hides why a disk refuses
 
 
 def _field(number: int, length: int) -> bytes:
