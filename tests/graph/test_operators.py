@@ -89,11 +89,13 @@ def test_a_layer_is_in_onnx_what_it_is_in_torch(name: str, tmp_path: Path) -> No
     network = Layer(LAYERS[name]).eval().requires_grad_(requires_grad=False)
     capture_onnx(network, tmp_path / "model.onnx", size=TRACED)
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    # ONNX Runtime rounds the coordinates of an interpolation to float32, torch those of each corner.
+    tolerance = 1e-4 if name.startswith(("bilinear", "bicubic", "to one cell")) else 1e-5
     generator = torch.Generator().manual_seed(1)
     for shape in UNTRACED:
         image = torch.randn(shape, generator=generator)
         (found,) = session.run(None, {"image": image.numpy()})
-        np.testing.assert_allclose(found, network.logits(image).numpy(), rtol=0, atol=1e-4)
+        np.testing.assert_allclose(found, network.logits(image).numpy(), rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("name", ["batch norm", "bilinear", "nearest", "transposed convolution"])

@@ -160,4 +160,4 @@ TRANSLATIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     torch.ops.aten.square.default: lambda x: op.Mul(x, x),
     torch.ops.aten.__or__.Tensor: lambda x, y: op.Or(x, y),  # noqa: PLW0108  (the exporter reads its signature)
 }
-"""ONNX of operators that torch.onnx has no translation of, for its ``custom_translation_table``."""
+"""ONNX of operators that torch.onnx translates not at all or at length, for its ``custom_translation_table``."""
