@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from segship.core.errors import UnsupportedError
-from segship.models.network import Network
+from segship.models.graph_network import PROBE, GraphNetwork
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["OnnxNetwork"]
 
-_PROBE = (256, 320)
 
-
-class OnnxNetwork(Network):
+class OnnxNetwork(GraphNetwork):
     """An ONNX model of one input and one output.
 
     Args:
@@ -32,28 +30,10 @@ class OnnxNetwork(Network):
     """
 
     def __init__(self, model: onnx.ModelProto, image: str, *, sizes: SizeRule) -> None:
-        super().__init__()
+        super().__init__(sizes)
         self.model = model
         self._image = image
-        self._sizes = sizes
         self._session: Any = None
-        self.describe(1, 1, align_corners=False)
-
-    def describe(self, classes: int, channels: int, *, align_corners: bool) -> None:
-        """Take over what is known once the network has been probed.
-
-        Args:
-            classes: Number of classes.
-            channels: Channels of its scores.
-            align_corners: How its scores are resized.
-        """
-        self.num_classes, self.out_channels, self.threshold = classes, channels, None
-        self.align_corners = align_corners
-
-    @property
-    def sizes(self) -> SizeRule:
-        """Which input sizes the network takes."""
-        return self._sizes
 
     def probe(self, channels: int) -> int:
         """Channels of the scores, found by running the network once.
@@ -64,7 +44,7 @@ class OnnxNetwork(Network):
         Raises:
             UnsupportedError: It does not run, or its output has another rank.
         """
-        height, width = self.sizes.nearest(*_PROBE)
+        height, width = self.sizes.nearest(*PROBE)
         scores = self._run(np.zeros((self.sizes.batch or 1, channels, height, width), np.float32))
         if scores.ndim != 4:
             raise UnsupportedError(f"the file returns an array of shape {scores.shape}, expected (N, classes, h, w)")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from segship.core.errors import MissingExtraError, UnsupportedError, engine_errors, one_line
-from segship.models.network import Network
+from segship.models.graph_network import PROBE, GraphNetwork
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,12 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenvinoNetwork"]
 
-_PROBE = (256, 320)
 _EXACT = {"INFERENCE_PRECISION_HINT": "f32"}  # left to itself, OpenVINO computes in bfloat16 where the processor has it
 _LABELS = 3
 
 
-class OpenvinoNetwork(Network):
+class OpenvinoNetwork(GraphNetwork):
     """A model of OpenVINO with one image as input, of which one output counts.
 
     Args:
@@ -41,7 +40,7 @@ class OpenvinoNetwork(Network):
     graph_format = "openvino"
 
     def __init__(self, path: Path, output: int, labels: int | None, *, sizes: SizeRule) -> None:
-        super().__init__()
+        super().__init__(sizes)
         try:
             import openvino  # noqa: PLC0415
         except ImportError as error:
@@ -52,25 +51,7 @@ class OpenvinoNetwork(Network):
             found = model.outputs[output]
             chosen = found.node.input_value(0) if labels is None else _one_hot(found, labels)
             self._model = openvino.Model([chosen], model.get_parameters(), model.get_friendly_name())
-        self._sizes = sizes
         self._compiled: Any = None
-        self.describe(1, 1, align_corners=False)
-
-    def describe(self, classes: int, channels: int, *, align_corners: bool) -> None:
-        """Take over what is known once the network has been probed.
-
-        Args:
-            classes: Number of classes.
-            channels: Channels of its scores.
-            align_corners: How its scores are resized.
-        """
-        self.num_classes, self.out_channels, self.threshold = classes, channels, None
-        self.align_corners = align_corners
-
-    @property
-    def sizes(self) -> SizeRule:
-        """Which input sizes the network takes."""
-        return self._sizes
 
     @property
     def quantized(self) -> int:
@@ -86,7 +67,7 @@ class OpenvinoNetwork(Network):
         Raises:
             UnsupportedError: It does not run.
         """
-        size = self.sizes.nearest(*_PROBE)
+        size = self.sizes.nearest(*PROBE)
         return int(self.logits(torch.zeros(self.sizes.batch or 1, channels, *size)).shape[1])
 
     def logits(self, x: Tensor) -> Tensor:
