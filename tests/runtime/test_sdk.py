@@ -21,6 +21,7 @@ from segship.deploy import export_mmdeploy
 from segship.runtime.naming import Naming
 from segship.runtime.sdk import read_sdk_folder
 from support.commands import refused, segship
+from support.references import REFERENCES
 from support.trained import META, write_trained
 
 # What MMDeploy's runtime is asked to do with some images, through a Python that has it.
@@ -30,13 +31,24 @@ from mmdeploy_runtime import Segmentor
 images, segmentor = numpy.load(sys.argv[2]), Segmentor(model_path=sys.argv[1], device_name="cpu")
 numpy.savez(sys.argv[3], **{name: numpy.asarray(segmentor(images[name])) for name in images.files})
 """
+PIXELS = np.random.default_rng(0).integers(0, 256, (12, 20, 3), np.uint8)
 SIZES = [(96, 160), (64, 96), (77, 131), (250, 401), (191, 319)]
 
 
 def pictures() -> dict[str, np.ndarray]:
-    pixels = np.random.default_rng(0).integers(0, 256, (12, 20, 3), np.uint8)
-    sized = {f"{rows}x{columns}": cv2.resize(pixels, (columns, rows)) for rows, columns in SIZES}
+    sized = {f"{rows}x{columns}": cv2.resize(PIXELS, (columns, rows)) for rows, columns in SIZES}
     return {name: np.asarray(image, np.uint8) for name, image in sized.items()}
+
+
+def test_a_folder_that_mmdeploy_wrote_gives_the_masks_of_its_own_runtime() -> None:
+    folder = REFERENCES / "mmdeploy"  # scripts/record_mmdeploy.py
+    segmentor = Segmentor(folder)
+    with np.load(folder / "masks.npz") as masks:
+        assert len(np.unique(masks["191x319"])) > 3
+        for name in masks.files:
+            rows, columns = map(int, name.split("x"))
+            image = np.asarray(cv2.resize(PIXELS, (columns, rows)), np.uint8)
+            np.testing.assert_array_equal(segmentor(image, channel_order="bgr"), masks[name])
 
 
 @pytest.fixture(scope="module")
