@@ -4,8 +4,10 @@
 
     python scripts/accuracy_table.py CONFIG CHECKPOINT --calibration DIR --calibration-labels DIR \
         --images DIR --labels DIR --targets onnxruntime_dynamic,openvino-int8_dynamic [--name CGNet/CamVid] [--limit N]
+        [--latency]
 
-Calibration sees images that the table is not made from. Results are merged into docs/precision.json and written to
+Calibration sees images that the table is not made from. --latency times anew what the table has already, which wants a
+machine without other work. Results are merged into docs/precision.json and written to
 docs/precision.md.
 """
 
@@ -30,7 +32,7 @@ from segship.core.manifest import read_manifest
 from segship.deploy import Lowering
 from segship.evaluate import evaluate, pair_files
 from segship.models.session import EagerSession
-from segship.vision.decode import read_image
+from segship.vision.decode import find_images, read_image
 from segship.vision.preprocess import prepare
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
@@ -42,8 +44,8 @@ RESULTS, PAGE = DOCS / "precision.json", DOCS / "precision.md"
 BEGIN, END = "<!-- accuracy table: begin -->", "<!-- accuracy table: end -->"
 
 
-def measure(options: argparse.Namespace, target: str, progress: Progress) -> dict[str, Any]:
-    """One row."""
+def measure(options: argparse.Namespace, target: str, progress: Progress, old: dict[str, Any]) -> dict[str, Any]:
+    """One row; ``old``: what is known of it."""
     how = Lowering(options.calibration, options.calibration_labels, options.calibration_images)
     task = progress.add_task(target, total=None)
     with tempfile.TemporaryDirectory() as folder:
@@ -59,6 +61,9 @@ def measure(options: argparse.Namespace, target: str, progress: Progress) -> dic
         except SegshipError as error:
             progress.remove_task(task)
             return {"target": target, "refused": str(error)}
+        if options.latency:
+            image = find_images([options.images])[0]
+            return {**old, "latency": latency_of(options, package.path, image)}
         segmentor = Segmentor(package.path, threads=options.threads)
         pairs = pair_files(options.images, options.labels)[: options.limit]
         progress.update(task, description=f"{target}: evaluating", total=len(pairs))
@@ -130,6 +135,7 @@ def main() -> None:
     parser.add_argument("--calibration-images", type=int, default=64)
     parser.add_argument("--limit", type=int)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--latency", action="store_true")
     options = parser.parse_args()
     results: dict[str, dict[str, Any]] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     warnings.simplefilter("ignore", SegshipWarning)
@@ -137,7 +143,7 @@ def main() -> None:
         rows = results.setdefault(options.name, {})
         with Progress(console=Console(stderr=True)) as progress:
             for target in options.targets.split(","):
-                rows[target] = measure(options, target, progress)
+                rows[target] = measure(options, target, progress, rows.get(target, {}))
                 RESULTS.write_text(json.dumps(results, indent=1) + "\n")
                 print(target, rows[target], file=sys.stderr)
     write_page(results)

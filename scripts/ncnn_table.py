@@ -5,7 +5,7 @@
     python scripts/ncnn_table.py CONFIGS [--only swin,pspnet] [--size 96x128]
 
 CONFIGS is MMSegmentation's folder of configs. One network of each family, with weights from a formula, is converted at
-SIZE and compared with PyTorch. Results are merged into docs/ncnn.json.
+SIZE, or the nearest that it takes, and compared with PyTorch. Results are merged into docs/ncnn.json.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ def measure(config: Path, size: tuple[int, int]) -> dict[str, object]:
     """The greatest difference of the logits as a share of the greatest, or why there is no engine."""
     network = load_network(config)
     fill.fill_network(network)
+    size = network.sizes.nearest(*size)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         out = Path(folder) / "engine"

@@ -58,6 +58,31 @@ def in_place(x: Tensor) -> Tensor:
     return y + x
 
 
+def in_place_through_a_view(x: Tensor) -> Tensor:
+    y = x * 2
+    y.transpose(1, 2)[:, 0].mul_(3)
+    y.flatten(1).narrow(1, 2, 5).add_(1)
+    return y + x
+
+
+def linear(*, bias: bool, flat: bool) -> Callable[[Tensor], Tensor]:
+    torch.manual_seed(0)
+    layer = nn.Linear(3, 5, bias=bias).requires_grad_(requires_grad=False)
+
+    def apply(x: Tensor) -> Tensor:
+        x = x.permute(0, 2, 3, 1)
+        return layer(x.mean((1, 2)))[:, :, None, None] if flat else layer(x).permute((0, 3, 1, 2))
+
+    return apply
+
+
+def windows(x: Tensor) -> Tensor:
+    height, width = x.shape[2] // 2, x.shape[3] // 2
+    x = x.narrow(2, x.shape[2] % 2, 2 * height).narrow(-1, 0, 2 * width)
+    x = x.reshape(x.shape[0] * 3, height, 2, width * 2).transpose(-2, -3)
+    return torch.reshape(x, (x.shape[0] // 3, 6, height, -1))
+
+
 LAYERS: dict[str, Callable[[Tensor], Tensor]] = {
     "batch norm": normalised(),
     "batch norm of the batch": lambda x: F.batch_norm(x, None, None, training=True),
@@ -80,7 +105,25 @@ LAYERS: dict[str, Callable[[Tensor], Tensor]] = {
     "unflatten the first": lambda x: torch.unflatten(x.flatten(0, 1), 0, (x.shape[0], 3)) * 2,
     "unflatten to a part that is left over": lambda x: torch.unflatten(x, 1, (-1, 3)).flatten(0, 1),
     "what torch.onnx has to take apart": lambda x: (1 - x).to(torch.float64).float(),
+    "subtracted from a number": lambda x: torch.rsub(1 - x, 3, alpha=2),
+    "and of integers": lambda x: ((x * 8).long() & (x * 3).long() | (x > 0).long()).float(),
+    "and of conditions": lambda x: ((x > 0) & (x < 1)).float(),
+    "convolution": nn.Conv2d(3, 4, (3, 2), stride=(2, 1), padding=(1, 2), dilation=(1, 3)),
+    "convolution of groups": nn.Conv2d(3, 6, 3, padding=1, groups=3, bias=False),
+    "convolution to the same size": nn.Conv2d(3, 2, 4, padding="same", dilation=2),
+    "convolution of one axis": lambda x: F.conv1d(x.flatten(2), torch.ones(2, 3, 1))[:, :, None],
+    "linear": linear(bias=True, flat=False),
+    "linear without bias": linear(bias=False, flat=False),
+    "linear of two axes": linear(bias=True, flat=True),
+    "windows": windows,
+    "adaptive pooling": nn.AdaptiveAvgPool2d((3, 6)),
+    "adaptive pooling to one cell": lambda x: F.adaptive_avg_pool2d(x, 1),
+    "adaptive pooling of one axis": nn.AdaptiveAvgPool2d((None, 2)),
+    "adaptive pooling of a fixed size": lambda x: F.adaptive_avg_pool2d(x.narrow(2, 0, 8).narrow(3, 0, 7), 3),
+    "relu": lambda x: F.relu(x - 1) + torch.relu(x) + x.relu(),
+    "relu in place": lambda x: F.relu(2 * x, inplace=True),
     "in place": in_place,
+    "in place through a view": in_place_through_a_view,
 }
 
 
@@ -98,10 +141,10 @@ def test_a_layer_is_in_onnx_what_it_is_in_torch(name: str, tmp_path: Path) -> No
         np.testing.assert_allclose(found, network.logits(image).numpy(), rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("name", ["batch norm", "bilinear", "nearest", "transposed convolution"])
+@pytest.mark.parametrize("name", ["batch norm", "bilinear", "convolution", "nearest", "transposed convolution"])
 def test_a_layer_is_one_node(name: str, tmp_path: Path) -> None:
     capture_onnx(Layer(LAYERS[name]).eval(), tmp_path / "model.onnx", size=TRACED, dynamic=False)
-    whole = {"BatchNormalization", "Resize", "ConvTranspose"}
+    whole = {"BatchNormalization", "Conv", "ConvTranspose", "Resize"}
     kinds = [node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node]
     assert len(kinds) == (3 if name == "batch norm" else 1)
     assert len(whole & set(kinds)) == 1

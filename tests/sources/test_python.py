@@ -120,7 +120,7 @@ def test_functions_that_make_no_network_are_told(module: str, function: str, mes
 
 def test_adaptive_pooling_of_a_users_module_is_exact_at_every_size(module: str, tmp_path: Path) -> None:
     package = segship.export(module + "described", None, tmp_path / "out", trust=True)
-    assert len({check.input for check in package.manifest.checks}) >= 4
+    assert len({check.input[2:] for check in package.manifest.checks}) >= 2
     assert max(check.max_difference for check in package.manifest.checks) < 1e-5
 
 

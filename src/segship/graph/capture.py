@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,11 @@ import torch
 from segship.core.artifacts import Graph, TensorInfo
 from segship.core.errors import UnsupportedError
 from segship.graph.onnx_file import split, write_model
-from segship.graph.operators import TRANSLATIONS
+from segship.graph.operators import may_alias
+from segship.graph.optimise import optimise
 from segship.graph.passes import PASSES
 from segship.graph.program import INPUT, OUTPUT, trace
+from segship.graph.translations import TRANSLATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -81,11 +84,14 @@ def _model_of(
     if own is not None:
         yield split(own())
         return
-    with _quiet():
+    with _quiet(), _uncollected():
         program = trace(network, size, channels, dynamic=dynamic, whole_layers=True)
+        if may_alias(program):  # then the layers must be torch's own
+            program = trace(network, size, channels, dynamic=dynamic)
         views = {name: _view(tensor) for name, tensor in program.state_dict.items()}
         program.state_dict.update(views)
         exported = _translate(program, opset or _opset(program))
+        optimise(exported.model)
     try:
         yield split(exported.model)
     finally:
@@ -114,6 +120,7 @@ def _translate(program: torch.export.ExportedProgram, opset: int) -> Any:
             input_names=[INPUT],
             output_names=[OUTPUT],
             custom_translation_table=TRANSLATIONS,
+            optimize=False,
         )
 
     program.run_decompositions = only_where_needed
@@ -157,6 +164,18 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Leave cyclic garbage for later: looking for it among all that torch holds takes a tenth of a capture."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _require_standard_operators(model: onnx.ModelProto) -> None:

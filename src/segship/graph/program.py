@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from torch.utils._sympy.numbers import int_oo
 from torch.utils._sympy.value_ranges import ValueRanges
 
 from segship.core.artifacts import Graph, TensorInfo
-from segship.graph.operators import WholeLayers
+from segship.graph.operators import ExactLayers, WholeLayers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +33,9 @@ class _Logits(nn.Module):
         self.whole_layers = whole_layers
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        with WholeLayers() if self.whole_layers else contextlib.nullcontext():
+        if not torch.compiler.is_exporting():
+            return self.network.logits(image)
+        with WholeLayers() if self.whole_layers else ExactLayers():
             return self.network.logits(image)
 
 

@@ -1,18 +1,14 @@
-"""A module of somebody else's as a network: its scores found in whatever it returns, its operators exact in a graph."""
+"""A module of somebody else's as a network: its scores found in whatever it returns."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from segship.core.errors import UnsupportedError
 from segship.core.spec import SizeRule
-from segship.models.layers.resample import adaptive_avg_pool2d
 from segship.models.network import Network
 
 if TYPE_CHECKING:
@@ -20,7 +16,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-__all__ = ["ExactOperators", "WrappedNetwork", "scores_of"]
+__all__ = ["WrappedNetwork", "scores_of"]
 
 _NAMES = ("logits", "out", "pred", "seg", "output")
 _DIMENSIONS = 4  # (N, K, h, w)
@@ -64,29 +60,7 @@ class WrappedNetwork(Network):
 
     def logits(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> scores (N, K, h, w) as the module returns them."""
-        if not torch.compiler.is_exporting():
-            return self._select(self.module(x))
-        with ExactOperators():
-            return self._select(self.module(x))
-
-
-class ExactOperators(TorchFunctionMode):
-    """While it is active, operators that exporters translate wrongly are replaced by exact ones."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Call ``func``, or what stands for it."""
-        return _EXACT.get(func, func)(*args, **(kwargs or {}))
-
-
-def _pool(x: Tensor, output_size: Any) -> Tensor:
-    """``adaptive_avg_pool2d`` of torch, whose None means the input's own length."""
-    rows, columns = (output_size, output_size) if isinstance(output_size, int) else output_size
-    if rows is None or columns is None or x.ndim != _DIMENSIONS:
-        return F.adaptive_avg_pool2d(x, output_size)
-    return adaptive_avg_pool2d(x, (rows, columns))
-
-
-_EXACT: dict[Any, Callable[..., Any]] = {F.adaptive_avg_pool2d: _pool}
+        return self._select(self.module(x))
 
 
 def scores_of(output: Any) -> Tensor:

@@ -1,24 +1,23 @@
-"""Resizing and pooling that every engine computes exactly as PyTorch does, at every size."""
+"""Resizing and pooling."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-import torch
 import torch.nn.functional as F
 from torch import nn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor
+    from torch import Size, Tensor
 
 __all__ = ["AdaptiveAvgPool2d", "adaptive_avg_pool2d", "resize"]
 
 
 def resize(
     x: Tensor,
-    size: Sequence[int] | torch.Size,
+    size: Sequence[int] | Size,
     mode: Literal["bilinear", "nearest", "bicubic"] = "bilinear",
     *,
     align_corners: bool = False,
@@ -39,19 +38,8 @@ def resize(
     return F.interpolate(x, size=list(size), mode=mode, align_corners=align_corners)
 
 
-def _pool_axis(x: Tensor, bins: int, axis: int) -> Tensor:
-    """Average over ``bins`` windows of one axis, keeping the axis."""
-    length = x.shape[axis]
-    ends = [((i * length) // bins, ((i + 1) * length + bins - 1) // bins) for i in range(bins)]
-    windows = [torch.ops.aten.slice.Tensor(x, axis, start, end) for start, end in ends]
-    return torch.cat([window.mean(axis, keepdim=True) for window in windows], dim=axis)
-
-
 def adaptive_avg_pool2d(x: Tensor, bins: int | tuple[int, int]) -> Tensor:
-    """Adaptive average pooling, exact in every engine at every size.
-
-    The ONNX exporter turns ``AdaptiveAvgPool2d`` into a file that is right at the traced size only. A window's average
-    is separable, so slices and means along one axis after the other say the same with operators every engine has.
+    """Adaptive average pooling; what is captured of it is exact in every engine, see `segship.graph.operators`.
 
     Args:
         x: (N, C, H, W), H and W possibly symbolic.
@@ -63,9 +51,7 @@ def adaptive_avg_pool2d(x: Tensor, bins: int | tuple[int, int]) -> Tensor:
     rows, columns = (bins, bins) if isinstance(bins, int) else bins
     if (rows, columns) == (1, 1):
         return x.mean((2, 3), keepdim=True)
-    if not torch.compiler.is_exporting():
-        return F.adaptive_avg_pool2d(x, (rows, columns))
-    return _pool_axis(_pool_axis(x, rows, 2), columns, 3)
+    return F.adaptive_avg_pool2d(x, (rows, columns))
 
 
 class AdaptiveAvgPool2d(nn.Module):
