@@ -118,7 +118,7 @@ def _pool(x: Any, length: Any, bins: int, axis: int) -> Any:
 
 
 def _window(x: Any, length: Any, bins: int, at: int, axis: int) -> Any:
-    """The window number ``at`` of ``bins`` along the axis: from floor(at * length / bins) to the next one's ceiling."""
+    """Window number ``at`` along the axis: from floor(at * length / bins) to ceil((at + 1) * length / bins)."""
     if isinstance(length, int):
         return _slice(x, axis, at * length // bins, -(-(at + 1) * length // bins))
     (side,) = _as_lists([length])
