@@ -150,6 +150,12 @@ def test_a_layer_is_one_node(name: str, tmp_path: Path) -> None:
     assert len(whole & set(kinds)) == 1
 
 
+def test_no_cast_is_left_between_equal_types(tmp_path: Path) -> None:
+    capture_onnx(Layer(nn.GroupNorm(1, 3)).eval(), tmp_path / "model.onnx", size=TRACED)
+    kinds = {node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node}
+    assert kinds.isdisjoint({"Cast", "CastLike"})
+
+
 def test_a_captured_network_can_be_forgotten(tmp_path: Path) -> None:
     network = Layer(nn.Conv2d(3, 64, 3)).eval()
     weight = weakref.ref(network.layer.weight)

@@ -73,6 +73,6 @@ def optimise(model: onnx_ir.Model) -> None:
     """
     common.InlinePass()(model)
     for _ in range(_ROUNDS):
-        fold_constants(model)
+        fold_constants(model, onnx_shape_inference=True)  # types tell which casts do nothing
         rewrite(model, _RULES)
     _FINISH(model)
