@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -16,6 +17,7 @@ from PIL import Image
 from segship.core.errors import BackendError, ConfigError, UnsafeFileError, UnsupportedError
 from segship.core.spec import SizeRule
 from segship.deploy import export
+from segship.deploy.samples import find_scenes
 from segship.runtime import Segmentor
 from segship.sources import Loaded, load
 from segship.sources.paddleseg.environment import environment, process_variables
@@ -149,7 +151,9 @@ def _negated(params: bytes) -> bytes:
 @pytest.mark.parametrize("name", ["bisenetv2", "danet", "deeplabv3", "deeplabv3p", "fcn-hrnetw18"])
 def test_networks_of_papers_agree_with_paddle_at_three_sizes(tmp_path: Path, name: str) -> None:
     folder = build(tmp_path / name, name, "--width", 0.0625)
-    package = export(folder, None, tmp_path / "package", cfg_options=["layout=cityscapes"])
+    image = tmp_path / "image.png"
+    cv2.imwrite(str(image), cv2.resize(find_scenes()[0], (208, 96)))
+    package = export(folder, None, tmp_path / "package", images=[image], cfg_options=["layout=cityscapes"])
     checks = package.manifest.checks
     assert len({check.input[2:] for check in checks}) == 3
     assert {check.input[0] for check in checks} == {1, 2}
