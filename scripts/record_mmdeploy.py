@@ -12,6 +12,7 @@ The network is a narrow FCN, so that the folder stays small.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import subprocess
 import sys
 import tempfile
@@ -103,21 +104,22 @@ def main() -> None:
     from mmseg.utils import register_all_modules  # noqa: PLC0415
 
     register_all_modules()
-    with tempfile.TemporaryDirectory() as name:
+    to = options.to.resolve()
+    with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):  # detail.json tells the paths as they are given
         scratch = Path(name)
-        config, weights = scratch / "config.py", scratch / "weights.pth"
+        config, weights = Path("config.py"), Path("weights.pth")
         config.write_text(CONFIG)
         network = MODELS.build(Config.fromfile(config).model).eval()
         fill.fill_network(network)
         torch.save({"state_dict": network.state_dict()}, weights)
         pictures = images()
         # Each call changes the configs it is given.
-        export2SDK(Config(DEPLOY), Config.fromfile(config), work_dir=str(options.to), pth=str(weights), device="cpu")
+        export2SDK(Config(DEPLOY), Config.fromfile(config), work_dir=str(to), pth=str(weights), device="cpu")
         first = next(iter(pictures.values()))
-        folder, deploy, model = str(options.to), Config(DEPLOY), Config.fromfile(config)
+        folder, deploy, model = str(to), Config(DEPLOY), Config.fromfile(config)
         torch2onnx(first, folder, "end2end.onnx", deploy, model, str(weights), device="cpu")
         np.savez(scratch / "images.npz", **pictures)
-        masks = str(options.to / "masks.npz")
+        masks = str(to / "masks.npz")
         subprocess.run([options.python, "-c", MASKS, folder, str(scratch / "images.npz"), masks], check=True)
 
 
