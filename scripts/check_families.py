@@ -25,7 +25,7 @@ from rich.progress import track
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "scripts")]
 
-from families import FAMILIES  # noqa: E402  (the folders must be on the path first)
+from families import DAMPING, FAMILIES  # noqa: E402  (the folders must be on the path first)
 from segship import SegshipError, load_network  # noqa: E402
 from segship.backends import onnxruntime as backend  # noqa: E402
 from segship.core.spec import ModelSpec, SizeRule  # noqa: E402
@@ -40,14 +40,6 @@ RESULTS = ROOT / "docs" / "models.json"
 TABLE = ROOT / "docs" / "models.md"
 ZOO = ROOT / "tests" / "references" / "zoo.json"
 TRACED, UNTRACED = (256, 320), ((192, 288, 2), (225, 353, 1))
-
-# SegNeXt's residual branches overflow float32 with undamped weights; ISANet's and ANN's attention becomes a choice of
-# one cell among nearly equal ones, which the last bit decides, in torch as elsewhere.
-DAMPING = {
-    "segnext": {"layer_scale_1": 0.01, "layer_scale_2": 0.01},
-    "isanet": {"query_project.1.bn.weight": 1e-3, "query_project.1.bn.bias": 1e-3},
-    "ann": {"query_project.bn.weight": 1e-3, "query_project.bn.bias": 1e-3},
-}
 
 HEAD = """# Networks
 

@@ -5,7 +5,7 @@ Folder names are those of MMSegmentation's configs.
 
 from __future__ import annotations
 
-__all__ = ["FAMILIES"]
+__all__ = ["DAMPING", "FAMILIES"]
 
 FAMILIES: dict[str, tuple[str, str, str]] = {
     "ann": ("ANN", "arXiv:1908.07678", "ann_r50-d8_4xb2-40k_cityscapes-512x1024"),
@@ -62,4 +62,12 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
     "unet": ("UNet", "arXiv:1505.04597", "unet-s5-d16_fcn_4xb4-160k_cityscapes-512x1024"),
     "upernet": ("UPerNet", "arXiv:1807.10221", "upernet_r18_4xb2-40k_cityscapes-512x1024"),
     "vit": ("ViT, DeiT", "arXiv:2010.11929", "vit_deit-s16_upernet_8xb2-160k_ade20k-512x512"),
+}
+
+# SegNeXt's residual branches overflow float32 with undamped weights; ISANet's and ANN's attention becomes a choice of
+# one cell among nearly equal ones, which the last bit decides, in torch as elsewhere.
+DAMPING: dict[str, dict[str, float]] = {
+    "segnext": {"layer_scale_1": 0.01, "layer_scale_2": 0.01},
+    "isanet": {"query_project.1.bn.weight": 1e-3, "query_project.1.bn.bias": 1e-3},
+    "ann": {"query_project.bn.weight": 1e-3, "query_project.bn.bias": 1e-3},
 }

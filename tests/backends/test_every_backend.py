@@ -173,6 +173,26 @@ def test_runs_do_not_disturb_each_other(
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("case", [case for case in cases() if case[1] == "fp32"], ids="-".join)
+def test_the_layout_of_an_inputs_memory_changes_nothing(
+    case: Case,
+    build: Build,
+    network: Loaded,
+    scenes: list[np.ndarray],
+    request: Request,
+) -> None:
+    require(case[0], request)
+    _, session = build(case)
+    image = at(scenes[0], TRACED, network.spec)
+    wide = np.concatenate([image, image], 3)
+    window, turned = wide[:, :, :, : image.shape[3]], np.asfortranarray(image)
+    expected = session.run({"image": image})["logits"]
+    for same in (window, turned):
+        assert not same.flags.c_contiguous
+        assert np.allclose(session.run({"image": same})["logits"], expected, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("case", [case for case in cases() if case[1:] == ("fp32", "static")], ids="-".join)
 def test_an_input_of_the_wrong_size_is_refused_with_its_shape(case: Case, build: Build, request: Request) -> None:
     require(case[0], request)

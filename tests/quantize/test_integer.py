@@ -84,3 +84,38 @@ def test_padded_poolings_are_right_in_openvino(tmp_path: Path) -> None:
         for file in (graph, found)
     )
     assert np.abs(whole - eight).mean() < 0.02 * np.abs(whole).mean()
+
+
+def attentive(path: Path) -> Graph:
+    """Pixels that look at each other, by the operator that engines compute as a whole."""
+    rng = np.random.default_rng(0)
+    model = onnx.parser.parse_model("""<ir_version: 11, opset_import: ["" : 23]>
+    attentive (float[n, 3, h, w] image) => (float[n, s, 4] logits) {
+        wide = Conv(image, first)
+        shape = Constant<value_ints = [0, 8, -1]>()
+        rows = Reshape(wide, shape)
+        tokens = Transpose<perm = [0, 2, 1]>(rows)
+        query = MatMul(tokens, asks)
+        key = MatMul(tokens, answers)
+        value = MatMul(tokens, says)
+        seen = Attention<q_num_heads = 2, kv_num_heads = 2>(query, key, value)
+        logits = MatMul(seen, last)
+    }""")
+    shapes = {"first": (8, 3, 1, 1), **dict.fromkeys(("asks", "answers", "says"), (8, 8)), "last": (8, 4)}
+    for name, shape in shapes.items():
+        model.graph.initializer.append(numpy_helper.from_array(rng.normal(size=shape).astype(np.float32), name))
+    onnx.save_model(model, path)
+    image = TensorInfo(name="image", dtype="float32", shape=("n", 3, "h", "w"))
+    logits = TensorInfo(name="logits", dtype="float32", shape=("n", "s", 4))
+    return Graph(path, "onnx", (image,), (logits,))
+
+
+def test_attention_stays_in_floating_point_and_what_feeds_it_does_not(tmp_path: Path) -> None:
+    image = np.random.default_rng(1).normal(size=(1, 3, 8, 12)).astype(np.float32)
+    graph = attentive(tmp_path / "model.onnx")
+    nodes = onnx.load(to_int8(graph, tmp_path / "int8.onnx", [image], lambda sample: sample).path).graph.node
+    makers = {output: node for node in nodes for output in node.output}
+    (attention,) = (node for node in nodes if node.op_type == "Attention")
+    before = [makers[name] for name in attention.input]
+    assert [node.op_type for node in before] == ["MatMul"] * 3
+    assert {makers[name].op_type for node in before for name in node.input} == {"DequantizeLinear"}

@@ -6,6 +6,8 @@ import json
 import zipfile
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from segship.core.artifacts import Device, Engine, shapes_of
 from segship.core.errors import MissingExtraError, engine_errors
 from segship.core.manifest import METADATA
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["TorchSession", "devices", "load", "noted", "set_threads"]
@@ -96,6 +97,8 @@ class TorchSession:
         """Outputs by name, float32 on the processor."""
         torch = self._torch
         with engine_errors(f"{self._title} refuses the input {shapes_of(feeds)}"), torch.inference_mode():
-            found = self._run(*(torch.from_numpy(value).to(self._device) for value in feeds.values()))
-        values = found if isinstance(found, (tuple, list)) else (found,)
-        return {name: value.float().cpu().numpy() for name, value in zip(self._outputs, values, strict=True)}
+            # Compiled programs read memory as it lay when they were compiled, whatever an input's strides say.
+            values = [torch.from_numpy(np.ascontiguousarray(value)).to(self._device) for value in feeds.values()]
+            found = self._run(*values)
+        results = found if isinstance(found, (tuple, list)) else (found,)
+        return {name: value.float().cpu().numpy() for name, value in zip(self._outputs, results, strict=True)}

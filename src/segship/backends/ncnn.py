@@ -171,8 +171,9 @@ class _Session:
         if image.shape != self._input.shape:  # ncnn would run, and resize to the size it was built for
             raise BackendError(f"ncnn refuses the input {image.shape}: this engine was built for {self._input.shape}")
         extractor = self._net.create_extractor()
-        # Cloned: ncnn wants each channel to begin at a multiple of 16 bytes.
-        extractor.input(_INPUT, self._ncnn.Mat(np.ascontiguousarray(image[0], np.float32)).clone())
+        # Cloned: ncnn wants each channel to begin at a multiple of 16 bytes. Named: a Mat does not keep what it reads.
+        whole = np.ascontiguousarray(image[0], np.float32)
+        extractor.input(_INPUT, self._ncnn.Mat(whole).clone())
         status, found = extractor.extract(_OUTPUT)
         if status != 0:
             raise BackendError(f"ncnn cannot compute the output (status {status}): memory may be short")

@@ -32,8 +32,9 @@ __all__ = ["to_int8"]
 
 _ATTENTION = {"Attention", "Softmax"}
 # OpenVINO 2026 gets a padded pooling wrong whose input has a zero point: DDRNet's logits moved by 4 % of the greatest,
-# and by 0.8 % with its poolings in floating point.
-_NEVER = ["AveragePool"]
+# and by 0.8 % with its poolings in floating point. Engines compute attention as one operator in floating point only;
+# with integers before it they take it apart, and SegFormer's int8 was slower than its float32.
+_NEVER = ["AveragePool", "Attention"]
 _UNSIGNED, _SIGNED = 255, 127  # the greatest values of eight bits
 
 
@@ -48,8 +49,8 @@ def to_int8(
     """Write an int8 version of ``graph``.
 
     Activations per tensor, weights per channel in seven of the eight bits: processors without integer dot products
-    (VNNI) add pairs of products in 16 bits, which eight-bit weights overflow. Softmax and average pooling stay in
-    floating point.
+    (VNNI) add pairs of products in 16 bits, which eight-bit weights overflow. Softmax, attention as one operator and
+    average pooling stay in floating point.
 
     Args:
         graph: float32, ONNX.

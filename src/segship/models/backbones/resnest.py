@@ -64,8 +64,8 @@ class _SplitAttention(nn.Module):
         if self.radix == 1:
             return x.sigmoid()  # type: ignore[no-any-return]
         # The groups are the convolution's outer order, the versions that of what they are multiplied with.
-        x = x.unflatten(1, (self.groups, self.radix, -1)).softmax(2).transpose(1, 2)
-        return x.flatten(1, 3)  # type: ignore[no-any-return]
+        x = x.flatten(1).unflatten(1, (self.groups, self.radix, -1)).softmax(2).transpose(1, 2)
+        return x.flatten(1)[:, :, None, None]  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) -> (N, channels, H / stride, W / stride)."""

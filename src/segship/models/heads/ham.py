@@ -53,11 +53,12 @@ class _Factorisation(nn.Module):
         # On the CPU whatever the default device is: its generator gives the same numbers everywhere.
         generator = torch.Generator("cpu").manual_seed(_SEED)
         bases = torch.rand((groups, channels // groups, rank), generator=generator, device="cpu")
-        self.register_buffer("bases", F.normalize(bases, dim=1), persistent=False)
+        # (1, groups, width, rank): as many axes as what they meet, for engines that take the first one for the batch.
+        self.register_buffer("bases", F.normalize(bases, dim=1)[None], persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Non-negative (N, C, H, W) -> the same shape."""
-        groups, width, _ = self.bases.shape
+        _, groups, width, _ = self.bases.shape
         matrix = x.reshape(x.shape[0], groups, width, -1)
         transposed = matrix.transpose(-2, -1)
         bases = self.bases
