@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from segship.backends import backend_names, find_backend
@@ -71,3 +72,48 @@ def test_prelu_is_computed_the_fast_way_with_the_same_bits(slopes: list[float], 
     x = np.random.default_rng(0).normal(size=(2, 3, 5, 7)).astype(np.float32)
     found = backend.open(engine).run({"image": x})["logits"]
     assert np.array_equal(found, np.where(x > 0, x, np.array(slopes, np.float32)[:, None, None] * x))
+
+
+def attention(shape: str, options: str, folder: Path) -> Graph:
+    import onnx.parser  # noqa: PLC0415
+
+    model = onnx.parser.parse_model(f"""<ir_version: 11, opset_import: ["" : 23]>
+    attending (float{shape} query, float{shape} key, float{shape} value) => (float{shape} logits) {{
+        warm = Relu(query)
+        known = Relu(key)
+        logits = Attention{options}(warm, known, value)
+    }}""")
+    folder.mkdir()
+    onnx.save(model, folder / "model.onnx")
+    return Graph(folder / "model.onnx", "onnx", (), ())
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "rewritten"),
+    [
+        ("[batch, 1, tokens, 16]", "", True),
+        ("[batch, 2, tokens, 16]", "<scale = 0.5>", True),
+        ("[batch, 2, 300, 16]", "", True),
+        ("[batch, 2, 49, 16]", "", False),
+        ("[batch, 8, tokens, 16]", "", False),
+        ("[batch, heads, tokens, 16]", "<is_causal = 1>", False),
+        ("[batch, tokens, 32]", "<q_num_heads = 2, kv_num_heads = 2>", False),
+    ],
+)
+def test_attention_of_few_heads_over_many_tokens_is_written_as_products_with_the_same_result(
+    shape: str, options: str, rewritten: bool, tmp_path: Path
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    graph = attention(shape, options, tmp_path / "graph")
+    (tmp_path / "engine").mkdir()
+    engine = backend.convert(graph, Target.parse("onnxruntime_dynamic"), tmp_path / "engine")
+    kinds = [node.op_type for node in onnx.load(tmp_path / "engine" / "model.onnx").graph.node]
+    assert kinds[2:] == (["Mul", "Transpose", "MatMul", "Softmax", "MatMul"] if rewritten else ["Attention"])
+    sides = [int({"batch": 3, "heads": 2, "tokens": 260}.get(side, side)) for side in shape.strip("[]").split(", ")]
+    rng = np.random.default_rng(0)
+    feeds = {name: rng.normal(size=sides).astype(np.float32) for name in ("query", "key", "value")}
+    expected, found = (
+        onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, feeds)[0]
+        for path in (graph.path, engine.directory / engine.files[0])
+    )
+    assert np.abs(found - expected).max() < 1e-5
