@@ -60,7 +60,7 @@ def alone(package: Path, suffix: str, to: Path) -> Path:
     return to / f"street{suffix}"
 
 
-@pytest.mark.filterwarnings("ignore:int8 is calibrated on 1 images")
+@pytest.mark.filterwarnings("ignore:int8 is calibrated on 1 images", "ignore:this processor has no bfloat16")
 @pytest.mark.parametrize(
     ("target", "suffix"), [*TARGETS, *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE)]
 )

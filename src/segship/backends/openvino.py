@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import threading
+import warnings
 from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
 import numpy as np
 
 from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session, TensorInfo, shapes_of
-from segship.core.errors import BackendError, MissingExtraError, engine_errors, one_line
+from segship.core.errors import BackendError, MissingExtraError, SegshipWarning, engine_errors, one_line
 from segship.core.manifest import METADATA
 
 if TYPE_CHECKING:
@@ -103,7 +104,18 @@ def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> 
         raise BackendError(f"OpenVINO finds no {device} here; it has {have}")
     with engine_errors(f"OpenVINO cannot open {path}", last=True):
         compiled = core.compile_model(str(path), name, options)
+    if name == "CPU" and options["INFERENCE_PRECISION_HINT"] == "bf16" and "BF16" not in _abilities(core):
+        warnings.warn(
+            "this processor has no bfloat16, and OpenVINO computes in float32 instead: neither time nor labels, nor a "
+            "comparison with the network, say anything of bfloat16 here",
+            SegshipWarning,
+            stacklevel=2,
+        )
     return _Session(compiled, [tensor.name for tensor in engine.outputs])
+
+
+def _abilities(core: Any) -> list[str]:
+    return list(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
 
 def inspect(path: Path) -> tuple[Engine, Mapping[str, str]]:
