@@ -27,9 +27,10 @@ TRACED, UNTRACED = (24, 40), ((1, 3, 33, 47), (2, 3, 16, 9), (3, 3, 24, 40))
 class Layer(nn.Module):
     sizes = SizeRule()
 
-    def __init__(self, layer: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, layer: Callable[[Tensor], Tensor], *, own_layers: bool = True) -> None:
         super().__init__()
         self.layer = layer
+        self.own_layers = own_layers
 
     def logits(self, image: Tensor) -> Tensor:
         return self.layer(image)
@@ -127,9 +128,10 @@ LAYERS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+@pytest.mark.parametrize("own", [True, False], ids=["recorded", "exported by torch"])
 @pytest.mark.parametrize("name", LAYERS)
-def test_a_layer_is_in_onnx_what_it_is_in_torch(name: str, tmp_path: Path) -> None:
-    network = Layer(LAYERS[name]).eval().requires_grad_(requires_grad=False)
+def test_a_layer_is_in_onnx_what_it_is_in_torch(name: str, own: bool, tmp_path: Path) -> None:
+    network = Layer(LAYERS[name], own_layers=own).eval().requires_grad_(requires_grad=False)
     capture_onnx(network, tmp_path / "model.onnx", size=TRACED)
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     # ONNX Runtime rounds the coordinates of an interpolation to float32, torch those of each corner.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
+import importlib.util
 import platform
 import tempfile
 from dataclasses import dataclass
@@ -141,10 +141,8 @@ def require_extra() -> None:
         MissingExtraError: It is not.
     """
     for module in ("torch", "onnx", "onnxscript"):
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise MissingExtraError("Exporting", "export", module) from error
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtraError("Exporting", "export", module)
 
 
 def _require_able(backend: Backend, target: Target) -> None:

@@ -20,6 +20,7 @@ _TYPES = {
     "float64": TensorProto.DOUBLE,
     "uint8": TensorProto.UINT8,
     "uint16": TensorProto.UINT16,
+    "bool": TensorProto.BOOL,
 }
 
 
@@ -62,6 +63,16 @@ class Value:
     def __floordiv__(self, other: Value | float) -> Value:
         """Of whole numbers, none of them negative: ONNX rounds towards zero."""
         return self._combined("Div", self, other)
+
+    def __rfloordiv__(self, other: int) -> Value:
+        return self._combined("Div", other, self)
+
+    def __mod__(self, other: Value | int) -> Value:
+        """Of whole numbers; the result has the divisor's sign, as in Python."""
+        return self._combined("Mod", self, other)
+
+    def __rmod__(self, other: int) -> Value:
+        return self._combined("Mod", other, self)
 
     def __gt__(self, other: Value | float) -> Value:
         return self._compared("Greater", other)
@@ -107,12 +118,13 @@ class Builder:
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
-        self._made = 0
+        self._count = 0
+        self._made: dict[tuple[Any, ...], str] = {}
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[tuple[Any, ...], onnx.TensorProto] = {}
 
     def add(self, operator: str, *inputs: Value | None, dtype: str | None = None, **attributes: Any) -> Value:
-        """The first output of a new node.
+        """The only output of a node; an equal node is not made twice.
 
         Args:
             operator: Of ONNX's standard.
@@ -120,16 +132,37 @@ class Builder:
             dtype: Of the output; None: as the first input's.
             attributes: Of the node.
         """
-        self._made += 1
-        name = f"{self._prefix}.{operator}.{self._made}"
-        sources = ["" if source is None else source.name for source in inputs]
-        self.nodes.append(helper.make_node(operator, sources, [name], **attributes))
+        sources = tuple("" if source is None else source.name for source in inputs)
+        key = (operator, sources, repr(sorted(attributes.items())))
+        if key not in self._made:
+            self._made[key] = self._new(operator)
+            self.nodes.append(helper.make_node(operator, sources, [self._made[key]], **attributes))
         first = next(source for source in inputs if source is not None)
-        return Value(self, name, dtype or first.dtype)
+        return Value(self, self._made[key], dtype or first.dtype)
+
+    def outputs(self, operator: str, count: int, *inputs: Value | None, **attributes: Any) -> list[Value]:
+        """All outputs of a new node that has several, each of the first input's type."""
+        names = [self._new(operator) for _ in range(count)]
+        sources = ["" if source is None else source.name for source in inputs]
+        self.nodes.append(helper.make_node(operator, sources, names, **attributes))
+        first = next(source for source in inputs if source is not None)
+        return [Value(self, name, first.dtype) for name in names]
+
+    def _new(self, operator: str) -> str:
+        self._count += 1
+        return f"{self._prefix}.{operator}.{self._count}"
 
     def constant(self, values: Any, dtype: str) -> Value:
         """Numbers; one alone becomes a vector of length one."""
-        array: NDArray[Any] = np.atleast_1d(np.asarray(values, dtype))
+        return self.exact(np.atleast_1d(np.asarray(values, dtype)))
+
+    def number(self, value: float, dtype: str) -> Value:
+        """One number, of shape ()."""
+        return self.exact(np.asarray(value, dtype))
+
+    def exact(self, array: NDArray[Any]) -> Value:
+        """Numbers in just that shape."""
+        dtype = array.dtype.name
         key = (dtype, array.shape, array.tobytes())
         if key not in self.constants:
             name = f"{self._prefix}.constant.{len(self.constants)}"

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import logging
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import onnx
-import torch
 
 from segship.core.artifacts import Graph, TensorInfo
 from segship.core.errors import UnsupportedError
 from segship.graph.onnx_file import split, write_model
-from segship.graph.operators import may_alias
-from segship.graph.optimise import optimise
 from segship.graph.passes import PASSES
-from segship.graph.program import INPUT, OUTPUT, trace
-from segship.graph.translations import TRANSLATIONS
+from segship.graph.recording.recorder import record
+from segship.graph.recording.tensors import UnrecordedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -27,13 +22,7 @@ if TYPE_CHECKING:
     from segship.graph.onnx_file import Weights
     from segship.models.network import Network
 
-__all__ = ["ATTENTION_OPSET", "OPSET", "capture_onnx"]
-
-OPSET = 20
-"""Every engine reads it."""
-
-ATTENTION_OPSET = 23
-"""The first that has attention as one operator; used for networks that have attention."""
+__all__ = ["capture_onnx"]
 
 
 def capture_onnx(
@@ -65,7 +54,7 @@ def capture_onnx(
     Raises:
         UnsupportedError: The network uses an operator that standard ONNX has not.
     """
-    with _model_of(network, size, channels, dynamic=dynamic, opset=opset) as (model, weights):
+    with _uncollected(), _model_of(network, size, channels, dynamic=dynamic, opset=opset) as (model, weights):
         for apply in PASSES:
             apply(model)
         _require_standard_operators(model)
@@ -79,91 +68,22 @@ def capture_onnx(
 def _model_of(
     network: Network, size: tuple[int, int], channels: int, *, dynamic: bool, opset: int | None
 ) -> Iterator[tuple[onnx.ModelProto, Weights]]:
-    """The network as a model and its weights: exported, or its own where it is a graph already."""
+    """The network as a model and its weights: recorded, exported by torch, or its own where it is a graph already."""
     own: Callable[[], onnx.ModelProto] | None = getattr(network, "onnx_model", None)
     if own is not None:
         yield split(own())
         return
-    with _quiet(), _uncollected():
-        program = trace(network, size, channels, dynamic=dynamic, whole_layers=True)
-        if may_alias(program):  # then the layers must be torch's own
-            program = trace(network, size, channels, dynamic=dynamic)
-        views = {name: _view(tensor) for name, tensor in program.state_dict.items()}
-        program.state_dict.update(views)
-        exported = _translate(program, opset or _opset(program))
-        optimise(exported.model)
-    try:
-        yield split(exported.model)
-    finally:
-        # The exporter's rewriting rules remember the last graph they saw, and so all its weights.
-        for view in views.values():
-            view.data = torch.empty(0, dtype=view.dtype)
+    if network.own_layers:
+        recorded = None
+        with contextlib.suppress(UnrecordedError):
+            recorded = record(network, size, channels, dynamic=dynamic, opset=opset)
+        if recorded is not None:
+            yield recorded
+            return
+    from segship.graph.exported import exported  # noqa: PLC0415  (it loads much that other networks do without)
 
-
-def _translate(program: torch.export.ExportedProgram, opset: int) -> Any:
-    """The program as torch.onnx's, which has the model.
-
-    torch.onnx first traces every program anew, to take operators apart that it has no translation for. That is more
-    than half of its time, and most programs have no such operator.
-    """
-    in_full = program.run_decompositions
-
-    def only_where_needed(table: Any = None) -> torch.export.ExportedProgram:
-        return program if _is_plain(program, table or {}) else in_full(table)
-
-    def translate() -> Any:
-        return torch.onnx.export(
-            program,
-            opset_version=opset,
-            dynamo=True,
-            verbose=False,
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            custom_translation_table=TRANSLATIONS,
-            optimize=False,
-        )
-
-    program.run_decompositions = only_where_needed
-    try:
-        return translate()
-    except torch.onnx.OnnxExporterError:
-        program.run_decompositions = in_full
-        return translate()
-
-
-def _is_plain(program: torch.export.ExportedProgram, table: Mapping[Any, Any]) -> bool:
-    """Whether no operator of ``program`` is to be taken apart by ``table``, or changes a tensor in place."""
-    calls = {node.target for node in program.graph.nodes if node.op == "call_function"}
-    return not calls & set(table) and not any(
-        call._schema.is_mutable  # noqa: SLF001  (nothing public tells it)
-        for call in calls
-        if isinstance(call, torch._ops.OpOverload)  # noqa: SLF001
-    )
-
-
-def _view(tensor: torch.Tensor) -> torch.Tensor:
-    """A tensor of the same numbers, in the same memory."""
-    view = tensor.detach()
-    return torch.nn.Parameter(view, requires_grad=False) if isinstance(tensor, torch.nn.Parameter) else view
-
-
-def _opset(program: torch.export.ExportedProgram) -> int:
-    attention = torch.ops.aten.scaled_dot_product_attention.default
-    return ATTENTION_OPSET if any(node.target is attention for node in program.graph.nodes) else OPSET
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the exporter's remarks on packages it could use and on its own internals."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
+    with exported(network, size, channels, dynamic=dynamic, opset=opset) as model:
+        yield model
 
 
 @contextlib.contextmanager

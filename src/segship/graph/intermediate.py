@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from segship.core.artifacts import Graph, TensorInfo
 from segship.core.errors import engine_errors
-from segship.graph.program import INPUT, OUTPUT
+from segship.graph.conventions import INPUT, OUTPUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import onnx
-import onnx_ir as ir
+from onnx import helper
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Weights", "split", "write_model"]
+    import onnx_ir as ir
+    import torch
+
+__all__ = ["TorchWeight", "Weights", "split", "write_model"]
 
 Weights: TypeAlias = dict[str, Any]
-"""Tensors of onnx_ir by name."""
+"""Tensors of onnx_ir, or `TorchWeight`, by name."""
 
 _SMALL = 1024  # bytes; what is smaller, like sizes and axes, stays where passes can read it
 _LARGEST_PROTOBUF = 2**31 - 2**26  # a protobuf message cannot pass 2 GiB; larger weights go to a file beside it
@@ -23,12 +26,33 @@ _GRAPH, _INITIALIZER, _RAW_DATA = (
 )
 
 
+class TorchWeight:
+    """A tensor of torch, perhaps times a factor, as the file will have it; nothing is computed before it is written.
+
+    Args:
+        tensor: On the CPU.
+        scale: What it is multiplied with, float64 and broadcastable to it; None: nothing.
+    """
+
+    def __init__(self, tensor: torch.Tensor, scale: torch.Tensor | None = None) -> None:
+        self.tensor, self.scale = tensor, scale
+        self.dtype = helper.np_dtype_to_tensor_dtype(tensor[:0].numpy().dtype if tensor.dim() else tensor.numpy().dtype)
+        self.shape, self.nbytes = tuple(tensor.shape), tensor.nbytes
+
+    def tobytes(self) -> bytes:
+        """Its numbers, little-endian."""
+        numbers = self.tensor if self.scale is None else (self.tensor * self.scale).to(self.tensor.dtype)
+        return numbers.contiguous().numpy().tobytes()
+
+
 def split(model: ir.Model | onnx.ModelProto) -> tuple[onnx.ModelProto, Weights]:
     """Take the weights out of ``model``.
 
     Returns:
         The model without them, which is small, and the tensor of each name, in the graph's order.
     """
+    import onnx_ir as ir  # noqa: PLC0415  (networks that are recorded do without it)
+
     weights: Weights = {}
     if isinstance(model, onnx.ModelProto):
         tensors = list(model.graph.initializer)
@@ -74,7 +98,7 @@ def _elsewhere(name: str, tensor: Any, location: str, offset: int) -> onnx.Tenso
 
 def _described(name: str, tensor: Any) -> onnx.TensorProto:
     """The tensor without its numbers."""
-    return onnx.TensorProto(name=name, data_type=int(tensor.dtype), dims=tensor.shape.numpy())
+    return onnx.TensorProto(name=name, data_type=int(tensor.dtype), dims=list(tensor.shape))
 
 
 def _write(model: onnx.ModelProto, weights: Weights, file: IO[bytes]) -> None:

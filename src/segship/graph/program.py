@@ -11,6 +11,7 @@ from torch.utils._sympy.numbers import int_oo
 from torch.utils._sympy.value_ranges import ValueRanges
 
 from segship.core.artifacts import Graph, TensorInfo
+from segship.graph.conventions import INPUT, OUTPUT
 from segship.graph.operators import ExactLayers, WholeLayers
 
 if TYPE_CHECKING:
@@ -19,9 +20,7 @@ if TYPE_CHECKING:
 
     from segship.models.network import Network
 
-__all__ = ["INPUT", "OUTPUT", "capture_pt2", "capture_torchscript", "trace"]
-
-INPUT, OUTPUT = "image", "logits"
+__all__ = ["capture_pt2", "capture_torchscript", "trace"]
 
 
 class _Logits(nn.Module):

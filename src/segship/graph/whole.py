@@ -18,8 +18,8 @@ from segship.core.artifacts import TensorInfo
 from segship.core.errors import UnsupportedError
 from segship.core.spec import Pad
 from segship.graph.builder import Builder, Value
+from segship.graph.conventions import INPUT, OUTPUT
 from segship.graph.prepare import prepare
-from segship.graph.program import INPUT, OUTPUT
 from segship.vision.upsample import logit_above
 
 if TYPE_CHECKING:

@@ -34,6 +34,8 @@ class WrappedNetwork(Network):
         select: Finds the scores in what the module returns, or makes them of it.
     """
 
+    own_layers = False
+
     def __init__(
         self,
         module: nn.Module,

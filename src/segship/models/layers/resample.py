@@ -39,7 +39,7 @@ def resize(
 
 
 def adaptive_avg_pool2d(x: Tensor, bins: int | tuple[int, int]) -> Tensor:
-    """Adaptive average pooling; what is captured of it is exact in every engine, see `segship.graph.operators`.
+    """Adaptive average pooling; what is captured of it is exact in every engine.
 
     Args:
         x: (N, C, H, W), H and W possibly symbolic.
