@@ -127,6 +127,7 @@ LAYERS: dict[str, Callable[[Tensor], Tensor]] = {
         x, torch.stack((x[:, 0], x[:, 1]), dim=3).tanh(), align_corners=False, padding_mode="border"
     ),
     "a length among numbers": lambda x: x / x.shape[2] + torch.full((), x.shape[3], dtype=x.dtype),
+    "a length divided below zero": lambda x: x + torch.full((), (20 - x.shape[2]) // 3 + (7 - x.shape[3]) // 2),
     "made of lengths alone": lambda x: torch.zeros(1, 1, *x.shape[2:]) + torch.ones_like(x) * x.shape[0],
     "enlarged and made smaller by factors": lambda x: F.interpolate(
         F.interpolate(x, scale_factor=3, mode="bilinear"), scale_factor=0.5, mode="bilinear"

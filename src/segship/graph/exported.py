@@ -13,6 +13,7 @@ from segship.graph.conventions import ATTENTION_OPSET, INPUT, OPSET, OUTPUT
 from segship.graph.onnx_file import split
 from segship.graph.operators import may_alias
 from segship.graph.optimise import optimise
+from segship.graph.passes.floor_division import floor_division
 from segship.graph.program import trace
 from segship.graph.translations import TRANSLATIONS
 
@@ -49,7 +50,9 @@ def exported(
         model = _translate(program, opset or _opset(program)).model
         optimise(model)
     try:
-        yield split(model)
+        small, weights = split(model)
+        floor_division(small)
+        yield small, weights
     finally:
         # The exporter's rewriting rules remember the last graph they saw, and so all its weights.
         for view in views.values():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from segship.graph.passes.floor_division import floor_division
 from segship.graph.passes.name_dimensions import name_dimensions
 from segship.graph.passes.strip_metadata import strip_metadata
 
@@ -15,4 +14,4 @@ if TYPE_CHECKING:
 
 __all__ = ["PASSES"]
 
-PASSES: tuple[Callable[[onnx.ModelProto], None], ...] = (strip_metadata, name_dimensions, floor_division)
+PASSES: tuple[Callable[[onnx.ModelProto], None], ...] = (strip_metadata, name_dimensions)

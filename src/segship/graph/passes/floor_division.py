@@ -20,7 +20,7 @@ _UNKNOWN = -math.inf
 def floor_division(model: onnx.ModelProto) -> None:
     """Mend integer ``Div`` nodes whose dividend may be negative.
 
-    Python's ``//`` on sizes is written as ``Div``, which rounds towards zero. The algebra of torch's exporter also turns
+    torch's exporter writes Python's ``//`` on sizes as ``Div``, which rounds towards zero. Its algebra also turns
     ``(-(-h // 8) * 8 - h) // 2`` and the like into sums with negative terms, so that a padding comes out one too large
     at some sizes. ``a // b`` is exactly ``Div(a - Mod(a, b), b)``, since ONNX's ``Mod`` has the divisor's sign.
     """

@@ -20,6 +20,7 @@ __all__ = ["Length", "Record", "Recorded", "UnrecordedError", "example"]
 _SMALL = 1024  # bytes; smaller constants stand in the graph itself, equal ones once
 
 _NEUTRAL = {operator.add: 0, operator.sub: 0, operator.mul: 1, operator.floordiv: 1}
+_COMMUTATIVE = (operator.add, operator.mul)
 
 
 class UnrecordedError(Exception):
@@ -32,16 +33,32 @@ class Length(int):
     Args:
         first, second: The length in the two examples.
         make: Adds the operators that compute it.
+        natural: Whether it is known not to be negative at any size.
+        base, offset: The length it differs from by a number, and the number; None: itself.
     """
 
     second: int
+    natural: bool
+
+    def __new__(  # noqa: D102
+        cls,
+        first: int,
+        second: int,
+        make: Callable[[], Value],
+        *,
+        natural: bool = False,
+        base: Length | None = None,
+        offset: int = 0,
+    ) -> Self:
+        length = super().__new__(cls, first)
+        length.second, length.natural = second, natural
+        length._make, length._value, length._base, length._offset = make, None, base, offset
+        return length
+
     _make: Callable[[], Value]
     _value: Value | None
-
-    def __new__(cls, first: int, second: int, make: Callable[[], Value]) -> Self:  # noqa: D102
-        length = super().__new__(cls, first)
-        length.second, length._make, length._value = second, make, None
-        return length
+    _base: Length | None
+    _offset: int
 
     @property
     def value(self) -> Value:
@@ -62,11 +79,32 @@ class Length(int):
         """
         if not isinstance(other, int):
             raise UnrecordedError(f"a length is combined with {other!r}")
-        if not swapped and not isinstance(other, Length) and other == _NEUTRAL.get(function):
-            return self
+        if not isinstance(other, Length) and (not swapped or function in _COMMUTATIVE):
+            if other == _NEUTRAL.get(function):
+                return self
+            if function in {operator.add, operator.sub}:
+                base = self if self._base is None else self._base
+                return base.moved(function(self._offset, other))
         left, right = (other, self) if swapped else (self, other)
         first, second = (function(example(left, at), example(right, at)) for at in (0, 1))
-        return Length(first, second, lambda: function(_side(left), _side(right)))
+        natural = function is not operator.sub and _natural(left) and _natural(right)
+
+        def make() -> Value:
+            over, under = _side(left), _side(right)
+            if function is operator.floordiv and not natural:  # ONNX rounds towards zero; its Mod is Python's
+                over = over - over % under
+            made: Value = function(over, under)
+            return made
+
+        return Length(first, second, make, natural=natural)
+
+    def moved(self, offset: int) -> Length:
+        """This length and a number, which may be negative."""
+        if not offset:
+            return self
+        first, second = (example(self, at) + offset for at in (0, 1))
+        natural = self.natural and offset > 0
+        return Length(first, second, lambda: self.value + offset, natural=natural, base=self, offset=offset)
 
     def _compared(self, function: Callable[[int, int], bool], other: Any) -> bool:
         if not isinstance(other, int):
@@ -114,6 +152,10 @@ def example(side: Any, at: int) -> Any:
     if not isinstance(side, Length):
         return side
     return side.second if at else int.__add__(side, 0)
+
+
+def _natural(side: int) -> bool:
+    return side.natural if isinstance(side, Length) else side >= 0
 
 
 def _side(side: int) -> Any:
@@ -224,7 +266,7 @@ class Record(Builder):
             return first
         pair = (first, second)
         if pair not in self._lengths:
-            self._lengths[pair] = Length(first, second, lambda: self.length(tensor, axis))
+            self._lengths[pair] = Length(first, second, lambda: self.length(tensor, axis), natural=True)
         return self._lengths[pair]
 
     def tensor(self, of: Any, dtype: torch.dtype | None = None) -> Value:
@@ -253,13 +295,14 @@ class Record(Builder):
         return self.join(*values) if len(values) > 1 else values[0] if values else self.constant([], "int64")
 
     def learn(self, sides: Iterable[int]) -> None:
-        """Remember lengths that are known without looking at a tensor.
+        """Remember lengths of axes that are known without looking at a tensor.
 
         Engines fuse a layer with the next one only where nothing else reads what lies between, not even its shape.
         OpenVINO 2026.4 even returned wrong numbers in int8 where something did.
         """
         for side in sides:
             if isinstance(side, Length):
+                side.natural = True
                 self._lengths.setdefault(side.pair, side)
 
     def turned(self, weight: torch.Tensor) -> torch.Tensor:
