@@ -177,23 +177,13 @@ def _name(function: Callable[..., Any]) -> tuple[str, bool]:
 
 
 def _least(left: Any, right: Any) -> Any:
-    return (
-        left.minimum(right)
-        if isinstance(left, Value)
-        else _least(right, left)
-        if isinstance(right, Value)
-        else min(left, right)
-    )
+    one, other = (right, left) if isinstance(right, Value) else (left, right)
+    return one.minimum(other) if isinstance(one, Value) else min(one, other)
 
 
 def _greatest(left: Any, right: Any) -> Any:
-    return (
-        left.maximum(right)
-        if isinstance(left, Value)
-        else _greatest(right, left)
-        if isinstance(right, Value)
-        else max(left, right)
-    )
+    one, other = (right, left) if isinstance(right, Value) else (left, right)
+    return one.maximum(other) if isinstance(one, Value) else max(one, other)
 
 
 _EXTREMES = {"sym_min": _least, "sym_max": _greatest}
