@@ -10,8 +10,10 @@ from onnx import helper
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
     import onnx_ir as ir
     import torch
+    from numpy.typing import NDArray
 
 __all__ = ["TorchWeight", "Weights", "split", "write_model"]
 
@@ -31,18 +33,18 @@ class TorchWeight:
 
     Args:
         tensor: On the CPU.
-        scale: What it is multiplied with, float64 and broadcastable to it; None: nothing.
+        scale: What it is multiplied with, broadcastable to it; None: nothing.
     """
 
-    def __init__(self, tensor: torch.Tensor, scale: torch.Tensor | None = None) -> None:
+    def __init__(self, tensor: torch.Tensor, scale: NDArray[np.float32] | None = None) -> None:
         self.tensor, self.scale = tensor, scale
         self.dtype = helper.np_dtype_to_tensor_dtype(tensor[:0].numpy().dtype if tensor.dim() else tensor.numpy().dtype)
         self.shape, self.nbytes = tuple(tensor.shape), tensor.nbytes
 
     def tobytes(self) -> bytes:
         """Its numbers, little-endian."""
-        numbers = self.tensor if self.scale is None else (self.tensor * self.scale).to(self.tensor.dtype)
-        return numbers.contiguous().numpy().tobytes()
+        numbers = self.tensor.contiguous().numpy()
+        return (numbers if self.scale is None else numbers * self.scale).tobytes()
 
 
 def split(model: ir.Model | onnx.ModelProto) -> tuple[onnx.ModelProto, Weights]:

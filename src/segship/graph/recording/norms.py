@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
+
 from segship.graph.onnx_file import TorchWeight
 
 if TYPE_CHECKING:
@@ -54,17 +57,16 @@ def _known(layer: onnx.NodeProto, weights: Weights) -> bool:
 
 
 def _fold(layer: onnx.NodeProto, norm: onnx.NodeProto, weights: Weights) -> None:
-    gamma, beta, mean, variance = (weights[name].tensor.double() for name in norm.input[1:])
+    # By numpy, which rounds as the standard says: torch's roots do not, and some networks magnify a last bit.
+    gamma, beta, mean, variance = (weights[name].tensor.numpy() for name in norm.input[1:])
     (epsilon,) = (attribute.f for attribute in norm.attribute if attribute.name == "epsilon")
-    scale = gamma / (variance + epsilon).sqrt()
+    scale = gamma / np.sqrt(variance + np.float32(epsilon))
     weight = weights[layer.input[1]]
     shape = [1] * weight.tensor.dim()
     shape[_OUTPUT_AXIS[layer.op_type]] = -1
-    bias = weights[layer.input[2]].tensor.double() if len(layer.input) > 2 else 0.0  # noqa: PLR2004
-    folded = (
-        TorchWeight(weight.tensor, scale.reshape(shape)),
-        TorchWeight((beta + (bias - mean) * scale).to(weight.tensor.dtype)),
-    )
+    bias = weights[layer.input[2]].tensor.numpy() if len(layer.input) > 2 else np.float32(0)  # noqa: PLR2004
+    shift = TorchWeight(torch.from_numpy((bias - mean) * scale + beta))
+    folded = TorchWeight(weight.tensor, scale.reshape(shape)), shift
     stem = layer.input[1].removesuffix(".weight")
     for at, (kind, made) in enumerate(zip(("weight", "bias"), folded, strict=True), 1):
         name = _free(f"{stem}.normalised.{kind}", weights)

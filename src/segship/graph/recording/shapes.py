@@ -70,9 +70,10 @@ def _parts(r: Record, input: Any, sizes: Sequence[int], dim: int) -> list[Value]
 
 
 def _reshaped(r: Record, input: Any, sides: Iterable[int]) -> Value:
-    """``input`` in the shape ``sides``, of which one may be -1."""
-    wanted, old = list(sides), list(input.shape)
+    """``input`` in the shape ``sides``, of which one may be -1; what was reshaped before is so once."""
+    wanted = list(sides)
     r.learn(wanted)
+    source, old = r.reshaped.get(r.tensor(input).name, (r.tensor(input), list(input.shape)))
     for at, side in enumerate(wanted):
         known = old[at] if at < len(old) else None
         if isinstance(side, Length) and isinstance(known, Length) and side.pair == known.pair:
@@ -80,7 +81,9 @@ def _reshaped(r: Record, input: Any, sides: Iterable[int]) -> Value:
     free = [at for at, side in enumerate(wanted) if isinstance(side, Length)]
     if free and not any(not isinstance(side, Length) and side < 0 for side in wanted):
         wanted[free[-1]] = -1  # one may be left to the engine
-    return r.add("Reshape", r.tensor(input), r.sizes(wanted))
+    result = r.add("Reshape", source, r.sizes(wanted))
+    r.reshaped[result.name] = source, old
+    return result
 
 
 def _reshape(r: Record, _: torch.Tensor, input: Any, *sides: Any, shape: Any = None) -> Value:

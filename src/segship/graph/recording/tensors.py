@@ -254,6 +254,7 @@ class Record(Builder):
         super().__init__("value")
         self.weights: Weights = {}
         self.opset = opset
+        self.reshaped: dict[str, tuple[Value, list[int]]] = {}  # of a value by name, what it was before, and its shape
         self._names = names
         self._known: dict[int, tuple[torch.Tensor, Value]] = {}
         self._turned: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
