@@ -120,6 +120,7 @@ LAYERS: dict[str, Callable[[Tensor], Tensor]] = {
     "arithmetic": lambda x: ((1 - x) * 2 / 3 + x**2 - 2.0 ** -x.abs()).clamp(min=-1) - (1 / (x.exp() + 1)).sqrt().log(),
     "comparisons": lambda x: (((x >= 0) ^ (x < 1)) | ~(x != x.amax((2, 3), keepdim=True)) & (x <= 2)).float(),
     "parts": lambda x: torch.cat([x[:, 0, None], x[:, -1:, ...], x.narrow(1, 1, 2)[:, [0]], *x.chunk(3, 1)], dim=1),
+    "one of an axis": lambda x: torch.roll(x.select(1, 2)[:, None] + x[..., -1:, :], (0, 1), (2, 3)),
     "parts of weights": lambda x: (
         x + TABLE.t().index_select(1, torch.tensor([2]))[:, :, None] + TABLE[1, :, None, None]
     ),

@@ -137,7 +137,7 @@ def _group_norm(
     ones = torch.ones(num_groups)
     flat = r.add("Reshape", x, r.constant([0, num_groups, -1], "int64"))
     even = r.add("InstanceNormalization", flat, r.tensor(ones), r.tensor(ones * 0), epsilon=float(eps))
-    even = r.add("Reshape", even, r.add("Shape", x, dtype="int64"))
+    even = r.add("Reshape", even, r.sizes(list(input.shape)))
     shape = (-1, *[1] * (input.dim() - 2))
     return r.add("Add", r.add("Mul", even, r.tensor(scale.reshape(shape))), r.tensor(shift.reshape(shape)))
 

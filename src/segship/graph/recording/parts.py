@@ -35,7 +35,7 @@ def _narrow(r: Record, _: torch.Tensor, input: Any, dim: int, start: int, length
 
 
 def _select(r: Record, _: torch.Tensor, input: Any, dim: int, index: int) -> Value:
-    return r.add("Gather", r.tensor(input), r.tensor(index), axis=dim % input.dim())
+    return r.add("Gather", r.tensor(input), r.tensor(index, torch.int64), axis=dim % input.dim())
 
 
 def _index_select(r: Record, _: torch.Tensor, input: Any, dim: int, index: Any) -> Value:
@@ -87,7 +87,8 @@ def _roll(r: Record, _: torch.Tensor, input: Any, shifts: Any, dims: Any = None)
     x = r.tensor(input)
     for shift, dim in zip(each(shifts, 1), each(dims, 1), strict=True):
         axis = dim % input.dim()
-        x = r.add("Concat", r.part(x, axis, -shift, _END), r.part(x, axis, 0, -shift), axis=axis)
+        if shift:
+            x = r.add("Concat", r.part(x, axis, -shift, _END), r.part(x, axis, 0, -shift), axis=axis)
     return x
 
 
