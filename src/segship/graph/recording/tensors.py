@@ -299,7 +299,6 @@ class Record(Builder):
         """Remember lengths of axes that are known without looking at a tensor.
 
         Engines fuse a layer with the next one only where nothing else reads what lies between, not even its shape.
-        OpenVINO 2026.4 even returned wrong numbers in int8 where something did.
         """
         for side in sides:
             if isinstance(side, Length):
