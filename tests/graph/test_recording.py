@@ -133,6 +133,7 @@ LAYERS: dict[str, Callable[[Tensor], Tensor]] = {
     "enlarged and made smaller by factors": lambda x: F.interpolate(
         F.interpolate(x, scale_factor=3, mode="bilinear"), scale_factor=0.5, mode="bilinear"
     ),
+    "normalised without weights": nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, affine=False)).eval(),
     "changed in place": lambda x: (2 * x).add_(x).relu_(),
 }
 

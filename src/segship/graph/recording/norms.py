@@ -41,7 +41,7 @@ def fold_norms(nodes: Sequence[onnx.NodeProto], weights: Weights) -> list[onnx.N
             layer is None
             or layer.op_type not in _OUTPUT_AXIS
             or uses[layer.output[0]] > 1
-            or not _known(layer, weights)
+            or not _known(layer, node, weights)
         ):
             kept.append(node)
             continue
@@ -51,9 +51,9 @@ def fold_norms(nodes: Sequence[onnx.NodeProto], weights: Weights) -> list[onnx.N
     return kept
 
 
-def _known(layer: onnx.NodeProto, weights: Weights) -> bool:
+def _known(layer: onnx.NodeProto, norm: onnx.NodeProto, weights: Weights) -> bool:
     groups = next((attribute.i for attribute in layer.attribute if attribute.name == "group"), 1)
-    return set(layer.input[1:]) <= weights.keys() and (groups == 1 or layer.op_type == "Conv")
+    return {*layer.input[1:], *norm.input[1:]} <= weights.keys() and (groups == 1 or layer.op_type == "Conv")
 
 
 def _fold(layer: onnx.NodeProto, norm: onnx.NodeProto, weights: Weights) -> None:

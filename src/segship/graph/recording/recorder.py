@@ -195,17 +195,13 @@ def _extreme(function: Callable[[Any, Any], Any], left: Any, right: Any) -> int:
 
 def _model(graph: Record, image: Recorded, logits: Recorded) -> onnx.ModelProto:
     """The model of what was recorded, less what nothing depends on."""
-    needed = {logits.value.name}
-    nodes: list[onnx.NodeProto] = []
-    for node in reversed(fold_norms(graph.nodes, graph.weights)):
-        if needed.intersection(node.output):
-            needed.update(node.input)
-            nodes.insert(0, node)
-    for name in graph.weights.keys() - needed:
+    nodes = fold_norms(_needed(graph.nodes, logits.value.name), graph.weights)
+    used = {logits.value.name, *(name for node in nodes for name in node.input)}
+    for name in graph.weights.keys() - used:
         del graph.weights[name]
     name_layers(nodes, graph.weights)
     _name_output(nodes, logits.value.name)
-    constants = [tensor for tensor in graph.constants.values() if tensor.name in needed]
+    constants = [tensor for tensor in graph.constants.values() if tensor.name in used]
     given, returned = (
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, [_dim(*pair) for pair in tensor.pairs()])]
         for name, tensor in ((INPUT, image), (OUTPUT, logits))
@@ -215,6 +211,16 @@ def _model(graph: Record, image: Recorded, logits: Recorded) -> onnx.ModelProto:
     return helper.make_model(
         made, opset_imports=opsets, ir_version=helper.find_min_ir_version_for(opsets), producer_name="segship"
     )
+
+
+def _needed(nodes: Sequence[onnx.NodeProto], output: str) -> list[onnx.NodeProto]:
+    """Those that ``output`` depends on; in a sorted graph one way back finds all of them."""
+    names, kept = {output}, []
+    for node in reversed(nodes):
+        if names.intersection(node.output):
+            names.update(node.input)
+            kept.append(node)
+    return kept[::-1]
 
 
 def _name_output(nodes: list[onnx.NodeProto], name: str) -> None:
