@@ -13,7 +13,7 @@ that does other work, threads that wait for each other in loops would be charged
 
 - *mmseg*: the test loop of MMSegmentation 1.x (``Runner.test_loop.run()``) under ``--mmseg PYTHON``, as its config has
   it, denormal weights set to zero (without that it is many times slower);
-- *PACKAGE*: `segship.evaluate.evaluate_job`, as ``segship evaluate`` calls it;
+- *PACKAGE*: `segship.evaluation.evaluate_job`, as ``segship evaluate`` calls it;
 - *PACKAGE, engine*: the same networks in as many threads, given tensors that were made before: no file is read, no mask
   made, nothing counted.
 """
@@ -86,9 +86,9 @@ def run_mmseg(options: argparse.Namespace) -> dict[str, float]:
 
 
 def _job(options: argparse.Namespace, package: Path) -> Any:
-    from segship.evaluate import Job, NetworkFiles
-    from segship.evaluate.counter import Counter
-    from segship.evaluate.data import from_layout
+    from segship.evaluation import Job, NetworkFiles
+    from segship.evaluation.counter import Counter
+    from segship.evaluation.data import from_layout
 
     files = NetworkFiles(package)
     spec = files.spec()
@@ -98,7 +98,7 @@ def _job(options: argparse.Namespace, package: Path) -> Any:
 
 def run_segship(options: argparse.Namespace, package: Path) -> dict[str, float]:
     """Our evaluation."""
-    from segship.evaluate import evaluate_job
+    from segship.evaluation import evaluate_job
 
     job, spec = _job(options, package)
     lanes = job.open()
@@ -110,7 +110,7 @@ def run_engine(options: argparse.Namespace, package: Path) -> dict[str, float]:
     """The engine, in as many lanes."""
     from segship.backends import find_backend
     from segship.core.manifest import read_manifest
-    from segship.evaluate.network import processors
+    from segship.evaluation.network import processors
     from segship.vision.decode import read_image
     from segship.vision.preprocess import prepare
 

@@ -30,8 +30,8 @@ from segship.backends import find_backend
 from segship.core.errors import SegshipWarning
 from segship.core.manifest import read_manifest
 from segship.deploy import Lowering
-from segship.evaluate import evaluate, pair_files
-from segship.models.session import EagerSession
+from segship.evaluation import evaluate, pair_files
+from segship.networks.session import EagerSession
 from segship.vision.decode import find_images, read_image
 from segship.vision.preprocess import prepare
 

@@ -28,11 +28,11 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "scripts")]
 from families import DAMPING, FAMILIES  # noqa: E402  (the folders must be on the path first)
 from segship import SegshipError, load_network  # noqa: E402
 from segship.backends import onnxruntime as backend  # noqa: E402
+from segship.capture.onnx import capture_onnx  # noqa: E402
 from segship.core.spec import ModelSpec, SizeRule  # noqa: E402
 from segship.core.target import Target  # noqa: E402
-from segship.graph.capture import capture_onnx  # noqa: E402
-from segship.graph.check import Sample, compare  # noqa: E402
-from segship.models.session import EagerSession  # noqa: E402
+from segship.networks.session import EagerSession  # noqa: E402
+from segship.verification.compare import Sample, compare  # noqa: E402
 from support import fill  # noqa: E402
 from support.references import configs  # noqa: E402
 

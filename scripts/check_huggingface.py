@@ -21,7 +21,7 @@ import torch.nn.functional as F
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from segship import Segmentor, export
-from segship.models.session import EagerSession
+from segship.networks.session import EagerSession
 from segship.runtime.pipeline import Pipeline
 from segship.sources import load
 from segship.vision.decode import read_image

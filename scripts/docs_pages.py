@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 
 PAGES = {
     "python": ("Python", ("segship",)),
-    "evaluate": ("Evaluation", ("segship.evaluate",)),
+    "evaluate": ("Evaluation", ("segship.evaluation",)),
     "bench": ("Benchmark", ("segship.bench",)),
     "report": ("Report", ("segship.report",)),
     "tools": (

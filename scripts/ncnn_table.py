@@ -21,8 +21,8 @@ import numpy as np
 
 from segship import SegshipError, Target, load_network
 from segship.backends import ncnn
-from segship.graph.program import capture_torchscript
-from segship.models.session import EagerSession
+from segship.capture.torch_program import capture_torchscript
+from segship.networks.session import EagerSession
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 

@@ -22,7 +22,7 @@ from PIL import Image
 
 import segship
 from demo_scenes import CLASSES, PALETTE, Scene, draw_scene
-from segship.models.layers.resample import resize
+from segship.networks.resample import resize
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

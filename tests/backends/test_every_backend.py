@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from segship.backends import backend_names, find_backend
+from segship.capture.formats import CAPTURES
 from segship.core.artifacts import Engine, Graph, GraphFormat, Session
 from segship.core.errors import BackendError
 from segship.core.spec import ModelSpec
 from segship.core.target import Shape, Target
-from segship.graph.formats import CAPTURES
-from segship.models.session import EagerSession
+from segship.networks.session import EagerSession
 from segship.quantize.half import to_float16
 from segship.quantize.integer import to_int8
 from segship.quantize.quantized import quantize

@@ -11,11 +11,11 @@ import torch
 
 from segship import load_network
 from segship.backends import ncnn as backend
+from segship.capture.torch_program import capture_torchscript
 from segship.core.artifacts import Engine, Graph, TensorInfo
 from segship.core.errors import BackendError, MissingExtraError
 from segship.core.target import Target
-from segship.graph.program import capture_torchscript
-from segship.models.session import EagerSession
+from segship.networks.session import EagerSession
 from support import fill
 from support.references import configs
 

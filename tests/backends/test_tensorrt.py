@@ -14,10 +14,10 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from segship.backends import tensorrt as backend
+from segship.capture.onnx import capture_onnx
 from segship.core.artifacts import Engine, TensorInfo
 from segship.core.errors import BackendError
 from segship.core.target import Shape, Target
-from segship.graph.capture import capture_onnx
 from segship.quantize.integer import to_int8
 from support.fill import image
 from support.tiny import tiny_network

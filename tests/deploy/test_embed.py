@@ -19,8 +19,8 @@ from segship.core.artifacts import Engine, Graph, TensorInfo
 from segship.core.errors import BackendError, InputError, SizeError, UnsupportedError, VerificationError
 from segship.core.spec import ModelSpec, Normalization, Pad, Padding, Resize
 from segship.deploy.embedding import Picture, compare_pictures
-from segship.graph import whole as whole_graph
-from segship.graph.whole import embed
+from segship.onnxgraph.image import postprocess as whole_graph
+from segship.onnxgraph.image.postprocess import embed
 from segship.vision import upsample
 from segship.vision.preprocess import prepare
 from support.commands import segship

@@ -5,7 +5,21 @@ import sys
 
 import pytest
 
-ROOMS = ["core", "vision", "metrics", "datasets", "backends", "runtime", "evaluate", "cli", "cli.app"]
+ROOMS = [
+    "core",
+    "vision",
+    "metrics",
+    "datasets",
+    "backends",
+    "verification",
+    "reading.configs",
+    "formats",
+    "formats.mmdeploy",
+    "runtime",
+    "evaluation",
+    "cli",
+    "cli.app",
+]
 REFUSE_TORCH = "import sys; sys.modules['torch'] = None; sys.modules['onnx'] = None\n"
 
 

@@ -20,8 +20,8 @@ import torch
 from segship import deploy, load_network
 from segship import report as reports
 from segship.core.errors import BackendError, InputError, SegshipError
-from segship.evaluate import Job, NetworkFiles
-from segship.evaluate.data import Data, from_layout
+from segship.evaluation import Job, NetworkFiles
+from segship.evaluation.data import Data, from_layout
 from segship.report import make
 from segship.report.cells import ORIGINAL, Candidate, Report, Store, rows
 from segship.report.page import page

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from segship import sources
-from segship.models.session import EagerSession
+from segship.networks.session import EagerSession
 from segship.runtime.pipeline import Pipeline
 from segship.vision.decode import read_image
 from support import fill

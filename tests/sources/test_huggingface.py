@@ -16,7 +16,7 @@ pytest.importorskip("transformers", reason="pip install segship[huggingface]")
 from segship.core.errors import CheckpointError, ConfigError, SegshipError, UnsafeFileError, UnsupportedError
 from segship.core.spec import Resize, SizeRule
 from segship.deploy import export
-from segship.models.session import EagerSession
+from segship.networks.session import EagerSession
 from segship.runtime import Segmentor
 from segship.runtime.pipeline import Pipeline
 from segship.sources import Loaded, find_source, load, sources

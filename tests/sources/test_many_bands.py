@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from segship import export, load_network
-from segship.evaluate import evaluate
+from segship.evaluation import evaluate
 from segship.runtime import Segmentor
 from segship.runtime.predict import predict_files
 from segship.sources import load

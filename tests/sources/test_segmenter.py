@@ -14,7 +14,7 @@ import yaml
 
 from segship.core.errors import CheckpointError, ConfigError, UnsafeFileError, UnsupportedError
 from segship.deploy import export
-from segship.models.session import EagerSession
+from segship.networks.session import EagerSession
 from segship.runtime import Segmentor
 from segship.runtime.pipeline import Pipeline
 from segship.sources import Loaded, find_source, load, sources

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from segship.models.layers.resample import adaptive_avg_pool2d, resize
 from segship.models.segmentor import EncoderDecoder
+from segship.networks.resample import adaptive_avg_pool2d, resize
 
 
 class TinyBackbone(nn.Module):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from segship.core.errors import ConfigError, InputError
-from segship.sources.mmseg.config import read_config
+from segship.reading.configs.config import read_config
 from segship.tools.config import compare, resolve
 from segship.tools.config.graph import network_graph
 from support.commands import refused, segship

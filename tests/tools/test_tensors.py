@@ -14,7 +14,7 @@ from segship import Segmentor
 from segship.core.errors import InputError
 from segship.datasets.coding import Coding
 from segship.datasets.samples import pair_up
-from segship.evaluate import evaluate
+from segship.evaluation import evaluate
 from segship.tools.tensors import Index, pack, read_index, read_network, score
 from support.commands import refused, segship
 from support.trained import write_trained

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from segship.core.errors import DownloadError, InputError
-from segship.sources.mmseg.config import read_config
+from segship.reading.configs.config import read_config
 from segship.tools.zoo import download, find_model, published_models
 from segship.tools.zoo.fetch import fetch
 from segship.tools.zoo.models import PublishedModel

@@ -26,7 +26,7 @@ def demo(
     """
     from segship import deploy  # noqa: PLC0415
     from segship.cli import output  # noqa: PLC0415
-    from segship.evaluate import evaluate, pair_files  # noqa: PLC0415
+    from segship.evaluation import evaluate, pair_files  # noqa: PLC0415
     from segship.runtime.predict import predict_files  # noqa: PLC0415
     from segship.runtime.segmentor import Segmentor  # noqa: PLC0415
 

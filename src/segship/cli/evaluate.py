@@ -10,8 +10,8 @@ import typer
 
 if TYPE_CHECKING:
     from segship.core.spec import ModelSpec
-    from segship.evaluate import EvalOptions, Evaluation, Job
-    from segship.evaluate.data import Data
+    from segship.evaluation import EvalOptions, Evaluation, Job
+    from segship.evaluation.data import Data
 
 __all__ = ["evaluate", "find_data"]
 
@@ -124,10 +124,10 @@ def evaluate(
     The data: --layout NAME ROOT, or --images and --labels. Samples that cannot be used are left out and named.
     """
     from segship.core.errors import InputError  # noqa: PLC0415
-    from segship.evaluate import Job, NetworkFiles, compare  # noqa: PLC0415
-    from segship.evaluate.counter import Counter  # noqa: PLC0415
-    from segship.evaluate.options import read_eval_options  # noqa: PLC0415
-    from segship.evaluate.outputs import Outputs  # noqa: PLC0415
+    from segship.evaluation import Job, NetworkFiles, compare  # noqa: PLC0415
+    from segship.evaluation.counter import Counter  # noqa: PLC0415
+    from segship.evaluation.options import read_eval_options  # noqa: PLC0415
+    from segship.evaluation.outputs import Outputs  # noqa: PLC0415
 
     options = read_eval_options(eval_options or [])
     format_only, out = format_only or options.format_only, out or options.output_dir
@@ -173,7 +173,7 @@ def find_data(
         InputError: Neither is given, or what is named is not there.
     """
     from segship.core.errors import InputError  # noqa: PLC0415
-    from segship.evaluate import data  # noqa: PLC0415
+    from segship.evaluation import data  # noqa: PLC0415
 
     if layout is not None and images is None and labels is None:
         return data.from_layout(spec, *layout, split, reduce_zero_label=reduce_zero_label, limit=limit)
@@ -186,7 +186,7 @@ def find_data(
 
 def _run(job: Job, spec: ModelSpec, options: EvalOptions, workers: int, ray: str | None, *, resume: bool) -> Evaluation:
     from segship.cli import output  # noqa: PLC0415
-    from segship.evaluate import evaluate_job  # noqa: PLC0415
+    from segship.evaluation import evaluate_job  # noqa: PLC0415
 
     with output.progress_bar("evaluating", len(job.samples), rate="images/s") as progress:
         return evaluate_job(
@@ -203,8 +203,8 @@ def _write(
     differences: Path | None,
 ) -> None:
     from segship.cli import output  # noqa: PLC0415
-    from segship.evaluate.compare import draw_differences  # noqa: PLC0415
-    from segship.evaluate.matrix import write_matrix  # noqa: PLC0415
+    from segship.evaluation.compare import draw_differences  # noqa: PLC0415
+    from segship.evaluation.matrix import write_matrix  # noqa: PLC0415
 
     output.write_json(json_file, found.as_dict())
     for path in confusion:
@@ -221,7 +221,7 @@ def _write(
 
 
 def _report_problems(found: Evaluation) -> None:
-    from segship.evaluate.tally import KINDS  # noqa: PLC0415
+    from segship.evaluation.tally import KINDS  # noqa: PLC0415
 
     for problem in found.problems:
         text = f"warning: {KINDS[problem.kind]}: {problem.count}, the first: {problem.examples[0][1]}"

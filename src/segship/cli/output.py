@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from segship.core.manifest import Check, Quantization
-    from segship.evaluate import Evaluation
+    from segship.evaluation import Evaluation
     from segship.metrics.confusion import Scores
 
 __all__ = [

@@ -61,7 +61,7 @@ def report(
     from segship.cli import output  # noqa: PLC0415
     from segship.cli.benchmark import numbers  # noqa: PLC0415
     from segship.cli.evaluate import find_data  # noqa: PLC0415
-    from segship.evaluate import NetworkFiles  # noqa: PLC0415
+    from segship.evaluation import NetworkFiles  # noqa: PLC0415
 
     request = reports.Request(
         config,

@@ -209,7 +209,7 @@ def find_target(target: str | Target) -> Target:
     if isinstance(target, Target):
         return target
     if target.endswith(".py") and Path(target).is_file():
-        from segship.sources.mmseg.deploy_config import read_target  # noqa: PLC0415
+        from segship.formats.mmdeploy.deploy_config import read_target  # noqa: PLC0415
 
         return read_target(Path(target))
     return Target.parse(target)

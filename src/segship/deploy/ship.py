@@ -19,7 +19,7 @@ from segship.deploy.embedding import Picture, compare_pictures, pictures, requir
 from segship.deploy.lower import Lowering, lower
 from segship.deploy.samples import TRACED, find_samples, verification_inputs
 from segship.deploy.shapes import fit, resolve
-from segship.graph.check import Sample, compare, failures
+from segship.verification.compare import Sample, compare, failures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -240,7 +240,7 @@ def _finish(spec: ModelSpec, target: Target, embed: tuple[Embedded, ...]) -> Cal
     def finish(graph: Graph) -> Graph:
         if not embed:
             return graph
-        from segship.graph.whole import embed as embed_in  # noqa: PLC0415
+        from segship.onnxgraph.image.postprocess import embed as embed_in  # noqa: PLC0415
 
         path = graph.path.parent / "whole" / graph.path.name
         path.parent.mkdir()
@@ -259,7 +259,7 @@ def _capture(
     embed: tuple[Embedded, ...],
 ) -> Graph:
     """The network in the format the backend converts from."""
-    from segship.graph.formats import CAPTURES  # noqa: PLC0415
+    from segship.capture.formats import CAPTURES  # noqa: PLC0415
 
     own = loaded.network.graph_format
     kind = own if own in backend.INFO.reads else backend.INFO.graph
@@ -286,14 +286,14 @@ def _versions(backend: Backend) -> dict[str, str]:
 
 def _seen(loaded: Loaded, spec: ModelSpec, sizes: SizeRule, samples: Sequence[Path]) -> list[Picture]:
     """What the network itself makes of images."""
-    from segship.models.session import EagerSession  # noqa: PLC0415
+    from segship.networks.session import EagerSession  # noqa: PLC0415
 
     return pictures(EagerSession(loaded.network), spec, sizes, samples)
 
 
 def _expected(loaded: Loaded, inputs: list[tuple[str, NDArray[np.float32]]]) -> list[Sample]:
     """What the network itself makes of the inputs."""
-    from segship.models.session import EagerSession  # noqa: PLC0415
+    from segship.networks.session import EagerSession  # noqa: PLC0415
 
     session = EagerSession(loaded.network)
     return [Sample(name, image, session.run({"image": image})["logits"]) for name, image in inputs]

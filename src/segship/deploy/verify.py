@@ -12,10 +12,10 @@ from segship.core.errors import InputError
 from segship.deploy.lower import Lowering
 from segship.deploy.samples import find_scenes
 from segship.deploy.ship import require_extra
-from segship.graph.check import GATES, Sample, compare, failures
 from segship.runtime.packages import find_package
 from segship.runtime.pipeline import Pipeline
 from segship.runtime.predict import output_names
+from segship.verification.compare import GATES, Sample, compare, failures
 from segship.vision.bands import imitate, read_pixels
 from segship.vision.decode import find_images
 from segship.vision.draw import write_png
@@ -105,7 +105,7 @@ def verify(
     tell = on_stage or (lambda _: None)
     require_extra()
     from segship import sources  # noqa: PLC0415
-    from segship.models.session import EagerSession  # noqa: PLC0415
+    from segship.networks.session import EagerSession  # noqa: PLC0415
 
     found = find_package(Path(package))
     manifest = found.manifest

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from segship.core.spec import SizeRule
-from segship.models.network import Network
+from segship.networks.network import Network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -94,7 +94,7 @@ class Candidate:
 
     Attributes:
         name: The target, or `ORIGINAL`.
-        evaluation: What `segship.evaluate.Evaluation.as_dict` tells, or ``{"error": …}``.
+        evaluation: What `segship.evaluation.Evaluation.as_dict` tells, or ``{"error": …}``.
         timings: A measurement for each batch size (`segship.bench.Measurement` as a dictionary), or ``{"error": …}``.
         size: Bytes of the engine's files; None for the network itself.
         labels_equal: Least share of pixels, over the inputs it was verified with, on which it agrees; None: not

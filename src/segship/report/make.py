@@ -10,9 +10,9 @@ from segship.bench.run import machine
 from segship.bench.subject import Subject
 from segship.core.errors import SegshipError
 from segship.core.manifest import read_manifest
-from segship.evaluate import Job, evaluate_job
-from segship.evaluate.counter import Counter
-from segship.evaluate.network import Eager
+from segship.evaluation import Job, evaluate_job
+from segship.evaluation.counter import Counter
+from segship.evaluation.network import Eager
 from segship.report import samples
 from segship.report.cells import ORIGINAL, Candidate, Report, Store, now
 from segship.report.request import Request, network_of
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from segship.core.spec import ModelSpec
-    from segship.evaluate.data import Data
+    from segship.evaluation.data import Data
 
     Tell = Callable[[str], None]
 

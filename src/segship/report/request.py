@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from segship.backends import find_backend
 from segship.core.errors import InputError
 from segship.core.target import Target
-from segship.evaluate import NetworkFiles
+from segship.evaluation import NetworkFiles
 from segship.report.cells import ORIGINAL, slug
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from segship.core.spec import ModelSpec
     from segship.datasets.samples import Sample
-    from segship.evaluate.data import Data
-    from segship.evaluate.network import NetworkFiles
+    from segship.evaluation.data import Data
+    from segship.evaluation.network import NetworkFiles
     from segship.report.cells import Store
     from segship.report.request import Request
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from segship.backends import find_backend
 from segship.core.errors import UnsafeFileError
 from segship.core.manifest import MANIFEST, read_manifest
-from segship.runtime.lone import is_described, is_engine_file, read_engine_file
-from segship.runtime.naming import Naming
+from segship.datasets.class_names import Naming
+from segship.formats.mmdeploy.reader import is_sdk_folder, read_sdk_folder
+from segship.runtime.engine_file import is_described, is_engine_file, read_engine_file
 from segship.runtime.pipeline import Pipeline
-from segship.runtime.sdk import is_sdk_folder, read_sdk_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

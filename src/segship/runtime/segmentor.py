@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from segship.core.errors import InputError
-from segship.runtime.naming import Naming
+from segship.datasets.class_names import Naming
 from segship.runtime.packages import find_package
 from segship.vision.bands import as_stored, read_pixels, visible
 from segship.vision.draw import overlay

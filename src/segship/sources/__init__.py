@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from segship.core.files import FileDigest
     from segship.core.spec import ModelSpec
-    from segship.models.network import Network
+    from segship.networks.network import Network
 
 Options: TypeAlias = "Mapping[str, Any] | Sequence[str] | None"
 """Overrides of a config: ``{"model.backbone.depth": 101}`` or ``["model.backbone.depth=101"]``."""

@@ -13,7 +13,7 @@ from segship.core.artifacts import TensorInfo
 from segship.core.errors import ConfigError, InputError, UnsupportedError
 from segship.core.files import digest
 from segship.core.manifest import METADATA
-from segship.models.onnx_network import OnnxNetwork
+from segship.networks.onnx import OnnxNetwork
 from segship.reading.description import Description, read_description, read_noted
 from segship.reading.options import merge_options
 from segship.reading.ports import fixed, is_labels, only_image, scores_or_labels, sizes_of

@@ -9,7 +9,7 @@ from segship.backends.openvino import inspect
 from segship.core.errors import ConfigError, InputError
 from segship.core.files import digest
 from segship.core.manifest import METADATA
-from segship.models.openvino_network import OpenvinoNetwork
+from segship.networks.openvino import OpenvinoNetwork
 from segship.reading.description import read_description, read_noted
 from segship.reading.documents import read_mapping
 from segship.reading.options import merge_options

@@ -15,8 +15,8 @@ from segship.core.errors import ConfigError, SegshipError, UnsafeFileError, Unsu
 from segship.core.files import digest
 from segship.core.manifest import METADATA
 from segship.core.spec import SizeRule
-from segship.models.network import Network
-from segship.models.wrapped import WrappedNetwork
+from segship.networks.network import Network
+from segship.networks.wrapped import WrappedNetwork
 from segship.reading.checkpoint import read_checkpoint
 from segship.reading.description import read_description, read_noted
 from segship.reading.weights import flush_denormals, load_strict

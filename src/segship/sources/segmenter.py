@@ -21,8 +21,8 @@ from segship.models.backbones.vit import VisionTransformer
 from segship.models.heads.fcn import FCNHead
 from segship.models.heads.segmenter import SegmenterMaskTransformerHead
 from segship.models.initialise import FewRandomNumbers
-from segship.models.layers.resample import resize
 from segship.models.segmentor import EncoderDecoder
+from segship.networks.resample import resize
 from segship.reading.checkpoint import read_checkpoint
 from segship.reading.documents import read_mapping
 from segship.reading.options import merge_options

@@ -69,7 +69,7 @@ def score(
 ) -> None:
     """Read raw outputs back, make masks of them at the images' own size, and print the metrics."""
     from segship.cli import output  # noqa: PLC0415
-    from segship.evaluate import Evaluation  # noqa: PLC0415
+    from segship.evaluation import Evaluation  # noqa: PLC0415
     from segship.tools import tensors  # noqa: PLC0415
     from segship.tools.sizes import parse_size  # noqa: PLC0415
 

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from segship.models.layers.conv import RELU, Cfg, ConvModule, DepthwiseSeparableConvModule, build_norm
-from segship.models.layers.resample import AdaptiveAvgPool2d, resize
 from segship.models.registry import backbones
+from segship.networks.resample import AdaptiveAvgPool2d, resize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

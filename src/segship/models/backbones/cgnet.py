@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from segship.models.layers.conv import Cfg, ConvModule, build_conv, build_norm
-from segship.models.layers.resample import adaptive_avg_pool2d
 from segship.models.registry import backbones
+from segship.networks.resample import adaptive_avg_pool2d
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,8 +13,8 @@ from segship.core.spec import SizeRule
 from segship.models.layers.aggregation_pooling import DAPPM
 from segship.models.layers.branch_blocks import BasicBlock, Bottleneck
 from segship.models.layers.conv import RELU, Cfg, ConvModule, build_norm
-from segship.models.layers.resample import resize
 from segship.models.registry import backbones
+from segship.networks.resample import resize
 
 if TYPE_CHECKING:
     from torch import Tensor

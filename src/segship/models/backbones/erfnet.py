@@ -14,8 +14,8 @@ from torch import nn
 
 from segship.core.errors import ConfigError
 from segship.core.spec import SizeRule
-from segship.models.layers.resample import resize
 from segship.models.registry import backbones
+from segship.networks.resample import resize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,8 +14,8 @@ from segship.core.errors import ConfigError
 from segship.models.layers.conv import RELU, Cfg, ConvModule, DepthwiseSeparableConvModule
 from segship.models.layers.inverted_residual import InvertedResidual
 from segship.models.layers.pyramid_pooling import PyramidPooling
-from segship.models.layers.resample import resize
 from segship.models.registry import backbones
+from segship.networks.resample import resize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

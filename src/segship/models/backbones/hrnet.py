@@ -12,10 +12,10 @@ from torch import nn
 
 from segship.core.errors import ConfigError
 from segship.models.layers.conv import Cfg, build_conv, build_norm
-from segship.models.layers.resample import resize
 from segship.models.layers.residual import BN, BasicBlock, Bottleneck, residual_stage
 from segship.models.layers.upsample import Upsample
 from segship.models.registry import backbones
+from segship.networks.resample import resize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

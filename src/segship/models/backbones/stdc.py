@@ -14,9 +14,9 @@ from torch import nn
 from segship.core.errors import ConfigError
 from segship.models.layers.attention_refinement import AttentionRefinement
 from segship.models.layers.conv import RELU, Cfg, ConvModule
-from segship.models.layers.resample import AdaptiveAvgPool2d, adaptive_avg_pool2d, resize
 from segship.models.parts import build_part
 from segship.models.registry import backbones
+from segship.networks.resample import AdaptiveAvgPool2d, adaptive_avg_pool2d, resize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

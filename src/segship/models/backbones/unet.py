@@ -15,8 +15,8 @@ from segship.core.errors import ConfigError, UnsupportedError
 from segship.core.spec import SizeRule
 from segship.models.layers.activation import build_activation
 from segship.models.layers.conv import RELU, Cfg, ConvModule, build_norm
-from segship.models.layers.resample import resize
 from segship.models.registry import backbones
+from segship.networks.resample import resize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

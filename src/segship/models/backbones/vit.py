@@ -13,10 +13,10 @@ from torch import nn
 
 from segship.core.errors import ConfigError
 from segship.models.layers.patch_embed import PaddingMode, PatchEmbed, pair
-from segship.models.layers.resample import resize
 from segship.models.layers.tokens import to_map, to_tokens
 from segship.models.layers.transformer import GELU, LAYER_NORM, TransformerEncoderLayer, add_norm
 from segship.models.registry import backbones
+from segship.networks.resample import resize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,8 +15,8 @@ from segship.core.errors import ConfigError, UnsupportedError
 from segship.models.layers.conv import RELU, Cfg, ConvModule
 from segship.models.layers.decode_head import DecodeHead, Features
 from segship.models.layers.map_attention import SelfAttentionBlock
-from segship.models.layers.resample import AdaptiveAvgPool2d
 from segship.models.registry import heads
+from segship.networks.resample import AdaptiveAvgPool2d
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,8 +14,8 @@ from torch import nn
 from segship.models.layers.conv import RELU, Cfg, ConvModule
 from segship.models.layers.decode_head import DecodeHead, Features, InputTransform
 from segship.models.layers.map_attention import as_map
-from segship.models.layers.resample import adaptive_avg_pool2d
 from segship.models.registry import heads
+from segship.networks.resample import adaptive_avg_pool2d
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,8 +13,8 @@ from torch import nn
 
 from segship.models.layers.conv import RELU, Cfg, ConvModule, DepthwiseSeparableConvModule
 from segship.models.layers.decode_head import DecodeHead, Features, InputTransform
-from segship.models.layers.resample import AdaptiveAvgPool2d, resize
 from segship.models.registry import heads
+from segship.networks.resample import AdaptiveAvgPool2d, resize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

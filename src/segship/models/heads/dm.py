@@ -16,8 +16,8 @@ from segship.models.layers.activation import build_activation
 from segship.models.layers.conv import RELU, Cfg, ConvModule, build_norm
 from segship.models.layers.decode_head import DecodeHead, Features, InputTransform
 from segship.models.layers.map_attention import as_map
-from segship.models.layers.resample import adaptive_avg_pool2d
 from segship.models.registry import heads
+from segship.networks.resample import adaptive_avg_pool2d
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

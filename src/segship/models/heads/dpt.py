@@ -15,9 +15,9 @@ from torch import nn
 from segship.core.errors import ConfigError, UnsupportedError
 from segship.models.layers.conv import RELU, Cfg, ConvModule
 from segship.models.layers.decode_head import DecodeHead, InputTransform
-from segship.models.layers.resample import resize
 from segship.models.layers.tokens import to_map, to_tokens
 from segship.models.registry import heads
+from segship.networks.resample import resize
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,9 +14,9 @@ from torch import nn
 from segship.core.errors import ConfigError
 from segship.models.layers.conv import RELU, Cfg, ConvModule
 from segship.models.layers.decode_head import DecodeHead, Features
-from segship.models.layers.resample import resize
 from segship.models.layers.upsample import Upsample
 from segship.models.registry import heads
+from segship.networks.resample import resize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,8 +16,8 @@ from segship.core.errors import ConfigError
 from segship.core.spec import SizeRule
 from segship.models.layers.conv import RELU, Cfg, ConvModule
 from segship.models.layers.decode_head import DecodeHead, Features, InputTransform
-from segship.models.layers.resample import resize
 from segship.models.registry import heads
+from segship.networks.resample import resize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

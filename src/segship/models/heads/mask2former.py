@@ -16,10 +16,10 @@ from segship.models.layers.detr import DetrDecoder, MaskedDecoderLayer
 from segship.models.layers.mask_classification import MaskClassificationHead
 from segship.models.layers.nested import build_nested
 from segship.models.layers.pixel_decoder import SINE
-from segship.models.layers.resample import resize
 from segship.models.layers.sine_position import SinePositionalEncoding
 from segship.models.layers.tokens import to_tokens
 from segship.models.registry import heads
+from segship.networks.resample import resize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from segship.models.layers.conv import RELU, Cfg, ConvModule
 from segship.models.layers.decode_head import DecodeHead, Features
-from segship.models.layers.resample import resize
 from segship.models.registry import heads
+from segship.networks.resample import resize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,9 +17,9 @@ from torch import nn
 from segship.core.errors import ConfigError
 from segship.models.layers.conv import RELU, Cfg, ConvModule, build_norm
 from segship.models.layers.decode_head import DecodeHead, Features, InputTransform
-from segship.models.layers.resample import resize
 from segship.models.layers.tokens import norm_map
 from segship.models.registry import heads
+from segship.networks.resample import resize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from segship.models.layers.conv import RELU, Cfg, ConvModule
-from segship.models.layers.resample import AdaptiveAvgPool2d, resize
+from segship.networks.resample import AdaptiveAvgPool2d, resize
 
 if TYPE_CHECKING:
     from torch import Tensor

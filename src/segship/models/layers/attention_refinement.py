@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from segship.models.layers.conv import Cfg, ConvModule
-from segship.models.layers.resample import AdaptiveAvgPool2d
+from segship.networks.resample import AdaptiveAvgPool2d
 
 if TYPE_CHECKING:
     from torch import Tensor

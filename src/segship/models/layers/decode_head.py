@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from segship.core.errors import ConfigError
-from segship.models.layers.resample import resize
+from segship.networks.resample import resize
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from segship.models.layers.resample import resize
+from segship.networks.resample import resize
 
 if TYPE_CHECKING:
     from torch import Tensor

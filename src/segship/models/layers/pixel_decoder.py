@@ -12,9 +12,9 @@ from torch import nn
 from segship.models.layers.conv import RELU, Cfg, ConvModule
 from segship.models.layers.detr import DetrEncoder
 from segship.models.layers.nested import build_nested
-from segship.models.layers.resample import resize
 from segship.models.layers.sine_position import SinePositionalEncoding
 from segship.models.layers.tokens import to_map, to_tokens
+from segship.networks.resample import resize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

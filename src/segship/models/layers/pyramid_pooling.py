@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from segship.models.layers.conv import RELU, Cfg, ConvModule
-from segship.models.layers.resample import AdaptiveAvgPool2d, resize
+from segship.networks.resample import AdaptiveAvgPool2d, resize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from segship.models.layers.resample import resize
+from segship.networks.resample import resize
 
 if TYPE_CHECKING:
     from torch import Tensor

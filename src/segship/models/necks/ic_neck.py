@@ -11,8 +11,8 @@ from torch import nn
 
 from segship.core.errors import ConfigError
 from segship.models.layers.conv import RELU, Cfg, ConvModule
-from segship.models.layers.resample import resize
 from segship.models.registry import necks
+from segship.networks.resample import resize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

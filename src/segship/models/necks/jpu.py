@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from segship.models.layers.conv import RELU, Cfg, ConvModule, DepthwiseSeparableConvModule
-from segship.models.layers.resample import resize
 from segship.models.layers.residual import BN
 from segship.models.registry import necks
+from segship.networks.resample import resize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

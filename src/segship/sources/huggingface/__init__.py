@@ -12,7 +12,7 @@ from segship.core.errors import ConfigError, MissingExtraError
 from segship.core.files import digest
 from segship.core.spec import ModelSpec, SizeRule
 from segship.datasets import layouts
-from segship.models.wrapped import WrappedNetwork
+from segship.networks.wrapped import WrappedNetwork
 from segship.reading.documents import read_mapping
 from segship.reading.options import merge_options
 from segship.reading.weights import flush_denormals

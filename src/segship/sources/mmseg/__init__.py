@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from segship.core.errors import UnsupportedError
 from segship.core.files import digest
-from segship.models.wrapped import WrappedNetwork
+from segship.networks.wrapped import WrappedNetwork
 from segship.reading.checkpoint import read_checkpoint
+from segship.reading.configs.config import read_config
 from segship.reading.weights import load_strict
 from segship.sources import Loaded
 from segship.sources.mmseg.build import build_network
-from segship.sources.mmseg.config import read_config
 from segship.sources.mmseg.foreign import build_foreign
 from segship.sources.mmseg.spec import build_spec
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from segship.models.network import Network
+    from segship.networks.network import Network
     from segship.sources import Request
 
 __all__ = ["LOOKS_FOR", "TITLE", "load", "load_network", "recognises"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from segship.core.errors import ConfigError, SegshipError, UnsupportedError
-from segship.models.wrapped import WrappedNetwork
+from segship.networks.wrapped import WrappedNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

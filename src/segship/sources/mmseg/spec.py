@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from segship.core.spec import Normalization
-    from segship.models.network import Network
+    from segship.networks.network import Network
 
 __all__ = ["build_spec"]
 

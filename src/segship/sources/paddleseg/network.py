@@ -14,7 +14,7 @@ import torch
 from segship.core.errors import InputError, UnsupportedError
 from segship.core.files import digest
 from segship.core.spec import SizeRule
-from segship.models.onnx_network import OnnxNetwork
+from segship.networks.onnx import OnnxNetwork
 from segship.reading.description import Description, read_description
 from segship.reading.documents import read_mapping
 from segship.reading.options import merge_options

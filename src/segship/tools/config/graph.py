@@ -15,7 +15,7 @@ from segship.tools.flops.network import shadow
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from segship.models.network import Network
+    from segship.networks.network import Network
 
 __all__ = ["Node", "network_graph"]
 

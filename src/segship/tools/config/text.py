@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segship.core.errors import InputError, did_you_mean
+from segship.reading.configs.config import read_config
 from segship.reading.documents import read_mapping
 from segship.reading.options import merge_options
-from segship.sources.mmseg.config import read_config
 from segship.tools.extras import require
 
 if TYPE_CHECKING:

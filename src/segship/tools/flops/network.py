@@ -19,7 +19,7 @@ from segship.tools.flops.cost import DEFAULT, Complexity, Cost
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from segship.models.network import Network
+    from segship.networks.network import Network
 
 __all__ = ["count_network", "shadow"]
 

@@ -11,14 +11,14 @@ import numpy as np
 import onnx.printer
 import torch
 
+from segship.capture.onnx import capture_onnx
+from segship.capture.torch_program import capture_torchscript
 from segship.core.errors import InputError, SizeError, UnsupportedError, VerificationError
 from segship.core.spec import Resize
-from segship.graph.capture import capture_onnx
-from segship.graph.check import GATES
-from segship.graph.program import capture_torchscript
-from segship.graph.whole import end_whole
+from segship.onnxgraph.image.postprocess import end_whole
 from segship.sources import load
 from segship.tools.graphs.whole import WholeInference
+from segship.verification.compare import GATES
 from segship.vision.decode import read_image
 from segship.vision.preprocess import prepare
 

@@ -1,7 +1,7 @@
 """A network with everything that follows it, in torch: windows, resize, decision.
 
 What becomes TorchScript, and what ONNX files are compared with; the operators that end those are added by
-`segship.graph.whole`, but for windows, which are captured from here.
+`segship.onnxgraph.image.postprocess`, but for windows, which are captured from here.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import torch
 import torch.nn.functional as F
 
-from segship.models.layers.resample import resize
-from segship.models.network import Network
+from segship.networks.network import Network
+from segship.networks.resample import resize
 from segship.vision.tiling import plan
 
 if TYPE_CHECKING:

@@ -1,0 +1,193 @@
+"""From a network to a program of torch's own: torch.export's, or TorchScript."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.utils._sympy.numbers import int_oo
+from torch.utils._sympy.value_ranges import ValueRanges
+
+from segship.capture.operators import ExactLayers, WholeLayers
+from segship.core.artifacts import Graph, TensorInfo
+from segship.onnxgraph.conventions import INPUT, OUTPUT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from segship.networks.network import Network
+
+__all__ = ["capture_pt2", "capture_torchscript", "trace"]
+
+
+class _Logits(nn.Module):
+    """The part of a network that becomes the graph: everything but the final resize."""
+
+    def __init__(self, network: Network, *, whole_layers: bool = False) -> None:
+        super().__init__()
+        self.network = network
+        self.whole_layers = whole_layers
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        if not torch.compiler.is_exporting():
+            return self.network.logits(image)
+        with WholeLayers() if self.whole_layers else ExactLayers():
+            return self.network.logits(image)
+
+
+def trace(
+    network: Network, size: tuple[int, int], channels: int, *, dynamic: bool, whole_layers: bool = False
+) -> torch.export.ExportedProgram:
+    """Trace with torch.export.
+
+    Args:
+        network: In eval mode, on the CPU.
+        size: (height, width) to trace at, one the network takes.
+        channels: Number of image channels.
+        dynamic: Whether batch, height and width stay free; otherwise they are 1 and ``size``. A network of one fixed
+            size keeps height and width fixed all the same.
+        whole_layers: Whether some layers become operators of our own, see `segship.capture.operators`; such a program
+            is quicker traced, and cannot be run.
+    """
+    free = torch.export.Dim.DYNAMIC
+    dims = {0: free} if network.sizes.fixed is not None else {0: free, 2: free, 3: free}
+    with torch.no_grad():
+        return torch.export.export(
+            _Logits(network, whole_layers=whole_layers).eval(),
+            (_example(size, channels, dynamic=dynamic),),
+            dynamic_shapes=(dims,) if dynamic else None,
+            strict=False,
+            # Guards like "the stride-8 map is larger than 1" hold for every size the network takes; they become checks
+            # in the exported program, which ONNX leaves out, instead of refusals.
+            prefer_deferred_runtime_asserts_over_guards=True,
+        )
+
+
+def capture_pt2(
+    network: Network,
+    path: Path,
+    *,
+    size: tuple[int, int],
+    channels: int = 3,
+    dynamic: bool = True,
+    metadata: Mapping[str, str] | None = None,
+    opset: int | None = None,
+) -> Graph:
+    """Write ``network`` as a program of torch.export (``.pt2``) that returns low-resolution logits.
+
+    Args:
+        network: In eval mode, on the CPU.
+        path: The file to write.
+        size: (height, width) to trace at, one the network takes.
+        channels: Number of image channels.
+        dynamic: As for `trace`.
+        metadata: Written into the file.
+        opset: Of ONNX; nothing here depends on it.
+    """
+    del opset
+    extra = dict(metadata or {})
+    program = trace(network, size, channels, dynamic=dynamic)
+    _drop_assertions(program)
+    torch.export.save(program, path, extra_files=extra)
+    return _graph(network, path, "pt2", size, channels, dynamic=dynamic, metadata=extra)
+
+
+def _drop_assertions(program: torch.export.ExportedProgram) -> None:
+    """Remove the checks that the program only runs at sizes that resemble the traced one.
+
+    They come from questions about memory layout (is this side 1?) whose answer changes no result, and would refuse
+    sizes that the network takes. That the program is right at other sizes is what verification shows.
+    """
+    graph = program.graph_module.graph
+    for node in list(graph.nodes):
+        if node.target is torch.ops.aten._assert_scalar.default:  # noqa: SLF001
+            graph.erase_node(node)
+    graph.eliminate_dead_code()
+    program.graph_module.recompile()
+    for symbol in program.range_constraints:
+        program.range_constraints[symbol] = ValueRanges(1, int_oo)
+
+
+def capture_torchscript(
+    network: Network,
+    path: Path,
+    *,
+    size: tuple[int, int],
+    channels: int = 3,
+    dynamic: bool = True,
+    metadata: Mapping[str, str] | None = None,
+    opset: int | None = None,
+) -> Graph:
+    """Write ``network`` as a traced TorchScript file (``.pt``) that returns low-resolution logits.
+
+    Args:
+        network: In eval mode, on the CPU.
+        path: The file to write.
+        size: (height, width) to trace at, one the network takes.
+        channels: Number of image channels.
+        dynamic: Whether other sizes and batches will be run; tracing itself does not fix them.
+        metadata: Written into the file.
+        opset: Of ONNX; nothing here depends on it.
+    """
+    del opset
+    extra = dict(metadata or {})
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecation, and remarks on sizes that are compared while tracing
+        example = _example(size, channels, dynamic=dynamic)
+        module = _Logits(network).eval() if dynamic else _of_one_size(network, size, channels)
+        traced: Any = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
+        torch.jit.save(traced, str(path), _extra_files=extra)
+    return _graph(network, path, "torchscript", size, channels, dynamic=dynamic, metadata=extra)
+
+
+def _of_one_size(network: Network, size: tuple[int, int], channels: int) -> nn.Module:
+    """The network with its sizes written in as numbers.
+
+    A trace computes them from the input at every run, and with them what depends on nothing else: position embeddings,
+    masks, windows of poolings. Engines that know few operators have none for that arithmetic.
+    """
+    program = trace(network, size, channels, dynamic=False)
+    graph = program.graph_module.graph
+    for node in graph.find_nodes(op="call_function", target=torch.ops.aten.narrow.default):
+        x, axis, start, length = node.args  # several engines know slices only
+        with graph.inserting_before(node):
+            part = graph.call_function(torch.ops.aten.slice.Tensor, (x, axis, start, start + length))
+        node.replace_all_uses_with(part)
+        graph.erase_node(node)
+    program.graph_module.recompile()
+    module: nn.Module = program.module(check_guards=False)
+    return module
+
+
+def _example(size: tuple[int, int], channels: int, *, dynamic: bool) -> torch.Tensor:
+    # A batch of two where the batch is free: a size of one would be taken for a constant.
+    return torch.zeros(2 if dynamic else 1, channels, *size)
+
+
+def _graph(
+    network: Network,
+    path: Path,
+    kind: str,
+    size: tuple[int, int],
+    channels: int,
+    *,
+    dynamic: bool,
+    metadata: Mapping[str, str],
+) -> Graph:
+    fixed = network.sizes.fixed is not None
+    batch: tuple[int | str, ...] = ("batch",) if dynamic else (1,)
+    free = dynamic and not fixed
+    sides: tuple[int | str, ...] = ("height", "width") if free else size
+    with torch.no_grad():
+        cells = tuple(network.logits(torch.zeros(1, channels, *size)).shape[2:])
+    low: tuple[int | str, ...] = ("logits_height", "logits_width") if free else cells
+    return Graph(
+        path,
+        "pt2" if kind == "pt2" else "torchscript",
+        (TensorInfo(name=INPUT, dtype="float32", shape=(*batch, channels, *sides)),),
+        (TensorInfo(name=OUTPUT, dtype="float32", shape=(*batch, network.out_channels, *low)),),
+        metadata,
+    )

@@ -1,0 +1,237 @@
+"""From a network to ONNX by running it once on tensors that hold no numbers.
+
+Every function of torch that the network calls on such a tensor becomes operators (`functions`). What it computes of
+weights alone is computed, and becomes a constant. Two examples of different size go through the network side by side: a
+length in which they agree is a number, any other is computed from the input's when the graph runs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from onnx import TensorProto, helper
+from torch.overrides import TorchFunctionMode
+
+from segship.capture.trace.functions import FUNCTIONS, VIEWS
+from segship.capture.trace.meta_shapes import EXAMPLES
+from segship.capture.trace.norms import fold_norms, name_layers
+from segship.capture.trace.tensors import Length, Record, Recorded, UnrecordedError, example
+from segship.onnxgraph.build import Value
+from segship.onnxgraph.conventions import INPUT, OPSET, OUTPUT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    import onnx
+
+    from segship.networks.network import Network
+    from segship.onnxgraph.file import Weights
+
+__all__ = ["record"]
+
+_LARGE = 2**20  # bytes; more is not picked from a table ahead: a file holds the table, which is far smaller
+_BATCHES = (2, 3)
+# The second example is larger by a multiple of 128 and one: odd, and odd again when halved and rounded up, so that what
+# is rounded up differs in it from what is rounded down.
+_LARGER = (897, 1345)
+_ALIASES = {
+    "radd": "add", "rmul": "mul", "truediv": "div", "rtruediv": "rdiv", "true_divide": "div", "rand": "and",
+    "ror": "or", "rxor": "xor", "subtract": "sub", "multiply": "mul", "divide": "div", "absolute": "abs",
+    "swapaxes": "transpose", "clip": "clamp", "logical_and": "and", "logical_or": "or", "logical_not": "invert",
+}  # fmt: skip
+
+
+def record(
+    network: Network, size: tuple[int, int], channels: int, *, dynamic: bool, opset: int | None
+) -> tuple[onnx.ModelProto, Weights]:
+    """Record ``network`` as a model of standard operators that returns low-resolution logits.
+
+    Args:
+        network: In eval mode, on the CPU.
+        size: (height, width) of the first example, one the network takes.
+        channels: Number of image channels.
+        dynamic: Whether batch, height and width stay free; otherwise they are 1 and ``size``.
+        opset: Version of the operators; None: the one that suits the network.
+
+    Returns:
+        The model without its weights, and the weights by name.
+
+    Raises:
+        UnrecordedError: The network calls what is not known here.
+    """
+    names: dict[int, str] = {}
+    for kind in (network.named_parameters, network.named_buffers):
+        for name, tensor in kind(remove_duplicate=False):
+            names.setdefault(id(tensor), name)
+    graph = Record(names, opset)
+    recorder = _Recorder(graph)
+    larger = network.sizes.nearest(size[0] + _LARGER[0], size[1] + _LARGER[1])
+    shapes = [(batch, channels, *sides) for batch, sides in zip(_BATCHES, (size, larger), strict=True)]
+    if not dynamic:
+        shapes = [(1, channels, *size)] * 2
+    examples = tuple(torch.empty(shape, device="meta") for shape in shapes)
+    image = Recorded(graph, Value(graph, INPUT, "float32"), examples, recorder.call)  # type: ignore[arg-type]
+    with torch.no_grad(), recorder:
+        logits = network.logits(image)  # type: ignore[arg-type]
+    if not isinstance(logits, Recorded):
+        raise UnrecordedError(f"the network returns {type(logits).__name__}")
+    return _model(graph, image, logits), graph.weights
+
+
+class _Recorder(TorchFunctionMode):
+    """While it is entered, functions of torch on recorded tensors and lengths are recorded, others are computed."""
+
+    def __init__(self, record: Record) -> None:
+        super().__init__()
+        self._record = record
+        self._metas: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def __torch_function__(
+        self, function: Callable[..., Any], _: Iterable[type], args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """The recorded result, or the computed one where nothing depends on the input."""
+        kwargs = kwargs or {}
+        grows = (
+            function.__name__ == "index_select" and args[2].numel() * args[0].nbytes > args[0].shape[args[1]] * _LARGE
+        )
+        return self.call(function, args, kwargs) if grows or _depends((args, kwargs)) else function(*args, **kwargs)
+
+    def call(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Record one call."""
+        name, in_place = _name(function)
+        if name in _EXTREMES:
+            return _extreme(_EXTREMES[name], *args)
+        if name not in FUNCTIONS:
+            raise UnrecordedError(f"torch's function {name} is not known")
+        options = {key: value for key, value in kwargs.items() if key != "inplace"}
+        try:
+            outs = [self._example(EXAMPLES.get(name, function), args, options, at) for at in (0, 1)]
+            found = FUNCTIONS[name](self._record, outs[0], *args, **options)
+        except TypeError as error:
+            raise UnrecordedError(f"torch's function {name} is called otherwise: {error}") from error
+        if in_place or kwargs.get("inplace"):
+            return self._replaced(args[0], found, outs)
+        results = self._results(found, outs)
+        if name in VIEWS:
+            for each in (args[0], *(results if isinstance(results, (list, tuple)) else [results])):
+                if isinstance(each, Recorded):
+                    each.shared = True
+        return results
+
+    def _results(self, found: Value | Sequence[Value], outs: Sequence[Any]) -> Any:
+        """One recorded tensor, or several in what torch returns them in."""
+        if isinstance(found, Value):
+            return self._result(found, *outs)
+        return type(outs[0])([self._result(*parts) for parts in zip(found, *outs, strict=True)])
+
+    def _result(self, value: Value, first: torch.Tensor, second: torch.Tensor) -> Recorded:
+        value = Value(self._record, value.name, str(first.dtype).removeprefix("torch."))
+        return Recorded(self._record, value, (first, second), self.call)
+
+    def _replaced(self, target: Any, found: Value, outs: Sequence[torch.Tensor]) -> Recorded:
+        """``target`` with new numbers."""
+        if not isinstance(target, Recorded) or target.shared or outs[0].shape != target.examples[0].shape:
+            raise UnrecordedError("a tensor is changed in place that others may share")
+        target.value = found
+        return target
+
+    def _example(self, function: Callable[..., Any], args: Any, kwargs: Any, at: int) -> Any:
+        out = function(*self._given(args, at), **self._given(kwargs, at))
+        return out.to("meta") if isinstance(out, torch.Tensor) else out
+
+    def _given(self, of: Any, at: int) -> Any:
+        """Arguments as they are in the first or second example."""
+        if isinstance(of, slice):
+            return slice(*(self._given(part, at) for part in (of.start, of.stop, of.step)))
+        if isinstance(of, (list, tuple)):
+            return type(of)([self._given(part, at) for part in of])
+        if isinstance(of, dict):
+            return {key: self._given(part, at) for key, part in of.items()}
+        if isinstance(of, torch.Tensor):
+            return self._metas.setdefault(id(of), (of, of.to("meta")))[1]
+        if isinstance(of, torch.device):
+            return torch.device("meta")
+        return of.examples[at] if isinstance(of, Recorded) else example(of, at)
+
+
+def _depends(of: Any) -> bool:
+    """Whether arguments hold what the input decides."""
+    if isinstance(of, (list, tuple)):
+        return any(map(_depends, of))
+    if isinstance(of, dict):
+        return any(map(_depends, of.values()))
+    if isinstance(of, slice):
+        return _depends((of.start, of.stop, of.step))
+    return isinstance(of, (Recorded, Length))
+
+
+def _name(function: Callable[..., Any]) -> tuple[str, bool]:
+    """Name of a function of torch, and whether it changes its argument."""
+    whole: str = function.__name__
+    name = whole.strip("_")
+    in_place = whole.endswith("_") and not whole.startswith("_")
+    if whole.startswith("__i") and name not in {"invert", "index"}:
+        name, in_place = name[1:], True
+    return _ALIASES.get(name, name), in_place
+
+
+def _least(left: Any, right: Any) -> Any:
+    one, other = (right, left) if isinstance(right, Value) else (left, right)
+    return one.minimum(other) if isinstance(one, Value) else min(one, other)
+
+
+def _greatest(left: Any, right: Any) -> Any:
+    one, other = (right, left) if isinstance(right, Value) else (left, right)
+    return one.maximum(other) if isinstance(one, Value) else max(one, other)
+
+
+_EXTREMES = {"sym_min": _least, "sym_max": _greatest}
+
+
+def _extreme(function: Callable[[Any, Any], Any], left: Any, right: Any) -> int:
+    return left.combined(function, right) if isinstance(left, Length) else right.combined(function, left)
+
+
+def _model(graph: Record, image: Recorded, logits: Recorded) -> onnx.ModelProto:
+    """The model of what was recorded, less what nothing depends on."""
+    nodes = fold_norms(_needed(graph.nodes, logits.value.name), graph.weights)
+    used = {logits.value.name, *(name for node in nodes for name in node.input)}
+    for name in graph.weights.keys() - used:
+        del graph.weights[name]
+    name_layers(nodes, graph.weights)
+    _name_output(nodes, logits.value.name)
+    constants = [tensor for tensor in graph.constants.values() if tensor.name in used]
+    given, returned = (
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [_dim(*pair) for pair in tensor.pairs()])]
+        for name, tensor in ((INPUT, image), (OUTPUT, logits))
+    )
+    made = helper.make_graph(nodes, "segship", given, returned, constants)
+    opsets = [helper.make_opsetid("", graph.opset or OPSET)]
+    return helper.make_model(
+        made, opset_imports=opsets, ir_version=helper.find_min_ir_version_for(opsets), producer_name="segship"
+    )
+
+
+def _needed(nodes: Sequence[onnx.NodeProto], output: str) -> list[onnx.NodeProto]:
+    """Those that ``output`` depends on; in a sorted graph one way back finds all of them."""
+    names, kept = {output}, []
+    for node in reversed(nodes):
+        if names.intersection(node.output):
+            names.update(node.input)
+            kept.append(node)
+    return kept[::-1]
+
+
+def _name_output(nodes: list[onnx.NodeProto], name: str) -> None:
+    """Let the value of this name be the output; one that no node makes is passed on to it."""
+    if not any(name in node.output for node in nodes):
+        nodes.append(helper.make_node("Identity", [name], [OUTPUT], name=OUTPUT))
+        return
+    for node in nodes:
+        for values in (node.input, node.output):
+            values[:] = [OUTPUT if value == name else value for value in values]
+
+
+def _dim(first: int, second: int) -> int | str:
+    return first if first == second else f"{first} or {second}"

@@ -1,0 +1,107 @@
+"""One data set, many machines, by Ray. Every machine must see the package and the images under the same paths."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from segship.core.errors import BackendError, MissingExtraError, SegshipError, one_line
+from segship.evaluation.network import processors
+from segship.evaluation.workers import CHUNK, MOST_DEATHS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from segship.evaluation.counter import Lane
+    from segship.evaluation.job import Job
+    from segship.evaluation.tally import Tally
+
+__all__ = ["count_on_ray"]
+
+_AHEAD = 2  # chunks that wait for each processor of the cluster
+
+
+def count_on_ray(job: Job, places: Sequence[int], address: str, done: Callable[[tuple[int, ...], Tally], None]) -> None:
+    """Count the samples at ``places``; what a machine that dies had under way is counted again elsewhere.
+
+    Args:
+        job: The evaluation.
+        places: Of the samples that are to be counted.
+        address: Of the cluster, or ``local`` to start one on this machine.
+        done: Called with the places of some samples and their tally.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        BackendError: There is no cluster, or processes keep dying on the same samples.
+        SegshipError: A process met an error that a user can mend.
+    """
+    ray = _load()
+    try:
+        ray.init(address=None if address == "local" else address, log_to_driver=False, include_dashboard=False)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = one_line(error)
+        raise BackendError(f"no Ray cluster answers at {address!r} ({reason}): --ray local starts one here") from error
+    try:
+        _count(ray, job, places, done)
+    except ray.exceptions.RayError as error:
+        raise BackendError(f"Ray gave up: {one_line(error)}") from error
+    finally:
+        ray.shutdown()
+
+
+def _load() -> Any:
+    # Ray would otherwise tell its makers about every cluster that is started.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        return importlib.import_module("ray")
+    except ImportError as error:
+        raise MissingExtraError("Evaluating on a cluster", "ray", "ray") from error
+
+
+def _count(ray: Any, job: Job, places: Sequence[int], done: Callable[[tuple[int, ...], Tally], None]) -> None:
+    count = ray.remote(num_cpus=1, max_retries=MOST_DEATHS - 1)(_count_chunk)
+    there = ray.put(job)
+    chunks = [tuple(places[first : first + CHUNK]) for first in range(0, len(places), CHUNK)]
+    most = _AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
+    running: dict[Any, tuple[int, ...]] = {}
+    while chunks or running:
+        while chunks and len(running) < most:
+            chunk = chunks.pop(0)
+            running[count.remote(there, chunk)] = chunk
+        for reference in ray.wait(list(running))[0]:
+            answer = ray.get(reference)
+            if isinstance(answer, SegshipError):
+                raise answer
+            done(running.pop(reference), answer)
+
+
+def _count_chunk(job: Job, chunk: tuple[int, ...]) -> Tally | SegshipError:
+    tally = job.counter.empty()
+    try:
+        job.count(_lanes(_Same(job)), chunk, lambda _, counted: tally.add(counted))
+    except SegshipError as error:
+        return SegshipError(str(error))
+    return tally
+
+
+class _Same:
+    """A job that equals another one that opens the same networks."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._identity = json.dumps(job.identity()["networks"], sort_keys=True)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other._identity == self._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+
+@lru_cache(maxsize=1)
+def _lanes(same: _Same) -> list[Lane]:
+    """The networks, opened once in each process: Ray gives one process many chunks."""
+    return same.job.open(processors())

@@ -1,0 +1,191 @@
+"""Read an image, label it, count it: of different images all three happen at the same time."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from segship.core.errors import InputError
+from segship.datasets.coding import IGNORE, Coding, Truth
+from segship.evaluation.outputs import Outputs
+from segship.evaluation.tally import Tally
+from segship.metrics.boundary import boundary_areas
+from segship.metrics.confusion import confusion_matrix
+from segship.vision.bands import read_stored
+from segship.vision.decode import MAX_PIXELS, read_image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from segship.datasets.samples import Sample
+    from segship.evaluation.network import Labeller
+
+    Lane = tuple[Labeller, ...]
+
+__all__ = ["Counter", "count_all", "refer"]
+
+_SPARE = 2  # threads that decode and count while every lane computes
+_WRITABLE = 1 << 16
+
+
+@dataclass(frozen=True)
+class Counter:
+    """What is counted of each image.
+
+    Attributes:
+        coding: What the numbers of the label maps mean.
+        classes: How many classes the network has.
+        against: Whether a second network is counted, too.
+        translate: Class of the first network for each class of the second; empty: the same.
+        boundary: Whether the pixels near edges are counted on their own.
+        outputs: What is written for each image.
+        labelled: Whether label maps are read at all.
+        max_pixels: Images with more pixels are left out.
+        bands: How many bands images have that the network takes as they are stored; None: photographs.
+    """
+
+    coding: Coding
+    classes: int
+    against: bool = False
+    translate: tuple[int, ...] = ()
+    boundary: bool = False
+    outputs: Outputs = field(default_factory=Outputs)
+    labelled: bool = True
+    max_pixels: int = MAX_PIXELS
+    bands: int | None = None
+
+    def empty(self) -> Tally:
+        """A tally of the right shape with nothing in it."""
+        return Tally.empty(self.classes, against=self.against, boundary=self.boundary)
+
+    def count(self, place: int, sample: Sample, lanes: queue.SimpleQueue[Lane]) -> Tally:
+        """Everything about one sample.
+
+        Args:
+            place: Of the sample in the data set.
+            sample: Its files.
+            lanes: Networks that are free; one is taken while it computes.
+
+        Raises:
+            SegshipError: A result cannot be written, or the engine failed.
+        """
+        tally = self.empty()
+        read = self._read(tally, place, sample)
+        if read is None:
+            return tally
+        image, truth = read
+        lane = lanes.get()
+        try:
+            masks = [network(image, channel_order="bgr") for network in lane]
+        except InputError as error:
+            tally.blame("refused", place, str(error))
+            return tally
+        finally:
+            lanes.put(lane)
+        labels = None if truth is None else truth.labels
+        self.outputs.write(sample, image, masks[0], labels)
+        tally.images = 1
+        if labels is not None:
+            self._add(tally, place, masks, labels)
+        return tally
+
+    def _read(self, tally: Tally, place: int, sample: Sample) -> tuple[NDArray[np.uint8], Truth | None] | None:
+        if self.labelled and sample.labels is None:
+            tally.blame("missing_labels", place, str(sample.image))
+            return None
+        try:
+            image: NDArray[Any] = (
+                read_image(sample.image, max_pixels=self.max_pixels)
+                if self.bands is None
+                else read_stored(sample.image, self.bands, max_pixels=self.max_pixels)
+            )
+            truth = self.coding.read(sample) if self.labelled else None
+        except InputError as error:
+            tally.blame("unreadable", place, str(error))
+            return None
+        if truth is None:
+            return image, None
+        if truth.labels.shape != image.shape[:2]:
+            sizes = (f"{width}x{height}" for height, width in (truth.labels.shape, image.shape[:2]))
+            tally.blame("size_mismatch", place, "{} is {}, its image {}".format(sample.labels, *sizes))
+            return None
+        if truth.strange:
+            values = ", ".join(f"{name} ({count} pixels)" for name, count in list(truth.strange.items())[:5])
+            tally.blame("labels_out_of_range", place, f"{sample.labels}: {values}")
+        return image, truth
+
+    def _add(self, tally: Tally, place: int, masks: list[NDArray[Any]], labels: NDArray[Any]) -> None:
+        first = masks[0]
+        tally.matrix += confusion_matrix(first, labels, self.classes)
+        if self.boundary:
+            tally.boundary = boundary_areas(first, labels, self.classes)
+        if tally.other is None:
+            return
+        second = refer(masks[1], self.translate)
+        tally.other += confusion_matrix(second, labels, self.classes)
+        counted = labels != IGNORE
+        tally.differing = int(np.count_nonzero((first != second) & counted))
+        tally.extremes = [(tally.differing / max(1, int(np.count_nonzero(counted))), place)]
+
+
+def refer(mask: NDArray[Any], translate: tuple[int, ...]) -> NDArray[Any]:
+    """The second network's labels as the first's.
+
+    Args:
+        mask: Labels (H, W).
+        translate: The first network's class for each of the second's; empty: the same.
+    """
+    return mask if not translate else np.asarray(translate, np.uint8 if max(translate) < _WRITABLE else None)[mask]
+
+
+def count_all(
+    counter: Counter,
+    lanes: Sequence[Lane],
+    samples: Sequence[Sample],
+    places: Iterable[int],
+    done: Callable[[int, Tally], None],
+) -> None:
+    """Count the samples at ``places``, as many at once as there are lanes.
+
+    At most two images more than lanes are in memory.
+
+    Args:
+        counter: What is counted.
+        lanes: Networks that may run at the same time.
+        samples: Of the whole data set.
+        places: Which of them.
+        done: Called with the place of each sample and its tally, one call at a time.
+
+    Raises:
+        SegshipError: A result cannot be written, or an engine failed; what was done by then was handed over.
+    """
+    free: queue.SimpleQueue[Lane] = queue.SimpleQueue()
+    for lane in lanes:
+        free.put(lane)
+    left, taking, telling, stop = iter(places), threading.Lock(), threading.Lock(), threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            with taking:
+                place = next(left, None)
+            if place is None:
+                return
+            tally = counter.count(place, samples[place], free)
+            with telling:
+                done(place, tally)
+
+    with ThreadPoolExecutor(len(lanes) + _SPARE) as pool:
+        threads = [pool.submit(work) for _ in range(len(lanes) + _SPARE)]
+        try:
+            for thread in as_completed(threads):
+                thread.result()
+        except BaseException:
+            stop.set()  # an interruption, too, waits only for the images that are under way
+            raise

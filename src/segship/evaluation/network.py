@@ -1,0 +1,156 @@
+"""What is evaluated: a package, or a config with its checkpoint, both as a function from an image to labels."""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from segship.core.errors import InputError, MissingExtraError
+from segship.core.files import digest
+from segship.core.manifest import MANIFEST
+from segship.runtime.packages import can_open, find_package
+from segship.runtime.segmentor import Segmentor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from segship.core.spec import ModelSpec
+
+__all__ = ["Eager", "Labeller", "NetworkFiles", "processors"]
+
+_MOST_LANES = 4
+_MOST_WEIGHTS = 2 << 30  # bytes of engine files that are open at the same time, beyond one engine
+
+
+class Labeller(Protocol):
+    """A network that labels images."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What it expects and what its labels mean."""
+
+    def __call__(self, image: NDArray[np.uint8], /, *, channel_order: Any) -> NDArray[Any]:
+        """Labels (H, W) of an image uint8 (H, W, 3)."""
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Eager:
+    """The network itself, without any engine.
+
+    Args:
+        config: The framework's config.
+        checkpoint: Its weights; None where the config brings them.
+        threads: Threads of PyTorch in the whole process; None: as they are.
+
+    Attributes:
+        spec: What the network expects and means.
+        session: The network as a session.
+        sizes: Which input sizes it takes.
+
+    Raises:
+        SegshipError: It cannot be read.
+    """
+
+    def __init__(self, config: Path, checkpoint: Path | None, threads: int | None) -> None:
+        try:
+            import torch
+        except ImportError as error:
+            raise MissingExtraError("Evaluating a config", "export", "torch") from error
+        from segship import sources  # noqa: PLC0415
+        from segship.core.spec import Padding  # noqa: PLC0415
+        from segship.networks.session import EagerSession  # noqa: PLC0415
+        from segship.runtime.pipeline import Pipeline  # noqa: PLC0415
+
+        if threads is not None:
+            torch.set_num_threads(threads)
+        loaded = sources.load(config, checkpoint)
+        self.spec = loaded.spec
+        sizes = loaded.network.sizes
+        if sizes.multiple_of > 1 and self.spec.slide is None and self.spec.padding is None:
+            # As a package of the network does, so that the two can be compared on images of any size.
+            self.spec = self.spec.model_copy(update={"padding": Padding(multiple_of=sizes.multiple_of)})
+        self.session, self.sizes = EagerSession(loaded.network), sizes
+        self._pipeline = Pipeline(self.session, self.spec, sizes)
+
+    def __call__(self, image: NDArray[np.uint8], /, *, channel_order: Any) -> NDArray[Any]:
+        """Labels (H, W) of an image uint8 (H, W, 3)."""
+        return self._pipeline.labels(image, channel_order)
+
+
+@dataclass(frozen=True)
+class NetworkFiles:
+    """Where a network lies, and how it is run.
+
+    Attributes:
+        path: Folder of a package, or a config.
+        checkpoint: The weights that go with a config.
+        device: ``cpu``, ``cuda:0``, …
+        threads: Threads of one engine; None: the processors are shared out evenly.
+        trust: Open engines that carry code, which then runs.
+    """
+
+    path: Path
+    checkpoint: Path | None = None
+    device: str = "cpu"
+    threads: int | None = None
+    trust: bool = False
+
+    @functools.cached_property
+    def is_package(self) -> bool:
+        """Whether it is a package or another engine that says what it is, not a config."""
+        return can_open(self.path) or not self.path.exists()
+
+    def identity(self) -> dict[str, str]:
+        """Digest of each file that decides the labels, by name."""
+        if self.is_package and (self.path / MANIFEST).is_file():
+            return {MANIFEST: digest(self.path / MANIFEST).sha256}
+        if self.is_package:
+            manifest = find_package(self.path).manifest
+            return {name: found.sha256 for name, found in (manifest.files | manifest.origin).items()}
+        files = [self.path] if self.path.is_file() else sorted(self.path.rglob("*"))
+        files += [] if self.checkpoint is None else [self.checkpoint]
+        return {str(file): digest(file).sha256 for file in files if file.is_file()}
+
+    def spec(self) -> ModelSpec:
+        """What the network expects and what its labels mean; of a package without opening its engine."""
+        return find_package(self.path).manifest.spec if self.is_package else self.open()[0].spec
+
+    def open(self, shares: int = 1) -> list[Labeller]:
+        """Open the network, several times where that is how the processors are kept busy.
+
+        Most networks do not get twice as fast on twice the processors, two images at a time do.
+
+        Args:
+            shares: How many processes work beside this one, itself included.
+
+        Returns:
+            The same network, once for each lane.
+
+        Raises:
+            SegshipError: It cannot be opened.
+        """
+        here = max(1, processors() // shares)
+        if not self.is_package:
+            return [self._eager(self.threads or here)]
+        if self.device != "cpu":
+            return [Segmentor(self.path, device=self.device, threads=self.threads, trust=self.trust)]
+        weights = sum(file.size for file in find_package(self.path).manifest.files.values())
+        lanes = max(1, min(_MOST_LANES, here // (self.threads or 1), _MOST_WEIGHTS // max(1, weights)))
+        threads = self.threads or max(1, here // lanes)
+        return [Segmentor(self.path, threads=threads, trust=self.trust) for _ in range(lanes)]
+
+    def _eager(self, threads: int) -> Labeller:
+        if self.checkpoint is None and self.path.is_file():
+            raise InputError(f"{self.path} is a file, not a package: after a config comes its checkpoint")
+        if self.device != "cpu":
+            raise InputError(f"a config is evaluated on the cpu, not on {self.device}: export a package for that")
+        return Eager(self.path, self.checkpoint, threads)

@@ -1,0 +1,1 @@
+"""Formats of packages that others write and read."""

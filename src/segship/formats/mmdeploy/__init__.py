@@ -1,0 +1,1 @@
+"""MMDeploy: its deploy configs and the folders its SDK opens."""

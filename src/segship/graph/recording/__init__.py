@@ -1,1 +1,0 @@
-"""From a network to ONNX by running it once on tensors that hold no numbers."""

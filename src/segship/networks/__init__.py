@@ -1,0 +1,1 @@
+"""What every network has, whoever wrote its layers."""

@@ -1,0 +1,108 @@
+"""A network that comes as an ONNX graph: run by ONNX Runtime, and captured by writing it down again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor
+
+from segship.core.errors import UnsupportedError
+from segship.networks.graph import PROBE, GraphNetwork
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from segship.core.spec import SizeRule
+
+__all__ = ["OnnxNetwork"]
+
+
+class OnnxNetwork(GraphNetwork):
+    """An ONNX model of one input and one output.
+
+    Args:
+        model: Float32 image (N, C, H, W) in, scores (N, K, h, w) out.
+        image: Name of its input.
+        sizes: Which input sizes it takes.
+    """
+
+    def __init__(self, model: onnx.ModelProto, image: str, *, sizes: SizeRule) -> None:
+        super().__init__(sizes)
+        self.model = model
+        self._image = image
+        self._session: Any = None
+
+    def probe(self, channels: int) -> int:
+        """Channels of the scores, found by running the network once.
+
+        Args:
+            channels: Of the image.
+
+        Raises:
+            UnsupportedError: It does not run, or its output has another rank.
+        """
+        height, width = self.sizes.nearest(*PROBE)
+        scores = self._run(np.zeros((self.sizes.batch or 1, channels, height, width), np.float32))
+        if scores.ndim != 4:  # noqa: PLR2004
+            raise UnsupportedError(f"the file returns an array of shape {scores.shape}, expected (N, classes, h, w)")
+        return int(scores.shape[1])
+
+    def logits(self, x: Tensor) -> Tensor:
+        """float32 (N, C, H, W) -> scores (N, K, h, w).
+
+        Raises:
+            UnsupportedError: The network is being captured for an engine that takes torch programs.
+        """
+        if torch.compiler.is_exporting() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+            raise UnsupportedError(
+                "the network comes as an ONNX file: engines that are built from torch programs cannot take it, choose "
+                "one that is built from ONNX"
+            )
+        return torch.from_numpy(self._run(x.numpy()))
+
+    def onnx_model(self) -> onnx.ModelProto:
+        """The model with its input called ``image`` and its output called ``logits``."""
+        model = onnx.ModelProto()
+        model.CopyFrom(self.model)
+        _rename(model.graph, {self._image: "image", model.graph.output[0].name: "logits"})
+        return model
+
+    def _run(self, image: NDArray[Any]) -> NDArray[np.float32]:
+        if self._session is None:
+            self._session = _open(self.model)
+        try:
+            scores: NDArray[np.float32] = self._session.run(None, {self._image: image})[0]
+        except Exception as error:
+            raise UnsupportedError(
+                f"the file does not run on an input of {image.shape}: {' '.join(str(error).split())[:300]}"
+            ) from error
+        return scores
+
+
+def _open(model: onnx.ModelProto) -> Any:
+    import onnxruntime  # noqa: PLC0415
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise UnsupportedError(f"ONNX Runtime refuses the file: {' '.join(str(error).split())[:300]}") from error
+
+
+def _rename(graph: onnx.GraphProto, names: dict[str, str]) -> None:
+    """Give values other names, in the graph and in its branches; who has the name already gives way."""
+    given = {new: f"{new}_before" for new in names.values() if new not in names} | names
+    graphs = [graph]
+    while graphs:
+        part = graphs.pop()
+        for value in (*part.input, *part.output, *part.initializer, *part.value_info):
+            value.name = given.get(value.name, value.name)
+        for node in part.node:
+            for values in (node.input, node.output):
+                values[:] = [given.get(value, value) for value in values]
+            for attribute in node.attribute:
+                graphs += [attribute.g] if attribute.HasField("g") else list(attribute.graphs)

@@ -1,0 +1,117 @@
+"""A network that comes as a model of OpenVINO: run by OpenVINO, and captured by writing it down again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from segship.core.errors import MissingExtraError, UnsupportedError, engine_errors, one_line
+from segship.networks.graph import PROBE, GraphNetwork
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from segship.core.spec import SizeRule
+
+__all__ = ["OpenvinoNetwork"]
+
+_EXACT = {"INFERENCE_PRECISION_HINT": "f32"}  # left to itself, OpenVINO computes in bfloat16 where the processor has it
+_LABELS = 3
+
+
+class OpenvinoNetwork(GraphNetwork):
+    """A model of OpenVINO with one image as input, of which one output counts.
+
+    Args:
+        path: The model's ``.xml``, whose text has been looked through.
+        output: Which of its outputs: float32 scores (N, K, h, w), or labels (N, H, W) or (N, 1, H, W).
+        labels: How many classes there are, where the output holds labels: the network then returns 1 for the label's
+            class and 0 for all others; None for scores.
+        sizes: Which input sizes it takes.
+
+    Raises:
+        MissingExtraError: OpenVINO is not installed.
+        BackendError: It cannot be read.
+    """
+
+    graph_format = "openvino"
+
+    def __init__(self, path: Path, output: int, labels: int | None, *, sizes: SizeRule) -> None:
+        super().__init__(sizes)
+        try:
+            import openvino  # noqa: PLC0415
+        except ImportError as error:
+            raise MissingExtraError("Reading OpenVINO's models", "openvino", "openvino") from error
+        self._openvino = openvino
+        with engine_errors(f"OpenVINO cannot open {path}", last=True):
+            model = openvino.Core().read_model(str(path))
+            found = model.outputs[output]
+            chosen = found.node.input_value(0) if labels is None else _one_hot(found, labels)
+            self._model = openvino.Model([chosen], model.get_parameters(), model.get_friendly_name())
+        self._compiled: Any = None
+
+    @property
+    def quantized(self) -> int:
+        """How many of its operations round to a few levels: of an int8 model, many."""
+        return sum(node.get_type_name() == "FakeQuantize" for node in self._model.get_ops())
+
+    def probe(self, channels: int) -> int:
+        """Channels of the scores, found by running the network once.
+
+        Args:
+            channels: Of the image.
+
+        Raises:
+            UnsupportedError: It does not run.
+        """
+        size = self.sizes.nearest(*PROBE)
+        return int(self.logits(torch.zeros(self.sizes.batch or 1, channels, *size)).shape[1])
+
+    def logits(self, x: Tensor) -> Tensor:
+        """float32 (N, C, H, W) -> scores (N, K, h, w).
+
+        Raises:
+            UnsupportedError: The network is being captured for another engine, or does not run.
+        """
+        if torch.compiler.is_exporting() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+            raise UnsupportedError(
+                "the network comes as a model of OpenVINO, which no other engine reads: choose --target "
+                "openvino_dynamic, or bring the ONNX file or the network that it was made of"
+            )
+        try:
+            if self._compiled is None:
+                self._compiled = self._openvino.Core().compile_model(self._model, "CPU", _EXACT)
+            scores = self._compiled([x.contiguous().numpy()])[0]
+        except Exception as error:
+            raise UnsupportedError(
+                f"the model does not run on an input of {tuple(x.shape)}: {one_line(error, last=True)}"
+            ) from error
+        return torch.from_numpy(scores.copy())
+
+    def openvino_model(self, shape: tuple[int, ...] | None) -> Any:
+        """The model with its input called ``image`` and its output called ``logits``.
+
+        Args:
+            shape: (N, C, H, W) that its input shall have alone; None: what it has.
+        """
+        with engine_errors("OpenVINO cannot give the model one size", last=True):
+            model = self._model.clone()
+            model.inputs[0].get_tensor().set_names({"image"})
+            model.outputs[0].get_tensor().set_names({"logits"})
+            if shape is not None and model.inputs[0].partial_shape.is_dynamic:
+                model.reshape(list(shape))
+        return model
+
+
+def _one_hot(output: Any, count: int) -> Any:
+    """1 for the label's class and 0 for all others, float32 (N, count, H, W), in place of labels."""
+    from openvino import opset8  # noqa: PLC0415
+
+    labels = opset8.convert(output.node.input_value(0), "i64")
+    if len(output.partial_shape) > _LABELS:
+        labels = opset8.squeeze(labels, opset8.constant([1]))
+    on, off = (opset8.constant(np.float32(value)) for value in (1, 0))
+    return opset8.one_hot(labels, opset8.constant(count), on, off, axis=1).output(0)

@@ -1,0 +1,1 @@
+"""Configs of MMEngine and mmcv, read as data."""

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from segship.capture.torch_program import capture_torchscript
+from segship.models.backbones.resnet import ResNet
+from segship.models.heads.uper import UPerHead
+from segship.networks.network import Network
+
+
+class Small(Network):
+    align_corners, num_classes, out_channels, threshold = False, 4, 4, None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = ResNet(18, base_channels=8)
+        self.head = UPerHead(in_channels=[8, 16, 32, 64], in_index=[0, 1, 2, 3], channels=8, num_classes=4)
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.head(self.backbone(x))
+        return found
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_head_of_several_maps_becomes_torchscript(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = Small().eval()
+    capture_torchscript(network, tmp_path / "model.pt", size=(64, 96), dynamic=False)
+    image = torch.rand(1, 3, 64, 96)
+    with torch.inference_mode():
+        found = torch.jit.load(str(tmp_path / "model.pt"))(image)
+        assert np.allclose(found, network.logits(image), atol=1e-6)
