@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from support.references import configs
+
 REFERENCES = Path(__file__).parent / "references"
 
 
@@ -20,6 +22,11 @@ def shared() -> Path:
     if folder is None:
         pytest.skip("the folder of full references, weights and data sets is not here (set SEGSHIP_SHARED)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def mmseg_configs() -> Path:
+    return configs()
 
 
 @pytest.fixture(autouse=True)

@@ -6,10 +6,10 @@ import textwrap
 import time
 import tomllib
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+import record_config_digests
 from segship.core.errors import ConfigError
 from segship.reading.configs.config import read_config
 
@@ -41,34 +41,34 @@ def refusal(folder: Path, text: str) -> str:
     return str(caught.value)
 
 
-def test_every_config_of_the_wheel_reads_as_mmengine_reads_it(mmseg_configs: Path, recorder: ModuleType) -> None:
+def test_every_config_of_the_wheel_reads_as_mmengine_reads_it(mmseg_configs: Path) -> None:
     assert len(DIGESTS["configs"]) == 769
     differing = [
         name
         for name, expected in DIGESTS["configs"].items()
-        if recorder.config_digest(read_config(mmseg_configs / name).values) != expected
+        if record_config_digests.config_digest(read_config(mmseg_configs / name).values) != expected
     ]
     assert differing == []
 
 
 @pytest.mark.parametrize("name", sorted(set(CASES) - {"base_of_an_installed_package"}))
-def test_cases_read_as_mmengine_reads_them(name: str, tmp_path: Path, recorder: ModuleType) -> None:
-    config = read_config(recorder.write_case(CASES[name], tmp_path))
-    assert recorder.config_digest(config.values) == DIGESTS["cases"][name]
+def test_cases_read_as_mmengine_reads_them(name: str, tmp_path: Path) -> None:
+    config = read_config(record_config_digests.write_case(CASES[name], tmp_path))
+    assert record_config_digests.config_digest(config.values) == DIGESTS["cases"][name]
 
 
 @pytest.mark.usefixtures("mmseg_configs")
-def test_base_in_an_installed_package_is_found_without_importing_it(tmp_path: Path, recorder: ModuleType) -> None:
+def test_base_in_an_installed_package_is_found_without_importing_it(tmp_path: Path) -> None:
     if os.environ.get("SEGSHIP_MMSEG_CONFIGS"):
         pytest.skip("the configs come from a folder, not from an installed package")
     name = "base_of_an_installed_package"
-    config = read_config(recorder.write_case(CASES[name], tmp_path))
-    assert recorder.config_digest(config.values) == DIGESTS["cases"][name]
+    config = read_config(record_config_digests.write_case(CASES[name], tmp_path))
+    assert record_config_digests.config_digest(config.values) == DIGESTS["cases"][name]
 
 
-def test_digest_tells_tuples_from_lists_and_integers_from_floats(recorder: ModuleType) -> None:
+def test_digest_tells_tuples_from_lists_and_integers_from_floats() -> None:
     forms = [{"a": (1, 2)}, {"a": [1, 2]}, {"a": [1.0, 2]}, {1: [1, 2]}, {"1": [1, 2]}, {"a": [True, 2]}]
-    assert len({recorder.config_digest(form) for form in forms}) == len(forms)
+    assert len({record_config_digests.config_digest(form) for form in forms}) == len(forms)
 
 
 def test_files_that_were_read_are_listed_with_the_config_first(tmp_path: Path) -> None:

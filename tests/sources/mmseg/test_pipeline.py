@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+import record_pipelines
 from segship.core.errors import ConfigError, UnsupportedError
 from segship.core.spec import Normalization, Pad, Padding, Resize, ResizeShortestEdge, ResizeToMultiple
 from segship.sources.mmseg.pipeline import find_dataset, find_pipeline, read_pipeline
@@ -45,17 +45,17 @@ def config(pipeline: Any = (), **changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_network_sees_and_masks_show_what_mmsegmentation_computes(name: str, pipeline_recorder: ModuleType) -> None:
-    changes = pipeline_recorder.config_values(CASES[name])
+def test_network_sees_and_masks_show_what_mmsegmentation_computes(name: str) -> None:
+    changes = record_pipelines.config_values(CASES[name])
     recorded = np.load(HERE.parents[1] / "references" / "mmseg_pipelines.npz")
     values = config(changes["test_pipeline"])
     values["model"]["data_preprocessor"] |= changes["preprocessor"]
     spec, notes = build_spec(values, Network(align_corners=changes["align_corners"]), {})
-    prepared = prepare(read_image(pipeline_recorder.IMAGE), spec)
+    prepared = prepare(read_image(record_pipelines.IMAGE), spec)
     assert prepared.tensor.shape == tuple(recorded[f"{name}/shape"])
-    grid = prepared.tensor[0, :, :: pipeline_recorder.GRID, :: pipeline_recorder.GRID]
+    grid = prepared.tensor[0, :, :: record_pipelines.GRID, :: record_pipelines.GRID]
     np.testing.assert_allclose(grid, recorded[f"{name}/input"], rtol=0, atol=1e-6)
-    logits = pipeline_recorder.answer(torch.from_numpy(prepared.tensor))[0].numpy()
+    logits = record_pipelines.answer(torch.from_numpy(prepared.tensor))[0].numpy()
     steps = [type(prepared.steps[0])(prepared.tensor.shape[2:]), *prepared.steps]
     mask = labels(logits, steps, align_corners=spec.align_corners)
     assert np.mean(mask[::3, ::3] == recorded[f"{name}/labels"]) >= 0.999
