@@ -45,9 +45,6 @@ def config(
 
 
 def _text(path: str, format: str, cfg_options: list[str] | None) -> str:  # noqa: A002
-    from segship.tools.extras import require_torch  # noqa: PLC0415
-
-    require_torch("Reading configs")  # its reader lies beside the networks
     from segship.tools.config import resolve  # noqa: PLC0415
 
     return resolve(path, cfg_options=cfg_options).text(format)
@@ -67,9 +64,6 @@ def _graph(path: str, shape: str | None, depth: int | None, cfg_options: list[st
 
 
 def _print_differences(first: str, second: str, cfg_options: list[str] | None, out: Path | None) -> None:
-    from segship.tools.extras import require_torch  # noqa: PLC0415
-
-    require_torch("Reading configs")
     from segship.tools.config import compare  # noqa: PLC0415
 
     differences = compare(first, second, cfg_options=cfg_options)

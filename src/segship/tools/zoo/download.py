@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from segship.core.errors import DownloadError
 from segship.core.files import write_atomically
-from segship.tools.extras import require_torch
+from segship.tools.config import resolve
 from segship.tools.zoo.fetch import fetch, fetch_text
 from segship.tools.zoo.models import PublishedModel, find_model
 
@@ -66,9 +66,8 @@ def download(
     Raises:
         InputError: No published network has that name.
         DownloadError: Something cannot be fetched, or is not what its name says.
-        MissingExtraError: requests or torch is not installed.
+        MissingExtraError: requests is not installed.
     """
-    require_torch("Merging a config with its bases")
     found = find_model(model) if isinstance(model, str) else model
     folder = Path(to)
     # The small file first: where that is refused, nothing large has been fetched.
@@ -90,8 +89,6 @@ def _installed() -> Path | None:
 
 
 def _flat_config(model: PublishedModel, configs: str | Path, timeout: float) -> str:
-    from segship.tools.config import resolve  # noqa: PLC0415  (torch has been asked for by now)
-
     if "://" not in str(configs):
         return resolve(Path(configs) / model.config).text()
     with tempfile.TemporaryDirectory(prefix="segship.") as scratch:
