@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from segship.core.errors import InputError
-from segship.core.files import digest, replace_directory, write_atomically
+from segship.core.files import bring_back, digest, replace_directory, scratch_directory, write_atomically
 
 # SHA-256 of "abc", FIPS 180-2, appendix B.1
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -84,3 +87,87 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     (tmp_path / "wall").write_text("a file, no folder")
     with pytest.raises(InputError, match="cannot write"):
         write_atomically(tmp_path / "wall" / "file", b"abc")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from segship.core import files
+steps, exchanges = int(sys.argv[2]), sys.argv[3] == "exchange"
+if not exchanges:
+    files._exchange = lambda *_: False
+exchange = files._exchange
+seen = 0
+watch = {None, "open", "os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.chmod", "os.scandir", "os.listdir"}
+def step(event=None, _=None):
+    global seen
+    if event in watch:
+        seen += 1
+        if seen > steps:
+            os.kill(os.getpid(), signal.SIGKILL)
+def watched(*places):
+    step()
+    done = exchange(*places)
+    step()
+    return done
+files._exchange = watched
+sys.addaudithook(step)
+with files.replace_directory(Path(sys.argv[1]), replaceable=lambda _: True) as directory:
+    for name in ("a", "b"):
+        (directory / name).write_text("new")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is of POSIX")
+@pytest.mark.parametrize("way", ["exchange", "two steps"])
+def test_a_kill_at_any_file_operation_leaves_a_whole_directory(tmp_path: Path, way: str) -> None:
+    out = tmp_path / "out"
+    ends = []
+    for steps in range(200):
+        with replace_directory(out, replaceable=yes) as directory:  # as the next command does; removes what was left
+            for name in ("a", "b"):
+                (directory / name).write_text("old")
+        assert names(tmp_path) == ["out"]
+        done = subprocess.run([sys.executable, "-c", KILLED, str(out), str(steps), way], check=False)
+        bring_back(out)
+        found = {path.name: path.read_text() for path in out.iterdir()}
+        assert found in ({"a": "old", "b": "old"}, {"a": "new", "b": "new"}), (steps, found)
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL
+        ends.append(found["a"])
+    assert {"old", "new"} <= set(ends)
+    assert done.returncode == 0
+    assert names(tmp_path) == ["out"]
+
+
+def test_a_sibling_that_is_still_worked_on_is_not_removed(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with scratch_directory(out) as first:
+        (first / "file").write_text("mine")
+        with replace_directory(out, replaceable=yes) as second:
+            (second / "file").write_text("new")
+        assert (first / "file").read_text() == "mine"
+    assert names(tmp_path) == ["out"]
+
+
+def test_two_writers_end_with_one_winner_and_nothing_left(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code = (
+        "import sys, time; from pathlib import Path; from segship.core.files import replace_directory\n"
+        "for _ in range(20):\n"
+        "    with replace_directory(Path(sys.argv[1]), replaceable=lambda _: True) as folder:\n"
+        "        (folder / 'file').write_text(sys.argv[2]); (folder / 'twin').write_text(sys.argv[2])\n"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", code, str(out), name]) for name in ("one", "two")]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert (out / "file").read_text() == (out / "twin").read_text()
+    assert names(tmp_path) == ["out"]
+
+
+def test_siblings_of_others_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / ".out.mine").mkdir()
+    with replace_directory(tmp_path / "out", replaceable=yes):
+        pass
+    assert names(tmp_path) == [".out.mine", "out"]
+    assert names(tmp_path / "out") == []

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +19,21 @@ from segship.core.spec import Frozen
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["FileDigest", "cache_folder", "digest", "replace_directory", "require_replaceable", "write_atomically"]
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = [
+    "FileDigest",
+    "bring_back",
+    "cache_folder",
+    "digest",
+    "replace_directory",
+    "require_replaceable",
+    "scratch_directory",
+    "write_atomically",
+]
 
 
 class FileDigest(Frozen):
@@ -58,7 +75,9 @@ def require_replaceable(destination: Path, replaceable: Callable[[Path], bool]) 
 def replace_directory(destination: Path, *, replaceable: Callable[[Path], bool]) -> Iterator[Path]:
     """A temporary sibling of ``destination`` to fill, which takes its place when the block ends without an error.
 
-    An error or an interruption removes the temporary directory and leaves what was at ``destination`` untouched.
+    An error or an interruption removes the temporary directory and leaves what was at ``destination`` untouched. A
+    process that is killed leaves either the older or the newer directory there, whole; the next call removes what else
+    it left.
 
     Args:
         destination: Where the directory shall be.
@@ -70,27 +89,136 @@ def replace_directory(destination: Path, *, replaceable: Callable[[Path], bool])
     Raises:
         InputError: Something that may not be replaced is at ``destination``, or the disk is full.
     """
+    bring_back(destination)
     require_replaceable(destination, replaceable)
-    temporary = None
     try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
-        yield temporary
-        _swap(temporary, destination)
+        with scratch_directory(destination) as temporary:
+            yield temporary
+            temporary.chmod(0o777 & ~_umask())
+            require_replaceable(destination, replaceable)
+            _swap(temporary, destination)
     except OSError as error:
         raise InputError(f"cannot write {destination}: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def scratch_directory(destination: Path) -> Iterator[Path]:
+    """An empty directory beside ``destination``, removed when the block ends.
+
+    What killed processes left beside the same ``destination`` is removed first.
+
+    Args:
+        destination: What the work is for; its folder is made if it is not there.
+
+    Yields:
+        The directory, on the same file system as ``destination``.
+
+    Raises:
+        OSError: The directory cannot be made.
+    """
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    _remove_stale(destination)
+    temporary, lock = _locked_sibling(destination)
+    try:
+        yield temporary
     finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+        _unlock(lock)
+
+
+def bring_back(destination: Path) -> None:
+    """Put an older directory back that a killed process moved away from ``destination`` and did not replace.
+
+    That happens only on file systems that cannot exchange two directories in one step.
+    """
+    if os.path.lexists(destination):
+        return
+    for older in _siblings(destination, _OLDER):
+        with contextlib.suppress(OSError):
+            older.rename(destination)
+            return
+
+
+# Names of temporary siblings: of directories being filled, and of older ones moved out of the way.
+_SCRATCH, _OLDER = "segship-new-", "segship-old-"
+_EXCHANGE, _HERE = 2, -100  # RENAME_EXCHANGE and AT_FDCWD of Linux
+_ATTEMPTS = 10
+
+
+def _siblings(destination: Path, kind: str) -> list[Path]:
+    prefix = f".{destination.name}.{kind}"
+    try:
+        return [path for path in destination.parent.iterdir() if path.name.startswith(prefix)]
+    except OSError:
+        return []
+
+
+def _remove_stale(destination: Path) -> None:
+    """Remove temporary siblings that no process holds any more."""
+    for sibling in _siblings(destination, _SCRATCH) + _siblings(destination, _OLDER):
+        lock = _lock(sibling)
+        if lock is not None:
+            shutil.rmtree(sibling, ignore_errors=True)
+            _unlock(lock)
+
+
+def _locked_sibling(destination: Path) -> tuple[Path, int | None]:
+    """A new empty directory and its lock; another process may take it for stale before it is locked."""
+    for _ in range(_ATTEMPTS):
+        made = Path(tempfile.mkdtemp(prefix=f".{destination.name}.{_SCRATCH}", dir=destination.parent))
+        lock = _lock(made)
+        if made.exists():
+            return made, lock
+        _unlock(lock)
+    raise FileNotFoundError(errno.ENOENT, "temporary directories vanish here", str(destination.parent))
+
+
+def _lock(directory: Path) -> int | None:
+    """Lock ``directory`` for this process, None where another has it or the system has no such locks.
+
+    The lock goes with the process, however it ends.
+    """
+    if fcntl is None:
+        return None
+    try:
+        handle = os.open(directory, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def _unlock(lock: int | None) -> None:
+    if lock is not None:
+        os.close(lock)
 
 
 def _swap(temporary: Path, destination: Path) -> None:
-    """Put ``temporary`` in the place of ``destination``; an older directory comes back if that fails."""
-    temporary.chmod(0o777 & ~_umask())
-    if not destination.exists():
-        temporary.rename(destination)
-        return
-    older = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
+    """Put ``temporary`` in the place of ``destination``; an older directory takes the place of ``temporary``."""
+    for _ in range(_ATTEMPTS):  # another process may put a directory there in between
+        if destination.exists() and _exchange(temporary, destination):
+            return
+        with contextlib.suppress(OSError):
+            if not destination.exists():
+                temporary.rename(destination)
+                return
+            _swap_in_two_steps(temporary, destination)
+            return
+    temporary.rename(destination)
+
+
+def _exchange(temporary: Path, destination: Path) -> bool:
+    """Exchange two directories in one step; False where the system cannot."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
+    return rename is not None and not rename(_HERE, os.fsencode(temporary), _HERE, os.fsencode(destination), _EXCHANGE)
+
+
+def _swap_in_two_steps(temporary: Path, destination: Path) -> None:
+    older = Path(tempfile.mkdtemp(prefix=f".{destination.name}.{_OLDER}", dir=destination.parent))
     destination.rename(older)
     try:
         temporary.rename(destination)
