@@ -27,7 +27,7 @@ from segship import SegshipError, export
 from segship.core.errors import BackendError
 from segship.deploy.samples import find_scenes
 from segship.deploy.verify import verify
-from segship.sources.paddleseg.environment import process_variables, require
+from segship.toolchains.paddle import TOOLCHAIN
 
 ROOT = Path(__file__).parents[1]
 BUILDER = ROOT / "scripts" / "paddle_networks.py"
@@ -46,8 +46,8 @@ SIZES = ((128, 256), (225, 321), (256, 512), (512, 1024))
 
 def check(name: str, width: float, folder: Path) -> dict[str, Any]:
     """Build, export and compare one network."""
-    build = [str(require().python), "-I", str(BUILDER), name, str(folder / name), "--width", str(width)]
-    built = subprocess.run(build, check=False, capture_output=True, text=True, env=process_variables())
+    build = [str(TOOLCHAIN.require().python), "-I", str(BUILDER), name, str(folder / name), "--width", str(width)]
+    built = subprocess.run(build, check=False, capture_output=True, text=True, env=TOOLCHAIN.process_variables())
     if built.returncode:
         raise BackendError(f"cannot be built: {built.stderr[-2000:]}")
     begin = time.monotonic()

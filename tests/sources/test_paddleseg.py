@@ -15,10 +15,10 @@ from segship.core.errors import BackendError, ConfigError, InputError, Unsupport
 from segship.core.spec import ModelSpec
 from segship.reading.description import read_description
 from segship.sources import find_source, load, sources
-from segship.sources.paddleseg.environment import VARIABLE
 from segship.sources.paddleseg.folder import read_folder
 from segship.sources.paddleseg.network import for_channels
 from segship.sources.paddleseg.transforms import read_transforms
+from segship.toolchains.paddle import TOOLCHAIN
 from segship.vision.preprocess import prepare
 from support.commands import refused, segship
 from support.references import REFERENCES
@@ -236,7 +236,7 @@ def test_padding_after_normalize_is_of_normalised_pixels() -> None:
 def test_missing_environment_is_told_with_the_command_that_makes_it(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "none"))
+    monkeypatch.setenv(TOOLCHAIN.variable, str(tmp_path / "none"))
     with pytest.raises(BackendError, match=r"there is none in .*none: run `segship doctor --setup paddle`"):
         load(folder)
     line = refused(segship("export", folder, tmp_path / "package"))

@@ -20,7 +20,7 @@ from segship.deploy import export
 from segship.deploy.samples import find_scenes
 from segship.runtime import Segmentor
 from segship.sources import Loaded, load
-from segship.sources.paddleseg.environment import environment, process_variables
+from segship.toolchains.paddle import TOOLCHAIN
 from segship.vision.draw import write_png
 from support.commands import segship
 from support.references import REFERENCES
@@ -29,14 +29,14 @@ FOLDERS = REFERENCES / "paddleseg"
 BUILDER = Path(__file__).parents[2] / "scripts" / "paddle_networks.py"
 
 pytestmark = pytest.mark.skipif(
-    not environment().ready, reason="Paddle's environment is not there: segship doctor --setup paddle (1 GB)"
+    not TOOLCHAIN.environment().ready, reason="Paddle's environment is not there: segship doctor --setup paddle (1 GB)"
 )
 
 
 def build(folder: Path, name: str, *options: object) -> Path:
     """An inference folder written by Paddle."""
-    command = [str(environment().python), "-I", str(BUILDER), name, str(folder), *map(str, options)]
-    subprocess.run(command, check=True, capture_output=True, env=process_variables())
+    command = [str(TOOLCHAIN.environment().python), "-I", str(BUILDER), name, str(folder), *map(str, options)]
+    subprocess.run(command, check=True, capture_output=True, env=TOOLCHAIN.process_variables())
     return folder
 
 

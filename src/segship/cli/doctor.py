@@ -44,14 +44,17 @@ def examine() -> dict[str, Any]:
 
     from segship import __version__  # noqa: PLC0415
     from segship.backends import backend_names, find_backend  # noqa: PLC0415
-    from segship.sources.paddleseg.environment import environment  # noqa: PLC0415
+    from segship.toolchains import toolchains  # noqa: PLC0415
 
     backends = {}
     for name in backend_names():
         backend = find_backend(name)
         devices = [vars(device) for device in backend.probe()]
         backends[name] = {"title": backend.INFO.title, "precisions": backend.INFO.precisions, "devices": devices}
-    paddle = environment()
+    environments = {}
+    for name, toolchain in toolchains().items():
+        found = toolchain.environment()
+        environments[name] = {"folder": str(found.folder), "ready": found.ready, "packages": dict(found.packages)}
     missing = [package for package in _EXPORT if _version(package) is None]
     return {
         "segship": __version__,
@@ -59,7 +62,7 @@ def examine() -> dict[str, Any]:
         "packages": {package: _version(package) for package in (*_BASE, *_EXPORT)},
         "export": {"works": not missing, "install": 'pip install "segship[export]"' if missing else None},
         "backends": backends,
-        "environments": {"paddle": {"folder": str(paddle.folder), "ready": paddle.ready, "packages": paddle.packages}},
+        "environments": environments,
     }
 
 
@@ -76,6 +79,7 @@ def _print(report: dict[str, Any]) -> None:
     from rich.table import Table  # noqa: PLC0415
 
     from segship.cli import output  # noqa: PLC0415
+    from segship.toolchains import toolchains  # noqa: PLC0415
 
     table = Table(title=f"segship {report['segship']}, Python {report['python']}")
     for name in ("", "", ""):
@@ -88,7 +92,7 @@ def _print(report: dict[str, Any]) -> None:
             table.add_row(f"{name} {device['name']}", "works" if device["usable"] else "does not work", device["note"])
     table.add_section()
     for name, found in report["environments"].items():
-        hint = found["folder"] if found["ready"] else f"for PaddleSeg's networks: segship doctor --setup {name}"
+        hint = found["folder"] if found["ready"] else f"{toolchains()[name].purpose}: segship doctor --setup {name}"
         table.add_row(f"{name} environment", "ready" if found["ready"] else "not there", hint)
     output.show(table)
     works = report["export"]["works"]

@@ -19,9 +19,9 @@ from segship.reading.description import Description, read_description
 from segship.reading.documents import read_mapping
 from segship.reading.options import merge_options
 from segship.sources import Loaded
+from segship.sources.paddleseg.conversion import PaddleProgram, convert
 from segship.sources.paddleseg.fold import fold_constants
 from segship.sources.paddleseg.folder import Folder, read_folder
-from segship.sources.paddleseg.process import PaddleProcess, prepare
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +43,7 @@ class PaddleNetwork(OnnxNetwork):
         process: Runs the program.
     """
 
-    def __init__(self, model: onnx.ModelProto, *, sizes: SizeRule, process: PaddleProcess) -> None:
+    def __init__(self, model: onnx.ModelProto, *, sizes: SizeRule, process: PaddleProgram) -> None:
         super().__init__(model, model.graph.input[0].name, sizes=sizes)
         self._process = process
 
@@ -66,9 +66,9 @@ def load_folder(request: Request) -> Loaded:
     said = _description(folder, request)
     scratch = Path(tempfile.mkdtemp(prefix="segship-paddle-"))
     try:
-        report = prepare(folder.program, folder.params, scratch, opset=_OPSET)
+        report = convert(folder.program, folder.params, scratch, opset=_OPSET)
         model = fold_constants(onnx.load(scratch / "model.onnx"))
-        process = PaddleProcess(scratch / "cut.json", scratch / "cut.pdiparams", threads=torch.get_num_threads())
+        process = PaddleProgram(scratch / "cut.json", scratch / "cut.pdiparams", threads=torch.get_num_threads())
         sizes, channels = _input(report["inputs"][0]["shape"], said, folder)
         network = PaddleNetwork(model, sizes=sizes, process=process)
     except BaseException:

@@ -1,22 +1,15 @@
 """What runs inside Paddle's own environment: reading, cutting, converting and running a program.
 
-This file is started by path with that environment's interpreter and imports nothing of Segship. It writes its answers
-to files, or for ``serve`` to the pipe that was its standard output; whatever Paddle prints goes to standard error.
+This file is loaded by `segship.toolchains.launcher` in that environment's interpreter and imports nothing of Segship.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
-import io
-import json
-import os
 import re
-import struct
-import sys
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-__all__ = ["Predictor", "main"]
+__all__ = ["Predictor", "convert", "predictor"]
 
 _PROBES = ((96, 128), (65, 97), (256, 320), (512, 1024))  # height and width; networks may refuse some
 _IMAGE = 4  # dimensions of (N, C, H, W)
@@ -32,40 +25,29 @@ _FORBIDDEN = re.compile(
 _DIALECTS = ("pd_op.", "builtin.", "cf.")
 
 
-def main(arguments: list[str]) -> int:
-    """Run one command: ``versions FILE``, ``prepare MODEL PARAMS FOLDER OPSET``, or ``serve MODEL PARAMS THREADS``."""
-    command, *rest = arguments
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    if command == "versions":
-        return _versions(Path(rest[0]))
-    if command == "prepare":
-        return _prepare(Path(rest[0]), Path(rest[1]), Path(rest[2]), int(rest[3]))
-    return _serve(Path(rest[0]), Path(rest[1]), int(rest[2]), answers)
+def convert(model: str, params: str, folder: str, opset: str) -> dict[str, Any]:
+    """Cut off what follows the scores, compare the rest with the whole program, and convert it.
 
+    Args:
+        model: Program, ``.json`` or ``.pdmodel``.
+        params: Its parameters.
+        folder: Gets ``cut.json``, ``cut.pdiparams`` and ``model.onnx``.
+        opset: Version of the ONNX operators.
 
-def _versions(file: Path) -> int:
-    import paddle  # noqa: PLC0415
-    import paddle2onnx  # noqa: PLC0415
-
-    names = ("paddlepaddle", "paddle2onnx", "onnx", "numpy")
-    found = {name: importlib.metadata.version(name) for name in names}
-    found["paddlepaddle"] = paddle.__version__
-    assert paddle2onnx.export  # noqa: S101  (imported to see that it can be)
-    file.write_text(json.dumps(found), encoding="utf-8")
-    return 0
-
-
-def _prepare(model: Path, params: Path, folder: Path, opset: int) -> int:
-    """Cut off what follows the scores, compare with the whole, convert; the outcome is in ``report.json``."""
+    Returns:
+        ``inputs``, ``outputs`` and ``tail``; or why not, under ``refused``, ``unreadable`` or ``error``.
+    """
     try:
-        report = _cut_and_convert(model, params, folder, opset)
+        return _cut_and_convert(Path(model), Path(params), Path(folder), int(opset))
     except _RefusedError as error:
-        report = {"refused": str(error)}
+        return {"refused": str(error)}
     except Exception as error:  # noqa: BLE001  (whatever Paddle raises is told)
-        report = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[-600:]}"}
-    (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
-    return 0
+        return {"error": f"{type(error).__name__}: {' '.join(str(error).split())[-600:]}"}
+
+
+def predictor(model: str, params: str, threads: str) -> Predictor:
+    """Return what answers images with scores."""
+    return Predictor(Path(model), Path(params), int(threads))
 
 
 class _RefusedError(Exception):
@@ -277,26 +259,3 @@ class Predictor:
         handle.copy_from_cpu(image)
         predictor.run()
         return predictor.get_output_handle(predictor.get_output_names()[0]).copy_to_cpu()
-
-
-def _serve(model: Path, params: Path, threads: int, answers: BinaryIO) -> int:
-    """Answer arrays with arrays until the pipe is closed: a byte (0: well, 1: an error as text), length, content."""
-    import numpy as np  # noqa: PLC0415
-
-    predictor = Predictor(model, params, threads)
-    questions = sys.stdin.buffer
-    while header := questions.read(8):
-        content = questions.read(struct.unpack("<Q", header)[0])
-        try:
-            buffer = io.BytesIO()
-            np.save(buffer, predictor(np.load(io.BytesIO(content), allow_pickle=False)), allow_pickle=False)
-            status, answer = 0, buffer.getvalue()
-        except Exception as error:  # noqa: BLE001  (whatever Paddle raises is told)
-            status, answer = 1, f"{type(error).__name__}: {' '.join(str(error).split())[-600:]}".encode()
-        answers.write(struct.pack("<BQ", status, len(answer)) + answer)
-        answers.flush()
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
