@@ -90,7 +90,8 @@ def examine(family: str) -> dict[str, Any]:
         model = onnx.load(graph.path, load_external_data=False)
         (Path(folder) / "engine").mkdir()
         session = backend.open(
-            backend.convert(graph, Target(), Path(folder) / "engine"), threads=torch.get_num_threads()
+            backend.convert(graph, Target(backend="onnxruntime"), Path(folder) / "engine"),
+            threads=torch.get_num_threads(),
         )
         inputs = [fill.image(*size[:2], batch=size[2]) for size in sizes_of(rule)]
         original = EagerSession(network)

@@ -17,7 +17,7 @@ from segship.backends import tensorrt as backend
 from segship.capture.onnx import capture_onnx
 from segship.core.artifacts import Engine, TensorInfo
 from segship.core.errors import BackendError
-from segship.core.target import Shape, Target
+from segship.core.target import Shape
 from segship.quantize.integer import to_int8
 from support.fill import image
 from support.tiny import tiny_network
@@ -47,9 +47,9 @@ def test_a_fixed_input_keeps_its_shape() -> None:
 
 
 def test_a_workspace_is_positive() -> None:
-    assert Target.parse("tensorrt-fp16_static-512x1024").model_copy(update={"workspace": 1024}).workspace == 1024
-    with pytest.raises(ValueError, match="greater than or equal to 1"):
-        Target(backend="tensorrt", workspace=0)
+    assert backend.INFO.read_options({"workspace": "1024"}) == {"workspace": 1024}
+    with pytest.raises(BackendError, match="TensorRT's option workspace is 0: expected at least 1"):
+        backend.INFO.read_options({"workspace": 0})
 
 
 @pytest.mark.parametrize(("options", "message"), [({"device": "cpu"}, "runs on cuda"), ({"threads": 2}, "--threads")])

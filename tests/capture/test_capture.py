@@ -27,7 +27,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
 
 
 def opened(graph: Graph, folder: Path) -> Session:
-    return backend.open(backend.convert(graph, Target(), folder))
+    return backend.open(backend.convert(graph, Target(backend="onnxruntime"), folder))
 
 
 @pytest.mark.parametrize(("height", "width", "batch"), UNTRACED)

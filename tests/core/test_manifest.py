@@ -17,7 +17,11 @@ def package(tmp_path: Path) -> Path:
     (tmp_path / "model.onnx").write_bytes(b"network")
     spec = ModelSpec(source="mmseg", architecture="x", classes=("a", "b"), palette=((0, 0, 0), (1, 2, 3)))
     Manifest(
-        spec=spec, target=Target(), inputs=(), outputs=(), files={"model.onnx": digest(tmp_path / "model.onnx")}
+        spec=spec,
+        target=Target.parse("onnxruntime_dynamic"),
+        inputs=(),
+        outputs=(),
+        files={"model.onnx": digest(tmp_path / "model.onnx")},
     ).write(tmp_path)
     return tmp_path
 

@@ -107,3 +107,14 @@ def test_what_is_no_shape_is_refused(text: str) -> None:
 def test_what_is_no_target_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="is not a target"):
         Target.parse(text)
+
+
+def test_a_target_of_version_0_1_is_read_and_one_without_options_is_written_as_it_was() -> None:
+    old = {"backend": "tensorrt", "precision": "fp16", "shape": Shape().model_dump()}
+    assert Target.model_validate(old | {"workspace": None}) == Target.model_validate(old)
+    assert Target.model_validate(old | {"workspace": 512}).options == {"workspace": 512}
+    assert Target.model_validate(old).model_dump() == old
+    options = {"workspace": 512, "layout": "nhwc", "cache": True}
+    found = Target.model_validate(old | {"options": options})
+    assert Target.model_validate_json(found.model_dump_json()) == found
+    assert found.options == options

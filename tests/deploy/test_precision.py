@@ -87,7 +87,7 @@ def test_a_selection_is_spread_evenly(count: int, most: int) -> None:
 
 
 SPEC = ModelSpec(source="mmseg", architecture="x", classes=("a", "b"), palette=((0, 0, 0), (1, 1, 1)))
-OWN = Target(shape=Shape(own=True))
+OWN = Target(backend="onnxruntime", shape=Shape(own=True))
 
 
 @pytest.mark.parametrize(

@@ -60,8 +60,8 @@ def written(folder: Path, text: str) -> Path:
 )
 def test_a_deploy_config_says_engine_precision_and_shape(tmp_path: Path, text: str, target: str) -> None:
     found = read_target(written(tmp_path, text))
-    assert found.model_copy(update={"workspace": None}) == Target.parse(target)
-    assert found.workspace == (1024 if found.backend == "tensorrt" else None)  # MiB
+    assert found.model_copy(update={"options": {}}) == Target.parse(target)
+    assert found.options == ({"workspace": 1024} if found.backend == "tensorrt" else {})  # MiB
 
 
 def test_bases_are_followed(tmp_path: Path) -> None:

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     from segship.core.artifacts import Backend, FileBackend
 
-__all__ = ["backend_names", "backend_of_file", "find_backend", "find_file_backend"]
+__all__ = ["DEFAULT", "backend_names", "backend_of_file", "find_backend", "find_file_backend"]
+
+DEFAULT = "onnxruntime"
+"""The backend that is taken where none is asked for: the base install brings it."""
 
 
 def backend_names() -> tuple[str, ...]:

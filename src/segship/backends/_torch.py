@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import zipfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segship.core.artifacts import Device, Engine, shapes_of
+from segship.core.artifacts import Device, shapes_of
 from segship.core.errors import MissingExtraError, engine_errors
 from segship.core.manifest import METADATA
+from segship.core.sessions import OpenSession
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-__all__ = ["TorchSession", "devices", "load", "noted", "set_threads"]
+    from segship.core.artifacts import Engine
+
+__all__ = ["devices", "load", "noted", "torch_session"]
 
 _MAXIMUM_NOTE = 16 * 2**20
 
@@ -55,10 +59,18 @@ def devices(what: str, note: str = "") -> tuple[Device, ...]:
     return (Device("cpu", usable=True, note=note), *gpus)
 
 
-def set_threads(torch: Any, threads: int | None) -> None:
-    """Set torch's threads, in the whole process; None leaves them."""
-    if threads is not None:
-        torch.set_num_threads(threads)
+@contextlib.contextmanager
+def _threads(torch: Any, count: int | None) -> Iterator[None]:
+    """Let torch take ``count`` threads for what the calling thread does inside; None leaves them."""
+    before = torch.get_num_threads()
+    if count in {None, before}:
+        yield
+        return
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def noted(path: Path) -> dict[str, str]:
@@ -78,27 +90,31 @@ def noted(path: Path) -> dict[str, str]:
     return {}
 
 
-class TorchSession:
-    """Runs a callable of torch's on arrays.
+def torch_session(
+    torch: Any, module: Any, engine: Engine, title: str, *, device: str, threads: int | None
+) -> OpenSession:
+    """A session of a callable of torch's.
 
     Args:
         torch: The module.
-        run: Takes tensors and returns one or several.
-        device: Where the tensors go.
+        module: Takes tensors and returns one or several.
         engine: Names the outputs.
         title: The engine's name in error messages.
+        device: Where the tensors go.
+        threads: Of each run; None: as torch is set.
     """
+    names = [tensor.name for tensor in engine.outputs]
 
-    def __init__(self, torch: Any, run: Any, device: str, engine: Engine, title: str) -> None:
-        self._torch, self._run, self._device, self._title = torch, run, device, title
-        self._outputs = [tensor.name for tensor in engine.outputs]
-
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-        """Outputs by name, float32 on the processor."""
-        torch = self._torch
-        with engine_errors(f"{self._title} refuses the input {shapes_of(feeds)}"), torch.inference_mode():
+    def run(feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+        with (
+            engine_errors(f"{title} refuses the input {shapes_of(feeds)}"),
+            torch.inference_mode(),
+            _threads(torch, threads),
+        ):
             # Compiled programs read memory as it lay when they were compiled, whatever an input's strides say.
-            values = [torch.from_numpy(np.ascontiguousarray(value)).to(self._device) for value in feeds.values()]
-            found = self._run(*values)
+            values = [torch.from_numpy(np.ascontiguousarray(value)).to(device) for value in feeds.values()]
+            found = module(*values)
         results = found if isinstance(found, (tuple, list)) else (found,)
-        return {name: value.float().cpu().numpy() for name, value in zip(self._outputs, results, strict=True)}
+        return {name: value.float().cpu().numpy() for name, value in zip(names, results, strict=True)}
+
+    return OpenSession(title, run)

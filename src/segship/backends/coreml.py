@@ -13,6 +13,7 @@ import numpy as np
 
 from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session, TensorInfo, shapes_of
 from segship.core.errors import BackendError, MissingExtraError, engine_errors
+from segship.core.sessions import OpenSession, Pool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +33,9 @@ INFO = BackendInfo(
     modules=("coremltools",),
     suffixes=(".mlpackage",),
     dynamic=False,
+    threads="",
+    parallel=False,
+    elsewhere="on a Mac, segship verify SOURCE CHECKPOINT PACKAGE does it",
     gaps={
         "bf16": "Core ML has no bfloat16",
         "int8": "calibrating it means running the program, which only macOS can",
@@ -102,7 +106,9 @@ def _files(directory: Path, folder: Path) -> tuple[str, ...]:
     return tuple(path.relative_to(directory).as_posix() for path in found)
 
 
-def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> Session:  # noqa: A001
+def open(  # noqa: A001
+    engine: Engine, *, device: str = INFO.default_device, threads: int | None = None
+) -> Session:
     """Open a program.
 
     Args:
@@ -123,7 +129,7 @@ def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> 
     path = (engine.directory / engine.files[0]).parent
     with engine_errors(f"Core ML cannot open {path}"):
         model = tools.models.MLModel(str(path), compute_units=getattr(tools.ComputeUnit, _UNITS[device]))
-    return _Session(model, engine)
+    return OpenSession("Core ML", _Run(model, engine))
 
 
 def inspect(path: Path) -> tuple[Engine, Mapping[str, str]]:
@@ -148,14 +154,16 @@ def _elsewhere() -> str:
     return f"Core ML programs run on macOS only, this is {platform.system()}: copy the package to a Mac"
 
 
-class _Session:
+class _Run:
+    """Apple documents a model as the business of one thread at a time."""
+
     def __init__(self, model: Any, engine: Engine) -> None:
-        self._model = model
+        self._models = Pool(lambda: model)
         self._output = engine.outputs[0].name
 
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-        with engine_errors(f"Core ML refuses the input {shapes_of(feeds)}"):
-            found = self._model.predict({name: np.asarray(value, np.float32) for name, value in feeds.items()})
+    def __call__(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+        with self._models.lend() as model, engine_errors(f"Core ML refuses the input {shapes_of(feeds)}"):
+            found = model.predict({name: np.asarray(value, np.float32) for name, value in feeds.items()})
         return {self._output: np.array(found[self._output], np.float32)}
 
 

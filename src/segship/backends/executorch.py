@@ -9,6 +9,7 @@ import numpy as np
 
 from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session
 from segship.core.errors import BackendError, MissingExtraError, engine_errors, one_line
+from segship.core.sessions import OpenSession, Pool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,7 +83,9 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     return Engine(directory, (_FILE,), graph.inputs, graph.outputs)
 
 
-def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> Session:  # noqa: A001
+def open(  # noqa: A001
+    engine: Engine, *, device: str = INFO.default_device, threads: int | None = None
+) -> Session:
     """Open a ``.pte`` file.
 
     Args:
@@ -105,27 +108,28 @@ def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> 
         method = runtime.Runtime.get().load_program(path).load_method(_METHOD)
     if method is None:
         raise BackendError(f"ExecuTorch cannot open {path}: it has no method {_METHOD!r}")
-    return _Session(method, engine)
+    return OpenSession("ExecuTorch", _Run(method, engine))
 
 
-class _Session:
+class _Run:
     def __init__(self, method: Any, engine: Engine) -> None:
-        self._method = method
+        self._methods = Pool(lambda: method)
         self._input, self._output = engine.inputs[0], engine.outputs[0]
 
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+    def __call__(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
         import torch
 
         image = feeds[self._input.name]
         try:
-            (found,) = self._method.execute([torch.from_numpy(np.ascontiguousarray(image, np.float32))])
+            with self._methods.lend() as method:
+                (found,) = method.execute([torch.from_numpy(np.ascontiguousarray(image, np.float32))])
+                # The method may write its next output over this one.
+                return {self._output.name: np.array(found.numpy(), np.float32)}
         except Exception as error:
             raise BackendError(
                 f"ExecuTorch refuses the input {image.shape}: this engine was built for {self._input.shape} "
                 f"({one_line(error)})"
             ) from error
-        # The method may write its next output over this one.
-        return {self._output.name: np.array(found.numpy(), np.float32)}
 
 
 def probe() -> tuple[Device, ...]:

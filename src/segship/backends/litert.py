@@ -12,6 +12,7 @@ import numpy as np
 
 from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session
 from segship.core.errors import BackendError, MissingExtraError, engine_errors
+from segship.core.sessions import OpenSession, Pool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,7 +86,9 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     return Engine(directory, (_FILE,), graph.inputs, graph.outputs)
 
 
-def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> Session:  # noqa: A001
+def open(  # noqa: A001
+    engine: Engine, *, device: str = INFO.default_device, threads: int | None = None
+) -> Session:
     """Open a ``.tflite`` file.
 
     Args:
@@ -103,23 +106,23 @@ def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> 
     with engine_errors(f"LiteRT cannot open {path}"):
         model = interpreter.Interpreter(str(path), num_threads=threads or os.cpu_count())
         model.allocate_tensors()
-    return _Session(model, engine)
+    return OpenSession("LiteRT", _Run(model, engine))
 
 
-class _Session:
+class _Run:
     def __init__(self, model: Any, engine: Engine) -> None:
-        self._model = model
+        self._models = Pool(lambda: model)
         self._input, self._output = engine.inputs[0].name, engine.outputs[0].name
         self._source = model.get_input_details()[0]["index"]
         self._found = model.get_output_details()[0]["index"]
 
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+    def __call__(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
         image = feeds[self._input]
-        with engine_errors(f"LiteRT refuses the input {image.shape}"):
-            self._model.set_tensor(self._source, np.ascontiguousarray(image, np.float32))
-            self._model.invoke()
-        # `get_tensor` copies: the next run does not write over it.
-        return {self._output: np.asarray(self._model.get_tensor(self._found), np.float32)}
+        with self._models.lend() as model, engine_errors(f"LiteRT refuses the input {image.shape}"):
+            model.set_tensor(self._source, np.ascontiguousarray(image, np.float32))
+            model.invoke()
+            # `get_tensor` copies: the next run does not write over it.
+            return {self._output: np.asarray(model.get_tensor(self._found), np.float32)}
 
 
 def probe() -> tuple[Device, ...]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session
 from segship.core.errors import BackendError, MissingExtraError, one_line
+from segship.core.sessions import OpenSession
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,7 +119,9 @@ def _require_known(ncnn: Any, param: Path) -> None:
         )
 
 
-def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> Session:  # noqa: A001
+def open(  # noqa: A001
+    engine: Engine, *, device: str = INFO.default_device, threads: int | None = None
+) -> Session:
     """Open a pair of files.
 
     Args:
@@ -141,7 +144,7 @@ def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> 
     for path, read in zip((param, engine.directory / engine.files[1]), (net.load_param, net.load_model), strict=True):
         if read(str(path)) != 0:
             raise BackendError(f"ncnn cannot open {path}: the file is damaged, export the package again")
-    return _Session(ncnn, net, engine)
+    return OpenSession("ncnn", _Run(ncnn, net, engine))
 
 
 def _require_magic(param: Path) -> None:
@@ -161,12 +164,14 @@ def _set_precision(options: Any, *, half: bool) -> None:
     options.use_fp16_arithmetic = options.use_bf16_storage = False
 
 
-class _Session:
+class _Run:
+    """Each run has an extractor of its own, and so its own blobs."""
+
     def __init__(self, ncnn: Any, net: Any, engine: Engine) -> None:
         self._ncnn, self._net = ncnn, net
         self._input, self._output = engine.inputs[0], engine.outputs[0]
 
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+    def __call__(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
         image = feeds[self._input.name]
         if image.shape != self._input.shape:  # ncnn would run, and resize to the size it was built for
             raise BackendError(f"ncnn refuses the input {image.shape}: this engine was built for {self._input.shape}")

@@ -10,12 +10,12 @@ import numpy as np
 
 from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session, TensorInfo, shapes_of
 from segship.core.errors import BackendError, MissingExtraError, engine_errors
+from segship.core.sessions import OpenSession
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    import onnxruntime
     from numpy.typing import NDArray
 
     from segship.core.target import Target
@@ -31,6 +31,10 @@ INFO = BackendInfo(
     modules=("onnxruntime",),
     gaps={"bf16": "its kernels for processors have no bfloat16"},
     suffixes=(".onnx",),
+    is_source=True,
+    embed=("fp32", "fp16", "int8"),
+    classes_last=True,
+    reference=("onnx",),
 )
 
 _MANY_HEADS = 8  # enough for most processors' threads
@@ -179,7 +183,9 @@ def _at_most_one(slope: Any) -> bool:
     return bool((numpy_helper.to_array(slope) <= 1).all())
 
 
-def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> Session:  # noqa: A001
+def open(  # noqa: A001
+    engine: Engine, *, device: str = INFO.default_device, threads: int | None = None
+) -> Session:
     """Open an ONNX file.
 
     Args:
@@ -202,7 +208,13 @@ def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> 
     path = engine.directory / engine.files[0]
     with engine_errors(f"ONNX Runtime cannot open {path}"):
         session = runtime.InferenceSession(str(path), options, providers=_providers(runtime, device))
-    return _Session(session)
+    names = [output.name for output in session.get_outputs()]
+
+    def run(feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+        with engine_errors(f"ONNX Runtime refuses the input {shapes_of(feeds)}"):
+            return dict(zip(names, session.run(names, dict(feeds)), strict=True))
+
+    return OpenSession("ONNX Runtime", run)
 
 
 def inspect(path: Path) -> tuple[Engine, Mapping[str, str]]:
@@ -243,17 +255,6 @@ def _providers(runtime: Any, device: str) -> list[Any]:
 def _install_hint(kind: str) -> str:
     packages = {"cuda": "onnxruntime-gpu", "tensorrt": "onnxruntime-gpu", "directml": "onnxruntime-directml"}
     return f": pip install {packages[kind]}" if kind in packages else ""
-
-
-class _Session:
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
-        self._session = session
-        self._outputs = [output.name for output in session.get_outputs()]
-
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-        with engine_errors(f"ONNX Runtime refuses the input {shapes_of(feeds)}"):
-            values = self._session.run(self._outputs, dict(feeds))
-        return dict(zip(self._outputs, values, strict=True))
 
 
 def probe() -> tuple[Device, ...]:

@@ -13,6 +13,7 @@ import numpy as np
 from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session, TensorInfo, shapes_of
 from segship.core.errors import BackendError, MissingExtraError, SegshipWarning, engine_errors, one_line
 from segship.core.manifest import METADATA
+from segship.core.sessions import OpenSession, Pool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +33,10 @@ INFO = BackendInfo(
     extra="openvino",
     modules=("openvino",),
     suffixes=(".xml",),
+    is_source=True,
     reads=("openvino",),
+    # bf16 and fp16 are hints for the whole graph, and positions of pixels cannot be told in so few bits.
+    embed=("fp32", "int8"),
 )
 
 _MODEL, _WEIGHTS = "model.xml", "model.bin"
@@ -76,7 +80,9 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     return Engine(directory, (_MODEL, _WEIGHTS), graph.inputs, graph.outputs, {"precision": target.precision})
 
 
-def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> Session:  # noqa: A001
+def open(  # noqa: A001
+    engine: Engine, *, device: str = INFO.default_device, threads: int | None = None
+) -> Session:
     """Open a model.
 
     Args:
@@ -86,14 +92,16 @@ def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> 
         threads: On the processor; None: OpenVINO's own choice.
 
     Raises:
-        BackendError: The device is unknown or not there, or the files cannot be opened.
+        BackendError: The device is unknown, not there or has no threads to set, or the files cannot be opened.
     """
     openvino = _load()
     name, mode = _device(device)
     options: dict[str, Any] = {"PERFORMANCE_HINT": mode}
     if name != "NPU":  # which always computes in float16 and refuses the hint
         options["INFERENCE_PRECISION_HINT"] = _HINTS[str(engine.options.get("precision", "fp32"))]
-    if threads is not None and name == "CPU":
+    if threads is not None:
+        if name != "CPU":
+            raise BackendError(f"OpenVINO can be told its threads on cpu only, not on {device}: leave them out")
         options["INFERENCE_NUM_THREADS"] = threads
     path = engine.directory / engine.files[0]
     with _FIRST:
@@ -111,7 +119,7 @@ def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> 
             SegshipWarning,
             stacklevel=2,
         )
-    return _Session(compiled, [tensor.name for tensor in engine.outputs])
+    return OpenSession("OpenVINO", _Run(compiled, [tensor.name for tensor in engine.outputs]))
 
 
 def _abilities(core: Any) -> list[str]:
@@ -234,17 +242,24 @@ def _device(device: str) -> tuple[str, str]:
     return _DEVICES[kind] + (f".{index}" if index else ""), (mode or "latency").upper()
 
 
-class _Session:
-    def __init__(self, compiled: Any, outputs: list[str]) -> None:
-        self._compiled = compiled
-        self._request = compiled.create_infer_request()
-        self._outputs = outputs
+class _Run:
+    """Runs requests, which each hold the inputs and outputs of one run."""
 
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-        with engine_errors(f"OpenVINO refuses the input {shapes_of(feeds)}", last=True):
-            values = self._request.infer({name: np.ascontiguousarray(value) for name, value in feeds.items()})
-        # The request owns its outputs and writes over them in its next run.
-        found = [np.array(values[port]) for port in self._compiled.outputs]
+    def __init__(self, compiled: Any, outputs: list[str]) -> None:
+        self._ports, self._outputs = compiled.outputs, outputs
+        # More requests than it asks for would only wait inside of it.
+        most = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        self._requests = Pool(compiled.create_infer_request, most)
+
+    def __call__(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+        values = {name: np.ascontiguousarray(value) for name, value in feeds.items()}
+        with (
+            self._requests.lend() as request,
+            engine_errors(f"OpenVINO refuses the input {shapes_of(feeds)}", last=True),
+        ):
+            results = request.infer(values)
+            # The request owns its outputs and writes over them in its next run.
+            found = [np.array(results[port]) for port in self._ports]
         whole = [value if value.dtype.kind in "iu" else value.astype(np.float32, copy=False) for value in found]
         return dict(zip(self._outputs, whole, strict=True))
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session, shapes_of
+from segship.core.artifacts import BackendInfo, Device, Engine, EngineOption, Graph, Session, shapes_of
 from segship.core.errors import BackendError, MissingExtraError, engine_errors
 from segship.core.files import cache_folder, write_atomically
+from segship.core.sessions import OpenSession, Pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,6 +37,13 @@ INFO = BackendInfo(
     extra="tensorrt",
     modules=("tensorrt",),
     runs_code="a plan holds compiled kernels for the GPU",
+    default_device="cuda",
+    threads="",
+    parallel=False,
+    options={
+        "workspace": EngineOption(int, "MiB of GPU memory its builder may try kernels with; all by default", minimum=1)
+    },
+    elsewhere="on a machine with the GPU, segship verify SOURCE CHECKPOINT PACKAGE does it",
     gaps={
         "tried": "written against NVIDIA's documentation; its tests need a GPU and skip without one",
         "bf16": "the graph would have to be rewritten in bfloat16; fp16 is as fast",
@@ -93,7 +101,7 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
 
     Args:
         graph: float32, float16 or QDQ.
-        target: Its shape gives the profile, its workspace the builder's limit.
+        target: Its shape gives the profile, its option ``workspace`` the builder's limit.
         directory: Where the plan goes.
 
     Raises:
@@ -111,8 +119,8 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
         raise BackendError(f"TensorRT cannot read the graph: {said[:300] or logger.said()}")
     config = builder.create_builder_config()
     config.clear_flag(trt.BuilderFlag.TF32)
-    if target.workspace is not None:
-        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, target.workspace * _MEBI)
+    if "workspace" in target.options:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, int(target.options["workspace"]) * _MEBI)
     bounds = builder.create_optimization_profile()
     bounds.set_shape(graph.inputs[0].name, least, typical, greatest)
     config.add_optimization_profile(bounds)
@@ -160,7 +168,9 @@ def _logger(trt: Any) -> Any:
     return Logger()
 
 
-def open(engine: Engine, *, device: str = "cuda", threads: int | None = None) -> Session:  # noqa: A001
+def open(  # noqa: A001
+    engine: Engine, *, device: str = INFO.default_device, threads: int | None = None
+) -> Session:
     """Open a plan.
 
     Args:
@@ -188,11 +198,12 @@ def open(engine: Engine, *, device: str = "cuda", threads: int | None = None) ->
             f"TensorRT cannot open {path}: {logger.said()}; it was built with TensorRT {built}, this is "
             f"{trt.__version__}: export the package again on this machine"
         )
-    return _Session(opened, memory, engine, logger)
+    run = _Run(opened, memory, engine, logger)
+    return OpenSession("TensorRT", run, run.release)
 
 
 class _Memory:
-    """Buffers on one GPU that grow and are never given back before the end, and one stream for all work."""
+    """Buffers on one GPU that grow and are freed at the end, and one stream for all work."""
 
     def __init__(self, index: int) -> None:
         try:
@@ -226,6 +237,14 @@ class _Memory:
             self._buffers[name] = (address, size)
         return address
 
+    def release(self) -> None:
+        """Free the buffers and the stream."""
+        self.use()
+        for address, _ in self._buffers.values():
+            self._call(self._cuda.cudaFree, address)
+        self._buffers.clear()
+        self._call(self._cuda.cudaStreamDestroy, self.stream)
+
     def to_device(self, address: int, array: NDArray[Any]) -> None:
         """Copy ``array``, which must be contiguous, to ``address``."""
         kind = self._cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
@@ -241,22 +260,25 @@ class _Memory:
         self._call(self._cuda.cudaStreamSynchronize, self.stream)
 
 
-class _Session:
+class _Run:
+    """Runs one image, or a batch, at a time: a second context would take as much memory and wait for the same GPU."""
+
     def __init__(self, opened: Any, memory: _Memory, engine: Engine, logger: Any) -> None:
-        self._context = opened.create_execution_context()
-        self._opened, self._memory, self._logger = opened, memory, logger
+        self._contexts, self._memory, self._logger = Pool(opened.create_execution_context), memory, logger
         self._input, self._output = engine.inputs[0].name, engine.outputs[0].name
         self._batch = int(engine.options["profile"][2][0])
 
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+    def __call__(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
         image = np.ascontiguousarray(feeds[self._input], np.float32)
-        self._memory.use()
-        with engine_errors(f"TensorRT refuses the input {shapes_of(feeds)}"):
-            parts = [self._run(image[start : start + self._batch]) for start in range(0, len(image), self._batch)]
+        with self._contexts.lend() as context, engine_errors(f"TensorRT refuses the input {shapes_of(feeds)}"):
+            self._memory.use()
+            parts = [
+                self._run(context, image[start : start + self._batch]) for start in range(0, len(image), self._batch)
+            ]
         return {self._output: parts[0] if len(parts) == 1 else np.concatenate(parts)}
 
-    def _run(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        context, memory = self._context, self._memory
+    def _run(self, context: Any, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        memory = self._memory
         if not context.set_input_shape(self._input, image.shape):
             raise BackendError(
                 f"TensorRT refuses the input {image.shape}, which is outside its profile: {self._logger.said()}"
@@ -272,6 +294,11 @@ class _Session:
         memory.to_host(found, destination)
         memory.wait()
         return found
+
+    def release(self) -> None:
+        """Free the GPU's memory once the run under way has ended."""
+        with self._contexts.lend():
+            self._memory.release()
 
 
 def probe() -> tuple[Device, ...]:

@@ -6,16 +6,13 @@ import shutil
 import zipfile
 from typing import TYPE_CHECKING, Any
 
-from segship.backends._torch import TorchSession, devices, load, noted, set_threads
+from segship.backends._torch import devices, load, noted, torch_session
 from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session
 from segship.core.errors import BackendError, engine_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-    import numpy as np
-    from numpy.typing import NDArray
 
     from segship.core.target import Target
 
@@ -28,6 +25,7 @@ INFO = BackendInfo(
     extra="export",
     modules=("torch",),
     suffixes=(".pt2",),
+    reference=("pt2",),
     runs_code="a compiled program is machine code, and one that is not may hold pickles, which torch runs",
     gaps={
         "fp16": "torch computes float16 on processors slower than float32; for a GPU take onnxruntime",
@@ -73,27 +71,34 @@ def _compiler() -> str | None:
     return shutil.which("g++") or shutil.which("clang++")
 
 
-def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> Session:  # noqa: A001
+def open(  # noqa: A001
+    engine: Engine, *, device: str = INFO.default_device, threads: int | None = None
+) -> Session:
     """Open a program.
 
     Args:
         engine: Its first file is the program; ``compiled`` of its options says which kind.
         device: ``cpu``, ``cuda``, ``cuda:1``; a compiled program runs on the kind of device it was compiled for.
-        threads: Of torch, in the whole process; None: as it is.
+        threads: Of torch in each run; None: as torch is set.
 
     Raises:
         BackendError: The device is not there, or the file cannot be opened.
     """
     torch = load(_WHAT)
     path = engine.directory / engine.files[0]
-    set_threads(torch, threads)
     with engine_errors(f"torch cannot open {path} on {device}"):
         if engine.options.get("compiled"):
             run = torch._inductor.aoti_load_package(str(path))  # noqa: SLF001
         else:
             # Its guards are those of the size it was traced at; that it is right at others is what verification shows.
             run = torch.export.load(str(path)).module(check_guards=False).to(device)
-    return _Session(torch, run, device, engine)
+
+    def checked(*images: Any) -> Any:
+        for tensor, image in zip(engine.inputs, images, strict=False):
+            _require_shape(tensor.shape, image.shape)
+        return run(*images)
+
+    return torch_session(torch, checked, engine, INFO.title, device=device, threads=threads)
 
 
 def inspect(path: Path) -> tuple[Engine, Mapping[str, str]]:
@@ -107,24 +112,12 @@ def inspect(path: Path) -> tuple[Engine, Mapping[str, str]]:
     return Engine(path.parent, (path.name,), (), (), {"compiled": compiled}), noted(path)
 
 
-class _Session(TorchSession):
+def _require_shape(expected: tuple[int | str, ...], shape: tuple[int, ...]) -> None:
     """A compiled program does not look at the sizes it is given: it would read beyond them."""
-
-    def __init__(self, torch: Any, run: Any, device: str, engine: Engine) -> None:
-        super().__init__(torch, run, device, engine, "torch")
-        self._inputs = engine.inputs
-
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-        for tensor in self._inputs:
-            _require_shape(tensor.shape, feeds[tensor.name])
-        return super().run(feeds)
-
-
-def _require_shape(expected: tuple[int | str, ...], image: NDArray[Any]) -> None:
-    sides = zip(expected, image.shape, strict=False)
-    if image.ndim != len(expected) or any(isinstance(want, int) and want != have for want, have in sides):
+    sides = zip(expected, shape, strict=False)
+    if len(shape) != len(expected) or any(isinstance(want, int) and want != have for want, have in sides):
         wanted = "x".join(map(str, expected))
-        raise BackendError(f"torch refuses the input {image.shape}: this engine takes {wanted}")
+        raise BackendError(f"torch refuses the input {tuple(shape)}: this engine takes {wanted}")
 
 
 def probe() -> tuple[Device, ...]:

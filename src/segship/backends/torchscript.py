@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-from segship.backends._torch import TorchSession, devices, load, noted, set_threads
+from segship.backends._torch import devices, load, noted, torch_session
 from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session
 from segship.core.errors import engine_errors
 
@@ -56,25 +56,26 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     return Engine(directory, (_FILE,), graph.inputs, graph.outputs)
 
 
-def open(engine: Engine, *, device: str = "cpu", threads: int | None = None) -> Session:  # noqa: A001
+def open(  # noqa: A001
+    engine: Engine, *, device: str = INFO.default_device, threads: int | None = None
+) -> Session:
     """Open a TorchScript file.
 
     Args:
         engine: Its first file is the module.
         device: ``cpu``, ``cuda``, ``cuda:1``.
-        threads: Of torch, in the whole process; None: as it is.
+        threads: Of torch in each run; None: as torch is set.
 
     Raises:
         BackendError: The device is not there, or the file cannot be opened.
     """
     torch = load(_WHAT)
     path = engine.directory / engine.files[0]
-    set_threads(torch, threads)
     with engine_errors(f"torch cannot open {path} on {device}"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # Not `optimize_for_inference`: its memory layout has no adaptive pooling to sizes that do not divide.
         module = torch.jit.load(str(path), map_location=device).eval()
-    return TorchSession(torch, module, device, engine, "TorchScript")
+    return torch_session(torch, module, engine, INFO.title, device=device, threads=threads)
 
 
 def inspect(path: Path) -> tuple[Engine, Mapping[str, str]]:

@@ -7,6 +7,7 @@ from typing import Annotated, cast, get_args
 
 import typer
 
+from segship.backends import DEFAULT
 from segship.cli.classes import CLASSES, require_data_set, with_classes
 from segship.core.errors import InputError
 from segship.core.target import Precision, Shape, Target
@@ -44,7 +45,7 @@ def export(
             "not bring them. OUT: folder to write the package to.",
         ),
     ],
-    backend: Annotated[str, typer.Option(help="Inference engine; `segship doctor` lists them.")] = "onnxruntime",
+    backend: Annotated[str, typer.Option(help="Inference engine; `segship doctor` lists them.")] = DEFAULT,
     precision: Annotated[str, typer.Option(help="fp32, fp16, bf16 or int8.")] = "fp32",
     shape: Annotated[
         str,
@@ -136,7 +137,7 @@ def export(
     lowering = deploy.Lowering(calibration, labels, calibration_images, allow_inexact=allow_inexact)
     chosen = target or Target(backend=backend, precision=_precision(precision), shape=Shape.parse(shape))
     if workspace is not None:
-        chosen = deploy.find_target(chosen).model_copy(update={"workspace": workspace})
+        chosen = deploy.find_target(chosen).model_copy(update={"options": {"workspace": workspace}})
     if layout == "mmdeploy":
         if embed:
             raise InputError("--embed is for packages of Segship; MMDeploy's runtime prepares images itself")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from segship.core.errors import BackendError, did_you_mean
 from segship.core.spec import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+    from types import TracebackType
+    from typing import Self
 
     import numpy as np
     from numpy.typing import NDArray
@@ -21,6 +25,7 @@ __all__ = [
     "BackendInfo",
     "Device",
     "Engine",
+    "EngineOption",
     "FileBackend",
     "Graph",
     "GraphFormat",
@@ -88,10 +93,14 @@ class Engine:
 
 
 class Session(Protocol):
-    """An opened engine."""
+    """An opened engine. Any number of threads may use one session at the same time.
 
+    It is a context manager that closes itself. A class that says ``Session`` is its base inherits all but `run`.
+    """
+
+    @abstractmethod
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-        """Compute the outputs.
+        """Compute the outputs; what it returns is the caller's own, and no later run writes over it.
 
         Args:
             feeds: An array for each input, by name.
@@ -100,13 +109,61 @@ class Session(Protocol):
             float32 array of each output, by name.
 
         Raises:
-            BackendError: The engine refuses the input.
+            BackendError: The engine refuses the input, or the session is closed.
         """
+
+    def close(self) -> None:
+        """Free the engine's memory. Runs under way end as they would have; later ones are refused. Twice is once."""
+        return  # what has nothing to free inherits this
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@dataclass(frozen=True)
+class EngineOption:
+    """A setting of one engine's own, which a target carries (``Target.options``).
+
+    An engine that needs it again when it is opened notes it in ``Engine.options``.
+
+    Attributes:
+        kind: Type of its value.
+        text: What it sets, in a sentence.
+        minimum: Least value of a number; None: no bound.
+        choices: The values there are; empty: any.
+    """
+
+    kind: type[bool | int | float | str]
+    text: str
+    minimum: float | None = None
+    choices: tuple[str, ...] = ()
+
+    def read(self, value: object) -> bool | int | float | str:
+        """The value as its own type; a text, as a command line gives it, is read.
+
+        Raises:
+            ValueError: It is none; the message says what is expected.
+        """
+        known = {"true": True, "false": False, "1": True, "0": False}
+        try:
+            read = known[str(value).lower()] if self.kind is bool else self.kind(str(value))
+        except (KeyError, ValueError):
+            raise ValueError(f"expected {self.kind.__name__}") from None
+        if self.choices and read not in self.choices:
+            raise ValueError(f"expected {', '.join(self.choices)}")
+        if self.minimum is not None and float(read) < self.minimum:
+            raise ValueError(f"expected at least {self.minimum:g}")
+        return read
 
 
 @dataclass(frozen=True)
 class BackendInfo:
-    """What a backend is able to do, as data: the support tables are made from it.
+    """What a backend is able to do, as data: support tables, checks and defaults are made from it.
 
     Attributes:
         title: For people: ``"ONNX Runtime"``.
@@ -117,13 +174,24 @@ class BackendInfo:
         quantizer: The module of ``segship.quantize`` that makes int8 for it, where int8 is among ``lowered``.
         dynamic: Whether height, width and batch may stay free.
         extra: Extra of Segship's distribution that installs it; empty for the base install.
-        modules: Modules it imports.
+        modules: Modules it imports; versions are those of the distributions that provide them.
         gaps: What it cannot do, with the reason.
         suffixes: Names of lone files that it opens end in one of these; it then has ``inspect`` (see `FileBackend`).
+        is_source: Whether such a file is a network, too, that ``segship export`` reads.
         runs_code: Why opening one of its engines runs code that the file carries; empty: its files are data.
         symmetric: Whether its int8 has no zero points, in eight bits for weights too.
         opset: The newest version of ONNX's operators it surely reads; None: whatever Segship writes.
         reads: Formats it converts from besides, for networks that come in one of them and can leave it for no other.
+        default_device: What it runs on where nothing is said: ``"cpu"`` where it has one.
+        threads: Who is given the number of threads that ``open`` is told: each run of the ``"session"``; the whole
+            ``"process"``, because the engine has one pool for it; ``""``: nobody, and a number is refused.
+        parallel: Whether runs from several threads go on at the same time; if not, they wait for one another. They are
+            safe either way.
+        options: Settings of its own, by name.
+        embed: Precisions in which its graphs can hold the work on images before and after the network.
+        classes_last: Whether it decides between many classes faster where those of a pixel lie beside one another.
+        reference: Formats whose float32 graph it opens as it stands, to be what a lower precision is measured with.
+        elsewhere: What to do where it builds engines that no device here runs, in a sentence's end: ``"on a Mac, …"``.
     """
 
     title: str
@@ -136,10 +204,41 @@ class BackendInfo:
     quantizer: str = "qdq"
     dynamic: bool = True
     suffixes: tuple[str, ...] = ()
+    is_source: bool = False
     runs_code: str = ""
     symmetric: bool = False
     opset: int | None = None
     reads: tuple[GraphFormat, ...] = ()
+    default_device: str = "cpu"
+    threads: Literal["session", "process", ""] = "session"
+    parallel: bool = True
+    options: Mapping[str, EngineOption] = field(default_factory=dict)
+    embed: tuple[str, ...] = ()
+    classes_last: bool = False
+    reference: tuple[GraphFormat, ...] = ()
+    elsewhere: str = ""
+
+    def read_options(self, given: Mapping[str, object]) -> dict[str, bool | int | float | str]:
+        """The engine's own settings, each as its own type.
+
+        Args:
+            given: By name; values may be texts.
+
+        Raises:
+            BackendError: The engine has no such setting, or a value is none of its.
+        """
+        read = {}
+        for name, value in given.items():
+            if name not in self.options:
+                have = f"it takes {', '.join(self.options)}" if self.options else "it takes none"
+                raise BackendError(
+                    f"{self.title} has no option {name!r}: {have}.{did_you_mean(name, self.options)}".removesuffix(".")
+                )
+            try:
+                read[name] = self.options[name].read(value)
+            except ValueError as error:
+                raise BackendError(f"{self.title}'s option {name} is {value!r}: {error}") from None
+        return read
 
 
 @dataclass(frozen=True)
@@ -163,10 +262,22 @@ class Backend(Protocol):
     INFO: BackendInfo
 
     def convert(self, graph: Graph, target: Target, directory: Path) -> Engine:
-        """Build the engine for ``target`` from ``graph`` and write its files to ``directory``."""
+        """Build the engine for ``target`` from ``graph`` and write its files to ``directory``.
 
-    def open(self, engine: Engine, *, device: str = "cpu", threads: int | None = None) -> Session:
-        """Open the engine on ``device`` with ``threads`` threads (None: the engine's own choice)."""
+        ``target.options`` have been checked against ``INFO.options``.
+        """
+
+    def open(self, engine: Engine, *, device: str = ..., threads: int | None = None) -> Session:
+        """Open the engine.
+
+        Args:
+            engine: As `convert` or a manifest tells it.
+            device: One of `probe`'s; where it is left out, ``INFO.default_device``.
+            threads: How many threads one run takes, as ``INFO.threads`` says; None: the engine's own choice.
+
+        Raises:
+            BackendError: It cannot be opened, or the engine cannot be told its threads and is.
+        """
 
     def probe(self) -> tuple[Device, ...]:
         """The devices this machine offers to the backend; never raises."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePath
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from segship.core.errors import InputError
 from segship.core.spec import Frozen
@@ -93,13 +93,29 @@ class Target(Frozen):
         backend: Name of a module of ``segship.backends``.
         precision: Arithmetic of the engine.
         shape: Input sizes it takes.
-        workspace: MiB of GPU memory an engine's builder may try kernels with; None: all there is. TensorRT's.
+        options: Settings of the engine's own, by name, as its backend's ``INFO.options`` tells them.
     """
 
-    backend: str = "onnxruntime"
+    backend: str
     precision: Precision = "fp32"
     shape: Shape = Shape()
-    workspace: int | None = Field(default=None, ge=1)
+    options: dict[str, bool | int | float | str] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_workspace(cls, data: Any) -> Any:
+        """Manifests of version 0.1 have a field for the only option there was."""
+        if not isinstance(data, dict) or "workspace" not in data:
+            return data
+        rest = {key: value for key, value in data.items() if key != "workspace"}
+        size = data["workspace"]
+        return rest if size is None else rest | {"options": {"workspace": size}}
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """No options are left out, so that version 0.1 still reads the manifest."""
+        data: dict[str, Any] = serialize(self)
+        return data if self.options else {key: value for key, value in data.items() if key != "options"}
 
     @classmethod
     def parse(cls, text: str) -> Target:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segship.backends import find_backend
+from segship.backends import DEFAULT, find_backend
 from segship.core.errors import BackendError
 from segship.core.target import Shape, Target
 from segship.deploy.embedding import read_embed
@@ -29,7 +29,7 @@ def export(
     config: str | Path,
     checkpoint: str | Path | None,
     out: str | Path,
-    backend: str = "onnxruntime",
+    backend: str = DEFAULT,
     shape: str = "dynamic",
     *,
     precision: Precision = "fp32",
@@ -94,7 +94,7 @@ def export_module(
     module: nn.Module,
     spec: ModelSpec | str | Path | Mapping[str, Any],
     out: str | Path,
-    target: str | Target = "onnxruntime_dynamic",
+    target: str | Target = f"{DEFAULT}_dynamic",
     *,
     sizes: SizeRule | None = None,
     lowering: Lowering | None = None,
@@ -136,7 +136,7 @@ def export_mmdeploy(
     config: str | Path,
     checkpoint: str | Path | None,
     out: str | Path,
-    target: str | Target = "onnxruntime_dynamic",
+    target: str | Target = f"{DEFAULT}_dynamic",
     *,
     images: Sequence[str | Path] = (),
     on_stage: Callable[[str], None] | None = None,

@@ -78,7 +78,7 @@ def ship(
     tell = on_stage or (lambda _: None)
     require_extra()
     backend = find_backend(target.backend)
-    _require_able(backend, target)
+    target = _require_able(backend, target)
     samples = find_samples(images)
     require_replaceable(out, _is_package)
     tell("reading the network")
@@ -145,7 +145,8 @@ def require_extra() -> None:
             raise MissingExtraError("Exporting", "export", module)
 
 
-def _require_able(backend: Backend, target: Target) -> None:
+def _require_able(backend: Backend, target: Target) -> Target:
+    """The target, its options as the backend's own types."""
     info = backend.INFO
     if target.precision not in info.precisions:
         reason = info.gaps.get(target.precision)
@@ -159,6 +160,7 @@ def _require_able(backend: Backend, target: Target) -> None:
             f"{info.title} engines take one size only{f' ({reason})' if reason else ''}: "
             "say which, as in --shape static-512x1024, or --shape static for the network's own"
         )
+    return target.model_copy(update={"options": info.read_options(target.options)})
 
 
 def _require_format(loaded: Loaded, backend: Backend, target: Target, embed: tuple[Embedded, ...]) -> None:

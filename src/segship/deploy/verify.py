@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from segship.core.artifacts import Session
 from segship.core.errors import InputError
 from segship.deploy.lower import Lowering
 from segship.deploy.samples import find_scenes
@@ -164,7 +165,7 @@ class _Pair:
         return compared, check
 
 
-class _Known:
+class _Known(Session):
     """A session whose answer is there already."""
 
     def __init__(self, logits: NDArray[np.float32]) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from segship.core.artifacts import Session
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["EagerSession"]
 
 
-class EagerSession:
+class EagerSession(Session):
     """``{"image": (N, 3, H, W)} -> {"logits": (N, C, h, w)}`` by PyTorch itself.
 
     Args:

@@ -36,7 +36,9 @@ def read_target(path: Path) -> Target:
     text = _ENGINES.get(name, name) + ("" if precision == "fp32" else f"-{precision}")
     target = Target.parse(f"{text}_{_shape(values, backend)}")
     workspace = _mapping(backend.get("common_config")).get("max_workspace_size")
-    return target.model_copy(update={"workspace": max(1, workspace >> 20)}) if isinstance(workspace, int) else target
+    if not isinstance(workspace, int):
+        return target
+    return target.model_copy(update={"options": {"workspace": max(1, workspace >> 20)}})  # from bytes to MiB
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

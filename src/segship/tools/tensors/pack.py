@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from segship.core.artifacts import Session
 from segship.core.errors import InputError
 from segship.core.files import replace_directory
 from segship.core.manifest import MANIFEST, read_manifest
@@ -127,7 +128,7 @@ def _pack(network: Network, sample: Sample, stem: str, folder: Path) -> Packed:
     )
 
 
-class _Recorder:
+class _Recorder(Session):
     """A Session that keeps its inputs and answers with next to nothing: packing is the same code as predicting."""
 
     def __init__(self) -> None:

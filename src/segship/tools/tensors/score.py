@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from segship.core.artifacts import Session
 from segship.core.errors import InputError, did_you_mean
 from segship.datasets.coding import Coding
 from segship.datasets.samples import Sample
@@ -100,7 +101,7 @@ def _labels(index: Index, item: Packed, reader: _Reader) -> NDArray[Any]:
     return Pipeline(replay, index.spec, index.sizes).labels(blank, "bgr")
 
 
-class _Replay:
+class _Replay(Session):
     """A Session that answers with what was read."""
 
     def __init__(self, outputs: list[NDArray[np.float32]]) -> None:
