@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from segship.bench.run import machine
-from segship.runtime.packages import find_package
+from segship.runtime.package import find_package
 
 PAGE = Path(__file__).parents[1] / "docs" / "sources.md"
 BEGIN, END = "<!-- batch sizes: begin -->", "<!-- batch sizes: end -->"

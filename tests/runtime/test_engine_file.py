@@ -20,7 +20,7 @@ from segship import Segmentor, export
 from segship.core.errors import BackendError, PackageError, UnsafeFileError
 from segship.core.manifest import METADATA, read_manifest
 from segship.deploy import Lowering
-from segship.runtime.packages import can_open, find_package
+from segship.runtime.package import can_open, find_package
 from support.commands import refused, segship
 from support.trained import META, write_trained
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from pathlib import Path
 from typing import Any
@@ -127,3 +128,20 @@ def test_imitations_and_pictures_have_the_right_form() -> None:
     assert (made.shape, made.dtype) == ((20, 30, 6), np.float32)
     assert visible(made).shape == (20, 30, 3)
     assert visible(made[:, :, :1]).dtype == np.uint8
+
+
+def test_bytes_and_file_objects_are_read_as_files_are(tmp_path: Path) -> None:
+    array = np.arange(2 * 3 * 5, dtype=np.uint16).reshape(2, 3, 5)
+    np.save(tmp_path / "bands.npy", array)
+    data = (tmp_path / "bands.npy").read_bytes()
+    for form in (tmp_path / "bands.npy", data, io.BytesIO(data)):
+        np.testing.assert_array_equal(read_stored(form, 5), array)
+    with pytest.raises(InputError, match=r"the image has the shape \(2, 3, 5\): expected an image of at most 14"):
+        read_stored(data, 5, max_pixels=14)
+
+
+def test_the_numbers_of_a_huge_array_are_not_read() -> None:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (1 << 20, 1 << 20)})
+    with pytest.raises(InputError, match="expected an image of at most"):
+        read_stored(header.getvalue(), 1)

@@ -123,12 +123,17 @@ class TestArrays:
             assert found.shape == (2, 3, 3)
             assert (found == grey[:, :, None]).all()
 
+    def test_alpha_is_dropped(self) -> None:
+        rgba = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+        assert (as_image(rgba) == rgba[:, :, :3]).all()
+
     @pytest.mark.parametrize(
         ("array", "found"),
         [
             (np.zeros((4, 4, 3), np.float32), r"found float32 of shape \(4, 4, 3\)"),
             (np.zeros((3, 4, 5), np.uint8), r"found uint8 of shape \(3, 4, 5\)"),
-            (np.zeros((4, 4, 4), np.uint8), r"found uint8 of shape \(4, 4, 4\)"),
+            (np.zeros((4, 4, 2), np.uint8), r"found uint8 of shape \(4, 4, 2\)"),
+            (np.zeros((4, 4, 4), np.uint16), r"found uint16 of shape \(4, 4, 4\)"),
             (np.zeros((1, 4, 4, 3), np.uint8), r"found uint8 of shape \(1, 4, 4, 3\)"),
             (np.zeros((0, 4, 3), np.uint8), r"the image is empty"),
             ([[1, 2]], "not list"),

@@ -16,7 +16,7 @@ from segship.bench.pictures import Pictures
 from segship.bench.result import Benchmark, Measurement, Refusal, Spread
 from segship.bench.subject import Subject, Work
 from segship.core.errors import InputError, SegshipError
-from segship.runtime.packages import can_open
+from segship.runtime.package import can_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segship.core.errors import InputError
-from segship.runtime.packages import find_package
+from segship.runtime.package import find_package
 from segship.vision import tiling
 from segship.vision.bands import read_pixels
 

@@ -33,7 +33,7 @@ def info(
 ) -> None:
     """Tell what a package or a source is: network, input, classes; of a package also engine and verification."""
     from segship.cli import output  # noqa: PLC0415
-    from segship.runtime.packages import find_package  # noqa: PLC0415
+    from segship.runtime.package import find_package  # noqa: PLC0415
 
     if framework is None and _is_package(Path(source)):
         manifest = find_package(Path(source)).manifest
@@ -49,7 +49,7 @@ def info(
 
 def _is_package(path: Path) -> bool:
     """Whether a package lies at ``path``; a folder without anything else to recognise counts, for its error tells."""
-    from segship.runtime.packages import can_open  # noqa: PLC0415
+    from segship.runtime.package import can_open  # noqa: PLC0415
 
     return can_open(path) or (path.is_dir() and not any(path.iterdir()))
 

@@ -11,7 +11,8 @@ from segship.core.target import Shape, Target
 from segship.deploy.embedding import read_embed
 from segship.deploy.lower import Lowering
 from segship.deploy.mmdeploy import ship_mmdeploy
-from segship.deploy.ship import Package, require_extra, ship
+from segship.deploy.ship import require_extra, ship
+from segship.runtime.package import Package
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -6,7 +6,6 @@ import importlib.metadata
 import importlib.util
 import platform
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -19,6 +18,7 @@ from segship.deploy.embedding import Picture, compare_pictures, pictures, requir
 from segship.deploy.lower import Lowering, lower
 from segship.deploy.samples import TRACED, find_samples, verification_inputs
 from segship.deploy.shapes import fit, resolve
+from segship.runtime.package import Package
 from segship.verification.compare import Sample, compare, failures
 
 if TYPE_CHECKING:
@@ -34,22 +34,9 @@ if TYPE_CHECKING:
     from segship.deploy.lower import Lowered
     from segship.sources import Loaded
 
-__all__ = ["Package", "require_extra", "ship"]
+__all__ = ["require_extra", "ship"]
 
 _SUFFIXES = {"onnx": ".onnx", "pt2": ".pt2", "torchscript": ".pt", "openvino": ".xml"}
-
-
-@dataclass(frozen=True)
-class Package:
-    """An exported package.
-
-    Attributes:
-        path: Its folder.
-        manifest: What it is, with the figures of its verification.
-    """
-
-    path: Path
-    manifest: Manifest
 
 
 def ship(

@@ -13,7 +13,7 @@ from segship.core.errors import InputError
 from segship.deploy.lower import Lowering
 from segship.deploy.samples import find_scenes
 from segship.deploy.ship import require_extra
-from segship.runtime.packages import find_package
+from segship.runtime.package import find_package
 from segship.runtime.pipeline import Pipeline
 from segship.runtime.predict import output_names
 from segship.verification.compare import GATES, Sample, compare, failures

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from segship.core.errors import InputError, MissingExtraError
 from segship.core.files import digest
 from segship.core.manifest import MANIFEST
-from segship.runtime.packages import can_open, find_package
+from segship.runtime.package import can_open, find_package
 from segship.runtime.segmentor import Segmentor
 
 if TYPE_CHECKING:

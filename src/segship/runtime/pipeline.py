@@ -12,6 +12,8 @@ from segship.vision.nearest import resize_labels
 from segship.vision.preprocess import Prepared, as_image, prepare, prepared_size, way_back
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from segship.core.artifacts import Session
@@ -33,9 +35,13 @@ class Pipeline:
         sizes: Which input sizes it takes.
         image: Name of the session's input.
         logits: Name of its output.
-        batch: Most windows in one run; 1 where the engine's batch is fixed, and on a processor, where it is fastest.
+        batch: Most windows or images in one run; 1 where the engine's batch is fixed, and on a processor, where it is
+            fastest.
         embed: What of this the engine does itself, as in the manifest.
         decided: Whether the engine returns labels.
+
+    Attributes:
+        batch: As given.
     """
 
     def __init__(
@@ -50,13 +56,25 @@ class Pipeline:
         embed: tuple[Embedded, ...] = (),
         decided: bool = False,
     ) -> None:
-        self._session = session
+        self._open: Session | None = session
         self._spec = spec
         self._sizes = sizes
         self._image, self._logits = image, logits
-        self._batch = batch
+        self.batch = batch
         self._embed = embed
         self._decided = decided
+
+    @property
+    def closed(self) -> bool:
+        """Whether the engine is closed."""
+        return self._open is None
+
+    def close(self) -> None:
+        """Give the engine's memory back; what runs it afterwards is an error."""
+        session, self._open = self._open, None
+        close = getattr(session, "close", None)
+        if close is not None:
+            close()
 
     def labels(self, image: NDArray[np.uint8], channel_order: ChannelOrder) -> NDArray[np.uint8 | np.uint16]:
         """Labels (H, W) of an image uint8 (H, W, 3).
@@ -66,6 +84,29 @@ class Pipeline:
         """
         prepared = self.prepare(image, channel_order)
         return self.decide(self.infer(prepared), prepared)
+
+    def labels_of(self, images: Sequence[tuple[NDArray[Any], ChannelOrder]]) -> list[NDArray[np.uint8 | np.uint16]]:
+        """Labels (H, W) of each image; those that become inputs of one size run at once.
+
+        Args:
+            images: At most `batch`, each with the order of its channels.
+
+        Raises:
+            SizeError: The network cannot take what an image becomes.
+        """
+        if len(images) < 2 or self._spec.slide is not None or "pre" in self._embed:  # noqa: PLR2004
+            return [self.labels(*image) for image in images]
+        prepared = [self.prepare(*image) for image in images]
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for place, one in enumerate(prepared):
+            groups.setdefault(one.tensor.shape, []).append(place)
+        found: dict[int, NDArray[np.uint8 | np.uint16]] = {}
+        for places in groups.values():
+            self._require_size(prepared[places[0]])
+            outputs = self.run(np.concatenate([prepared[place].tensor for place in places]))
+            for number, place in enumerate(places):
+                found[place] = self.decide(outputs[number : number + 1], prepared[place])
+        return [found[place] for place in range(len(images))]
 
     def scores(self, image: NDArray[np.uint8], channel_order: ChannelOrder) -> NDArray[np.float32]:
         """Probabilities (C, H, W) of an image uint8 (H, W, 3).
@@ -107,17 +148,17 @@ class Pipeline:
         """
         if "pre" in self._embed:
             return self.run(prepared.tensor)
-        height, width = prepared.tensor.shape[2:]
         if self._spec.slide is None:
-            if not self._sizes.allows(height, width):
-                raise SizeError(f"the image becomes {height}x{width} pixels, this network takes {self._sizes}")
+            self._require_size(prepared)
             return self.run(prepared.tensor)
-        batches = self._windows(prepared).batches(prepared.tensor, self._batch)
+        batches = self._windows(prepared).batches(prepared.tensor, self.batch)
         return np.concatenate([self.run(batch) for batch in batches])
 
     def run(self, tensor: NDArray[Any]) -> NDArray[Any]:
         """The engine alone."""
-        return self._session.run({self._image: tensor})[self._logits]
+        if self._open is None:
+            raise BackendError("the engine is closed: open the package again")
+        return self._open.run({self._image: tensor})[self._logits]
 
     def decide(self, output: NDArray[Any], prepared: Prepared) -> NDArray[np.uint8 | np.uint16]:
         """Labels (H, W) at the image's size from what `infer` returned for it.
@@ -133,6 +174,11 @@ class Pipeline:
             return upsample.labels(output[0], prepared.steps, align_corners=corners, threshold=threshold)
         windows = self._windows(prepared)
         return tiling.labels(output, windows, prepared.steps, align_corners=corners, threshold=threshold)
+
+    def _require_size(self, prepared: Prepared) -> None:
+        height, width = prepared.tensor.shape[2:]
+        if not self._sizes.allows(height, width):
+            raise SizeError(f"the image becomes {height}x{width} pixels, this network takes {self._sizes}")
 
     def _windows(self, prepared: Prepared) -> tiling.Plan:
         assert self._spec.slide is not None  # noqa: S101  (asked by the callers)

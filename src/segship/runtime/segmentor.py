@@ -2,42 +2,57 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, overload
 
 import numpy as np
+import PIL.Image
 
 from segship.core.errors import InputError
 from segship.datasets.class_names import Naming
-from segship.runtime.packages import find_package
+from segship.runtime.package import find_package
 from segship.vision.bands import as_stored, read_pixels, visible
+from segship.vision.decode import from_pillow, is_encoded
 from segship.vision.draw import overlay
 from segship.vision.preprocess import as_image
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Sequence
+    from types import TracebackType
 
     from numpy.typing import NDArray
 
     from segship.core.manifest import Manifest
     from segship.core.spec import ModelSpec
+    from segship.vision.decode import Encoded
+
+    Mask: TypeAlias = NDArray[np.uint8 | np.uint16]
+    Image: TypeAlias = Encoded | PIL.Image.Image | NDArray[Any]
 
 __all__ = ["Segmentor"]
 
-Image: TypeAlias = "str | Path | NDArray[np.uint8]"
 ChannelOrder: TypeAlias = Literal["rgb", "bgr"]
+
+_WARM_UP_SIZE = (512, 1024)
 
 
 class Segmentor:
-    """Masks from images, without the framework that trained the network.
+    """An opened package: it makes masks of images, without the framework that trained the network.
+
+    Close it, or use it in a ``with`` statement, to give its memory back at once. One Segmentor may be used from any
+    number of threads.
 
     Args:
-        package: Folder written by ``segship export``; or a folder that MMDeploy made; or a lone engine file that
-            Segship wrote: ``.onnx``, ``.xml`` (OpenVINO), ``.pt`` (TorchScript), ``.pt2``, ``.mlpackage``.
-        device: ``cpu``, ``cuda:0``, …; ``segship doctor`` lists what works.
+        package: What ``segship.export`` returned, or the path of a package; or a folder that MMDeploy made; or an
+            engine's file that Segship wrote: ``.onnx``, ``.xml`` (OpenVINO), ``.pt`` (TorchScript), ``.pt2``,
+            ``.mlpackage``.
+        device: ``cpu``, ``cuda:0``, …; ``segship doctor`` lists what works. None: ``cpu``, or the first device of an
+            engine that does not run there.
         threads: Threads of the engine; None: its own choice.
-        channel_order: Order of the channels of images given as arrays.
-        max_pixels: Refuse image files with more pixels.
+        channel_order: Order of the channels of images given as NumPy arrays.
+        max_pixels: Refuse images with more pixels before they are decoded.
         trust: Open engines that carry code (torch's ``.pt2``), which then runs. Only for those of people you trust.
         classes: Names of the classes, for files that do not hold any: folders of MMDeploy's.
         layout: Data set whose classes and colours they are instead: ``cityscapes``.
@@ -49,17 +64,17 @@ class Segmentor:
 
     Examples:
         >>> from segship import Segmentor
-        >>> segmentor = Segmentor("package")
-        >>> mask = segmentor("street.jpg")
+        >>> with Segmentor("package") as segmentor:
+        ...     mask = segmentor("street.jpg")
         >>> mask.shape, segmentor.classes
         ((77, 131), ('road', 'wall', 'tree', 'sky'))
     """
 
     def __init__(
         self,
-        package: str | Path,
+        package: str | os.PathLike[str],
         *,
-        device: str = "cpu",
+        device: str | None = None,
         threads: int | None = None,
         channel_order: ChannelOrder = "rgb",
         max_pixels: int = 100_000_000,
@@ -69,9 +84,10 @@ class Segmentor:
     ) -> None:
         if channel_order not in {"rgb", "bgr"}:
             raise InputError(f"channel_order is 'rgb' or 'bgr', not {channel_order!r}")
-        found = find_package(Path(package), Naming(tuple(classes), layout))
-        self._manifest = found.manifest
-        self._pipeline = found.pipeline(device=device, threads=threads, trust=trust)
+        files = find_package(Path(package), Naming(tuple(classes), layout))
+        self._path, self._manifest = files.path, files.manifest
+        self._device = device or files.default_device
+        self._pipeline = files.pipeline(device=self._device, threads=threads, trust=trust)
         self._channel_order = channel_order
         self._max_pixels = max_pixels
 
@@ -90,11 +106,44 @@ class Segmentor:
         """Name of each label."""
         return self.spec.classes
 
-    def __call__(self, image: Image, *, channel_order: ChannelOrder | None = None) -> NDArray[np.uint8 | np.uint16]:
-        """The mask of an image.
+    @property
+    def device(self) -> str:
+        """The device that the engine runs on, as ``cpu`` or ``cuda:0``."""
+        return self._device
+
+    def __repr__(self) -> str:
+        what = f"{self.spec.architecture}, {len(self.classes)} classes, {self._manifest.target} on {self._device}"
+        return f"<Segmentor {str(self._path)!r}: {what}{', closed' if self._pipeline.closed else ''}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the engine's memory back; the Segmentor cannot be used any more. Closing it twice does no harm."""
+        self._pipeline.close()
+
+    @overload
+    def __call__(self, image: Image, *, channel_order: ChannelOrder | None = None) -> Mask: ...
+
+    @overload
+    def __call__(
+        self, image: list[Image] | tuple[Image, ...], *, channel_order: ChannelOrder | None = None
+    ) -> list[Mask]: ...
+
+    def __call__(
+        self, image: Image | list[Image] | tuple[Image, ...], *, channel_order: ChannelOrder | None = None
+    ) -> Mask | list[Mask]:
+        """Make the mask of an image, or of each image of a list.
 
         Args:
-            image: Path of a file, or uint8 (H, W, 3), or grey (H, W).
+            image: Path of a file; the bytes of one, or a binary file object; a Pillow image, whose pixels are taken as
+                they are; or uint8 (H, W, 3), (H, W, 4), whose alpha is dropped, or grey (H, W). A list or tuple of
+                these gives a list of masks, as `batch` does.
             channel_order: Of an array; None: as the Segmentor was opened with.
 
         Returns:
@@ -103,10 +152,12 @@ class Segmentor:
         Raises:
             InputError: The image cannot be used.
         """
+        if isinstance(image, (list, tuple)):
+            return self.batch(image, channel_order=channel_order)
         return self._pipeline.labels(*self._pixels(image, channel_order))
 
     def scores(self, image: Image, *, channel_order: ChannelOrder | None = None) -> NDArray[np.float32]:
-        """The probability of each class at each pixel.
+        """Compute the probability of each class at each pixel.
 
         Args:
             image: As for the mask.
@@ -117,19 +168,49 @@ class Segmentor:
         """
         return self._pipeline.scores(*self._pixels(image, channel_order))
 
-    def batch(self, images: Iterable[Image]) -> list[NDArray[np.uint8 | np.uint16]]:
-        """The mask of each image, in order. On a processor one image at a time is the fastest way.
+    def batch(self, images: Iterable[Image], *, channel_order: ChannelOrder | None = None) -> list[Mask]:
+        """Make the mask of each image, in order.
+
+        Images that become inputs of one size run together where the engine takes many at once and does not run on a
+        processor; on a processor, one image at a time is the fastest way.
 
         Args:
-            images: Each as for the mask.
+            images: Each as for the mask; only the few that run together are in memory.
+            channel_order: As for the mask.
 
         Returns:
             Labels (H, W) of each, at its own size.
+
+        Raises:
+            InputError: An image cannot be used.
         """
-        return [self(image) for image in images]
+        waiting = iter(images)
+        masks: list[Mask] = []
+        while some := [self._pixels(image, channel_order) for image in itertools.islice(waiting, self._pipeline.batch)]:
+            masks += self._pipeline.labels_of(some)
+        return masks
+
+    def warm_up(self, size: tuple[int, int] | None = None) -> None:
+        """Run the network once, so that the first image does not wait for what an engine does at its first run.
+
+        Args:
+            size: (height, width) of the images that will come: some engines tune themselves to each size. None:
+                the size that the engine is made for, else 512x1024 or the nearest that the network takes.
+
+        Raises:
+            SizeError: The network cannot take what images of this size become.
+        """
+        shape = self._manifest.target.shape
+        height, width = size or self._manifest.sizes.nearest(*(shape.typical or shape.maximum or _WARM_UP_SIZE))
+        if size is not None or "pre" in self._manifest.embed:
+            dtype = np.float32 if self.spec.pixels == "stored" else np.uint8
+            self._pipeline.labels(np.zeros((height, width, self.spec.channels), dtype), "rgb")
+        else:
+            crop = self.spec.slide.crop if self.spec.slide is not None else (height, width)
+            self._pipeline.run(np.zeros((1, self.spec.channels, *crop), np.float32))
 
     def draw(self, image: Image, mask: NDArray[Any], opacity: float = 0.5) -> NDArray[np.uint8]:
-        """The mask's colours over the image.
+        """Draw the mask's colours over the image.
 
         Args:
             image: As for the mask.
@@ -147,10 +228,13 @@ class Segmentor:
             return visible(pixels)
         return np.ascontiguousarray(pixels[:, :, ::-1]) if order == "bgr" else pixels
 
-    def _pixels(self, image: Image, channel_order: ChannelOrder | None) -> tuple[NDArray[np.uint8], ChannelOrder]:
-        if isinstance(image, (str, Path)):
-            return read_pixels(Path(image), self.spec, max_pixels=self._max_pixels), "bgr"
-        if self.spec.pixels == "stored":
-            stored: Any = as_stored(image, self.spec.channels)
-            return stored, "rgb"
-        return as_image(image), channel_order or self._channel_order
+    def _pixels(self, image: Image, channel_order: ChannelOrder | None) -> tuple[NDArray[Any], ChannelOrder]:
+        """The image as the pipeline takes it, and the order of its channels."""
+        if is_encoded(image):
+            return read_pixels(image, self.spec, max_pixels=self._max_pixels), "bgr"
+        stored = self.spec.pixels == "stored"
+        pixels: Any = image
+        order = channel_order or self._channel_order
+        if isinstance(image, PIL.Image.Image):
+            pixels, order = from_pillow(image, max_pixels=self._max_pixels, stored=stored), "rgb"
+        return (as_stored(pixels, self.spec.channels), "rgb") if stored else (as_image(pixels), order)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import math
 import struct
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 import cv2
 import numpy as np
 
 from segship.core.errors import InputError, MissingExtraError
-from segship.vision.decode import MAX_PIXELS, read_image
+from segship.vision.decode import MAX_PIXELS, open_encoded, read_image
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
     from segship.core.spec import ModelSpec
+    from segship.vision.decode import Encoded
 
 __all__ = ["Stored", "as_picture", "as_stored", "imitate", "read_pixels", "read_stored", "stored_bands", "visible"]
 
@@ -33,20 +34,20 @@ _SPREAD = 64.0  # of the bundled scenes' pixels, about
 _MIDDLE = 128.0
 
 
-def read_pixels(path: str | os.PathLike[str], spec: ModelSpec, *, max_pixels: int = MAX_PIXELS) -> Any:
-    """An image file as the network of ``spec`` wants it: uint8 in the order BGR, or all bands as they are stored.
+def read_pixels(image: Encoded, spec: ModelSpec, *, max_pixels: int = MAX_PIXELS) -> Any:
+    """Decode an image as the network of ``spec`` wants it: uint8 in the order BGR, or all bands as they are stored.
 
     Args:
-        path: As for `read_image`, or for `read_stored`.
+        image: As for `read_image`, or for `read_stored`.
         spec: What the network expects.
         max_pixels: Largest width times height that is decoded.
 
     Raises:
-        InputError: The file cannot be used.
+        InputError: The image cannot be used.
     """
     if spec.pixels == "stored":
-        return read_stored(path, spec.channels, max_pixels=max_pixels)
-    return read_image(path, max_pixels=max_pixels)
+        return read_stored(image, spec.channels, max_pixels=max_pixels)
+    return read_image(image, max_pixels=max_pixels)
 
 
 def stored_bands(spec: ModelSpec) -> int | None:
@@ -54,12 +55,12 @@ def stored_bands(spec: ModelSpec) -> int | None:
     return spec.channels if spec.pixels == "stored" else None
 
 
-def read_stored(path: str | os.PathLike[str], bands: int, *, max_pixels: int = MAX_PIXELS) -> Stored:
-    """All bands of an image file, with the numbers it stores.
+def read_stored(image: Encoded, bands: int, *, max_pixels: int = MAX_PIXELS) -> Stored:
+    """Read all bands of an image, with the numbers it stores.
 
     Args:
-        path: A TIFF whose pixels have ``bands`` samples, or that has a page for each band; or a ``.npy`` of shape
-            (H, W, bands), (bands, H, W), or (H, W) for one band.
+        image: A TIFF whose pixels have ``bands`` samples, or that has a page for each band; or a ``.npy`` of shape
+            (H, W, bands), (bands, H, W), or (H, W) for one band. A path, bytes, or a binary file object.
         bands: How many there must be.
         max_pixels: Largest width times height that is decoded.
 
@@ -67,16 +68,16 @@ def read_stored(path: str | os.PathLike[str], bands: int, *, max_pixels: int = M
         (H, W, bands), uint8, uint16 or float32.
 
     Raises:
-        InputError: The file cannot be read, or has another number of bands.
+        InputError: The image cannot be read, or has another number of bands.
     """
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            head = file.read(8)
-        array = _read_npy(path, max_pixels) if head.startswith(b"\x93NUMPY") else _read_tiff(path, head, max_pixels)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
-    return _checked(_bands_last(array, bands), bands, str(path))
+    with open_encoded(image) as (name, file):
+        head = file.read(8)
+        file.seek(0)
+        if head.startswith(b"\x93NUMPY"):
+            array = _read_npy(name, file, max_pixels)
+        else:
+            array = _read_tiff(name, head, file.read, max_pixels)
+    return _checked(_bands_last(array, bands), bands, name)
 
 
 def as_stored(array: NDArray[Any], bands: int) -> Stored:
@@ -115,14 +116,26 @@ def _bands_last(array: NDArray[Any], bands: int) -> NDArray[Any]:
     return array
 
 
-def _read_npy(path: Path, max_pixels: int) -> NDArray[Any]:
+def _read_npy(name: str, file: BinaryIO, max_pixels: int) -> NDArray[Any]:
     try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        shape = _npy_shape(file)
+        if math.prod(shape) > max_pixels * _MOST_BANDS or len(shape) not in {2, 3} or _pixels(shape) > max_pixels:
+            raise InputError(f"{name} has the shape {shape}: expected an image of at most {max_pixels} pixels")
+        file.seek(0)
+        array: NDArray[Any] = np.load(file, allow_pickle=False)
     except (ValueError, EOFError, SyntaxError) as error:
-        raise InputError(f"{path} is no .npy file of numbers: {error}") from None
-    if array.size > max_pixels * _MOST_BANDS or array.ndim not in {2, 3} or _pixels(array.shape) > max_pixels:
-        raise InputError(f"{path} has the shape {array.shape}: expected an image of at most {max_pixels} pixels")
-    return np.array(array)
+        raise InputError(f"{name} is no .npy file of numbers: {error}") from None
+    return array
+
+
+def _npy_shape(file: BinaryIO) -> tuple[int, ...]:
+    """The shape that the header names; no number is read."""
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    version = np.lib.format.read_magic(file)
+    if version not in readers:
+        raise ValueError(f"version {version} of the format is not provided")
+    shape: tuple[int, ...] = readers[version](file)[0]
+    return shape
 
 
 def _pixels(shape: tuple[int, ...]) -> int:
@@ -131,18 +144,18 @@ def _pixels(shape: tuple[int, ...]) -> int:
     return sides[0] * sides[1]
 
 
-def _read_tiff(path: Path, head: bytes, max_pixels: int) -> NDArray[Any]:
+def _read_tiff(name: str, head: bytes, read: Callable[[], bytes], max_pixels: int) -> NDArray[Any]:
     if head[:4] not in {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}:
-        raise InputError(f"{path} is neither TIFF nor .npy: images of many bands are read from these")
-    data = path.read_bytes()
+        raise InputError(f"{name} is neither TIFF nor .npy: images of many bands are read from these")
+    data = read()
     tags = dict(_tags(data))
     width, height, samples = tags.get(_WIDTH, 0), tags.get(_HEIGHT, 0), tags.get(_SAMPLES, 1)
     if not 0 < width * height <= max_pixels or samples > _MOST_BANDS:
         raise InputError(
-            f"{path} is a TIFF of {width}x{height} pixels with {samples} samples each: expected at most {max_pixels} "
+            f"{name} is a TIFF of {width}x{height} pixels with {samples} samples each: expected at most {max_pixels} "
             f"pixels and {_MOST_BANDS} samples"
         )
-    return _by_opencv(path, data) if samples <= _PALETTE_CHANNELS else _by_tifffile(path)
+    return (_by_opencv if samples <= _PALETTE_CHANNELS else _by_tifffile)(name, data)
 
 
 def _tags(data: bytes) -> Iterator[tuple[int, int]]:
@@ -162,14 +175,14 @@ def _tags(data: bytes) -> Iterator[tuple[int, int]]:
         return
 
 
-def _by_opencv(path: Path, data: bytes) -> NDArray[Any]:
+def _by_opencv(name: str, data: bytes) -> NDArray[Any]:
     """Pages of up to four samples, one behind the other; OpenCV turns the first three samples round."""
     try:
         fine, pages = cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         fine, pages = False, ()
     if not fine or len({page.shape[:2] for page in pages}) != 1:
-        raise InputError(f"{path} cannot be decoded: the TIFF is cut off or damaged, or its pages differ in size")
+        raise InputError(f"{name} cannot be decoded: the TIFF is cut off or damaged, or its pages differ in size")
     planes = [np.asarray(page) for page in pages]
     turned = [page[:, :, None] if page.ndim == 2 else page[:, :, _turned(page.shape[2])] for page in planes]  # noqa: PLR2004
     return np.concatenate(turned, axis=2)
@@ -179,15 +192,15 @@ def _turned(samples: int) -> list[int]:
     return [2, 1, 0, *range(3, samples)] if samples > 2 else list(range(samples))  # noqa: PLR2004
 
 
-def _by_tifffile(path: Path) -> NDArray[Any]:
+def _by_tifffile(name: str, data: bytes) -> NDArray[Any]:
     try:
         import tifffile  # noqa: PLC0415
     except ImportError as error:
         raise MissingExtraError("Reading TIFF files of more than four samples a pixel", "tiff", "tifffile") from error
     try:
-        array: NDArray[Any] = tifffile.imread(path)
+        array: NDArray[Any] = tifffile.imread(io.BytesIO(data))
     except Exception as error:
-        raise InputError(f"{path} cannot be decoded: {' '.join(str(error).split())[:200]}") from error
+        raise InputError(f"{name} cannot be decoded: {' '.join(str(error).split())[:200]}") from error
     return array
 
 

@@ -6,10 +6,13 @@ files of a known format and a bearable size.
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import threading
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeGuard
 
 import cv2
 import numpy as np
@@ -19,16 +22,29 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from segship.core.errors import InputError
+from segship.core.errors import InputError, one_line
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
+    from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
-__all__ = ["MAX_PIXELS", "find_images", "read_image", "read_labels"]
+__all__ = [
+    "MAX_PIXELS",
+    "Encoded",
+    "find_images",
+    "from_pillow",
+    "is_encoded",
+    "open_encoded",
+    "read_image",
+    "read_labels",
+]
+
+Encoded: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO"
+"""An encoded image: the path of a file, the bytes of one, or a binary file object, which is read from where it stands
+to its end and stays open."""
 
 MAX_PIXELS = 100_000_000
 """Largest image, in pixels, that is decoded unless the caller allows more."""
@@ -86,14 +102,61 @@ def _inside(folder: Path) -> list[Path]:
     return files
 
 
-def read_image(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Decode an image file as ``cv2.imread(path, cv2.IMREAD_COLOR)`` does.
+def is_encoded(image: object) -> TypeGuard[Encoded]:
+    """Whether ``image`` is a path, bytes or a file object, rather than pixels.
+
+    Args:
+        image: Anything.
+    """
+    return isinstance(image, (str, os.PathLike, bytes, bytearray, memoryview)) or hasattr(image, "read")
+
+
+@contextlib.contextmanager
+def open_encoded(image: Encoded) -> Iterator[tuple[str, BinaryIO]]:
+    """Open an encoded image.
+
+    Args:
+        image: A path, bytes, or a binary file object.
+
+    Yields:
+        What to call the image in messages, and a seekable binary file that stands at its first byte.
+
+    Raises:
+        InputError: There is no such file, it cannot be read, or it is opened as text.
+    """
+    if isinstance(image, (str, os.PathLike)):
+        path = Path(image)
+        try:
+            with path.open("rb") as file:
+                yield str(path), file
+        except OSError as error:
+            if error.errno is None:  # a decoder's, who speaks of the content
+                raise
+            raise _unreadable(str(path), error) from None
+        return
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        yield "the image", io.BytesIO(image)
+        return
+    name = getattr(image, "name", None)
+    called = name if isinstance(name, str) else "the image"
+    try:
+        data: object = image.read()  # uploads and sockets are not seekable
+    except OSError as error:
+        raise _unreadable(called, error) from None
+    if not isinstance(data, bytes):
+        raise InputError(f"{called} is opened as text: open it with mode 'rb'")
+    yield called, io.BytesIO(data)
+
+
+def read_image(image: Encoded, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Decode an image as ``cv2.imread(path, cv2.IMREAD_COLOR)`` does.
 
     Palettes become colours, grey is repeated, alpha is dropped, 16 bits become 8, an EXIF rotation is applied, and of a
     file with several pictures the first is taken.
 
     Args:
-        path: A PNG, JPEG, BMP, TIFF or WebP file, whatever its suffix says.
+        image: PNG, JPEG, BMP, TIFF or WebP: the path of a file, whatever its suffix says; its bytes; or a binary file
+            object.
         max_pixels: Largest width times height that is decoded.
 
     Returns:
@@ -102,18 +165,42 @@ def read_image(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) ->
     Raises:
         InputError: There is no such file, or it is not an image, of another format, too large, cut off or damaged.
     """
-    path = Path(path)
+    with open_encoded(image) as (name, file):
+        kind, _ = _open(name, file, max_pixels)
+        file.seek(0)
+        data = file.read()
+    decoded = _decode(data) if data.rfind(_ENDS.get(kind, b"")) >= 0 else None
+    if decoded is None:
+        raise _damaged(name, kind)
+    return decoded
+
+
+def from_pillow(image: Image, *, max_pixels: int = MAX_PIXELS, stored: bool = False) -> NDArray[Any]:
+    """The pixels of a Pillow image, as `read_image` would decode its file, but for an EXIF rotation.
+
+    Args:
+        image: Of any mode but ``I`` and ``F``, whose range is not known.
+        max_pixels: Largest width times height that is decoded.
+        stored: Return the numbers as they are instead, in any mode.
+
+    Returns:
+        uint8 (H, W, 3) in the order red, green, blue; if ``stored``, whatever NumPy makes of the image.
+
+    Raises:
+        InputError: Its mode is another, it is too large, or its file is damaged.
+    """
+    _require_bearable("the image", image.size, max_pixels)
     try:
-        with path.open("rb") as file:
-            kind, _ = _open(path, file, max_pixels)
-            file.seek(0)
-            data = file.read()
-    except OSError as error:
-        raise _unreadable(path, error) from None
-    image = _decode(data) if data.rfind(_ENDS.get(kind, b"")) >= 0 else None
-    if image is None:
-        raise _damaged(path, kind)
-    return image
+        if stored:
+            return np.asarray(image)
+        if image.mode.startswith("I;16"):
+            grey = (np.asarray(image) >> 8).astype(np.uint8)  # what decoders keep of 16 bits
+            return np.repeat(grey[:, :, None], 3, axis=2)
+        if image.mode in {"I", "F"}:
+            raise InputError(f"the image's mode is {image.mode}, whose range is not known: convert it to L or RGB")
+        return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"the image cannot be decoded: {one_line(error)}") from None
 
 
 def read_labels(
@@ -132,28 +219,26 @@ def read_labels(
     Raises:
         InputError: As for `read_image`; or the file stores colours, or values outside 0-65535.
     """
-    path = Path(path)
+    name = str(path)
     try:
-        with path.open("rb") as file:
-            kind, picture = _open(path, file, max_pixels)
+        with open_encoded(path) as (_, file):
+            kind, picture = _open(name, file, max_pixels)
             if kind not in _LABEL_FORMATS:
-                raise InputError(f"{path} is a {kind} file, whose compression changes values: store labels as PNG")
+                raise InputError(f"{name} is a {kind} file, whose compression changes values: store labels as PNG")
             if colours and picture.mode in {"RGB", "RGBA"}:
                 return np.asarray(picture, np.uint8)[:, :, :3]
-            return _indices(path, picture)
-    except (OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise _unreadable(path, error) from None
-        raise _damaged(path, "label") from None
+            return _indices(name, picture)
+    except (OSError, SyntaxError, ValueError):
+        raise _damaged(name, "label") from None
 
 
-def _open(path: Path, file: BinaryIO, max_pixels: int) -> tuple[str, ImageFile]:
+def _open(name: str, file: BinaryIO, max_pixels: int) -> tuple[str, ImageFile]:
     """Name the format and read the header; no pixel is decoded."""
     head = file.read(16)
     found = next((entry for entry in _FORMATS if head.startswith(entry[1])), None)
     if found is None or (found[0] == "WebP" and head[8:12] != b"WEBP"):
         what = "is empty" if not head else "is not an image of a known format"
-        raise InputError(f"{path} {what}: expected PNG, JPEG, BMP, TIFF or WebP")
+        raise InputError(f"{name} {what}: expected PNG, JPEG, BMP, TIFF or WebP")
     kind, _, reader = found
     file.seek(0)
     try:
@@ -161,14 +246,18 @@ def _open(path: Path, file: BinaryIO, max_pixels: int) -> tuple[str, ImageFile]:
             warnings.simplefilter("ignore")  # Pillow warns of what it then raises
             picture = reader(file)
     except Exception:  # noqa: BLE001  # Pillow raises many types on a damaged header
-        raise _damaged(path, kind) from None
-    width, height = picture.size
+        raise _damaged(name, kind) from None
+    _require_bearable(name, picture.size, max_pixels)
+    return kind, picture
+
+
+def _require_bearable(name: str, size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
     if width * height > max_pixels:
         raise InputError(
-            f"{path} is too large: {width}x{height} pixels are {width * height / 1e6:.0f} million, "
+            f"{name} is too large: {width}x{height} pixels are {width * height / 1e6:.0f} million, "
             f"the limit is {max_pixels / 1e6:.0f} million; shrink it or raise the limit"
         )
-    return kind, picture
 
 
 class _Quiet:
@@ -209,11 +298,11 @@ def _decode(data: bytes) -> NDArray[np.uint8] | None:
     return None if image is None else np.asarray(image, np.uint8)
 
 
-def _indices(path: Path, picture: ImageFile) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def _indices(name: str, picture: ImageFile) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """The stored numbers of a picture that has one channel."""
     if picture.mode not in {"1", "L", "P", "I", "I;16", "I;16B", "I;16L"}:
         raise InputError(
-            f"{path} stores colours ({picture.mode}), not labels: expected one number a pixel, grey or palette; "
+            f"{name} stores colours ({picture.mode}), not labels: expected one number a pixel, grey or palette; "
             "turn each colour into its class number first"
         )
     step = _GREY_STEPS.get(str(picture.tile[0][3]), 1) if picture.tile else 1
@@ -221,13 +310,13 @@ def _indices(path: Path, picture: ImageFile) -> NDArray[np.uint8] | NDArray[np.u
     if values.dtype.itemsize == 1:
         return values.astype(np.uint8) // np.uint8(step)
     if values.min() < 0 or values.max() > _UINT16.max:
-        raise InputError(f"{path} has values from {values.min()} to {values.max()}: labels are within 0-65535")
+        raise InputError(f"{name} has values from {values.min()} to {values.max()}: labels are within 0-65535")
     return values.astype(np.uint16)
 
 
-def _unreadable(path: Path, error: OSError) -> InputError:
-    return InputError(f"cannot read {path}: {error.strerror or error}")
+def _unreadable(name: str, error: OSError) -> InputError:
+    return InputError(f"cannot read {name}: {error.strerror or error}")
 
 
-def _damaged(path: Path, kind: str) -> InputError:
-    return InputError(f"{path} cannot be decoded: the {kind} file is cut off or damaged; save or copy it again")
+def _damaged(name: str, kind: str) -> InputError:
+    return InputError(f"{name} cannot be decoded: the {kind} file is cut off or damaged; save or copy it again")

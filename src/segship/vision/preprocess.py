@@ -47,25 +47,29 @@ def as_image(array: NDArray[Any]) -> NDArray[np.uint8]:
     """Check an image that a caller holds in memory.
 
     Args:
-        array: uint8 (H, W, 3), or grey as (H, W) or (H, W, 1).
+        array: uint8 (H, W, 3); (H, W, 4), whose last channel is alpha; or grey as (H, W) or (H, W, 1).
 
     Returns:
-        uint8 (H, W, 3); grey is repeated in all three channels.
+        uint8 (H, W, 3); grey is repeated in all three channels, alpha is dropped.
 
     Raises:
         InputError: It is anything else; the message says what was found.
     """
     if not isinstance(array, np.ndarray):
-        raise InputError(f"an image is a path or a uint8 array (height, width, 3), not {type(array).__name__}")
-    grey = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1)  # noqa: PLR2004
-    if array.dtype != np.uint8 or not (grey or (array.ndim == 3 and array.shape[2] == 3)):  # noqa: PLR2004
         raise InputError(
-            f"an image is uint8 of shape (height, width, 3), or grey (height, width); "
+            f"an image is a path, bytes, a Pillow image or a uint8 array (height, width, 3), not {type(array).__name__}"
+        )
+    channels = 1 if array.ndim == 2 else array.shape[2] if array.ndim == 3 else 0  # noqa: PLR2004
+    if array.dtype != np.uint8 or channels not in {1, 3, 4}:
+        raise InputError(
+            "an image is uint8 of shape (height, width, 3), (height, width, 4) with alpha, or grey (height, width); "
             f"found {array.dtype} of shape {array.shape}"
         )
     if array.size == 0:
         raise InputError(f"the image is empty: its shape is {array.shape}")
-    return np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2) if grey else array
+    if channels == 1:
+        return np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)
+    return np.ascontiguousarray(array[:, :, :3]) if channels > 3 else array  # noqa: PLR2004
 
 
 def prepare(image: NDArray[Any], spec: ModelSpec, *, channel_order: ChannelOrder = "bgr") -> Prepared:

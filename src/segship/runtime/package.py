@@ -1,4 +1,4 @@
-"""Whatever can be opened: packages, folders that MMDeploy made, and lone engine files."""
+"""What can be opened: packages, folders that MMDeploy made, and engine files that describe themselves."""
 
 from __future__ import annotations
 
@@ -19,13 +19,30 @@ if TYPE_CHECKING:
     from segship.core.artifacts import Session
     from segship.core.manifest import Manifest
 
-__all__ = ["Found", "can_open", "find_package"]
+__all__ = ["Package", "PackageFiles", "can_open", "find_package"]
 
+_CPU = "cpu"
 _WINDOWS_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
-class Found:
+class Package:
+    """An exported package; it may be used as the path of its folder.
+
+    Attributes:
+        path: Its folder.
+        manifest: What it is, with the figures of its verification.
+    """
+
+    path: Path
+    manifest: Manifest
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+
+@dataclass(frozen=True)
+class PackageFiles:
     """Something that can be opened.
 
     Attributes:
@@ -38,11 +55,17 @@ class Found:
     directory: Path
     manifest: Manifest
 
-    def session(self, *, device: str = "cpu", threads: int | None = None, trust: bool = False) -> Session:
+    @property
+    def default_device(self) -> str:
+        """The device that its engine is opened on where none is named: ``cpu``, or the first one it knows."""
+        names = [device.name for device in find_backend(self.manifest.target.backend).probe()]
+        return _CPU if _CPU in names or not names else names[0]
+
+    def session(self, *, device: str | None = None, threads: int | None = None, trust: bool = False) -> Session:
         """Open its engine.
 
         Args:
-            device: ``cpu``, ``cuda:0``, …
+            device: ``cpu``, ``cuda:0``, …; None: `default_device`.
             threads: Threads of the engine; None: its own choice.
             trust: Open files that carry code, which then runs.
 
@@ -56,11 +79,11 @@ class Found:
                 f"{self.path} is an engine of {backend.INFO.title}: {backend.INFO.runs_code}, which no digest can make "
                 "safe. If it comes from people you trust, open it with --trust (in Python, trust=True)"
             )
-        return backend.open(self.manifest.engine(self.directory), device=device, threads=threads)
+        return backend.open(self.manifest.engine(self.directory), device=device or self.default_device, threads=threads)
 
-    def pipeline(self, *, device: str = "cpu", threads: int | None = None, trust: bool = False) -> Pipeline:
+    def pipeline(self, *, device: str | None = None, threads: int | None = None, trust: bool = False) -> Pipeline:
         """Open its engine, with all that goes before and after it; arguments and errors as for `session`."""
-        manifest = self.manifest
+        manifest, device = self.manifest, device or self.default_device
         image, output = manifest.inputs[0], manifest.outputs[0]
         return Pipeline(
             self.session(device=device, threads=threads, trust=trust),
@@ -68,7 +91,7 @@ class Found:
             manifest.sizes,
             image=image.name,
             logits=output.name,
-            batch=_WINDOWS_AT_ONCE if isinstance(image.shape[0], str) and device != "cpu" else 1,
+            batch=_WINDOWS_AT_ONCE if isinstance(image.shape[0], str) and device != _CPU else 1,
             embed=manifest.embed,
             decided=output.is_whole,
         )
@@ -79,7 +102,7 @@ def can_open(path: Path) -> bool:
     return (path / MANIFEST).is_file() or is_sdk_folder(path) or is_described(path)
 
 
-def find_package(path: Path, naming: Naming | None = None) -> Found:
+def find_package(path: Path, naming: Naming | None = None) -> PackageFiles:
     """Read what lies at ``path``; no engine is opened, and nothing runs.
 
     Args:
@@ -91,9 +114,9 @@ def find_package(path: Path, naming: Naming | None = None) -> Found:
         UnsupportedError: A folder of MMDeploy's does what is not provided here.
     """
     if (path / MANIFEST).is_file():
-        return Found(path, path, read_manifest(path))
+        return PackageFiles(path, path, read_manifest(path))
     if is_sdk_folder(path):
-        return Found(path, path, read_sdk_folder(path, naming or Naming()))
+        return PackageFiles(path, path, read_sdk_folder(path, naming or Naming()))
     if is_engine_file(path):
-        return Found(path, path.parent, read_engine_file(path))
-    return Found(path, path, read_manifest(path))  # which raises, and says why
+        return PackageFiles(path, path.parent, read_engine_file(path))
+    return PackageFiles(path, path, read_manifest(path))  # which raises, and says why
