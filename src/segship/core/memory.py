@@ -1,12 +1,14 @@
-"""Memory that is not needed any more."""
+"""Memory: how much there is, and giving back what is not needed any more."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import gc
+import os
+import sys
 
-__all__ = ["give_back"]
+__all__ = ["give_back", "memory_bytes"]
 
 
 def give_back() -> None:
@@ -18,3 +20,11 @@ def give_back() -> None:
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):  # of glibc only; elsewhere nothing is lost but the room
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def memory_bytes() -> int:
+    """Bytes of memory this machine has; the greatest integer where the system does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return sys.maxsize

@@ -13,7 +13,8 @@ from typing import IO, TYPE_CHECKING, Any
 import torch
 
 from segship.core.errors import CheckpointError
-from segship.reading.pickles import Storage, StoredTensor, unpickle
+from segship.core.memory import memory_bytes
+from segship.reading.pickles import MAXIMUM_AXES, Storage, StoredTensor, unpickle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +29,7 @@ _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 _MAXIMUM_DESCRIPTION = 2**30
 _MAXIMUM_HEADER = 100 * 2**20
+_MAXIMUM_TENSORS = 100_000
 _SAFETENSORS = {
     "F64": ("float64", 8),
     "F32": ("float32", 4),
@@ -57,6 +59,7 @@ class Archive(ABC):
         self._file = file
         self._size = path.stat().st_size
         self._blocks: dict[Storage, Tensor] = {}
+        self._room = memory_bytes()
 
     def tensor(self, stored: StoredTensor) -> Tensor:
         """Read the numbers of ``stored``.
@@ -69,6 +72,9 @@ class Archive(ABC):
             length = storage.length * storage.itemsize
             if length > self._size:
                 raise CheckpointError(f"{self._path} names a tensor of {length} bytes, but the file is smaller")
+            self._room -= length
+            if self._room < 0:
+                raise CheckpointError(f"{self._path} holds more numbers than this machine has memory for")
             data = bytearray(length)
             if length:
                 self._read(storage, memoryview(data))
@@ -120,11 +126,12 @@ class _Zip(Archive):
         except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
             raise CheckpointError(f"{path} is damaged or cut off ({error}): {_AGAIN}") from None
         self._check_entries()
+        self._names = frozenset(self._zip.namelist())
         names = [name for name in self._zip.namelist() if name.rpartition("/")[2] == "data.pkl"]
         if len(names) != 1:
             raise CheckpointError(f"{path} is a zip file but no checkpoint: it holds no data.pkl")
         self._folder = names[0].removesuffix("data.pkl")
-        if f"{self._folder}constants.pkl" in self._zip.namelist():
+        if f"{self._folder}constants.pkl" in self._names:
             raise CheckpointError(f"{path} is a TorchScript program, expected the checkpoint it was made from")
         self._check_byte_order()
         self.values = unpickle(io.BytesIO(self._entry("data.pkl", _MAXIMUM_DESCRIPTION)), what=str(path))
@@ -138,7 +145,7 @@ class _Zip(Archive):
 
     def _check_byte_order(self) -> None:
         name = f"{self._folder}byteorder"
-        if name in self._zip.namelist() and self._entry("byteorder", 16) != b"little":
+        if name in self._names and self._entry("byteorder", 16) != b"little":
             raise CheckpointError(f"{self._path} was written on a big-endian machine: save it again on a usual one")
 
     def _entry(self, name: str, maximum: int) -> bytes:
@@ -166,7 +173,7 @@ class _Zip(Archive):
 
     def _read(self, storage: Storage, target: memoryview) -> None:
         name = f"data/{storage.key}"
-        if self._folder + name not in self._zip.namelist():
+        if self._folder + name not in self._names:
             raise CheckpointError(f"{self._path} is damaged: {name} is missing; {_AGAIN}")
         self._fill(name, target)
 
@@ -191,10 +198,10 @@ class _Legacy(Archive):
             raise CheckpointError(f"{self._path} is damaged: the list of its tensors is missing; {_AGAIN}")
         itemsizes = {storage.key: storage.itemsize for storage in _storages(self.values)}
         starts: dict[str, int] = {}
-        for key in map(str, keys):
+        for key in keys:
             length = self._file.read(8)
-            if key not in itemsizes:
-                raise CheckpointError(f"{self._path} is damaged: the storage {key[:40]!r} is described nowhere")
+            if not isinstance(key, str) or key not in itemsizes:
+                raise CheckpointError(f"{self._path} is damaged: it lists a storage that is described nowhere")
             starts[key] = self._file.tell()
             end = starts[key] + int.from_bytes(length, "little") * itemsizes[key]
             if len(length) < 8 or end > self._size:  # noqa: PLR2004
@@ -247,6 +254,8 @@ class _Safetensors(Archive):
             raise CheckpointError(f"{path} is no safetensors file: its header is not JSON") from None
         if not isinstance(header, dict):
             raise CheckpointError(f"{path} is no safetensors file: its header is no list of tensors")
+        if len(header) > _MAXIMUM_TENSORS:
+            raise CheckpointError(f"{path} lists {len(header)} tensors, more than any real checkpoint")
         metadata = header.pop("__metadata__", None)
         self._start = 8 + length
         self._offsets: dict[str, int] = {}
@@ -257,8 +266,7 @@ class _Safetensors(Archive):
     def _stored(self, name: str, entry: Any) -> StoredTensor:
         try:
             dtype, itemsize = _SAFETENSORS[entry["dtype"]]
-            shape = tuple(map(int, entry["shape"]))
-            start, end = map(int, entry["data_offsets"])
+            shape, (start, end) = _whole_numbers(entry["shape"]), _whole_numbers(entry["data_offsets"])
         except (KeyError, TypeError, ValueError):
             raise CheckpointError(f"{self._path}: the tensor {name[:80]!r} is of a kind that is not known") from None
         length = math.prod(shape)
@@ -270,6 +278,19 @@ class _Safetensors(Archive):
 
     def _read(self, storage: Storage, target: memoryview) -> None:
         _read_at(self._file, self._offsets[storage.key], target, self._path)
+
+
+def _whole_numbers(values: Any) -> tuple[int, ...]:
+    """A list of JSON as lengths.
+
+    Raises:
+        ValueError: It is none, or longer than a tensor has axes.
+    """
+    if not isinstance(values, list) or len(values) > MAXIMUM_AXES:
+        raise ValueError
+    if not all(type(value) is int and 0 <= value < 2**63 for value in values):
+        raise ValueError
+    return tuple(values)
 
 
 def _noted(metadata: Any) -> dict[str, Any]:

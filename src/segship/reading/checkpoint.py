@@ -135,7 +135,6 @@ def _plain_meta(meta: Any) -> dict[str, Any]:
     if not isinstance(meta, dict):
         return {}
     try:
-        Allowance(_META_VALUES).weigh(meta)
+        return dict(plain_values(meta, Allowance(_META_VALUES)))
     except TooMuchError:
         return {}
-    return dict(plain_values(meta))

@@ -11,19 +11,22 @@ from __future__ import annotations
 import math
 import pickle
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from segship.core.errors import CheckpointError, UnsafeFileError
+from segship.reading.limits import Allowance, TooMuchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import IO
 
-__all__ = ["STORAGE_BYTES", "Storage", "StoredTensor", "plain_values", "unpickle"]
+__all__ = ["MAXIMUM_AXES", "STORAGE_BYTES", "Storage", "StoredTensor", "plain_values", "unpickle"]
+
+MAXIMUM_AXES = 64
+"""Most axes of a tensor: torch's own limit."""
 
 STORAGE_BYTES = {
     "DoubleStorage": ("float64", 8),
@@ -38,8 +41,15 @@ STORAGE_BYTES = {
     "BoolStorage": ("bool", 1),
     "UntypedStorage": ("uint8", 1),
 }
-_MAXIMUM_STEPS = 8_000_000
+# One for each byte code, one for each item that is copied, more for what takes memory; a real checkpoint has 10**5.
+_WORK = 4_000_000
+_CONTAINER_WORK = 8
+_LETTERS = 64  # of text for a unit of work
 _MAXIMUM_ARRAY = 2**16
+_MAXIMUM_KEY = 16
+_LONG = 2**61 - 1  # integers from here on share their hashes with smaller ones
+_WORD = 2**63
+_SIZED = (str, bytes, list, tuple, set, frozenset, dict)
 _KEYS = (str, bytes, int, float, type(None))
 _NUMBER_TYPES = frozenset(kind + size for kind in "iuf" for size in "1248") | {"b1"}
 
@@ -84,13 +94,18 @@ class StoredTensor:
         raise CheckpointError("the file changes a tensor after describing it")
 
     def __post_init__(self) -> None:
+        axes = len(self.shape)
+        if axes > MAXIMUM_AXES or axes != len(self.stride):
+            raise CheckpointError(f"a tensor of the file has {axes} axes and {len(self.stride)} strides")
         values = (self.offset, *self.shape, *self.stride)
-        fits = len(self.shape) == len(self.stride) and all(type(value) is int and value >= 0 for value in values)
-        if fits and all(self.shape):
+        if not all(type(value) is int and 0 <= value < _WORD for value in values):
+            raise CheckpointError("a tensor of the file has a size or a stride that is no whole number of 63 bits")
+        if all(self.shape):
             last = self.offset + sum((size - 1) * step for size, step in zip(self.shape, self.stride, strict=True))
-            fits = last < self.storage.length and math.prod(self.shape, start=1) <= self.storage.length
-        if not fits:
-            raise CheckpointError(f"a tensor of shape {self.shape} lies outside the numbers that the file holds for it")
+            if last >= self.storage.length or math.prod(self.shape, start=1) > self.storage.length:
+                raise CheckpointError(
+                    f"a tensor of shape {self.shape} lies outside the numbers that the file holds for it"
+                )
 
 
 class _Array:
@@ -104,18 +119,28 @@ class _Array:
     def __setstate__(self, state: Any) -> None:
         self._state = state
 
-    def values(self) -> Any:
+    def values(self, work: Allowance) -> Any:
         """The numbers as nested lists; None where they are no plain numbers."""
         if not isinstance(self._state, tuple) or len(self._state) < 4:  # noqa: PLR2004
             return None
         shape, dtype, fortran, data = self._state[-4:]
         name = getattr(dtype, "name", "")
-        if name not in _NUMBER_TYPES or not isinstance(data, bytes) or len(data) > _MAXIMUM_ARRAY:
+        if name not in _NUMBER_TYPES or not isinstance(data, bytes) or not _is_small_shape(shape):
             return None
+        work.spend(math.prod(size or 1 for size in shape))  # an axis of length 0 leaves the lists of those before it
         try:
             return np.frombuffer(data, name).reshape(shape, order="F" if fortran else "C").tolist()
         except (ValueError, TypeError):
             return None
+
+
+def _is_small_shape(shape: Any) -> bool:
+    """Whether an array of this shape has no more numbers, and no more lists, than what frameworks note."""
+    if not isinstance(shape, tuple) or len(shape) > MAXIMUM_AXES:
+        return False
+    if not all(type(size) is int and 0 <= size <= _MAXIMUM_ARRAY for size in shape):
+        return False
+    return math.prod(size or 1 for size in shape) <= _MAXIMUM_ARRAY
 
 
 class _Scalar:
@@ -148,19 +173,30 @@ class _Type:
 
 
 class _Function:
-    """A function that a pickle may call; it cannot be changed by one."""
+    """A function that a pickle may call; it cannot be changed by one. A call costs what its arguments hold."""
 
-    __slots__ = ("_call",)
+    __slots__ = ("_call", "_work")
     _call: Callable[..., Any]
+    _work: Allowance
 
-    def __init__(self, call: Callable[..., Any]) -> None:
+    def __init__(self, call: Callable[..., Any], work: Allowance) -> None:
         object.__setattr__(self, "_call", call)
+        object.__setattr__(self, "_work", work)
 
     def __call__(self, *arguments: Any) -> Any:
+        for argument in arguments:
+            self._work.spend(_size(argument))
         return self._call(*arguments)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise CheckpointError("the file tries to change a function")
+
+
+def _size(value: Any) -> int:
+    """What it costs to copy ``value``, without what its items hold."""
+    if not isinstance(value, _SIZED):
+        return 1
+    return 1 + (len(value) // _LETTERS if isinstance(value, (str, bytes)) else len(value))
 
 
 def _inert(name: str) -> type:
@@ -183,13 +219,25 @@ def _inert(name: str) -> type:
     return type(name, (), body)
 
 
-def _dictionary(name: str) -> type:
-    """A class whose objects are dictionaries and nothing more."""
+def _dictionary(name: str, work: Allowance) -> type:
+    """A class whose objects are dictionaries and nothing more; lists of pairs fill them, too."""
 
     def fill(self: dict[Any, Any], *values: Any) -> None:
-        dict.update(self, *(value for value in values if isinstance(value, dict)))
+        for value in values:
+            work.spend(_size(value))
+            if isinstance(value, dict):
+                dict.update(self, value)
+            for pair in value if isinstance(value, (list, tuple)) else ():
+                if not isinstance(pair, (list, tuple)) or len(pair) != 2:  # noqa: PLR2004
+                    raise CheckpointError("a dictionary of the file is made of something other than pairs")
+                _check_key(pair[0])
+                dict.__setitem__(self, *pair)
 
-    return type(name, (dict,), {"__init__": fill, "__setstate__": fill, "__slots__": ()})
+    def ignore(_: Any, *__: Any) -> None:
+        """Attributes of an ordered dictionary, such as the versions of a network's layers: nothing that is needed."""
+
+    state = ignore if name == "OrderedDict" else fill
+    return type(name, (dict,), {"__init__": fill, "__setstate__": state, "__slots__": ()})
 
 
 def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> StoredTensor:
@@ -210,7 +258,7 @@ def _subclass(function: Any, _: Any, arguments: Any, *__: Any) -> Any:
 
 def _latin1(text: Any, encoding: Any = "latin1") -> bytes:
     if not isinstance(text, str) or encoding != "latin1":
-        raise CheckpointError(f"the file encodes text as {encoding!r:.40}, which checkpoints do not")
+        raise CheckpointError("the file encodes text in another way than checkpoints do, which is latin1")
     return text.encode("latin1")
 
 
@@ -225,10 +273,12 @@ def _collection(kind: type) -> Callable[..., Any]:
 
 
 def _check_key(key: Any) -> None:
-    """Refuse keys that take long to hash; those of checkpoints are names and numbers."""
+    """Refuse keys that take long to hash or share their hashes; those of checkpoints are names and numbers."""
     parts = key if isinstance(key, tuple) else (key,)
-    if not all(isinstance(part, _KEYS) for part in parts):
+    if len(parts) > _MAXIMUM_KEY or not all(isinstance(part, _KEYS) for part in parts):
         raise CheckpointError(f"a dictionary of the file has a {type(key).__name__} as key")
+    if any(isinstance(part, int) and abs(part) >= _LONG for part in parts):
+        raise CheckpointError("a dictionary of the file has an integer of more than 60 bits as key")
 
 
 _TENSORS: dict[str, Callable[..., Any]] = {
@@ -247,6 +297,7 @@ _DICTIONARIES = frozenset(
     {
         "addict.addict.Dict",
         "collections.Counter",
+        "collections.OrderedDict",
         "easydict.EasyDict",
         "mmcv.utils.config.ConfigDict",
         "mmengine.config.ConfigDict",
@@ -294,12 +345,12 @@ _HARMLESS = frozenset(
 class _Steps(dict[int, Any]):
     """What the unpickler does at each byte code; counts the steps so that a file of endless steps ends."""
 
-    left = _MAXIMUM_STEPS
+    def __init__(self, steps: dict[int, Any], work: Allowance) -> None:
+        super().__init__(steps)
+        self._work = work
 
     def __getitem__(self, code: int) -> Any:
-        self.left -= 1
-        if self.left < 0:
-            raise CheckpointError("the file has more entries than any real checkpoint")
+        self._work.spend(_CONTAINER_WORK if code in _CONTAINERS else 1)
         return super().__getitem__(code)
 
 
@@ -321,6 +372,7 @@ def _checked(step: Callable[[Any], None]) -> Callable[[Any], None]:
 _Base: Any = pickle._Unpickler  # noqa: SLF001
 _TAKES_ONE = (_Base.load_setitem,)
 _TAKES_SET = (_Base.load_additems, _Base.load_frozenset)
+_CONTAINERS = frozenset({pickle.EMPTY_SET[0], pickle.EMPTY_DICT[0], pickle.EMPTY_LIST[0], pickle.MARK[0]})
 _CHECKED = {
     code: _checked(step)
     for code, step in _Base.dispatch.items()
@@ -336,7 +388,8 @@ class _Unpickler(_Base):  # type: ignore[misc]
 
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__(file, encoding="latin1")
-        self.dispatch = _Steps(_Base.dispatch | _CHECKED)
+        self._work = Allowance(_WORK)
+        self.dispatch = _Steps(_Base.dispatch | _CHECKED, self._work)
         self._known: dict[str, Any] = {}
 
     def find_class(self, module: str, name: str) -> Any:
@@ -344,7 +397,7 @@ class _Unpickler(_Base):  # type: ignore[misc]
         module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))  # of Python 2
         full = f"{module}.{name}"
         if full not in self._known:
-            self._known[full] = _stand_in(module, name)
+            self._known[full] = _stand_in(module, name, self._work)
         return self._known[full]
 
     def persistent_load(self, identity: Any) -> Storage:
@@ -352,30 +405,33 @@ class _Unpickler(_Base):  # type: ignore[misc]
         if not isinstance(identity, tuple) or len(identity) < 5 or identity[0] != "storage":  # noqa: PLR2004
             raise CheckpointError("the file refers to something outside itself that is no tensor")
         _, kind, key, _, length = identity[:5]
-        if not isinstance(kind, Storage) or type(length) is not int or length < 0:
+        is_described = isinstance(kind, Storage) and isinstance(key, (str, int)) and abs(_number(key)) < _WORD
+        if not is_described or type(length) is not int or not 0 <= length < _WORD:
             raise CheckpointError("a tensor of the file is not described as PyTorch does")
         if len(identity) > 5 and identity[5] is not None:  # noqa: PLR2004
             raise CheckpointError("the file shares storages as PyTorch before 0.4 did: save it again with torch.save")
         return Storage(str(key), kind.dtype, kind.itemsize, length)
 
 
-def _stand_in(module: str, name: str) -> Any:
+def _number(key: str | int) -> int:
+    return key if isinstance(key, int) else 0
+
+
+def _stand_in(module: str, name: str, work: Allowance) -> Any:
     """What answers to the global ``module.name``.
 
     Raises:
         UnsafeFileError: It is not in the list.
     """
     full = f"{module}.{name}"
-    if full == "collections.OrderedDict":
-        return OrderedDict
     if module in {"torch", "torch.cuda", "torch.storage"} and name in STORAGE_BYTES:
         return Storage("", *STORAGE_BYTES[name], 0)
     if full in _TENSORS:
-        return _Function(_TENSORS[full])
+        return _Function(_TENSORS[full], work)
     if full in _NUMPY:
-        return _Function(_NUMPY[full])
+        return _Function(_NUMPY[full], work)
     if full in _DICTIONARIES:
-        return _dictionary(name)
+        return _dictionary(name, work)
     if full in _HARMLESS:
         return _inert(name)
     raise UnsafeFileError(
@@ -404,6 +460,10 @@ def unpickle(file: IO[bytes], *, what: str) -> Any:
         raise UnsafeFileError(f"{what} is not safe: {error}") from None
     except CheckpointError as error:
         raise CheckpointError(f"{what}: {error}") from None
+    except TooMuchError:
+        raise CheckpointError(
+            f"{what} has more entries than any real checkpoint: it is damaged or made to harm"
+        ) from None
     except (MemoryError, RecursionError):
         raise CheckpointError(f"{what} is damaged: its description of the tensors makes no sense") from None
     except Exception as error:  # noqa: BLE001 - a damaged pickle raises anything
@@ -413,14 +473,27 @@ def unpickle(file: IO[bytes], *, what: str) -> Any:
         ) from None
 
 
-def plain_values(value: Any, depth: int = 0) -> Any:
-    """``value`` with NumPy's numbers as plain ones, and None for whatever is no data."""
+def plain_values(value: Any, work: Allowance, depth: int = 0) -> Any:
+    """``value`` with NumPy's numbers as plain ones, and None for whatever is no data.
+
+    Args:
+        value: What `unpickle` returned, or a part of it.
+        work: Spent on each value, those within NumPy's arrays too.
+        depth: How deep ``value`` lies; what lies deeper than 20 is None.
+
+    Raises:
+        TooMuchError: ``work`` does not suffice.
+    """
+    work.spend()
     if depth > 20:  # noqa: PLR2004
         return None
-    if isinstance(value, (_Array, _Scalar)):
+    if isinstance(value, _Array):
+        return value.values(work)
+    if isinstance(value, _Scalar):
         return value.values()
     if isinstance(value, dict):
-        return {key: plain_values(item, depth + 1) for key, item in value.items() if isinstance(key, (str, int))}
+        return {key: plain_values(item, work, depth + 1) for key, item in value.items() if isinstance(key, (str, int))}
     if isinstance(value, (list, tuple)):
-        return type(value)(plain_values(item, depth + 1) for item in value)
+        items = (plain_values(item, work, depth + 1) for item in value)
+        return list(items) if isinstance(value, list) else tuple(items)
     return value if isinstance(value, (str, int, float, bool)) else None
