@@ -49,7 +49,7 @@ def engine(request: pytest.FixtureRequest, graph: Graph, tmp_path_factory: pytes
 
 
 def saved(engine: Engine) -> tuple[Any, Any]:
-    import coremltools  # noqa: PLC0415  (an extra)
+    import coremltools
 
     model = coremltools.models.MLModel(str(engine.directory / "model.mlpackage"), skip_model_load=True)
     return model, model.get_spec()

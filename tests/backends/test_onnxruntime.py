@@ -46,7 +46,7 @@ def test_a_device_this_build_lacks_names_the_ones_it_has(tmp_path: Path) -> None
 
 
 def prelu(slopes: list[float], folder: Path) -> Graph:
-    from onnx import TensorProto, helper, numpy_helper  # noqa: PLC0415
+    from onnx import TensorProto, helper, numpy_helper
 
     shape = ["batch", len(slopes), "height", "width"]
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("image", "logits")]
@@ -75,7 +75,7 @@ def test_prelu_is_computed_the_fast_way_with_the_same_bits(slopes: list[float], 
 
 
 def attention(shape: str, options: str, folder: Path) -> Graph:
-    import onnx.parser  # noqa: PLC0415
+    import onnx.parser
 
     model = onnx.parser.parse_model(f"""<ir_version: 11, opset_import: ["" : 23]>
     attending (float{shape} query, float{shape} key, float{shape} value) => (float{shape} logits) {{

@@ -15,7 +15,7 @@ pytest.importorskip("openvino", reason="OpenVINO is not installed here")
 
 
 def doubling(path: Path) -> Graph:
-    import onnx.parser  # noqa: PLC0415
+    import onnx.parser
 
     model = onnx.parser.parse_model("""<ir_version: 10, opset_import: ["" : 20]>
     doubling (float[n, 3, h, w] image) => (float[n, 3, h, w] logits) { logits = Add(image, image) }""")
@@ -42,6 +42,6 @@ def test_bfloat16_that_the_processor_lacks_is_told(
 
 
 def test_the_processor_tells_what_it_computes_in() -> None:
-    import openvino  # noqa: PLC0415
+    import openvino
 
     assert "FP32" in backend._abilities(openvino.Core())

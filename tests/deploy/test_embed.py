@@ -50,7 +50,7 @@ def whole(trained: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) 
 
 
 def test_the_lone_file_needs_three_lines(whole: Path, package: Path) -> None:
-    import onnxruntime  # noqa: PLC0415  (the first of the three)
+    import onnxruntime
 
     path, expected = whole / "model.onnx", Segmentor(package)
     for rows, columns in SIZES:
@@ -166,7 +166,7 @@ def labelled(spec: ModelSpec, image: np.ndarray) -> np.ndarray:
     ids=str,
 )
 def test_logits_find_their_way_back_as_in_a_package(change: dict[str, Any], tmp_path: Path) -> None:
-    import onnxruntime  # noqa: PLC0415
+    import onnxruntime
 
     spec = SPEC.model_copy(update=change)
     graph = embed(pooling(tmp_path / "a"), tmp_path / "whole.onnx", spec, ("pre", "post"))
@@ -188,7 +188,7 @@ def test_logits_find_their_way_back_as_in_a_package(change: dict[str, Any], tmp_
 def test_labels_are_the_same_with_the_classes_beside_one_another(
     change: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import onnxruntime  # noqa: PLC0415
+    import onnxruntime
 
     monkeypatch.setattr(whole_graph, "_MANY", 2)
     spec = SPEC.model_copy(update=change)

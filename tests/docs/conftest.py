@@ -38,13 +38,13 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _copy_published(name: Path, folder: Path) -> None:
     """A config that the guides name, with its bases, from MMSegmentation's own wheel, where it is installed."""
-    import importlib.util  # noqa: PLC0415
+    import importlib.util
 
     found = importlib.util.find_spec("mmseg")
     if found is None or not found.submodule_search_locations:
         return
     configs = Path(found.submodule_search_locations[0]) / ".mim" / "configs"
-    from segship.tools.config import resolve  # noqa: PLC0415
+    from segship.tools.config import resolve
 
     text = resolve(configs / "pspnet" / name).text()
     (folder / name).write_text(text)

@@ -68,7 +68,7 @@ def test_numbers_follow_the_data_set(data: Path, tmp_path: Path) -> None:
 
 
 def _spec(name: str) -> ModelSpec:
-    from segship.datasets import find_layout  # noqa: PLC0415
+    from segship.datasets import find_layout
 
     layout = find_layout(name)
     return SPEC.model_copy(update={"classes": layout.classes, "palette": layout.palette})

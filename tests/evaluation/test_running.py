@@ -154,7 +154,7 @@ def test_a_config_alone_is_not_enough(trained: tuple[Path, Path]) -> None:
 
 
 def test_two_lanes_keep_two_processors_busy(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from segship.evaluation import network  # noqa: PLC0415
+    from segship.evaluation import network
 
     monkeypatch.setattr(network, "processors", lambda: 2)
     assert len(NetworkFiles(package).open()) == 2

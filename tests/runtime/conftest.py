@@ -18,8 +18,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> segship.Package:
 
 @pytest.fixture(scope="session")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    import cv2  # noqa: PLC0415
-    import numpy as np  # noqa: PLC0415
+    import cv2
+    import numpy as np
 
     pixels = np.random.default_rng(0).integers(0, 256, (12, 20, 3), np.uint8)
     path = tmp_path_factory.mktemp("street") / "street.png"

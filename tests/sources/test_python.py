@@ -143,14 +143,14 @@ class Returning(nn.Module):
     ],
 )
 def test_outputs_that_are_no_scores_are_told(value: Any, message: str) -> None:
-    from segship.sources.python import load_module  # noqa: PLC0415
+    from segship.sources.python import load_module
 
     with pytest.raises(UnsupportedError, match=message):
         load_module(Returning(value), {})
 
 
 def test_scores_are_found_in_usual_places() -> None:
-    from segship.sources.python import load_module  # noqa: PLC0415
+    from segship.sources.python import load_module
 
     for value in (lambda x: {"out": x, "aux": x[:, :1]}, lambda x: [x, None], lambda x: x):
         assert load_module(Returning(value), {}).network.out_channels == 3

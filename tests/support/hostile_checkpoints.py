@@ -135,7 +135,7 @@ def refuse(*_: object) -> None:
 
 
 def main() -> None:
-    from segship.reading.checkpoint import read_checkpoint  # noqa: PLC0415
+    from segship.reading.checkpoint import read_checkpoint
 
     made = files(Path(sys.argv[1]))
     signal.signal(signal.SIGPROF, refuse)

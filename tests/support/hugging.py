@@ -16,7 +16,7 @@ PYRAMID = ["stage1", "stage2", "stage3", "stage4"]
 
 
 def _swin() -> Any:
-    import transformers as T  # noqa: PLC0415
+    import transformers as T
 
     return T.SwinConfig(
         embed_dim=16, depths=[1, 1, 1, 1], num_heads=[1, 2, 2, 4], window_size=4, image_size=64, out_features=PYRAMID
@@ -31,7 +31,7 @@ def _vit() -> dict[str, Any]:
 
 
 def _segformer(**options: Any) -> Any:
-    import transformers as T  # noqa: PLC0415
+    import transformers as T
 
     return T.SegformerForSemanticSegmentation(
         T.SegformerConfig(
@@ -42,7 +42,7 @@ def _segformer(**options: Any) -> Any:
 
 
 def _upernet(backbone: Any, width: int, **options: Any) -> Any:
-    import transformers as T  # noqa: PLC0415
+    import transformers as T
 
     return T.UperNetForSemanticSegmentation(
         T.UperNetConfig(backbone_config=backbone, hidden_size=16, auxiliary_in_channels=width, **options)
@@ -50,14 +50,14 @@ def _upernet(backbone: Any, width: int, **options: Any) -> Any:
 
 
 def _convnext(**options: Any) -> Any:
-    import transformers as T  # noqa: PLC0415
+    import transformers as T
 
     backbone = T.ConvNextConfig(hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 1, 1], out_features=PYRAMID)
     return _upernet(backbone, 24, **options)
 
 
 def _beit(**options: Any) -> Any:
-    import transformers as T  # noqa: PLC0415
+    import transformers as T
 
     return T.BeitForSemanticSegmentation(
         T.BeitConfig(**_vit(), out_indices=[1, 2, 3, 4], use_relative_position_bias=True, **options)
@@ -65,7 +65,7 @@ def _beit(**options: Any) -> Any:
 
 
 def _data2vec(**options: Any) -> Any:
-    import transformers as T  # noqa: PLC0415
+    import transformers as T
 
     return T.Data2VecVisionForSemanticSegmentation(
         T.Data2VecVisionConfig(**_vit(), out_indices=[1, 2, 3, 4], use_relative_position_bias=True, **options)
@@ -73,7 +73,7 @@ def _data2vec(**options: Any) -> Any:
 
 
 def _dpt(**options: Any) -> Any:
-    import transformers as T  # noqa: PLC0415
+    import transformers as T
 
     return T.DPTForSemanticSegmentation(
         T.DPTConfig(
@@ -84,7 +84,7 @@ def _dpt(**options: Any) -> Any:
 
 
 def _mobilevit(**options: Any) -> Any:
-    import transformers as T  # noqa: PLC0415
+    import transformers as T
 
     return T.MobileViTForSemanticSegmentation(
         T.MobileViTConfig(
@@ -95,7 +95,7 @@ def _mobilevit(**options: Any) -> Any:
 
 
 def _mobilenet(**options: Any) -> Any:
-    import transformers as T  # noqa: PLC0415
+    import transformers as T
 
     return T.MobileNetV2ForSemanticSegmentation(
         T.MobileNetV2Config(image_size=64, depth_multiplier=0.35, output_stride=8, **options)
@@ -103,7 +103,7 @@ def _mobilenet(**options: Any) -> Any:
 
 
 def _maskformer(**options: Any) -> Any:
-    import transformers as T  # noqa: PLC0415
+    import transformers as T
 
     decoder = T.DetrConfig(
         d_model=32, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=32, decoder_ffn_dim=32,
@@ -124,7 +124,7 @@ def _queries() -> dict[str, Any]:
 
 
 def _mask2former(**options: Any) -> Any:
-    import transformers as T  # noqa: PLC0415
+    import transformers as T
 
     return T.Mask2FormerForUniversalSegmentation(
         T.Mask2FormerConfig(**_queries(), feature_size=32, mask_feature_size=32, **options)
@@ -132,7 +132,7 @@ def _mask2former(**options: Any) -> Any:
 
 
 def _oneformer(**options: Any) -> Any:
-    import transformers as T  # noqa: PLC0415
+    import transformers as T
 
     return T.OneFormerForUniversalSegmentation(
         T.OneFormerConfig(
@@ -146,7 +146,7 @@ class _ToldTask:
     """OneFormer's processor of images and words, which is told that the task is semantic."""
 
     def __init__(self, images: Any, folder: Path) -> None:
-        import transformers as T  # noqa: PLC0415
+        import transformers as T
 
         letters = "abcdefghijklmnopqrstuvwxyz"
         words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
@@ -181,7 +181,7 @@ NETWORKS: dict[str, tuple[Callable[..., Any], str, dict[str, Any]]] = {
 
 def save(name: str, folder: Path) -> tuple[Any, Any]:
     """Save the network ``name`` with numbers made from its key names; returns it and its processor."""
-    import transformers as T  # noqa: PLC0415
+    import transformers as T
 
     make, kind, options = NETWORKS[name]
     torch.manual_seed(0)

@@ -39,7 +39,7 @@ META = {
 
 def write_trained(folder: Path, *, test_cfg: str = "mode='whole'") -> tuple[Path, Path]:
     """Write config and checkpoint; the weights are made from their key names, so they are the same everywhere."""
-    from segship import load_network  # noqa: PLC0415  (so that tests without torch can import this module's constants)
+    from segship import load_network  # so that tests without torch can import this module's constants
 
     folder.mkdir(parents=True, exist_ok=True)
     config, checkpoint = folder / "small.py", folder / "small.pth"

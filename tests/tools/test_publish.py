@@ -76,7 +76,7 @@ def test_another_suffix_is_refused_and_nothing_written(checkpoint: Path) -> None
 
 
 def test_the_published_network_is_the_same_network(trained: tuple[Path, Path], tmp_path: Path) -> None:
-    from segship import load_network  # noqa: PLC0415
+    from segship import load_network
 
     done = segship("tools", "publish", trained[1], tmp_path / "small.safetensors", "--json", "-")
     assert done.returncode == 0, done.stderr

@@ -52,7 +52,7 @@ def packed(package: Path, data: Path, to: Path) -> Index:
 
 def run_elsewhere(package: Path, folder: Path, to: Path, ending: str = "", dtype: str = "float32") -> None:
     """What another program does: raw inputs in, raw outputs out, nothing else known."""
-    import onnxruntime  # noqa: PLC0415
+    import onnxruntime
 
     session = onnxruntime.InferenceSession(str(package / "model.onnx"), providers=["CPUExecutionProvider"])
     to.mkdir()

@@ -146,7 +146,7 @@ STDC_BLOCKS = {"stdc1": (2, 2, 2), "stdc2": (4, 5, 3)}
 def official_stdc(kind: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Official keys and ours, numbers made from ours; written from the list of stages that the paper has."""
     config = {"stdc1": "stdc1_4xb12-80k_cityscapes-512x1024", "stdc2": "stdc2_4xb12-80k_cityscapes-512x1024"}[kind]
-    from segship import load_network  # noqa: PLC0415
+    from segship import load_network
 
     network = load_network(configs() / "stdc" / f"{config}.py").backbone.backbone
     ours = {key: value for key, value in network.state_dict().items() if "num_batches_tracked" not in key}
@@ -211,7 +211,7 @@ def test_cgnets_names_are_translated_and_its_classifier_gets_a_bias(tmp_path: Pa
 
 @pytest.mark.parametrize("name", ["seg_tiny_mask_ade20k", "seg_small_linear_ade20k", "seg_deit_tiny_distilled_mask"])
 def test_segmenter_is_converted_as_its_own_source_reads_it(name: str, shared: Path, tmp_path: Path) -> None:
-    from segship import sources  # noqa: PLC0415
+    from segship import sources
 
     folder = shared / "reference" / "segmenter"
     (tmp_path / "variant.yml").write_bytes((folder / f"{name}.variant.yml").read_bytes())

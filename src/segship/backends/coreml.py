@@ -57,7 +57,7 @@ def _load() -> Any:
             warnings.simplefilter("ignore")
             # It reports every library that only macOS has, and every torch newer than itself.
             logging.getLogger("coremltools").setLevel(logging.ERROR)
-            import coremltools  # noqa: PLC0415
+            import coremltools
     except ImportError as error:
         raise MissingExtraError("Core ML", "coreml", "coremltools") from error
     return coremltools
@@ -106,9 +106,7 @@ def _files(directory: Path, folder: Path) -> tuple[str, ...]:
     return tuple(path.relative_to(directory).as_posix() for path in found)
 
 
-def open(  # noqa: A001
-    engine: Engine, *, device: str = INFO.default_device, threads: int | None = None
-) -> Session:
+def open(engine: Engine, *, device: str = INFO.default_device, threads: int | None = None) -> Session:
     """Open a program.
 
     Args:

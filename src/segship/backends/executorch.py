@@ -47,8 +47,8 @@ def _load() -> Any:
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it calls its interface experimental
-            from executorch import runtime  # noqa: PLC0415
-            from executorch.extension.pybindings import portable_lib  # noqa: F401, PLC0415
+            from executorch import runtime
+            from executorch.extension.pybindings import portable_lib  # noqa: F401
     except (ImportError, OSError) as error:  # OSError: built for another torch
         raise MissingExtraError("ExecuTorch", "executorch", "executorch") from error
     return runtime
@@ -68,8 +68,8 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     del target
     _load()
     import torch
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner  # noqa: PLC0415
-    from executorch.exir import to_edge_transform_and_lower  # noqa: PLC0415
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
 
     with engine_errors("ExecuTorch cannot lower the program"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -83,9 +83,7 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     return Engine(directory, (_FILE,), graph.inputs, graph.outputs)
 
 
-def open(  # noqa: A001
-    engine: Engine, *, device: str = INFO.default_device, threads: int | None = None
-) -> Session:
+def open(engine: Engine, *, device: str = INFO.default_device, threads: int | None = None) -> Session:
     """Open a ``.pte`` file.
 
     Args:
@@ -100,7 +98,7 @@ def open(  # noqa: A001
     if device != "cpu":
         raise BackendError(f"no device is called {device!r}: ExecuTorch runs on cpu here")
     if threads is not None:
-        from executorch.extension.pybindings import portable_lib  # noqa: PLC0415
+        from executorch.extension.pybindings import portable_lib
 
         portable_lib._unsafe_reset_threadpool(threads)  # noqa: SLF001  (no other way, and nothing is running yet)
     path = engine.directory / engine.files[0]
@@ -138,6 +136,6 @@ def probe() -> tuple[Device, ...]:
         _load()
     except MissingExtraError as error:
         return (Device("cpu", usable=False, note=str(error)),)
-    from importlib.metadata import version  # noqa: PLC0415
+    from importlib.metadata import version
 
     return (Device("cpu", usable=True, note=f"executorch {version('executorch')}, XNNPACK"),)

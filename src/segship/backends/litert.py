@@ -48,7 +48,7 @@ _FILE = "model.tflite"
 
 def _load() -> Any:
     try:
-        from ai_edge_litert import interpreter  # noqa: PLC0415
+        from ai_edge_litert import interpreter
     except ImportError as error:
         raise MissingExtraError("LiteRT", "litert", "ai_edge_litert") from error
     return interpreter
@@ -75,7 +75,7 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     ):
         warnings.simplefilter("ignore")
         try:
-            import litert_torch  # noqa: PLC0415
+            import litert_torch
             import torch
         except ImportError as error:
             raise MissingExtraError("Exporting for LiteRT", "litert", "litert_torch") from error
@@ -86,9 +86,7 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     return Engine(directory, (_FILE,), graph.inputs, graph.outputs)
 
 
-def open(  # noqa: A001
-    engine: Engine, *, device: str = INFO.default_device, threads: int | None = None
-) -> Session:
+def open(engine: Engine, *, device: str = INFO.default_device, threads: int | None = None) -> Session:
     """Open a ``.tflite`` file.
 
     Args:
@@ -131,6 +129,6 @@ def probe() -> tuple[Device, ...]:
         _load()
     except MissingExtraError as error:
         return (Device("cpu", usable=False, note=str(error)),)
-    from importlib.metadata import version  # noqa: PLC0415
+    from importlib.metadata import version
 
     return (Device("cpu", usable=True, note=f"ai-edge-litert {version('ai_edge_litert')}"),)

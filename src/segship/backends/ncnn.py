@@ -49,7 +49,7 @@ _SECONDS = 1800  # the largest networks take about a minute
 
 def _load() -> Any:
     try:
-        import ncnn  # noqa: PLC0415
+        import ncnn
     except ImportError as error:
         raise MissingExtraError("ncnn", "ncnn", "ncnn") from error
     return ncnn
@@ -119,9 +119,7 @@ def _require_known(ncnn: Any, param: Path) -> None:
         )
 
 
-def open(  # noqa: A001
-    engine: Engine, *, device: str = INFO.default_device, threads: int | None = None
-) -> Session:
+def open(engine: Engine, *, device: str = INFO.default_device, threads: int | None = None) -> Session:
     """Open a pair of files.
 
     Args:

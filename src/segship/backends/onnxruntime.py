@@ -52,7 +52,7 @@ _PROVIDERS = {
 
 def _load() -> Any:
     try:
-        import onnxruntime  # noqa: PLC0415
+        import onnxruntime
     except ImportError as error:
         raise MissingExtraError("Running ONNX engines", "", "onnxruntime") from error
     return onnxruntime
@@ -87,7 +87,7 @@ def _without_slow_kernels(path: Path) -> None:
     thread, so that SegFormer's first stage, of one head, leaves all others idle.
     """
     try:
-        import onnx  # noqa: PLC0415
+        import onnx
     except ImportError:
         return
     if not any(_mentions(path, word) for word in (b"PRelu", b"Attention")):
@@ -117,7 +117,7 @@ def _without_slow_kernels(path: Path) -> None:
 
 def _shapes(model: Any) -> dict[str, list[int | str]]:
     """Sides of the float32 values, by name; numbers where they are known. Weights are left out of the inference."""
-    from onnx import TensorProto, helper, shape_inference  # noqa: PLC0415
+    from onnx import TensorProto, helper, shape_inference
 
     inputs, sizes = list(model.graph.input), []
     for tensor in model.graph.initializer:
@@ -154,7 +154,7 @@ def _leaves_threads_idle(node: Any, shapes: Mapping[str, list[int | str]]) -> bo
 
 def _products(model: Any, node: Any, channels: int) -> list[Any]:
     """``softmax(scale * query @ key^T) @ value``."""
-    from onnx import helper, numpy_helper  # noqa: PLC0415
+    from onnx import helper, numpy_helper
 
     given = {option.name: option.f for option in node.attribute}
     (query, key, value), name = node.input[:3], node.output[0]
@@ -176,16 +176,14 @@ def _mentions(path: Path, word: bytes) -> bool:
 
 
 def _at_most_one(slope: Any) -> bool:
-    from onnx import TensorProto, numpy_helper  # noqa: PLC0415
+    from onnx import TensorProto, numpy_helper
 
     if slope is None or slope.data_location == TensorProto.EXTERNAL:
         return False
     return bool((numpy_helper.to_array(slope) <= 1).all())
 
 
-def open(  # noqa: A001
-    engine: Engine, *, device: str = INFO.default_device, threads: int | None = None
-) -> Session:
+def open(engine: Engine, *, device: str = INFO.default_device, threads: int | None = None) -> Session:
     """Open an ONNX file.
 
     Args:

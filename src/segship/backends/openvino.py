@@ -54,7 +54,7 @@ _STANDARD = re.compile(r"opset\d+")
 
 def _load() -> Any:
     try:
-        import openvino  # noqa: PLC0415
+        import openvino
     except ImportError as error:
         raise MissingExtraError("OpenVINO", "openvino", "openvino") from error
     return openvino
@@ -80,9 +80,7 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     return Engine(directory, (_MODEL, _WEIGHTS), graph.inputs, graph.outputs, {"precision": target.precision})
 
 
-def open(  # noqa: A001
-    engine: Engine, *, device: str = INFO.default_device, threads: int | None = None
-) -> Session:
+def open(engine: Engine, *, device: str = INFO.default_device, threads: int | None = None) -> Session:
     """Open a model.
 
     Args:

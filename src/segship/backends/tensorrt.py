@@ -61,7 +61,7 @@ _MEBI = 2**20
 
 def _load() -> Any:
     try:
-        import tensorrt  # noqa: PLC0415
+        import tensorrt
     except (ImportError, OSError) as error:  # OSError: its libraries are not there
         raise MissingExtraError("TensorRT", "tensorrt", "tensorrt") from error
     return tensorrt
@@ -168,9 +168,7 @@ def _logger(trt: Any) -> Any:
     return Logger()
 
 
-def open(  # noqa: A001
-    engine: Engine, *, device: str = INFO.default_device, threads: int | None = None
-) -> Session:
+def open(engine: Engine, *, device: str = INFO.default_device, threads: int | None = None) -> Session:
     """Open a plan.
 
     Args:
@@ -207,7 +205,7 @@ class _Memory:
 
     def __init__(self, index: int) -> None:
         try:
-            from cuda.bindings import runtime  # noqa: PLC0415
+            from cuda.bindings import runtime
         except ImportError as error:
             raise MissingExtraError("TensorRT", "tensorrt", "cuda.bindings") from error
         self._cuda = runtime
@@ -305,7 +303,7 @@ def probe() -> tuple[Device, ...]:
     """The GPUs there are."""
     try:
         version = _load().__version__
-        from cuda.bindings import runtime  # noqa: PLC0415
+        from cuda.bindings import runtime
     except MissingExtraError as error:
         return (Device("cuda", usable=False, note=str(error)),)
     except ImportError:

@@ -71,9 +71,7 @@ def _compiler() -> str | None:
     return shutil.which("g++") or shutil.which("clang++")
 
 
-def open(  # noqa: A001
-    engine: Engine, *, device: str = INFO.default_device, threads: int | None = None
-) -> Session:
+def open(engine: Engine, *, device: str = INFO.default_device, threads: int | None = None) -> Session:
     """Open a program.
 
     Args:

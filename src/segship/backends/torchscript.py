@@ -56,9 +56,7 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     return Engine(directory, (_FILE,), graph.inputs, graph.outputs)
 
 
-def open(  # noqa: A001
-    engine: Engine, *, device: str = INFO.default_device, threads: int | None = None
-) -> Session:
+def open(engine: Engine, *, device: str = INFO.default_device, threads: int | None = None) -> Session:
     """Open a TorchScript file.
 
     Args:

@@ -5,7 +5,6 @@ arithmetic on symbolic sizes and strides is most of what capturing a network cos
 knows no strides, so each is traced as one, and returns a tensor of its own.
 """
 
-# ruff: noqa: A002  (parameters are named as torch's are)
 from __future__ import annotations
 
 import math
@@ -204,7 +203,7 @@ def _relu(input: Tensor, inplace: bool = False) -> Tensor | None:
 
 
 def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor | None:
-    return LINEAR(input, weight, bias) if weight.dim() == 2 and input.dim() > 1 else None  # noqa: PLR2004
+    return LINEAR(input, weight, bias) if weight.dim() == 2 and input.dim() > 1 else None
 
 
 def _permute(input: Tensor, *order: Any, dims: Sequence[int] | None = None) -> Tensor:

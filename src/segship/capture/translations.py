@@ -61,7 +61,7 @@ def _resize(x: Any, h: Any, w: Any, mode: str, align_corners: bool) -> Any:
 
 
 def _linear(x: Any, weight: Any, bias: Any) -> Any:
-    if len(x.shape) == 2:  # noqa: PLR2004
+    if len(x.shape) == 2:
         return op.Gemm(x, weight, bias, transB=True)
     product = op.MatMul(x, op.Transpose(weight, perm=[1, 0]))
     return product if bias is None else op.Add(product, bias)

@@ -16,7 +16,7 @@ _INTERRUPTED_STATUS = 130
 
 def main() -> None:
     """Run the command line: errors a user can mend are one line on standard error, with status 2."""
-    from segship.cli.app import app  # noqa: PLC0415  (typer takes a while to import, and importers may not need it)
+    from segship.cli.app import app  # typer takes a while to import, and importers may not need it
 
     try:
         app(args=_spread(sys.argv[1:]))

@@ -31,7 +31,7 @@ app = typer.Typer(
 
 def _version(value: bool) -> None:
     if value:
-        from segship import __version__  # noqa: PLC0415
+        from segship import __version__
 
         typer.echo(f"segship {__version__}")
         raise typer.Exit

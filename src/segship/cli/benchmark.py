@@ -19,7 +19,7 @@ def numbers(text: str) -> tuple[int, ...]:
     Raises:
         InputError: It is something else.
     """
-    from segship.core.errors import InputError  # noqa: PLC0415
+    from segship.core.errors import InputError
 
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdigit() and int(part) > 0 for part in parts):
@@ -33,7 +33,7 @@ def pair(text: str | None) -> tuple[int, int] | None:
     Raises:
         InputError: It is something else.
     """
-    from segship.core.errors import InputError  # noqa: PLC0415
+    from segship.core.errors import InputError
 
     if text is None:
         return None
@@ -69,8 +69,8 @@ def benchmark(
 
     Packages and batch sizes take turns, so that they can be compared on a machine that does other work, too.
     """
-    from segship import bench  # noqa: PLC0415
-    from segship.cli import output  # noqa: PLC0415
+    from segship import bench
+    from segship.cli import output
 
     sizes, chosen = numbers(batch_sizes), pair(size)
     with output.progress_bar("measuring", 100) as move:
@@ -95,7 +95,7 @@ def benchmark(
 
 
 def _print(found: Benchmark) -> None:
-    from segship.cli import output  # noqa: PLC0415
+    from segship.cli import output
 
     what = "the engine alone" if found.kind == "engine" else "from the image file to the mask"
     place = found.machine
@@ -118,10 +118,10 @@ def _print(found: Benchmark) -> None:
 
 
 def _table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    from rich import box  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+    from rich import box
+    from rich.table import Table
 
-    from segship.cli import output  # noqa: PLC0415
+    from segship.cli import output
 
     table = Table(title=title, box=box.SIMPLE, title_justify="left")
     for name in ("", "batch", *columns):

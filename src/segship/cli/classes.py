@@ -29,8 +29,8 @@ def with_classes(spec: Path | None, classes: str | None) -> Path | dict[str, Any
     """
     if classes is None:
         return spec
-    from segship.datasets import layouts  # noqa: PLC0415
-    from segship.reading.documents import read_mapping  # noqa: PLC0415
+    from segship.datasets import layouts
+    from segship.reading.documents import read_mapping
 
     values = read_mapping(spec) if spec is not None else {}
     if classes in layouts():
@@ -51,7 +51,7 @@ def require_data_set(name: str) -> str:
     Raises:
         InputError: It is not.
     """
-    from segship.datasets import layouts  # noqa: PLC0415
+    from segship.datasets import layouts
 
     if name not in layouts():
         known = ["segship", "mmdeploy", *layouts()]

@@ -24,11 +24,11 @@ def demo(
     Leaves the package in FOLDER/package, label maps and overlays of 16 held-out scenes in FOLDER/masks, and
     FOLDER/contact-sheet.png: image, truth and mask side by side.
     """
-    from segship import deploy  # noqa: PLC0415
-    from segship.cli import output  # noqa: PLC0415
-    from segship.evaluation import evaluate, pair_files  # noqa: PLC0415
-    from segship.runtime.predict import predict_files  # noqa: PLC0415
-    from segship.runtime.segmentor import Segmentor  # noqa: PLC0415
+    from segship import deploy
+    from segship.cli import output
+    from segship.evaluation import evaluate, pair_files
+    from segship.runtime.predict import predict_files
+    from segship.runtime.segmentor import Segmentor
 
     config, checkpoint = _ASSETS / "fast_scnn_scenes.py", _ASSETS / "fast_scnn_scenes.pth"
     with output.stages() as tell:
@@ -47,9 +47,9 @@ def demo(
 
 
 def _contact_sheet(segmentor: Segmentor, pairs: list[tuple[Path, Path]], path: Path) -> None:
-    from segship.vision.decode import read_image, read_labels  # noqa: PLC0415
-    from segship.vision.draw import contact_sheet, write_png  # noqa: PLC0415
-    from segship.vision.palette import colorize  # noqa: PLC0415
+    from segship.vision.decode import read_image, read_labels
+    from segship.vision.draw import contact_sheet, write_png
+    from segship.vision.palette import colorize
 
     palette = segmentor.spec.palette
     pictures = []

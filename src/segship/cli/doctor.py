@@ -24,8 +24,8 @@ def doctor(
     ] = None,
 ) -> None:
     """Tell what is installed, which backends and devices work, and the pip line for what is missing."""
-    from segship.cli import output  # noqa: PLC0415
-    from segship.cli.setup import set_up  # noqa: PLC0415
+    from segship.cli import output
+    from segship.cli.setup import set_up
 
     if setup is not None:
         set_up(setup, as_json=as_json)
@@ -40,11 +40,11 @@ def doctor(
 
 def examine() -> dict[str, Any]:
     """Versions, extras and devices as JSON types."""
-    import platform  # noqa: PLC0415
+    import platform
 
-    from segship import __version__  # noqa: PLC0415
-    from segship.backends import backend_names, find_backend  # noqa: PLC0415
-    from segship.toolchains import toolchains  # noqa: PLC0415
+    from segship import __version__
+    from segship.backends import backend_names, find_backend
+    from segship.toolchains import toolchains
 
     backends = {}
     for name in backend_names():
@@ -67,7 +67,7 @@ def examine() -> dict[str, Any]:
 
 
 def _version(package: str) -> str | None:
-    from importlib import metadata  # noqa: PLC0415
+    from importlib import metadata
 
     try:
         return metadata.version(package)
@@ -76,10 +76,10 @@ def _version(package: str) -> str | None:
 
 
 def _print(report: dict[str, Any]) -> None:
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table
 
-    from segship.cli import output  # noqa: PLC0415
-    from segship.toolchains import toolchains  # noqa: PLC0415
+    from segship.cli import output
+    from segship.toolchains import toolchains
 
     table = Table(title=f"segship {report['segship']}, Python {report['python']}")
     for name in ("", "", ""):

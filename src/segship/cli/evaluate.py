@@ -123,11 +123,11 @@ def evaluate(
 
     The data: --layout NAME ROOT, or --images and --labels. Samples that cannot be used are left out and named.
     """
-    from segship.core.errors import InputError  # noqa: PLC0415
-    from segship.evaluation import Job, NetworkFiles, compare  # noqa: PLC0415
-    from segship.evaluation.counter import Counter  # noqa: PLC0415
-    from segship.evaluation.options import read_eval_options  # noqa: PLC0415
-    from segship.evaluation.outputs import Outputs  # noqa: PLC0415
+    from segship.core.errors import InputError
+    from segship.evaluation import Job, NetworkFiles, compare
+    from segship.evaluation.counter import Counter
+    from segship.evaluation.options import read_eval_options
+    from segship.evaluation.outputs import Outputs
 
     options = read_eval_options(eval_options or [])
     format_only, out = format_only or options.format_only, out or options.output_dir
@@ -172,8 +172,8 @@ def find_data(
     Raises:
         InputError: Neither is given, or what is named is not there.
     """
-    from segship.core.errors import InputError  # noqa: PLC0415
-    from segship.evaluation import data  # noqa: PLC0415
+    from segship.core.errors import InputError
+    from segship.evaluation import data
 
     if layout is not None and images is None and labels is None:
         return data.from_layout(spec, *layout, split, reduce_zero_label=reduce_zero_label, limit=limit)
@@ -185,8 +185,8 @@ def find_data(
 
 
 def _run(job: Job, spec: ModelSpec, options: EvalOptions, workers: int, ray: str | None, *, resume: bool) -> Evaluation:
-    from segship.cli import output  # noqa: PLC0415
-    from segship.evaluation import evaluate_job  # noqa: PLC0415
+    from segship.cli import output
+    from segship.evaluation import evaluate_job
 
     with output.progress_bar("evaluating", len(job.samples), rate="images/s") as progress:
         return evaluate_job(
@@ -202,9 +202,9 @@ def _write(
     confusion: list[Path],
     differences: Path | None,
 ) -> None:
-    from segship.cli import output  # noqa: PLC0415
-    from segship.evaluation.compare import draw_differences  # noqa: PLC0415
-    from segship.evaluation.matrix import write_matrix  # noqa: PLC0415
+    from segship.cli import output
+    from segship.evaluation.compare import draw_differences
+    from segship.evaluation.matrix import write_matrix
 
     output.write_json(json_file, found.as_dict())
     for path in confusion:
@@ -221,7 +221,7 @@ def _write(
 
 
 def _report_problems(found: Evaluation) -> None:
-    from segship.evaluation.tally import KINDS  # noqa: PLC0415
+    from segship.evaluation.tally import KINDS
 
     for problem in found.problems:
         text = f"warning: {KINDS[problem.kind]}: {problem.count}, the first: {problem.examples[0][1]}"

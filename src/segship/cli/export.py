@@ -127,8 +127,8 @@ def export(
     The engine is compared with the original network on real images, at sizes and a batch it was not traced at;
     a package that does not agree is not written.
     """
-    from segship import deploy  # noqa: PLC0415
-    from segship.cli import output  # noqa: PLC0415
+    from segship import deploy
+    from segship.cli import output
 
     config, checkpoint, out = split_paths(paths, source)
     if layout not in {"segship", "mmdeploy"}:

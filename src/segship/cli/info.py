@@ -32,8 +32,8 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Tell what a package or a source is: network, input, classes; of a package also engine and verification."""
-    from segship.cli import output  # noqa: PLC0415
-    from segship.runtime.package import find_package  # noqa: PLC0415
+    from segship.cli import output
+    from segship.runtime.package import find_package
 
     if framework is None and _is_package(Path(source)):
         manifest = find_package(Path(source)).manifest
@@ -49,14 +49,14 @@ def info(
 
 def _is_package(path: Path) -> bool:
     """Whether a package lies at ``path``; a folder without anything else to recognise counts, for its error tells."""
-    from segship.runtime.package import can_open  # noqa: PLC0415
+    from segship.runtime.package import can_open
 
     return can_open(path) or (path.is_dir() and not any(path.iterdir()))
 
 
 def _tell_source(path: str, checkpoint: Path | None, *, as_json: bool, **options: Any) -> None:
-    from segship import deploy  # noqa: PLC0415
-    from segship.cli import output  # noqa: PLC0415
+    from segship import deploy
+    from segship.cli import output
 
     spec, sizes, notes = deploy.describe(path, checkpoint, **options)
     if as_json:
@@ -67,10 +67,10 @@ def _tell_source(path: str, checkpoint: Path | None, *, as_json: bool, **options
 
 
 def _print(rows: list[tuple[str, str]], spec: ModelSpec, notes: tuple[str, ...]) -> None:
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.table import Table
+    from rich.text import Text
 
-    from segship.cli import output  # noqa: PLC0415
+    from segship.cli import output
 
     table = Table(show_header=False, box=None)
     for name, value in rows:

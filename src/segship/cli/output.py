@@ -41,7 +41,7 @@ def say(text: str) -> None:
 
 def show(drawing: Any) -> None:
     """A table or another drawing of rich, on standard output."""
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
     Console().print(drawing)
 
@@ -58,8 +58,8 @@ def progress_bar(title: str, total: int, *, rate: str = "") -> Iterator[Callable
     if total <= 1:
         yield None
         return
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     speed = (TextColumn(f"{{task.fields[speed]}} {rate}"),) if rate else ()
@@ -79,7 +79,7 @@ def progress_bar(title: str, total: int, *, rate: str = "") -> Iterator[Callable
 @contextlib.contextmanager
 def stages() -> Iterator[Callable[[str], None]]:
     """A spinner on standard error whose text is set by calling what it yields."""
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
     with Console(stderr=True).status("starting") as status:
         yield status.update
@@ -105,7 +105,7 @@ def print_checks(checks: tuple[Check, ...]) -> None:
     """The comparison of an engine with its network, where there was one."""
     if not checks:
         return
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table
 
     table = Table(title="engine against network", caption="Δ: of the logits, as a share of the greatest logit")
     table.add_column("input")
@@ -124,7 +124,7 @@ def print_quantization(quantization: Quantization | None) -> None:
         return
     record = quantization
     if record.before is not None and record.after is not None:
-        from rich.table import Table  # noqa: PLC0415
+        from rich.table import Table
 
         table = Table(title=f"IoU on {record.labelled} labelled images")
         table.add_column("class")
@@ -145,7 +145,7 @@ def print_quantization(quantization: Quantization | None) -> None:
 
 def print_evaluation(evaluation: Evaluation) -> None:
     """Per-class figures, then those that stand for all: IoU and Acc, or the ones that were asked for."""
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table
 
     table = Table(title=f"{evaluation.images} images")
     table.add_column("class")

@@ -38,10 +38,10 @@ def predict(
 
     NAME.png holds the labels with the palette embedded, NAME_overlay.jpg the mask over the image.
     """
-    from segship.cli import output  # noqa: PLC0415
-    from segship.runtime.predict import predict_files  # noqa: PLC0415
-    from segship.runtime.segmentor import Segmentor  # noqa: PLC0415
-    from segship.vision.decode import find_images  # noqa: PLC0415
+    from segship.cli import output
+    from segship.runtime.predict import predict_files
+    from segship.runtime.segmentor import Segmentor
+    from segship.vision.decode import find_images
 
     files = find_images(images)
     names = [name.strip() for name in classes.split(",")] if classes else []

@@ -57,11 +57,11 @@ def report(
 
     What was made before is kept; only what is missing or has changed is made again.
     """
-    from segship import report as reports  # noqa: PLC0415
-    from segship.cli import output  # noqa: PLC0415
-    from segship.cli.benchmark import numbers  # noqa: PLC0415
-    from segship.cli.evaluate import find_data  # noqa: PLC0415
-    from segship.evaluation import NetworkFiles  # noqa: PLC0415
+    from segship import report as reports
+    from segship.cli import output
+    from segship.cli.benchmark import numbers
+    from segship.cli.evaluate import find_data
+    from segship.evaluation import NetworkFiles
 
     request = reports.Request(
         config,

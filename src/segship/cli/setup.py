@@ -18,8 +18,8 @@ def set_up(name: str, *, as_json: bool) -> None:
         InputError: No toolchain has that name.
         BackendError: It cannot be made.
     """
-    from segship.cli import output  # noqa: PLC0415
-    from segship.toolchains import find_toolchain  # noqa: PLC0415
+    from segship.cli import output
+    from segship.toolchains import find_toolchain
 
     toolchain = find_toolchain(name)
     before = toolchain.environment().ready

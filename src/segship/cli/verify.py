@@ -48,8 +48,8 @@ def verify(
     The network runs in its own framework: PaddleSeg's in Paddle Inference, most others in PyTorch. Status 0: the
     package passes the gate of its precision; 1: it does not; 2: the comparison cannot be made.
     """
-    from segship.cli import output  # noqa: PLC0415
-    from segship.deploy.verify import verify as run  # noqa: PLC0415
+    from segship.cli import output
+    from segship.deploy.verify import verify as run
 
     config, checkpoint, package = split_paths(paths, source)
     with output.stages() as tell:
@@ -73,9 +73,9 @@ def verify(
 
 
 def _print(found: Verification) -> None:
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table
 
-    from segship.cli import output  # noqa: PLC0415
+    from segship.cli import output
 
     table = Table(title=f"{found.target} against {found.network}")
     table.add_column("image")

@@ -31,8 +31,8 @@ def list_models(
     ] = None,
 ) -> None:
     """List published networks: name, data set, reported figures."""
-    from segship.cli import output  # noqa: PLC0415
-    from segship.tools.zoo import published_models  # noqa: PLC0415
+    from segship.cli import output
+    from segship.tools.zoo import published_models
 
     found = published_models(pattern, family=family, dataset=dataset)
     output.write_json(json_file, [model.as_dict() for model in found])
@@ -41,9 +41,9 @@ def list_models(
 
 
 def _print(models: tuple[PublishedModel, ...]) -> None:
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table
 
-    from segship.cli import output  # noqa: PLC0415
+    from segship.cli import output
 
     table = Table()
     table.add_column("name", overflow="fold", min_width=40)
@@ -76,8 +76,8 @@ def download(
 
     Proxies are taken from the environment: HTTPS_PROXY, HTTP_PROXY, NO_PROXY.
     """
-    from segship.cli import output  # noqa: PLC0415
-    from segship.tools.zoo import download as run  # noqa: PLC0415
+    from segship.cli import output
+    from segship.tools.zoo import download as run
 
     with output.progress_bar(f"fetching {name}", 2) as progress:
         done = run(name, to, configs=configs, timeout=timeout, progress=progress)

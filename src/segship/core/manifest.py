@@ -64,7 +64,7 @@ class Accuracy(Frozen):
         IoU: Of each class that occurs, by name.
     """
 
-    mIoU: float  # noqa: N815
+    mIoU: float
     IoU: dict[str, float]
 
 

@@ -81,7 +81,7 @@ def export(
     """
 
     def load() -> Loaded:
-        from segship import sources  # noqa: PLC0415  (imports torch, whose absence has been told by now)
+        from segship import sources
 
         return sources.load(config, checkpoint, source=source, cfg_options=cfg_options, spec=spec, trust=trust)
 
@@ -125,7 +125,7 @@ def export_module(
     """
 
     def load() -> Loaded:
-        from segship.sources import python  # noqa: PLC0415  (imports torch, whose absence has been told by now)
+        from segship.sources import python  # imports torch, whose absence has been told by now
 
         return python.load_module(module, spec, sizes=sizes)
 
@@ -163,7 +163,7 @@ def export_mmdeploy(
     """
 
     def load() -> Loaded:
-        from segship import sources  # noqa: PLC0415
+        from segship import sources
 
         return sources.load(config, checkpoint, **options)
 
@@ -192,7 +192,7 @@ def describe(
         SegshipError: It cannot be read.
     """
     require_extra()
-    from segship import sources  # noqa: PLC0415
+    from segship import sources
 
     loaded = sources.load(config, checkpoint, **options)
     return loaded.spec, loaded.network.sizes, loaded.notes
@@ -210,7 +210,7 @@ def find_target(target: str | Target) -> Target:
     if isinstance(target, Target):
         return target
     if target.endswith(".py") and Path(target).is_file():
-        from segship.formats.mmdeploy.deploy_config import read_target  # noqa: PLC0415
+        from segship.formats.mmdeploy.deploy_config import read_target
 
         return read_target(Path(target))
     return Target.parse(target)

@@ -112,7 +112,7 @@ def lower(
     if target.precision not in backend.INFO.lowered:
         return Lowered(backend.convert(finish(graph), target, directory))
     if target.precision == "fp16":
-        from segship.quantize.half import to_float16  # noqa: PLC0415
+        from segship.quantize.half import to_float16
 
         half = to_float16(graph, _beside(graph, "fp16"))
         return Lowered(backend.convert(finish(half), target, directory))

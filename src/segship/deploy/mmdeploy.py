@@ -63,7 +63,7 @@ def ship_mmdeploy(
     Raises:
         SegshipError: The network needs what the runtime has not, or something cannot be converted or verified.
     """
-    from segship.networks.session import EagerSession  # noqa: PLC0415
+    from segship.networks.session import EagerSession
 
     require_replaceable(out, _is_folder)
     tell("reading the network")
@@ -95,10 +95,10 @@ def _is_folder(directory: Path) -> bool:
 
 
 def _write_graph(loaded: Loaded, spec: ModelSpec, sizes: SizeRule, directory: Path, *, dynamic: bool) -> Graph:
-    import onnx  # noqa: PLC0415
+    import onnx
 
-    from segship.capture.onnx import capture_onnx  # noqa: PLC0415
-    from segship.onnxgraph.image.postprocess import end_whole  # noqa: PLC0415
+    from segship.capture.onnx import capture_onnx
+    from segship.onnxgraph.image.postprocess import end_whole
 
     path = directory / _MODEL
     graph = capture_onnx(

@@ -229,7 +229,7 @@ def _finish(spec: ModelSpec, target: Target, embed: tuple[Embedded, ...]) -> Cal
     def finish(graph: Graph) -> Graph:
         if not embed:
             return graph
-        from segship.onnxgraph.image.postprocess import embed as embed_in  # noqa: PLC0415
+        from segship.onnxgraph.image.postprocess import embed as embed_in
 
         path = graph.path.parent / "whole" / graph.path.name
         path.parent.mkdir()
@@ -248,7 +248,7 @@ def _capture(
     embed: tuple[Embedded, ...],
 ) -> Graph:
     """The network in the format the backend converts from."""
-    from segship.capture.formats import CAPTURES  # noqa: PLC0415
+    from segship.capture.formats import CAPTURES
 
     own = loaded.network.graph_format
     kind = own if own in backend.INFO.reads else backend.INFO.graph
@@ -275,14 +275,14 @@ def _versions(backend: Backend) -> dict[str, str]:
 
 def _seen(loaded: Loaded, spec: ModelSpec, sizes: SizeRule, samples: Sequence[Path]) -> list[Picture]:
     """What the network itself makes of images."""
-    from segship.networks.session import EagerSession  # noqa: PLC0415
+    from segship.networks.session import EagerSession
 
     return pictures(EagerSession(loaded.network), spec, sizes, samples)
 
 
 def _expected(loaded: Loaded, inputs: list[tuple[str, NDArray[np.float32]]]) -> list[Sample]:
     """What the network itself makes of the inputs."""
-    from segship.networks.session import EagerSession  # noqa: PLC0415
+    from segship.networks.session import EagerSession
 
     session = EagerSession(loaded.network)
     return [Sample(name, image, session.run({"image": image})["logits"]) for name, image in inputs]

@@ -105,8 +105,8 @@ def verify(
     """
     tell = on_stage or (lambda _: None)
     require_extra()
-    from segship import sources  # noqa: PLC0415
-    from segship.networks.session import EagerSession  # noqa: PLC0415
+    from segship import sources
+    from segship.networks.session import EagerSession
 
     found = find_package(Path(package))
     manifest = found.manifest

@@ -65,10 +65,10 @@ class Eager:
             import torch
         except ImportError as error:
             raise MissingExtraError("Evaluating a config", "export", "torch") from error
-        from segship import sources  # noqa: PLC0415
-        from segship.core.spec import Padding  # noqa: PLC0415
-        from segship.networks.session import EagerSession  # noqa: PLC0415
-        from segship.runtime.pipeline import Pipeline  # noqa: PLC0415
+        from segship import sources
+        from segship.core.spec import Padding
+        from segship.networks.session import EagerSession
+        from segship.runtime.pipeline import Pipeline
 
         if threads is not None:
             torch.set_num_threads(threads)

@@ -103,9 +103,9 @@ class Scores:
         Fscore: (classes,) harmonic mean of precision and recall.
     """
 
-    aAcc: float  # noqa: N815  (the field's names)
-    mIoU: float  # noqa: N815
-    mAcc: float  # noqa: N815
+    aAcc: float
+    mIoU: float
+    mAcc: float
     IoU: NDArray[np.float64]
     Acc: NDArray[np.float64]
     Dice: NDArray[np.float64]

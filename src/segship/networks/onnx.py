@@ -83,7 +83,7 @@ class OnnxNetwork(GraphNetwork):
 
 
 def _open(model: onnx.ModelProto) -> Any:
-    import onnxruntime  # noqa: PLC0415
+    import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

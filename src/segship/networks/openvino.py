@@ -42,7 +42,7 @@ class OpenvinoNetwork(GraphNetwork):
     def __init__(self, path: Path, output: int, labels: int | None, *, sizes: SizeRule) -> None:
         super().__init__(sizes)
         try:
-            import openvino  # noqa: PLC0415
+            import openvino
         except ImportError as error:
             raise MissingExtraError("Reading OpenVINO's models", "openvino", "openvino") from error
         self._openvino = openvino
@@ -108,7 +108,7 @@ class OpenvinoNetwork(GraphNetwork):
 
 def _one_hot(output: Any, count: int) -> Any:
     """1 for the label's class and 0 for all others, float32 (N, count, H, W), in place of labels."""
-    from openvino import opset8  # noqa: PLC0415
+    from openvino import opset8
 
     labels = opset8.convert(output.node.input_value(0), "i64")
     if len(output.partial_shape) > _LABELS:

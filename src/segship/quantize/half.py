@@ -34,8 +34,8 @@ def to_float16(graph: Graph, path: Path) -> Graph:
         MissingExtraError: ONNX Runtime came without its converter.
     """
     try:
-        from onnxruntime.transformers.float16 import convert_float_to_float16  # noqa: PLC0415
-        from onnxruntime.transformers.onnx_model import OnnxModel  # noqa: PLC0415
+        from onnxruntime.transformers.float16 import convert_float_to_float16
+        from onnxruntime.transformers.onnx_model import OnnxModel
     except ImportError as error:
         raise MissingExtraError("float16 graphs", "export", "onnxruntime.transformers") from error
     model = onnx.load(graph.path)

@@ -123,7 +123,7 @@ def _load() -> Any:
     # NNCF would otherwise report its use to a server of its makers.
     os.environ.setdefault("NNCF_CI", "1")
     try:
-        import nncf  # noqa: PLC0415
+        import nncf
     except ImportError as error:
         raise MissingExtraError("int8", "int8", "nncf") from error
     nncf.set_log_level(logging.ERROR)

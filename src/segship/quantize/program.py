@@ -107,11 +107,11 @@ class _Quantized:
 
 def _load() -> tuple[Any, Any, Any]:
     try:
-        from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (  # noqa: PLC0415
+        from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
             XNNPACKQuantizer,
             get_symmetric_quantization_config,
         )
-        from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e  # noqa: PLC0415
+        from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
     except (ImportError, OSError) as error:
         raise MissingExtraError("int8 for ExecuTorch", "executorch", "torchao") from error
     quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True))
@@ -162,7 +162,7 @@ def _is_free(source: fx.Node, layers: set[str], free: set[str]) -> bool:
 
 def _folded(module: fx.GraphModule) -> fx.GraphModule:
     """Weights become the eight-bit numbers that they are quantised to."""
-    from torchao.quantization.pt2e.constant_fold import constant_fold  # noqa: PLC0415
+    from torchao.quantization.pt2e.constant_fold import constant_fold
 
     constant_fold(module, lambda node: _does(node, "quantize"))
     return module

@@ -57,7 +57,7 @@ class _Quantized:
         return dataclasses.replace(self._graph, path=path)
 
     def _run(self, model: Any, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        import onnxruntime  # noqa: PLC0415
+        import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3

@@ -157,16 +157,16 @@ class _Tool:
 
 def _load() -> _Tool:
     try:
-        from ai_edge_quantizer import qtyping, quantizer  # noqa: PLC0415
-        from ai_edge_quantizer.calibrator import CalibrationMode  # noqa: PLC0415
-        from ai_edge_quantizer.utils import tfl_flatbuffer_utils  # noqa: PLC0415
+        from ai_edge_quantizer import qtyping, quantizer
+        from ai_edge_quantizer.calibrator import CalibrationMode
+        from ai_edge_quantizer.utils import tfl_flatbuffer_utils
     except ImportError as error:
         raise MissingExtraError("int8 for LiteRT", "litert", "ai_edge_quantizer") from error
     return _Tool(quantizer.Quantizer, CalibrationMode, qtyping.TFLOperationName, tfl_flatbuffer_utils)
 
 
 def _interpreter(content: bytes) -> Any:
-    from ai_edge_litert import interpreter  # noqa: PLC0415
+    from ai_edge_litert import interpreter
 
     return interpreter.Interpreter(model_content=content, num_threads=os.cpu_count())
 

@@ -204,7 +204,7 @@ class _Legacy(Archive):
                 raise CheckpointError(f"{self._path} is damaged: it lists a storage that is described nowhere")
             starts[key] = self._file.tell()
             end = starts[key] + int.from_bytes(length, "little") * itemsizes[key]
-            if len(length) < 8 or end > self._size:  # noqa: PLR2004
+            if len(length) < 8 or end > self._size:
                 raise CheckpointError(f"{self._path} is cut off: {_AGAIN}")
             self._file.seek(end)
         return starts

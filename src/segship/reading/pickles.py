@@ -121,7 +121,7 @@ class _Array:
 
     def values(self, work: Allowance) -> Any:
         """The numbers as nested lists; None where they are no plain numbers."""
-        if not isinstance(self._state, tuple) or len(self._state) < 4:  # noqa: PLR2004
+        if not isinstance(self._state, tuple) or len(self._state) < 4:
             return None
         shape, dtype, fortran, data = self._state[-4:]
         name = getattr(dtype, "name", "")
@@ -228,7 +228,7 @@ def _dictionary(name: str, work: Allowance) -> type:
             if isinstance(value, dict):
                 dict.update(self, value)
             for pair in value if isinstance(value, (list, tuple)) else ():
-                if not isinstance(pair, (list, tuple)) or len(pair) != 2:  # noqa: PLR2004
+                if not isinstance(pair, (list, tuple)) or len(pair) != 2:
                     raise CheckpointError("a dictionary of the file is made of something other than pairs")
                 _check_key(pair[0])
                 dict.__setitem__(self, *pair)
@@ -402,13 +402,13 @@ class _Unpickler(_Base):  # type: ignore[misc]
 
     def persistent_load(self, identity: Any) -> Storage:
         """What stands for a block of numbers: ``("storage", type, key, device, length, …)``."""
-        if not isinstance(identity, tuple) or len(identity) < 5 or identity[0] != "storage":  # noqa: PLR2004
+        if not isinstance(identity, tuple) or len(identity) < 5 or identity[0] != "storage":
             raise CheckpointError("the file refers to something outside itself that is no tensor")
         _, kind, key, _, length = identity[:5]
         is_described = isinstance(kind, Storage) and isinstance(key, (str, int)) and abs(_number(key)) < _WORD
         if not is_described or type(length) is not int or not 0 <= length < _WORD:
             raise CheckpointError("a tensor of the file is not described as PyTorch does")
-        if len(identity) > 5 and identity[5] is not None:  # noqa: PLR2004
+        if len(identity) > 5 and identity[5] is not None:
             raise CheckpointError("the file shares storages as PyTorch before 0.4 did: save it again with torch.save")
         return Storage(str(key), kind.dtype, kind.itemsize, length)
 
@@ -485,7 +485,7 @@ def plain_values(value: Any, work: Allowance, depth: int = 0) -> Any:
         TooMuchError: ``work`` does not suffice.
     """
     work.spend()
-    if depth > 20:  # noqa: PLR2004
+    if depth > 20:
         return None
     if isinstance(value, _Array):
         return value.values(work)

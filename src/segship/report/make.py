@@ -108,7 +108,7 @@ def _export(request: Request, store: Store, target: str, say: Tell) -> dict[str,
     key = [request.files.identity(), target, str(request.calibration)]
 
     def make() -> dict[str, Any]:
-        from segship import deploy  # noqa: PLC0415  (imports torch)
+        from segship import deploy  # imports torch
 
         lowering = deploy.Lowering(request.calibration, allow_inexact=True)
         package = deploy.export(

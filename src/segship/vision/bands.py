@@ -92,11 +92,11 @@ def as_stored(array: NDArray[Any], bands: int) -> Stored:
     """
     if not isinstance(array, np.ndarray):
         raise InputError(f"an image of {bands} bands is a path or an array, not {type(array).__name__}")
-    return _checked(array[:, :, None] if array.ndim == 2 else array, bands, "the image")  # noqa: PLR2004
+    return _checked(array[:, :, None] if array.ndim == 2 else array, bands, "the image")
 
 
 def _checked(array: NDArray[Any], bands: int, what: str) -> Stored:
-    if array.ndim != 3 or array.shape[2] != bands or not array.size:  # noqa: PLR2004
+    if array.ndim != 3 or array.shape[2] != bands or not array.size:
         raise InputError(f"{what} has the shape {array.shape}, this network takes (height, width, {bands})")
     if array.dtype.kind not in _KINDS:
         raise InputError(f"{what} holds {array.dtype} numbers: whole numbers and float are provided")
@@ -109,9 +109,9 @@ def _checked(array: NDArray[Any], bands: int, what: str) -> Stored:
 
 
 def _bands_last(array: NDArray[Any], bands: int) -> NDArray[Any]:
-    if array.ndim == 2:  # noqa: PLR2004
+    if array.ndim == 2:
         return array[:, :, None]
-    if array.ndim == 3 and array.shape[0] == bands != array.shape[2]:  # noqa: PLR2004
+    if array.ndim == 3 and array.shape[0] == bands != array.shape[2]:
         return np.moveaxis(array, 0, 2)
     return array
 
@@ -184,12 +184,12 @@ def _by_opencv(name: str, data: bytes) -> NDArray[Any]:
     if not fine or len({page.shape[:2] for page in pages}) != 1:
         raise InputError(f"{name} cannot be decoded: the TIFF is cut off or damaged, or its pages differ in size")
     planes = [np.asarray(page) for page in pages]
-    turned = [page[:, :, None] if page.ndim == 2 else page[:, :, _turned(page.shape[2])] for page in planes]  # noqa: PLR2004
+    turned = [page[:, :, None] if page.ndim == 2 else page[:, :, _turned(page.shape[2])] for page in planes]
     return np.concatenate(turned, axis=2)
 
 
 def _turned(samples: int) -> list[int]:
-    return [2, 1, 0, *range(3, samples)] if samples > 2 else list(range(samples))  # noqa: PLR2004
+    return [2, 1, 0, *range(3, samples)] if samples > 2 else list(range(samples))
 
 
 def _by_tifffile(name: str, data: bytes) -> NDArray[Any]:
@@ -230,7 +230,7 @@ def as_picture(image: NDArray[Any]) -> NDArray[np.uint8]:
     Returns:
         uint8 (H, W, 3), RGB.
     """
-    if image.dtype == np.uint8 and image.shape[2] == 3:  # noqa: PLR2004
+    if image.dtype == np.uint8 and image.shape[2] == 3:
         return np.ascontiguousarray(image[:, :, ::-1])
     return visible(image)
 
@@ -244,7 +244,7 @@ def visible(image: NDArray[Any]) -> NDArray[np.uint8]:
     Returns:
         uint8 (H, W, 3), RGB where the bands are red, green and blue.
     """
-    bands = [0, 1, 2] if image.shape[2] > 2 else [0, 0, 0]  # noqa: PLR2004
+    bands = [0, 1, 2] if image.shape[2] > 2 else [0, 0, 0]
     picture = np.empty((*image.shape[:2], 3), np.uint8)
     for place, band in enumerate(bands):
         plane = image[:, :, band].astype(np.float32)

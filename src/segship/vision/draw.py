@@ -154,7 +154,7 @@ def write_png(path: Path, image: NDArray[np.uint8]) -> None:
 
 
 def _encode(suffix: str, image: NDArray[np.uint8], options: list[int]) -> bytes:
-    if max(image.shape[:2]) > 65535:  # noqa: PLR2004  # the format's own limit
+    if max(image.shape[:2]) > 65535:  # the format's own limit
         raise InputError(f"JPEG holds at most 65535 pixels a side, the image has {image.shape[:2]}: write PNG")
     done, data = cv2.imencode(suffix, cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR), options)
     if not done:

@@ -198,4 +198,4 @@ def _near(step: ResizeNear, height: int, width: int) -> tuple[int, int]:
 def _three_axes(image: NDArray[Any]) -> Pixels:
     """OpenCV drops the last axis of single-channel images."""
     array: Pixels = np.asarray(image)
-    return array if array.ndim == 3 else array[:, :, None]  # noqa: PLR2004
+    return array if array.ndim == 3 else array[:, :, None]

@@ -64,7 +64,7 @@ def colorize(mask: NDArray[Any], palette: Sequence[tuple[int, int, int]]) -> NDA
     Raises:
         InputError: ``mask`` is not a label map.
     """
-    if mask.ndim != 2 or mask.dtype.kind not in "ui":  # noqa: PLR2004
+    if mask.ndim != 2 or mask.dtype.kind not in "ui":
         raise InputError(f"a mask is an integer array (height, width), not {mask.dtype} of shape {mask.shape}")
     size = _BYTE_LABELS if mask.dtype == np.uint8 else max(len(palette), 1) + 1
     table = np.zeros((size, 3), np.uint8)
@@ -88,7 +88,7 @@ def write_mask_png(path: Path, mask: NDArray[Any], palette: Sequence[tuple[int, 
     Raises:
         InputError: ``mask`` is no such array, or the file cannot be written.
     """
-    if mask.ndim != 2 or mask.dtype not in (np.uint8, np.uint16):  # noqa: PLR2004
+    if mask.ndim != 2 or mask.dtype not in (np.uint8, np.uint16):
         raise InputError(f"a mask is uint8 or uint16 (height, width), not {mask.dtype} of shape {mask.shape}")
     image = Image.fromarray(np.ascontiguousarray(mask))
     if mask.dtype == np.uint8:

@@ -59,7 +59,7 @@ def as_image(array: NDArray[Any]) -> NDArray[np.uint8]:
         raise InputError(
             f"an image is a path, bytes, a Pillow image or a uint8 array (height, width, 3), not {type(array).__name__}"
         )
-    channels = 1 if array.ndim == 2 else array.shape[2] if array.ndim == 3 else 0  # noqa: PLR2004
+    channels = 1 if array.ndim == 2 else array.shape[2] if array.ndim == 3 else 0
     if array.dtype != np.uint8 or channels not in {1, 3, 4}:
         raise InputError(
             "an image is uint8 of shape (height, width, 3), (height, width, 4) with alpha, or grey (height, width); "
@@ -69,7 +69,7 @@ def as_image(array: NDArray[Any]) -> NDArray[np.uint8]:
         raise InputError(f"the image is empty: its shape is {array.shape}")
     if channels == 1:
         return np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)
-    return np.ascontiguousarray(array[:, :, :3]) if channels > 3 else array  # noqa: PLR2004
+    return np.ascontiguousarray(array[:, :, :3]) if channels > 3 else array
 
 
 def prepare(image: NDArray[Any], spec: ModelSpec, *, channel_order: ChannelOrder = "bgr") -> Prepared:

@@ -4,7 +4,6 @@ Each function takes the `Record`, the result for the first example, and the argu
 names; it returns where the result is.
 """
 
-# ruff: noqa: A002  (parameters are named as torch's are)
 from __future__ import annotations
 
 import math
@@ -70,7 +69,7 @@ def _not(r: Record, out: torch.Tensor, input: Any) -> Value:
 
 def _pow(r: Record, out: torch.Tensor, input: Any, exponent: Any) -> Value:
     base = r.tensor(input, out.dtype)
-    if isinstance(exponent, (int, float)) and exponent == 2:  # noqa: PLR2004
+    if isinstance(exponent, (int, float)) and exponent == 2:
         return r.add("Mul", base, base)
     return r.add("Pow", base, r.tensor(exponent, out.dtype))
 

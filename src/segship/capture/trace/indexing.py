@@ -4,7 +4,6 @@ Each function takes the `Record`, the result for the first example, and the argu
 names; it returns where the result is.
 """
 
-# ruff: noqa: A002  (parameters are named as torch's are)
 from __future__ import annotations
 
 import sys

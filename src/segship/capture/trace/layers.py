@@ -4,7 +4,6 @@ Each function takes the `Record`, the result for the first example, and the argu
 names; it returns where the result is.
 """
 
-# ruff: noqa: A002  (parameters are named as torch's are)
 from __future__ import annotations
 
 import math
@@ -158,7 +157,7 @@ def _linear(r: Record, _: torch.Tensor, input: Any, weight: Any, bias: Any = Non
     x = r.tensor(input)
     if not isinstance(weight, torch.Tensor):
         raise UnrecordedError("a weight that is computed")
-    if input.dim() == 2:  # noqa: PLR2004
+    if input.dim() == 2:
         return r.add("Gemm", x, *(r.tensor(part) for part in (weight, bias) if part is not None), transB=1)
     product = r.add("MatMul", x, r.tensor(r.turned(weight)))
     return product if bias is None else r.add("Add", product, r.tensor(bias))

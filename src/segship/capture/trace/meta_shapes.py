@@ -3,7 +3,7 @@
 torch finds them itself, but for these functions in Python, which loads its compiler: two seconds, and 150 MB.
 """
 
-# ruff: noqa: A002, ARG001  (parameters are torch's)
+# ruff: noqa: ARG001  (parameters are torch's)
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -135,7 +135,7 @@ def _adaptive_pool(input: Tensor, output_size: Any) -> Tensor:
 
 def _product(input: Tensor, other: Tensor) -> Tensor:
     left, right = (list(side.shape) for side in (input, other))
-    if len(left) < 2 or len(right) < 2:  # noqa: PLR2004
+    if len(left) < 2 or len(right) < 2:
         return torch.matmul(input, other)
     if left[-1] != right[-2]:
         raise RuntimeError(f"{left} cannot be multiplied with {right}")

@@ -64,7 +64,7 @@ def _fold(layer: onnx.NodeProto, norm: onnx.NodeProto, weights: Weights) -> None
     weight = weights[layer.input[1]]
     shape = [1] * weight.tensor.dim()
     shape[_OUTPUT_AXIS[layer.op_type]] = -1
-    bias = weights[layer.input[2]].tensor.numpy() if len(layer.input) > 2 else np.float32(0)  # noqa: PLR2004
+    bias = weights[layer.input[2]].tensor.numpy() if len(layer.input) > 2 else np.float32(0)
     shift = TorchWeight(torch.from_numpy((bias - mean) * scale + beta))
     folded = TorchWeight(weight.tensor, scale.reshape(shape)), shift
     stem = layer.input[1].removesuffix(".weight")

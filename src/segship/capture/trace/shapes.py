@@ -4,7 +4,6 @@ Each function takes the `Record`, the result for the first example, and the argu
 names; it returns where the result is.
 """
 
-# ruff: noqa: A002  (parameters are named as torch's are)
 from __future__ import annotations
 
 import math
@@ -119,7 +118,7 @@ def _transpose(r: Record, _: torch.Tensor, input: Any, dim0: int, dim1: int) -> 
 
 
 def _t(r: Record, out: torch.Tensor, input: Any) -> Value:
-    return r.tensor(input) if out.dim() < 2 else _transpose(r, out, input, 0, 1)  # noqa: PLR2004
+    return r.tensor(input) if out.dim() < 2 else _transpose(r, out, input, 0, 1)
 
 
 def _unsqueeze(r: Record, out: torch.Tensor, input: Any, dim: int) -> Value:

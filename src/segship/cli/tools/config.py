@@ -45,18 +45,18 @@ def config(
 
 
 def _text(path: str, format: str, cfg_options: list[str] | None) -> str:  # noqa: A002
-    from segship.tools.config import resolve  # noqa: PLC0415
+    from segship.tools.config import resolve
 
     return resolve(path, cfg_options=cfg_options).text(format)
 
 
 def _graph(path: str, shape: str | None, depth: int | None, cfg_options: list[str] | None) -> str:
-    from segship.tools.extras import require_torch  # noqa: PLC0415
+    from segship.tools.extras import require_torch
 
     require_torch("Building the network")
-    from segship.sources import load_network  # noqa: PLC0415
-    from segship.tools.config.graph import network_graph  # noqa: PLC0415
-    from segship.tools.sizes import parse_size  # noqa: PLC0415
+    from segship.sources import load_network
+    from segship.tools.config.graph import network_graph
+    from segship.tools.sizes import parse_size
 
     network = load_network(path, cfg_options=cfg_options, with_auxiliary=True)
     tree = network_graph(network, parse_size(shape) if shape else None)
@@ -64,7 +64,7 @@ def _graph(path: str, shape: str | None, depth: int | None, cfg_options: list[st
 
 
 def _print_differences(first: str, second: str, cfg_options: list[str] | None, out: Path | None) -> None:
-    from segship.tools.config import compare  # noqa: PLC0415
+    from segship.tools.config import compare
 
     differences = compare(first, second, cfg_options=cfg_options)
     _write("".join(f"{difference}\n" for difference in differences), out)
@@ -73,7 +73,7 @@ def _print_differences(first: str, second: str, cfg_options: list[str] | None, o
 
 
 def _write(text: str, out: Path | None) -> None:
-    from segship.core.files import write_atomically  # noqa: PLC0415
+    from segship.core.files import write_atomically
 
     if out is None:
         typer.echo(text, nl=False)

@@ -39,12 +39,12 @@ def convert_weights(
 
     Every key is accounted for: a weight that is not known of such a network is an error, not left out.
     """
-    from segship.cli import output  # noqa: PLC0415
-    from segship.tools.extras import require_torch  # noqa: PLC0415
+    from segship.cli import output
+    from segship.tools.extras import require_torch
 
     require_torch("Converting weights")
-    from segship.tools.weights import convert_weights as run  # noqa: PLC0415
-    from segship.tools.weights import origins  # noqa: PLC0415
+    from segship.tools.weights import convert_weights as run
+    from segship.tools.weights import origins
 
     done = run(checkpoint, out, origin=origin, config=config, cfg_options=cfg_options, trust=trust)
     output.say(f"{done.path}: {len(done.state)} weights of {origins()[done.origin].TITLE}")

@@ -33,10 +33,10 @@ def export_onnx(
     Input `input` float32 (N, C, H, W), normalised; output `output` int64 (N, 1, H, W). For deployment take
     `segship export`: its packages are faster and carry what surrounds the network.
     """
-    from segship.tools.extras import require  # noqa: PLC0415
+    from segship.tools.extras import require
 
     require("Exporting", "export", "torch", "onnx", "onnxscript")
-    from segship.tools.graphs import export_onnx as run  # noqa: PLC0415
+    from segship.tools.graphs import export_onnx as run
 
     graphs.write(
         run,

@@ -29,10 +29,10 @@ def export_torchscript(
 
     Input float32 (1, C, H, W), normalised; output float32 (1, K, H, W).
     """
-    from segship.tools.extras import require  # noqa: PLC0415
+    from segship.tools.extras import require
 
     require("Exporting", "export", "torch", "onnx", "onnxscript")
-    from segship.tools.graphs import export_torchscript as run  # noqa: PLC0415
+    from segship.tools.graphs import export_torchscript as run
 
     graphs.write(
         run,

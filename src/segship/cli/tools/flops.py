@@ -32,9 +32,9 @@ def flops(
     MACs are counted as in MMSegmentation's tables: products, biases, normalisations, activation functions, poolings.
     The products alone stand beside them; twice that is what PyTorch's FlopCounterMode gives.
     """
-    from segship.cli import output  # noqa: PLC0415
-    from segship.tools.flops import NOT_COUNTED, count  # noqa: PLC0415
-    from segship.tools.sizes import parse_size  # noqa: PLC0415
+    from segship.cli import output
+    from segship.tools.flops import NOT_COUNTED, count
+    from segship.tools.sizes import parse_size
 
     found = count(source, parse_size(shape) if shape else None, cfg_options=cfg_options)
     output.write_json(json_file, found.as_dict())
@@ -50,9 +50,9 @@ def flops(
 
 
 def _print_modules(found: Complexity, depth: int) -> None:
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table
 
-    from segship.cli import output  # noqa: PLC0415
+    from segship.cli import output
 
     table = Table()
     table.add_column("module", overflow="fold")

@@ -53,8 +53,8 @@ def write(
         show: Print the graph.
         how: Further arguments of ``run``.
     """
-    from segship.cli import output  # noqa: PLC0415
-    from segship.tools.sizes import parse_size  # noqa: PLC0415
+    from segship.cli import output
+    from segship.tools.sizes import parse_size
 
     with output.stages() as stage:
         stage("exporting")

@@ -33,8 +33,8 @@ def log(
     ] = None,
 ) -> None:
     """Draw the curves of one or more training runs, and tell the last and the best of each."""
-    from segship.cli import output  # noqa: PLC0415
-    from segship.tools.log import plot, read_log  # noqa: PLC0415
+    from segship.cli import output
+    from segship.tools.log import plot, read_log
 
     runs = [read_log(path) for path in logs]
     wanted, names = _split(keys), _split(legend)
@@ -62,9 +62,9 @@ def _as_dict(run: Run) -> dict[str, Any]:
 
 
 def _tell(run: Run, keys: list[str]) -> None:
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table
 
-    from segship.cli import output  # noqa: PLC0415
+    from segship.cli import output
 
     broken = f", {run.broken} lines could not be read" if run.broken else ""
     table = Table(title=f"{run.path}{broken}")

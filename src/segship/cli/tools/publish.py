@@ -32,11 +32,11 @@ def publish(
 
     Optimizer, message hub, moving averages and devices are left behind; class names and colours stay.
     """
-    from segship.cli import output  # noqa: PLC0415
-    from segship.tools.extras import require_torch  # noqa: PLC0415
+    from segship.cli import output
+    from segship.tools.extras import require_torch
 
     require_torch("Publishing")
-    from segship.tools.publish import publish as run  # noqa: PLC0415
+    from segship.tools.publish import publish as run
 
     done = run(checkpoint, out, keep_meta=keep_meta, trust=trust)
     output.write_json(json_file, vars(done) | {"path": str(done.path)})

@@ -40,9 +40,9 @@ def pack(
 
     index.csv says which file is of which image and label map; index.json also what `score` needs.
     """
-    from segship.cli import output  # noqa: PLC0415
-    from segship.cli.evaluate import find_data  # noqa: PLC0415
-    from segship.tools import tensors  # noqa: PLC0415
+    from segship.cli import output
+    from segship.cli.evaluate import find_data
+    from segship.tools import tensors
 
     read = tensors.read_network(network, **({"cfg_options": cfg_options} if cfg_options else {}))
     data = find_data(read.spec, layout, split, images, labels, reduce_zero_label, limit, labelled=False)
@@ -68,10 +68,10 @@ def score(
     json_file: Annotated[Path | None, typer.Option("--json", help="The figures; - for standard output.")] = None,
 ) -> None:
     """Read raw outputs back, make masks of them at the images' own size, and print the metrics."""
-    from segship.cli import output  # noqa: PLC0415
-    from segship.evaluation import Evaluation  # noqa: PLC0415
-    from segship.tools import tensors  # noqa: PLC0415
-    from segship.tools.sizes import parse_size  # noqa: PLC0415
+    from segship.cli import output
+    from segship.evaluation import Evaluation
+    from segship.tools import tensors
+    from segship.tools.sizes import parse_size
 
     size = parse_size(output_size) if output_size else None
     with output.progress_bar("scoring", 2) as progress:

@@ -79,7 +79,7 @@ class _Attention(nn.Module):
         q, k, v = (split_heads(part, self.num_heads) for part in parts)
         scores = position_bias(self.relative_position_bias_table, index)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=scores[None])
-        return self.proj(merge_heads(y))  # type: ignore[no-any-return]
+        return self.proj(merge_heads(y))
 
 
 class _Layer(nn.Module):
@@ -109,7 +109,7 @@ class _Layer(nn.Module):
     def forward(self, x: Tensor, index: Tensor) -> Tensor:
         """(N, L, C) -> (N, L, C)."""
         x = x + self.gamma_1 * self.attn(self.get_submodule(self.norm1_name)(x), index)
-        return x + self.gamma_2 * self.ffn(self.get_submodule(self.norm2_name)(x))  # type: ignore[no-any-return]
+        return x + self.gamma_2 * self.ffn(self.get_submodule(self.norm2_name)(x))
 
 
 @backbones.register

@@ -78,7 +78,7 @@ class _Fusion(nn.Module):
     def forward(self, spatial: Tensor, context: Tensor) -> Tensor:
         """(N, A, H, W) and (N, B, H, W) -> (N, out_channels, H, W)."""
         x = self.conv1(torch.cat([spatial, context], dim=1))
-        return x * self.conv_atten(adaptive_avg_pool2d(x, 1)) + x  # type: ignore[no-any-return]
+        return x * self.conv_atten(adaptive_avg_pool2d(x, 1)) + x
 
 
 @backbones.register

@@ -64,7 +64,7 @@ class _Stem(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> (N, channels, H / 4, W / 4)."""
         x = self.conv_first(x)
-        return self.fuse_last(torch.cat([self.convs(x), self.pool(x)], dim=1))  # type: ignore[no-any-return]
+        return self.fuse_last(torch.cat([self.convs(x), self.pool(x)], dim=1))
 
 
 class _GatherExpand(nn.Module):
@@ -92,7 +92,7 @@ class _GatherExpand(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> (N, out_channels, H / stride, W / stride)."""
         y = self.conv2(self.dwconv(self.conv1(x)))
-        return (y + (x if self.shortcut is None else self.shortcut(x))).relu()  # type: ignore[no-any-return]
+        return (y + (x if self.shortcut is None else self.shortcut(x))).relu()
 
 
 class _ContextEmbedding(nn.Module):
@@ -106,7 +106,7 @@ class _ContextEmbedding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
-        return self.conv_last(x + self.conv_gap(self.gap(x)))  # type: ignore[no-any-return]
+        return self.conv_last(x + self.conv_gap(self.gap(x)))
 
 
 class _Semantic(nn.Module):
@@ -159,7 +159,7 @@ class _Aggregation(nn.Module):
         gate = resize(self.semantic_conv(semantic), size, align_corners=self.align_corners).sigmoid()
         deep = self.detail_down(detail) * self.semantic_dwconv(semantic).sigmoid()
         fused = self.detail_dwconv(detail) * gate + resize(deep, size, align_corners=self.align_corners)
-        return self.conv(fused)  # type: ignore[no-any-return]
+        return self.conv(fused)
 
 
 @backbones.register

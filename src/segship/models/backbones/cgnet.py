@@ -45,7 +45,7 @@ class _GlobalContext(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
         gate = self.fc(adaptive_avg_pool2d(x, 1).flatten(1))
-        return x * gate[:, :, None, None]  # type: ignore[no-any-return]
+        return x * gate[:, :, None, None]
 
 
 class _ContextGuidedBlock(nn.Module):
@@ -99,8 +99,8 @@ class _ContextGuidedBlock(nn.Module):
         y = self.conv1x1(x)
         y = self.activate(self.bn(torch.cat([self.f_loc(y), self.f_sur(y)], dim=1)))
         if self.bottleneck is not None:
-            return self.f_glo(self.bottleneck(y))  # type: ignore[no-any-return]
-        return x + self.f_glo(y)  # type: ignore[no-any-return]
+            return self.f_glo(self.bottleneck(y))
+        return x + self.f_glo(y)
 
 
 @backbones.register

@@ -92,7 +92,7 @@ class _ResponseNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, C) -> (N, H, W, C)."""
         norm = torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True)
-        return self.gamma * (x * (norm / (norm.mean(-1, keepdim=True) + 1e-6))) + self.beta + x  # type: ignore[no-any-return]
+        return self.gamma * (x * (norm / (norm.mean(-1, keepdim=True) + 1e-6))) + self.beta + x
 
 
 class _Pointwise(nn.Conv2d):
@@ -140,7 +140,7 @@ class _Block(nn.Module):
         y = self.pointwise_conv2(y)
         if self.gamma is not None:
             y = y * self.gamma
-        return x + y.permute(0, 3, 1, 2)  # type: ignore[no-any-return]
+        return x + y.permute(0, 3, 1, 2)
 
 
 @backbones.register

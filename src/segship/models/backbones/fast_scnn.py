@@ -53,7 +53,7 @@ class _LearningToDownsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, image, H, W) -> (N, last, H / 8, W / 8)."""
-        return self.dsconv2(self.dsconv1(self.conv(x)))  # type: ignore[no-any-return]
+        return self.dsconv2(self.dsconv1(self.conv(x)))
 
 
 class _GlobalFeatures(nn.Module):
@@ -102,7 +102,7 @@ class _GlobalFeatures(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> (N, out_channels, H / 4, W / 4) at the default strides."""
         x = self.bottleneck3(self.bottleneck2(self.bottleneck1(x)))
-        return self.out(torch.cat([x, *self.ppm(x)], dim=1))  # type: ignore[no-any-return]
+        return self.out(torch.cat([x, *self.ppm(x)], dim=1))
 
 
 class _Fusion(nn.Module):
@@ -141,7 +141,7 @@ class _Fusion(nn.Module):
     def forward(self, high: Tensor, low: Tensor) -> Tensor:
         """(N, high, H, W) and (N, low, h, w) -> (N, out_channels, H, W)."""
         low = resize(low, high.shape[2:], align_corners=self.align_corners)
-        return (self.conv_higher_res(high) + self.conv_lower_res(self.dwconv(low))).relu()  # type: ignore[no-any-return]
+        return (self.conv_higher_res(high) + self.conv_lower_res(self.dwconv(low))).relu()
 
 
 @backbones.register

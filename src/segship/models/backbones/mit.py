@@ -67,7 +67,7 @@ class _Layer(nn.Module):
     def forward(self, x: Tensor, size: Size) -> Tensor:
         """(N, H*W, C) -> (N, H*W, C)."""
         x = x + self.attn(self.norm1(x), size)
-        return x + self.ffn(self.norm2(x), size)  # type: ignore[no-any-return]
+        return x + self.ffn(self.norm2(x), size)
 
 
 @backbones.register

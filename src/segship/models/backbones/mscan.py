@@ -49,7 +49,7 @@ class _Stem(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, channels, H / 4, W / 4)."""
-        return self.proj(x)  # type: ignore[no-any-return]
+        return self.proj(x)
 
 
 class _Embedding(nn.Module):
@@ -62,7 +62,7 @@ class _Embedding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> (N, channels, H / 2, W / 2)."""
-        return self.norm(self.proj(x))  # type: ignore[no-any-return]
+        return self.norm(self.proj(x))
 
 
 class _StripAttention(nn.Module):
@@ -87,7 +87,7 @@ class _StripAttention(nn.Module):
         base = total = self.conv0(x)
         for name in _STRIPS:
             total = total + self.get_submodule(f"{name}_2")(self.get_submodule(f"{name}_1")(base))
-        return self.conv3(total) * x  # type: ignore[no-any-return]
+        return self.conv3(total) * x
 
 
 class _SpatialAttention(nn.Module):
@@ -108,7 +108,7 @@ class _SpatialAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
-        return self.proj_2(self.spatial_gating_unit(self.activation(self.proj_1(x)))) + x  # type: ignore[no-any-return]
+        return self.proj_2(self.spatial_gating_unit(self.activation(self.proj_1(x)))) + x
 
 
 class _Mlp(nn.Module):
@@ -123,7 +123,7 @@ class _Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
-        return self.fc2(self.act(self.dwconv(self.fc1(x))))  # type: ignore[no-any-return]
+        return self.fc2(self.act(self.dwconv(self.fc1(x))))
 
 
 class _Block(nn.Module):
@@ -141,7 +141,7 @@ class _Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
         x = x + self.layer_scale_1[:, None, None] * self.attn(self.norm1(x))
-        return x + self.layer_scale_2[:, None, None] * self.mlp(self.norm2(x))  # type: ignore[no-any-return]
+        return x + self.layer_scale_2[:, None, None] * self.mlp(self.norm2(x))
 
 
 @backbones.register

@@ -37,7 +37,7 @@ class _PixelAttention(nn.Module):
         size = detail.shape[2:]
         agreement = self.f_p(detail) * resize(self.f_i(context), size)
         weight = agreement.sum(dim=1, keepdim=True).sigmoid()
-        return weight * resize(context, size) + (1 - weight) * detail  # type: ignore[no-any-return]
+        return weight * resize(context, size) + (1 - weight) * detail
 
 
 class _BorderBlend(nn.Module):
@@ -52,7 +52,7 @@ class _BorderBlend(nn.Module):
     def forward(self, detail: Tensor, context: Tensor, border: Tensor) -> Tensor:
         """Three maps (N, C, H, W) -> one of the same shape."""
         weight = border.sigmoid()
-        return self.conv(weight * detail + (1 - weight) * context)  # type: ignore[no-any-return]
+        return self.conv(weight * detail + (1 - weight) * context)
 
 
 class _LightBorderBlend(nn.Module):
@@ -66,7 +66,7 @@ class _LightBorderBlend(nn.Module):
     def forward(self, detail: Tensor, context: Tensor, border: Tensor) -> Tensor:
         """Three maps (N, C, H, W) -> one of the same shape."""
         weight = border.sigmoid()
-        return self.f_p((1 - weight) * context + detail) + self.f_i(context + weight * detail)  # type: ignore[no-any-return]
+        return self.f_p((1 - weight) * context + detail) + self.f_i(context + weight * detail)
 
 
 @backbones.register

@@ -44,7 +44,7 @@ class _Embedding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> (N, channels, H', W')."""
-        return self.proj(x)  # type: ignore[no-any-return]
+        return self.proj(x)
 
 
 class _Mlp(nn.Module):
@@ -58,7 +58,7 @@ class _Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
-        return self.fc2(self.act(self.fc1(x)))  # type: ignore[no-any-return]
+        return self.fc2(self.act(self.fc1(x)))
 
 
 class _Block(nn.Module):
@@ -77,7 +77,7 @@ class _Block(nn.Module):
         """(N, C, H, W) -> the same shape."""
         y = self.norm1(x)
         x = x + self.layer_scale_1[:, None, None] * (self.pool(y) - y)
-        return x + self.layer_scale_2[:, None, None] * self.mlp(self.norm2(x))  # type: ignore[no-any-return]
+        return x + self.layer_scale_2[:, None, None] * self.mlp(self.norm2(x))
 
 
 @backbones.register

@@ -62,10 +62,10 @@ class _SplitAttention(nn.Module):
         """(N, channels, 1, 1) -> (N, radix * channels, 1, 1), adding up to 1 over the versions."""
         x = self.fc2(self.get_submodule(self.norm1_name)(self.fc1(average)).relu())
         if self.radix == 1:
-            return x.sigmoid()  # type: ignore[no-any-return]
+            return x.sigmoid()
         # The groups are the convolution's outer order, the versions that of what they are multiplied with.
         x = x.flatten(1).unflatten(1, (self.groups, self.radix, -1)).softmax(2).transpose(1, 2)
-        return x.flatten(1)[:, :, None, None]  # type: ignore[no-any-return]
+        return x.flatten(1)[:, :, None, None]
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) -> (N, channels, H / stride, W / stride)."""
@@ -124,7 +124,7 @@ class _SplitBottleneck(nn.Module):
         if self.avd_layer is not None:
             y = self.avd_layer(y)
         y = self.get_submodule(self.norm3_name)(self.conv3(y))
-        return (y + (x if self.downsample is None else self.downsample(x))).relu()  # type: ignore[no-any-return]
+        return (y + (x if self.downsample is None else self.downsample(x))).relu()
 
 
 @backbones.register

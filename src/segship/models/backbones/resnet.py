@@ -180,8 +180,8 @@ class ResNet(nn.Module):
 
     def _run_stem(self, x: Tensor) -> Tensor:
         if self.stem is not None:
-            return self.maxpool(self.stem(x))  # type: ignore[no-any-return]
-        return self.maxpool(self.get_submodule(self.stem_norm)(self.conv1(x)).relu())  # type: ignore[no-any-return]
+            return self.maxpool(self.stem(x))
+        return self.maxpool(self.get_submodule(self.stem_norm)(self.conv1(x)).relu())
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(N, in_channels, H, W) -> the maps of the stages at ``out_indices``, the first of a quarter of the size."""

@@ -204,7 +204,7 @@ class _Fusion(nn.Module):
     def forward(self, spatial: Tensor, context: Tensor) -> Tensor:
         """(N, A, H, W) and (N, B, H, W) -> (N, out_channels, H, W)."""
         x = self.conv0(torch.cat([spatial, context], dim=1))
-        return x * self.attention(x) + x  # type: ignore[no-any-return]
+        return x * self.attention(x) + x
 
 
 _FFM: Cfg = {"in_channels": 512, "out_channels": 256, "scale_factor": 4}

@@ -87,7 +87,7 @@ class _WindowAttention(nn.Module):
         """(N, windows, cells, C), with a mask (windows, cells, cells) or None -> the same shape."""
         bias = position_bias(self.relative_position_bias_table, self.relative_position_index)
         y = window_attention(self.qkv(x), self.num_heads, bias=bias, mask=mask, scale=self.scale)
-        return self.proj(y)  # type: ignore[no-any-return]
+        return self.proj(y)
 
 
 class _ShiftedWindows(nn.Module):
@@ -126,7 +126,7 @@ class _Block(nn.Module):
     def forward(self, x: Tensor, size: Size, mask: Tensor | None) -> Tensor:
         """(N, H*W, C) -> (N, H*W, C)."""
         x = x + self.attn(self.norm1(x), size, mask)
-        return x + self.ffn(self.norm2(x))  # type: ignore[no-any-return]
+        return x + self.ffn(self.norm2(x))
 
 
 class _Stage(nn.Module):

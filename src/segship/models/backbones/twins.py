@@ -77,7 +77,7 @@ class _WindowAttention(nn.Module):
         mask = self._padding_mask(size, count, x)
         y = window_attention(self.qkv(cells), self.num_heads, bias=None, mask=mask, scale=None)
         y = join(y, self.window, count)[:, :height, :width]
-        return self.proj(y.flatten(1, 2))  # type: ignore[no-any-return]
+        return self.proj(y.flatten(1, 2))
 
 
 class _Layer(nn.Module):
@@ -93,7 +93,7 @@ class _Layer(nn.Module):
     def forward(self, x: Tensor, size: Size) -> Tensor:
         """(N, H*W, C) -> (N, H*W, C)."""
         x = x + self.attn(self.norm1(x), size)
-        return x + self.ffn(self.norm2(x))  # type: ignore[no-any-return]
+        return x + self.ffn(self.norm2(x))
 
 
 class _PositionEncoding(nn.Module):

@@ -78,7 +78,7 @@ class _InterpConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> (N, out_channels, 2 H, 2 W)."""
-        return self.interp_upsample(x)  # type: ignore[no-any-return]
+        return self.interp_upsample(x)
 
 
 class _Deconv(nn.Module):
@@ -106,7 +106,7 @@ class _Deconv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> (N, out_channels, scale_factor H, scale_factor W)."""
-        return self.deconv_upsamping(x)  # type: ignore[no-any-return]
+        return self.deconv_upsamping(x)
 
 
 _UPSAMPLERS: dict[str, type[nn.Module]] = {"InterpConv": _InterpConv, "DeconvModule": _Deconv}
@@ -156,7 +156,7 @@ class _Convs(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> (N, out_channels, H / stride, W / stride)."""
-        return self.convs(x)  # type: ignore[no-any-return]
+        return self.convs(x)
 
 
 class _Join(nn.Module):
@@ -169,7 +169,7 @@ class _Join(nn.Module):
 
     def forward(self, skip: Tensor, x: Tensor) -> Tensor:
         """(N, C, H, W) and (N, 2 C, h, w) -> (N, C, H, W)."""
-        return self.conv_block(torch.cat([skip, self.upsample(x)], dim=1))  # type: ignore[no-any-return]
+        return self.conv_block(torch.cat([skip, self.upsample(x)], dim=1))
 
 
 @backbones.register

@@ -102,7 +102,7 @@ class AsymmetricBlock(nn.Module):
     def forward(self, query_map: Tensor, key_map: Tensor) -> Tensor:
         """(N, query_channels, H, W), (N, key_channels, h, w) -> (N, out_channels, H, W)."""
         gathered = [stage(query_map, key_map) for stage in self.stages]
-        return self.bottleneck(torch.cat([sum(gathered[1:], gathered[0]), query_map], dim=1))  # type: ignore[no-any-return]
+        return self.bottleneck(torch.cat([sum(gathered[1:], gathered[0]), query_map], dim=1))
 
 
 @heads.register

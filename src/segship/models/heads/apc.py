@@ -67,7 +67,7 @@ class AdaptiveContext(nn.Module):
         affinity = self.gla(x + self.global_info(adaptive_avg_pool2d(x, 1))).sigmoid()
         context = as_map(regions.flatten(2) @ affinity.flatten(2), x)
         y = (self.residual_conv(context) + x).relu()
-        return y if self.fusion_conv is None else self.fusion_conv(y)  # type: ignore[no-any-return]
+        return y if self.fusion_conv is None else self.fusion_conv(y)
 
 
 @heads.register

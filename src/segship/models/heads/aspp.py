@@ -82,7 +82,7 @@ class ASPPHead(DecodeHead):
         """(N, width, h, w) -> (N, channels, h, w)."""
         average = resize(self.image_pool(x), x.shape[2:], align_corners=self.align_corners)
         branches = [branch(x) for branch in self.aspp_modules]
-        return self.bottleneck(torch.cat([average, *branches], dim=1))  # type: ignore[no-any-return]
+        return self.bottleneck(torch.cat([average, *branches], dim=1))
 
     def forward(self, features: Features) -> Tensor:
         """Feature maps -> logits (N, out_channels, h, w)."""

@@ -54,7 +54,7 @@ class CrissCrossAttention(nn.Module):
         from_column = of_column.transpose(1, 2) @ value.permute(0, 3, 2, 1)  # (N, W, H, C)
         from_row = of_row @ value.permute(0, 2, 3, 1)  # (N, H, W, C)
         y = from_column.permute(0, 3, 2, 1) + from_row.permute(0, 3, 1, 2)
-        return self.gamma(y) + x  # type: ignore[no-any-return]
+        return self.gamma(y) + x
 
 
 @heads.register

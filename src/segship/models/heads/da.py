@@ -37,7 +37,7 @@ class PositionAttention(SelfAttentionBlock):
 
     def forward(self, query_map: Tensor, key_map: Tensor | None = None) -> Tensor:
         """(N, in_channels, H, W) -> the same shape."""
-        return self.gamma(super().forward(query_map, key_map)) + query_map  # type: ignore[no-any-return]
+        return self.gamma(super().forward(query_map, key_map)) + query_map
 
 
 class ChannelAttention(nn.Module):
@@ -53,7 +53,7 @@ class ChannelAttention(nn.Module):
         energy = channels @ channels.transpose(1, 2)
         # Subtracting from the maximum changes no softmax but in rounding, which upstream's numbers contain.
         weights = (energy.amax(2, keepdim=True) - energy).softmax(2)
-        return self.gamma(as_map(weights @ channels, x)) + x  # type: ignore[no-any-return]
+        return self.gamma(as_map(weights @ channels, x)) + x
 
 
 @heads.register

@@ -93,7 +93,7 @@ class DynamicFilter(nn.Module):
         filters = self.filter_gen_conv(adaptive_avg_pool2d(x, self.filter_size))
         y = filter_depthwise(self.input_redu_conv(x), filters)
         y = self.activate(y if self.norm is None else self.norm(y))
-        return y if self.fusion_conv is None else self.fusion_conv(y)  # type: ignore[no-any-return]
+        return y if self.fusion_conv is None else self.fusion_conv(y)
 
 
 @heads.register

@@ -65,7 +65,7 @@ class DisentangledNonLocal2d(NonLocal2d):
         value = self.g(x).flatten(2)
         unary = self.conv_mask(x).flatten(2).softmax(2)
         y = self.gather(query, key, value) + value @ unary.transpose(1, 2)
-        return x + self.conv_out(as_map(y, x))  # type: ignore[no-any-return]
+        return x + self.conv_out(as_map(y, x))
 
 
 @heads.register

@@ -88,7 +88,7 @@ class _Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W)."""
-        return x + self.conv2(self.conv1(x))  # type: ignore[no-any-return]
+        return x + self.conv2(self.conv1(x))
 
 
 class _Fusion(nn.Module):

@@ -73,7 +73,7 @@ class _EncModule(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W), the same shape out."""
         weights = self.fc(self.encoding(self.encoding_project(x)).mean(1))
-        return (x + x * weights[:, :, None, None]).relu()  # type: ignore[no-any-return]
+        return (x + x * weights[:, :, None, None]).relu()
 
 
 @heads.register

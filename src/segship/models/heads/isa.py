@@ -57,7 +57,7 @@ class InterlacedAttention(SelfAttentionBlock):
 
     def forward(self, query_map: Tensor, key_map: Tensor | None = None) -> Tensor:
         """(N, in_channels, H, W) -> the same shape."""
-        return self.output_project(super().forward(query_map, key_map))  # type: ignore[no-any-return]
+        return self.output_project(super().forward(query_map, key_map))
 
 
 @heads.register

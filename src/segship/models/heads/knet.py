@@ -69,4 +69,4 @@ class IterativeDecodeHead(nn.Module):
         kernels = classifier.weight.flatten(1).expand(x.shape[0], -1, -1)
         for update in self.kernel_update_head:
             masks, kernels = update(x, kernels, masks)
-        return masks  # type: ignore[no-any-return]
+        return masks

@@ -59,7 +59,7 @@ class _ObjectAttention(SelfAttentionBlock):
     def forward(self, query_map: Tensor, key_map: Tensor | None = None) -> Tensor:
         """(N, in_channels, H, W) and (N, in_channels, K, 1) -> (N, in_channels, H, W)."""
         context = super().forward(query_map, key_map)
-        return self.bottleneck(torch.cat([context, query_map], dim=1))  # type: ignore[no-any-return]
+        return self.bottleneck(torch.cat([context, query_map], dim=1))
 
 
 @heads.register

@@ -35,7 +35,7 @@ class _Branch(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> (N, channels, H, W)."""
-        return self.act(self.norm(self.conv(x)))  # type: ignore[no-any-return]
+        return self.act(self.norm(self.conv(x)))
 
 
 @heads.register

@@ -57,7 +57,7 @@ class _PointLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, P) -> (N, channels, P)."""
-        return self.activate(self.conv(x))  # type: ignore[no-any-return]
+        return self.activate(self.conv(x))
 
 
 @heads.register
@@ -142,7 +142,7 @@ class PointHead(DecodeHead):
             x = layer(x)
             if self.coarse_pred_each_layer:
                 x = torch.cat([x, guess], dim=1)
-        return self.fc_seg(x)  # type: ignore[no-any-return]
+        return self.fc_seg(x)
 
     def forward(self, features: Features, previous: Tensor) -> Tensor:
         """Feature maps and logits (N, num_classes, h, w) -> logits, enlarged ``subdivision_steps`` times."""

@@ -113,7 +113,7 @@ class SETRUPHead(DecodeHead):
         for step in self.up_convs[:-1]:
             x = step(x)
         conv, enlarge = self.up_convs[-1].children()
-        return enlarge(self.classify(conv(x)))  # type: ignore[no-any-return]
+        return enlarge(self.classify(conv(x)))
 
 
 @heads.register
@@ -171,4 +171,4 @@ class SETRMLAHead(DecodeHead):
         """Feature maps -> logits (N, out_channels, h * up_scale, w * up_scale)."""
         maps = zip(self.up_convs, self.select_many(features), strict=True)
         x = torch.cat([step(x) for step, x in maps], dim=1)
-        return self.enlarge(self.classify(x))  # type: ignore[no-any-return]
+        return self.enlarge(self.classify(x))

@@ -73,7 +73,7 @@ class DAPPM(_AggregationPooling):
         maps = [self.scales[0](x)]
         for pooled, process in zip(self._pooled(x), self.processes, strict=True):
             maps.append(process(pooled + maps[-1]))
-        return self.compression(torch.cat(maps, dim=1)) + self.shortcut(x)  # type: ignore[no-any-return]
+        return self.compression(torch.cat(maps, dim=1)) + self.shortcut(x)
 
 
 class PAPPM(_AggregationPooling):
@@ -92,4 +92,4 @@ class PAPPM(_AggregationPooling):
         """(N, in_channels, H, W) -> (N, out_channels, H, W)."""
         base = self.scales[0](x)
         processed = self.processes(torch.cat([pooled + base for pooled in self._pooled(x)], dim=1))
-        return self.compression(torch.cat([base, processed], dim=1)) + self.shortcut(x)  # type: ignore[no-any-return]
+        return self.compression(torch.cat([base, processed], dim=1)) + self.shortcut(x)

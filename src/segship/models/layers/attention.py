@@ -107,7 +107,7 @@ class MultiheadAttention(nn.Module):
             y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         else:
             y = (q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).softmax(-1) @ v
-        return self.out_proj(merge_heads(y))  # type: ignore[no-any-return]
+        return self.out_proj(merge_heads(y))
 
 
 class SelfAttention(nn.Module):
@@ -123,7 +123,7 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, L, C) -> (N, L, C), without the residual connection."""
-        return self.attn(x)  # type: ignore[no-any-return]
+        return self.attn(x)
 
 
 class SpatialReductionAttention(nn.Module):
@@ -147,5 +147,5 @@ class SpatialReductionAttention(nn.Module):
     def forward(self, x: Tensor, size: Size) -> Tensor:
         """(N, H*W, C) of a map of ``size`` (H, W) -> (N, H*W, C), without the residual connection."""
         if self.sr_ratio == 1:
-            return self.attn(x)  # type: ignore[no-any-return]
-        return self.attn(x, self.norm(to_tokens(self.sr(to_map(x, size)))))  # type: ignore[no-any-return]
+            return self.attn(x)
+        return self.attn(x, self.norm(to_tokens(self.sr(to_map(x, size)))))

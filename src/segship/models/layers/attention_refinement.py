@@ -36,4 +36,4 @@ class AttentionRefinement(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> (N, out_channels, H, W)."""
         x = self.conv_layer(x)
-        return x * self.atten_conv_layer(x)  # type: ignore[no-any-return]
+        return x * self.atten_conv_layer(x)

@@ -66,7 +66,7 @@ class BasicBlock(_Residual):
         self.act = None if act_cfg_out is None else build_activation(act_cfg_out)
 
     def _convolve(self, x: Tensor) -> Tensor:
-        return self.conv2(self.conv1(x))  # type: ignore[no-any-return]
+        return self.conv2(self.conv1(x))
 
 
 class Bottleneck(_Residual):
@@ -102,4 +102,4 @@ class Bottleneck(_Residual):
         self.act = None if act_cfg_out is None else build_activation(act_cfg_out)
 
     def _convolve(self, x: Tensor) -> Tensor:
-        return self.conv3(self.conv2(self.conv1(x)))  # type: ignore[no-any-return]
+        return self.conv3(self.conv2(self.conv1(x)))

@@ -184,4 +184,4 @@ class DepthwiseSeparableConvModule(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> (N, out_channels, H', W')."""
-        return self.pointwise_conv(self.depthwise_conv(x))  # type: ignore[no-any-return]
+        return self.pointwise_conv(self.depthwise_conv(x))

@@ -126,7 +126,7 @@ class MultiScaleDeformableAttention(nn.Module):
         read = (torch.cat(found, dim=3) * weights[:, None]).sum(-1)
         # Contiguous, so that the product below is computed as upstream does: the masks made of this magnify rounding.
         joined = torch.unflatten(read, 0, (-1, self.num_heads)).flatten(1, 2).transpose(1, 2).contiguous()
-        return x + self.output_proj(joined)  # type: ignore[no-any-return]
+        return x + self.output_proj(joined)
 
 
 class _EncoderLayer(nn.Module):
@@ -141,7 +141,7 @@ class _EncoderLayer(nn.Module):
     def forward(self, x: Tensor, position: Tensor, levels: Levels) -> Tensor:
         """(N, L, C) -> (N, L, C)."""
         x = self.norms[0](self.self_attn(x, position, levels))
-        return self.norms[1](self.ffn(x))  # type: ignore[no-any-return]
+        return self.norms[1](self.ffn(x))
 
 
 class DeformableEncoder(nn.Module):

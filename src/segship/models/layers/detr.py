@@ -63,7 +63,7 @@ class DetrAttention(nn.Module):
         Returns:
             (N, L, C).
         """
-        return query + self.attn(query + query_pos, memory + memory_pos, memory, mask=mask)  # type: ignore[no-any-return]
+        return query + self.attn(query + query_pos, memory + memory_pos, memory, mask=mask)
 
 
 class DetrFFN(FFN):
@@ -104,7 +104,7 @@ class _EncoderLayer(nn.Module):
     def forward(self, x: Tensor, position: Tensor) -> Tensor:
         """(N, L, C) -> (N, L, C)."""
         x = self.norms[0](self.self_attn(x, x, query_pos=position, memory_pos=position))
-        return self.norms[1](self.ffn(x))  # type: ignore[no-any-return]
+        return self.norms[1](self.ffn(x))
 
 
 class DetrEncoder(nn.Module):
@@ -147,7 +147,7 @@ class DetrDecoderLayer(nn.Module):
         """Queries (N, L, C), memory (N, S, C) and the positions of both -> (N, L, C)."""
         query = self.norms[0](self.self_attn(query, query, query_pos=query_pos, memory_pos=query_pos))
         query = self.norms[1](self.cross_attn(query, memory, query_pos=query_pos, memory_pos=memory_pos))
-        return self.norms[2](self.ffn(query))  # type: ignore[no-any-return]
+        return self.norms[2](self.ffn(query))
 
 
 class MaskedDecoderLayer(DetrDecoderLayer):
@@ -160,7 +160,7 @@ class MaskedDecoderLayer(DetrDecoderLayer):
         query = self.cross_attn(query, memory, query_pos=query_pos, memory_pos=memory_pos, mask=mask)
         query = self.norms[0](query)
         query = self.norms[1](self.self_attn(query, query, query_pos=query_pos, memory_pos=query_pos))
-        return self.norms[2](self.ffn(query))  # type: ignore[no-any-return]
+        return self.norms[2](self.ffn(query))
 
 
 class DetrDecoder(nn.Module):
@@ -191,4 +191,4 @@ class DetrDecoder(nn.Module):
         """Queries (N, L, C), memory (N, S, C) and the positions of both -> (N, L, C)."""
         for layer in self.layers:
             query = layer(query, memory, query_pos=query_pos, memory_pos=memory_pos)
-        return self.post_norm(query)  # type: ignore[no-any-return]
+        return self.post_norm(query)

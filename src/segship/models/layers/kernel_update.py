@@ -86,7 +86,7 @@ class KernelUpdator(nn.Module):
         if self.activate_out:
             update, kernel = self.activation(update), self.activation(kernel)
         mixed = self.fc_norm(self.fc_layer(update_gate * update + kernel_gate * kernel))
-        return self.activation(mixed).reshape(batch, count, channels)  # type: ignore[no-any-return]
+        return self.activation(mixed).reshape(batch, count, channels)
 
 
 class KernelUpdateHead(nn.Module):

@@ -93,4 +93,4 @@ class NonLocal2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> the same shape."""
         y = self.gather(*self.project(x), self.g(x).flatten(2))
-        return x + self.conv_out(as_map(y, x))  # type: ignore[no-any-return]
+        return x + self.conv_out(as_map(y, x))

@@ -59,7 +59,7 @@ class AdaptivePadding(nn.Module):
         missing = (length + stride - 1) // stride * stride + (extent - stride) - length
         if extent >= stride:
             return missing
-        return torch.sym_max(missing, 0)  # type: ignore[no-any-return, no-untyped-call]
+        return torch.sym_max(missing, 0)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H', W')."""

@@ -85,7 +85,7 @@ class BasicBlock(nn.Module):
         """(N, inplanes, H, W) -> (N, planes, H / stride, W / stride)."""
         norm1, norm2 = (self.get_submodule(name) for name in self.norm_names)
         y = norm2(self.conv2(norm1(self.conv1(x)).relu()))
-        return (y + (x if self.downsample is None else self.downsample(x))).relu()  # type: ignore[no-any-return]
+        return (y + (x if self.downsample is None else self.downsample(x))).relu()
 
 
 class Bottleneck(nn.Module):
@@ -141,7 +141,7 @@ class Bottleneck(nn.Module):
         y = norm1(self.conv1(x)).relu()
         y = norm2(self.conv2(y)).relu()
         y = norm3(self.conv3(y))
-        return (y + (x if self.downsample is None else self.downsample(x))).relu()  # type: ignore[no-any-return]
+        return (y + (x if self.downsample is None else self.downsample(x))).relu()
 
 
 def shortcut(

@@ -45,4 +45,4 @@ class SELayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) -> the same shape."""
-        return x * self.conv2(self.conv1(x.mean((2, 3), keepdim=True)))  # type: ignore[no-any-return]
+        return x * self.conv2(self.conv1(x.mean((2, 3), keepdim=True)))

@@ -58,7 +58,7 @@ class FFN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, L, C) -> (N, L, C), without the residual connection."""
-        return self.layers(x)  # type: ignore[no-any-return]
+        return self.layers(x)
 
 
 class TransformerEncoderLayer(nn.Module):
@@ -92,4 +92,4 @@ class TransformerEncoderLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, L, C) -> (N, L, C)."""
         x = x + self.attn(self.get_submodule(self.norm1_name)(x))
-        return x + self.ffn(self.get_submodule(self.norm2_name)(x))  # type: ignore[no-any-return]
+        return x + self.ffn(self.get_submodule(self.norm2_name)(x))

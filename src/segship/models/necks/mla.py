@@ -76,4 +76,4 @@ class MLANeck(nn.Module):
     def forward(self, features: Features) -> tuple[Tensor, ...]:
         """Maps (N, in_channels[i], h, w), all of one size -> as many maps (N, out_channels, h, w)."""
         maps = [norm_map(norm, x) for norm, x in zip(self.norm, features, strict=True)]
-        return self.mla(maps)  # type: ignore[no-any-return]
+        return self.mla(maps)

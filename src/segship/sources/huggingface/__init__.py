@@ -102,7 +102,7 @@ def load(request: Request) -> Loaded:
 
 def _require_library() -> None:
     try:
-        import transformers  # noqa: F401, PLC0415
+        import transformers  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("Reading Hugging Face folders", "huggingface", "transformers") from error
 

@@ -126,7 +126,7 @@ class _TaskMasks(_Masks):
 
 def _tokens(folder: Path, length: int) -> Tensor:
     """The task's sentence as the tokens (1, length) that the folder's tokenizer makes of it; 0 after its end."""
-    import transformers  # noqa: PLC0415
+    import transformers
 
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)

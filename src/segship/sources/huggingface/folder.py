@@ -65,8 +65,8 @@ def load_model(folder: Path, architecture: str, checkpoint: Path | None, *, trus
         CheckpointError: Weights are missing, or of another network.
         ConfigError: The library does not take the config.
     """
-    import torch  # noqa: PLC0415
-    import transformers  # noqa: PLC0415
+    import torch
+    import transformers
 
     kind = getattr(transformers, architecture)
     state = _own_state(folder, checkpoint, trust=trust)
@@ -120,7 +120,7 @@ def _require_complete(folder: Path, info: Mapping[str, Any]) -> None:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Silence the library's progress bars and remarks."""
-    from transformers.utils import logging  # noqa: PLC0415
+    from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(50)

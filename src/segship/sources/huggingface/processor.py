@@ -48,7 +48,7 @@ def load_processor(folder: Path, config: Mapping[str, Any], options: Mapping[str
     Raises:
         ConfigError: The library does not take the config.
     """
-    import transformers  # noqa: PLC0415
+    import transformers
 
     notes = []
     usual = _DEFAULTS.get(str(config.get("model_type")), "SegformerImageProcessor")

@@ -34,6 +34,6 @@ def load(request: Request) -> Loaded:
 
     A description (``--spec``) and options are laid over what the YAML says: classes, layout, sizes.
     """
-    from segship.sources.paddleseg.network import load_folder  # noqa: PLC0415  (setting Paddle up needs no torch)
+    from segship.sources.paddleseg.network import load_folder  # setting Paddle up needs no torch
 
     return load_folder(request)

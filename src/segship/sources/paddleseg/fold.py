@@ -26,7 +26,7 @@ def fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
     Raises:
         UnsupportedError: ONNX Runtime refuses the model.
     """
-    import onnxruntime  # noqa: PLC0415
+    import onnxruntime
 
     if model.ByteSize() > _LARGEST:
         return model

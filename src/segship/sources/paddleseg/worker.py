@@ -55,7 +55,7 @@ class _RefusedError(Exception):
 
 
 def _cut_and_convert(model: Path, params: Path, folder: Path, opset: int) -> dict[str, Any]:
-    import paddle  # noqa: PLC0415
+    import paddle
 
     paddle.enable_static()
     executor = paddle.static.Executor(paddle.CPUPlace())
@@ -88,7 +88,7 @@ def _cut_and_convert(model: Path, params: Path, folder: Path, opset: int) -> dic
 
 def _load(model: Path, executor: Any) -> tuple[Any, list[Any], list[Any]]:
     """The program in Paddle 3's form, and the values it takes and returns."""
-    import paddle  # noqa: PLC0415
+    import paddle
 
     prefix = str(model.with_suffix(""))
     if model.suffix == ".json":
@@ -107,7 +107,7 @@ def _load(model: Path, executor: Any) -> tuple[Any, list[Any], list[Any]]:
 
 def _load_parameters(program: Any, executor: Any) -> None:
     """Tell Paddle that the parameters of a translated program are those it has loaded under their names."""
-    import paddle  # noqa: PLC0415
+    import paddle
 
     parameters = [op.result(0) for op in program.global_block().ops if op.name() == "builtin.parameter"]
     scope = paddle.base.executor.global_scope()
@@ -172,7 +172,7 @@ def _source(value: Any, index: int = 0) -> Any:
 
 def _agrees(whole: Predictor, cut: Predictor, tail: dict[str, Any], shape: Any) -> bool:
     """Whether the scores, resized and decided, are what the whole program returns, at sizes it takes."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     agreed, refusal = 0, ""
     for height, width in _PROBES:
@@ -194,8 +194,8 @@ def _agrees(whole: Predictor, cut: Predictor, tail: dict[str, Any], shape: Any) 
 
 
 def _with_tail(scores: Any, tail: dict[str, Any], size: list[int]) -> Any:
-    import paddle  # noqa: PLC0415
-    import paddle.nn.functional as F  # noqa: PLC0415
+    import paddle
+    import paddle.nn.functional as F
 
     paddle.disable_static()
     values = paddle.to_tensor(scores)
@@ -210,7 +210,7 @@ def _with_tail(scores: Any, tail: dict[str, Any], size: list[int]) -> Any:
 
 
 def _equal(found: Any, expected: Any) -> bool:
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     if expected.dtype.kind in "iu":
         return bool(found.size == expected.size and (found.ravel() == expected.ravel()).mean() >= _TIES)
@@ -218,7 +218,7 @@ def _equal(found: Any, expected: Any) -> bool:
 
 
 def _convert(cut: Path, file: Path, opset: int) -> None:
-    import paddle2onnx  # noqa: PLC0415
+    import paddle2onnx
 
     paddle2onnx.export(
         f"{cut}.json",
@@ -241,7 +241,7 @@ class Predictor:
     """
 
     def __init__(self, model: Path, params: Path, threads: int = 1) -> None:
-        from paddle import inference  # noqa: PLC0415
+        from paddle import inference
 
         config = inference.Config(str(model), str(params))
         config.disable_gpu()

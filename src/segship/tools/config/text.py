@@ -129,7 +129,7 @@ def _to_json(values: Mapping[str, Any]) -> str:
 
 def _to_yaml(values: Mapping[str, Any]) -> str:
     require("Writing YAML", "export", "yaml")
-    import yaml  # noqa: PLC0415
+    import yaml
 
     return str(yaml.safe_dump(_lists(values), sort_keys=False, allow_unicode=True, width=_WIDTH))
 

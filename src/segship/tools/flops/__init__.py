@@ -61,11 +61,11 @@ def count(
     if package or path.suffix == ".onnx":
         if cfg_options:
             raise InputError(f"{source} is {'a package' if package else 'a graph'}: only a config can be overridden")
-        from segship.tools.flops.graph import count_onnx, count_package  # noqa: PLC0415
+        from segship.tools.flops.graph import count_onnx, count_package
 
         return count_package(path, shape) if package else count_onnx(path, shape)
     require_torch("Counting a config")
-    from segship.sources import load_network  # noqa: PLC0415
-    from segship.tools.flops.network import count_network  # noqa: PLC0415  (imports torch)
+    from segship.sources import load_network
+    from segship.tools.flops.network import count_network  # imports torch
 
     return count_network(load_network(source, cfg_options=cfg_options, with_auxiliary=True), shape)

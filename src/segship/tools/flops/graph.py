@@ -82,7 +82,7 @@ def _run(
 ) -> tuple[list[dict[str, Any]], tuple[int, int]]:
     """What ONNX Runtime notes about each operator it runs, and the (height, width) it ran at."""
     try:
-        import onnxruntime  # noqa: PLC0415
+        import onnxruntime
     except ImportError as error:
         raise MissingExtraError("Counting a package", "", "onnxruntime") from error
     options = onnxruntime.SessionOptions()

@@ -231,7 +231,7 @@ def _finish(path: Path, spec: ModelSpec, output: Output, size: Size | None) -> s
 
 
 def _onnx_runner(path: Path) -> Run:
-    import onnxruntime  # noqa: PLC0415
+    import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 

@@ -84,7 +84,7 @@ def _names(runs: Sequence[Run], keys: Sequence[str]) -> list[str]:
 
 
 def _style(name: str) -> str:
-    import matplotlib.style  # noqa: PLC0415
+    import matplotlib.style
 
     if name in _STYLES:
         return _STYLES[name]
@@ -95,8 +95,8 @@ def _style(name: str) -> str:
 
 
 def _draw(curves: list[tuple[str, Curve]], out: Path, style: str, title: str) -> None:
-    import matplotlib.style  # noqa: PLC0415
-    from matplotlib.figure import Figure  # noqa: PLC0415  (no display is opened)
+    import matplotlib.style
+    from matplotlib.figure import Figure  # no display is opened
 
     panels = list(dict.fromkeys(_panel(curve.key) for _, curve in curves))
     with matplotlib.style.context(style):

@@ -58,7 +58,7 @@ def read_network(source: str | Path, **options: Any) -> Network:
     if (path / MANIFEST).is_file():
         manifest = read_manifest(path)
         return Network(manifest.spec, manifest.sizes)
-    from segship import deploy  # noqa: PLC0415  (asks for torch)
+    from segship import deploy  # asks for torch
 
     spec, sizes, _ = deploy.describe(source, **options)
     return Network(spec, sizes)

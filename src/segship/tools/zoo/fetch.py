@@ -78,7 +78,7 @@ def fetch_text(url: str, *, timeout: float = 30) -> str:
         DownloadError: The server refuses, or it is no text.
     """
     require("Downloading", "download", "requests")
-    import requests  # noqa: PLC0415
+    import requests
 
     data = b""
     try:
@@ -96,7 +96,7 @@ def fetch_text(url: str, *, timeout: float = 30) -> str:
 
 def _continue(url: str, part: Path, timeout: float, progress: Callable[[int, int], None] | None) -> str:
     """Fetch what is missing of ``part``; what went wrong, or nothing."""
-    import requests  # noqa: PLC0415
+    import requests
 
     there = part.stat().st_size if part.exists() else 0
     try:
@@ -125,7 +125,7 @@ def _continue(url: str, part: Path, timeout: float, progress: Callable[[int, int
 
 @contextlib.contextmanager
 def _open(url: str, start: int, timeout: float) -> Iterator[Any]:
-    import requests  # noqa: PLC0415
+    import requests
 
     # Unpacked on the way, a range would be of something else than what lies in the file.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
