@@ -13,7 +13,7 @@ import pytest
 
 from segship.core.errors import InputError
 from segship.core.spec import ModelSpec, Normalization, Pad, Resize
-from segship.vision.bands import as_stored, imitate, read_pixels, read_stored, visible
+from segship.vision.bands import as_stored, read_pixels, read_stored, synthesize_bands, to_preview_rgb
 from segship.vision.preprocess import prepare
 
 KINDS = [np.uint8, np.uint16, np.float32]
@@ -120,14 +120,14 @@ def test_photographs_stay_what_they_are(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), image)
     photograph = spec(3).model_copy(update={"pixels": "uint8"})
     np.testing.assert_array_equal(read_pixels(tmp_path / "a.png", photograph), image)
-    assert imitate(image, photograph) is image
+    assert synthesize_bands(image, photograph) is image
 
 
 def test_imitations_and_pictures_have_the_right_form() -> None:
-    made = imitate(stack(3, np.uint8), spec(6))
+    made = synthesize_bands(stack(3, np.uint8), spec(6))
     assert (made.shape, made.dtype) == ((20, 30, 6), np.float32)
-    assert visible(made).shape == (20, 30, 3)
-    assert visible(made[:, :, :1]).dtype == np.uint8
+    assert to_preview_rgb(made).shape == (20, 30, 3)
+    assert to_preview_rgb(made[:, :, :1]).dtype == np.uint8
 
 
 def test_bytes_and_file_objects_are_read_as_files_are(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 import segship
-from segship.vision.bands import imitate, read_pixels
+from segship.vision.bands import read_pixels, synthesize_bands
 from segship.vision.decode import find_images, read_image
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Pictures:
         folder.mkdir()
         made = []
         for number, file in enumerate(self._files[:_MOST_MADE]):
-            pixels = read_pixels(file, spec) if self._given else imitate(read_image(file), spec)
+            pixels = read_pixels(file, spec) if self._given else synthesize_bands(read_image(file), spec)
             pixels = pixels if self._size is None else _resized(pixels, self._size)
             photograph = ".png" if file.suffix == ".png" else ".jpg"
             path = folder / f"{number:02d}{'.npy' if spec.pixels == 'stored' else photograph}"

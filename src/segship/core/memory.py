@@ -8,10 +8,10 @@ import gc
 import os
 import sys
 
-__all__ = ["give_back", "memory_bytes"]
+__all__ = ["memory_bytes", "release_memory"]
 
 
-def give_back() -> None:
+def release_memory() -> None:
     """Return freed memory to the system, between stages that each need much of it.
 
     Graphs and sessions hold each other in cycles, which Python's collector finds late, and the C library keeps what

@@ -9,7 +9,7 @@ import numpy as np
 
 from segship.core.errors import InputError
 from segship.core.spec import ModelSpec, Resize, SizeRule
-from segship.vision.bands import imitate, read_pixels
+from segship.vision.bands import read_pixels, synthesize_bands
 from segship.vision.decode import find_images, read_image
 from segship.vision.preprocess import prepare
 
@@ -72,7 +72,7 @@ def verification_inputs(
     Raises:
         InputError: An image becomes a size the package does not take.
     """
-    scenes = [imitate(scene, spec) for scene in find_scenes()]
+    scenes = [synthesize_bands(scene, spec) for scene in find_scenes()]
     traced = sizes.nearest(*TRACED)
     more = [side - least for side, least in zip(traced, TRACED, strict=True)]  # of a network that takes no small images
     others = [sizes.nearest(height + more[0], width + more[1]) for height, width in _UNTRACED]

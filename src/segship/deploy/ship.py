@@ -13,7 +13,7 @@ from segship.backends import find_backend
 from segship.core.errors import BackendError, MissingExtraError, UnsupportedError, VerificationError
 from segship.core.files import digest, replace_directory, require_replaceable
 from segship.core.manifest import MANIFEST, METADATA, Described, Manifest
-from segship.core.memory import give_back
+from segship.core.memory import release_memory
 from segship.deploy.embedding import Picture, compare_pictures, pictures, require_embeddable
 from segship.deploy.lower import Lowering, lower
 from segship.deploy.samples import TRACED, find_samples, verification_inputs
@@ -107,7 +107,7 @@ def _verify(
     if not any(device.usable for device in devices):
         reason = f"the engine cannot be compared with the network here ({devices[0].note})"
         return (), [f"{reason}: only --allow-inexact writes it"]
-    give_back()
+    release_memory()
     session = backend.open(engine)
     if embed:
         checks = compare_pictures(cast("list[Picture]", expected), session, engine, spec, embed)
@@ -188,11 +188,11 @@ def _build(
     tell: Callable[[str], None],
     embed: tuple[Embedded, ...],
 ) -> tuple[Manifest, Lowered]:
-    give_back()
+    release_memory()
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f"{directory.name}.graph.") as scratch:
         tell("capturing the network as a graph")
         graph = _capture(loaded, spec, sizes, target, backend, Path(scratch), embed)
-        give_back()
+        release_memory()
         tell(f"building the {backend.INFO.title} engine")
         lowered = lower(
             graph,

@@ -17,7 +17,7 @@ from segship.runtime.package import find_package
 from segship.runtime.pipeline import Pipeline
 from segship.runtime.predict import output_names
 from segship.verification.compare import GATES, Sample, compare, failures
-from segship.vision.bands import imitate, read_pixels
+from segship.vision.bands import read_pixels, synthesize_bands
 from segship.vision.decode import find_images
 from segship.vision.draw import write_png
 from segship.vision.palette import colorize
@@ -132,7 +132,7 @@ def _pictures(files: Sequence[Path], spec: ModelSpec) -> Iterator[tuple[str, NDA
     """A distinct name and the pixels of each image."""
     if not files:
         for number, scene in enumerate(find_scenes()):
-            yield f"scene-{number}", imitate(scene, spec)
+            yield f"scene-{number}", synthesize_bands(scene, spec)
     for name, file in zip(output_names(files), files, strict=True):
         yield name, read_pixels(file, spec)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from segship.core.errors import InputError
 from segship.datasets.coding import IGNORE, match_classes
-from segship.evaluation.counter import refer
+from segship.evaluation.counter import remap_labels
 from segship.vision.bands import as_picture, read_pixels
 from segship.vision.draw import contact_sheet, overlay, write_jpeg
 
@@ -66,7 +66,7 @@ def draw_differences(job: Job, lane: Lane, found: Comparison, to: Path, *, most:
         image = read_pixels(sample.image, lane[0].spec)
         truth = job.counter.coding.read(sample).labels
         masks = [network(image, channel_order="bgr") for network in lane]
-        masks[1] = refer(masks[1], job.counter.translate)
+        masks[1] = remap_labels(masks[1], job.counter.translate)
         rgb = as_picture(image)
         pictures = _row(rgb, truth, masks, lane[0].spec.palette, opacity)
         titles = ("image", "truth", "first", "second", f"{found.images[number - 1][1]:.2f} % differ")

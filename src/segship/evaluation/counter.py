@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Lane = tuple[Labeller, ...]
 
-__all__ = ["Counter", "count_all", "refer"]
+__all__ = ["Counter", "count_all", "remap_labels"]
 
 _SPARE = 2  # threads that decode and count while every lane computes
 _WRITABLE = 1 << 16
@@ -128,14 +128,14 @@ class Counter:
             tally.boundary = boundary_areas(first, labels, self.classes)
         if tally.other is None:
             return
-        second = refer(masks[1], self.translate)
+        second = remap_labels(masks[1], self.translate)
         tally.other += confusion_matrix(second, labels, self.classes)
         counted = labels != IGNORE
         tally.differing = int(np.count_nonzero((first != second) & counted))
         tally.extremes = [(tally.differing / max(1, int(np.count_nonzero(counted))), place)]
 
 
-def refer(mask: NDArray[Any], translate: tuple[int, ...]) -> NDArray[Any]:
+def remap_labels(mask: NDArray[Any], translate: tuple[int, ...]) -> NDArray[Any]:
     """The second network's labels as the first's.
 
     Args:

@@ -9,7 +9,7 @@ import numpy as np
 from segship.core.errors import BackendError, SizeError, UnsupportedError
 from segship.vision import tiling, upsample
 from segship.vision.nearest import resize_labels
-from segship.vision.preprocess import Prepared, as_image, prepare, prepared_size, way_back
+from segship.vision.preprocess import Prepared, as_image, inverse_steps, prepare, prepared_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,7 +138,7 @@ class Pipeline:
         if not self._sizes.allows(height, width):
             raise SizeError(f"the image becomes {height}x{width} pixels, this network takes {self._sizes}")
         rgb: Any = np.ascontiguousarray(pixels if channel_order == "rgb" else pixels[:, :, ::-1])
-        return Prepared(rgb, (rgb.shape[0], rgb.shape[1]), way_back(self._spec, rgb.shape[:2]))
+        return Prepared(rgb, (rgb.shape[0], rgb.shape[1]), inverse_steps(self._spec, rgb.shape[:2]))
 
     def infer(self, prepared: Prepared) -> NDArray[Any]:
         """The engine's output: logits (N, K, h, w), of each window one, or labels.

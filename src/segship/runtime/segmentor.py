@@ -12,7 +12,7 @@ import PIL.Image
 from segship.core.errors import InputError
 from segship.datasets.class_names import Naming
 from segship.runtime.package import find_package
-from segship.vision.bands import as_stored, read_pixels, visible
+from segship.vision.bands import as_stored, read_pixels, to_preview_rgb
 from segship.vision.decode import from_pillow, is_encoded
 from segship.vision.draw import overlay
 from segship.vision.preprocess import as_image
@@ -225,7 +225,7 @@ class Segmentor:
     def _rgb(self, image: Image) -> NDArray[np.uint8]:
         pixels, order = self._pixels(image, None)
         if self.spec.pixels == "stored":
-            return visible(pixels)
+            return to_preview_rgb(pixels)
         return np.ascontiguousarray(pixels[:, :, ::-1]) if order == "bgr" else pixels
 
     def _pixels(self, image: Image, channel_order: ChannelOrder | None) -> tuple[NDArray[Any], ChannelOrder]:

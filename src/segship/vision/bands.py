@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from segship.core.spec import ModelSpec
     from segship.vision.decode import Encoded
 
-__all__ = ["Stored", "as_picture", "as_stored", "imitate", "read_pixels", "read_stored", "stored_bands", "visible"]
+__all__ = ["Stored", "as_picture", "as_stored", "read_pixels", "read_stored", "stored_bands", "synthesize_bands", "to_preview_rgb"]
 
 Stored: TypeAlias = "NDArray[np.uint8 | np.uint16 | np.float32]"
 
@@ -184,11 +184,11 @@ def _by_opencv(name: str, data: bytes) -> NDArray[Any]:
     if not fine or len({page.shape[:2] for page in pages}) != 1:
         raise InputError(f"{name} cannot be decoded: the TIFF is cut off or damaged, or its pages differ in size")
     planes = [np.asarray(page) for page in pages]
-    turned = [page[:, :, None] if page.ndim == 2 else page[:, :, _turned(page.shape[2])] for page in planes]
-    return np.concatenate(turned, axis=2)
+    ordered = [page[:, :, None] if page.ndim == 2 else page[:, :, _rgb_order(page.shape[2])] for page in planes]
+    return np.concatenate(ordered, axis=2)
 
 
-def _turned(samples: int) -> list[int]:
+def _rgb_order(samples: int) -> list[int]:
     return [2, 1, 0, *range(3, samples)] if samples > 2 else list(range(samples))
 
 
@@ -204,7 +204,7 @@ def _by_tifffile(name: str, data: bytes) -> NDArray[Any]:
     return array
 
 
-def imitate(image: NDArray[np.uint8], spec: ModelSpec) -> Any:
+def synthesize_bands(image: NDArray[np.uint8], spec: ModelSpec) -> Any:
     """A photograph as an image of many bands: its channels in turn, brought to each band's mean and deviation.
 
     Args:
@@ -222,7 +222,7 @@ def imitate(image: NDArray[np.uint8], spec: ModelSpec) -> Any:
 
 
 def as_picture(image: NDArray[Any]) -> NDArray[np.uint8]:
-    """What people can look at: a photograph as it is, `visible` of anything else.
+    """What people can look at: a photograph as it is, `to_preview_rgb` of anything else.
 
     Args:
         image: As `read_pixels` returns it.
@@ -232,10 +232,10 @@ def as_picture(image: NDArray[Any]) -> NDArray[np.uint8]:
     """
     if image.dtype == np.uint8 and image.shape[2] == 3:
         return np.ascontiguousarray(image[:, :, ::-1])
-    return visible(image)
+    return to_preview_rgb(image)
 
 
-def visible(image: NDArray[Any]) -> NDArray[np.uint8]:
+def to_preview_rgb(image: NDArray[Any]) -> NDArray[np.uint8]:
     """The first three bands (or the first, repeated) as a picture: each stretched over its own range.
 
     Args:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     ChannelOrder = Literal["rgb", "bgr"]
 
-__all__ = ["Prepared", "as_image", "prepare", "prepared_size", "way_back"]
+__all__ = ["Prepared", "as_image", "inverse_steps", "prepare", "prepared_size"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,7 @@ def prepare(image: NDArray[Any], spec: ModelSpec, *, channel_order: ChannelOrder
     flip = spec.channels > 1 and order != spec.normalization.channel_order
     inner = (pixels.shape[0], pixels.shape[1])
     tensor = _normalise(pixels, spec.normalization, flip=flip, size=_padded(spec, inner), value=_padding_value(spec))
-    return Prepared(tensor, size, way_back(spec, size))
+    return Prepared(tensor, size, inverse_steps(spec, size))
 
 
 def _prepare_stored(image: geometry.Pixels, spec: ModelSpec) -> Prepared:
@@ -111,7 +111,7 @@ def _prepare_stored(image: geometry.Pixels, spec: ModelSpec) -> Prepared:
         image = geometry.apply(step, np.ascontiguousarray(image))
     padded = _padded(spec, (image.shape[0], image.shape[1]))
     tensor = _normalise(image, spec.normalization, flip=False, size=padded, value=_padding_value(spec))
-    return Prepared(tensor, size, way_back(spec, size))
+    return Prepared(tensor, size, inverse_steps(spec, size))
 
 
 def prepared_size(spec: ModelSpec, height: int, width: int) -> tuple[int, int]:
@@ -176,7 +176,7 @@ def _normalise(
     return tensor
 
 
-def way_back(spec: ModelSpec, size: tuple[int, int]) -> tuple[Step, ...]:
+def inverse_steps(spec: ModelSpec, size: tuple[int, int]) -> tuple[Step, ...]:
     """Resizes and crops from the logits of the network's input to the image's own size."""
     sizes = _geometry_sizes(spec.geometry, size)
     framed = any(isinstance(step, Letterbox) for step in spec.geometry)

@@ -159,7 +159,7 @@ def _linear(r: Record, _: torch.Tensor, input: Any, weight: Any, bias: Any = Non
         raise UnrecordedError("a weight that is computed")
     if input.dim() == 2:
         return r.add("Gemm", x, *(r.tensor(part) for part in (weight, bias) if part is not None), transB=1)
-    product = r.add("MatMul", x, r.tensor(r.turned(weight)))
+    product = r.add("MatMul", x, r.tensor(r.transposed_weight(weight)))
     return product if bias is None else r.add("Add", product, r.tensor(bias))
 
 
@@ -188,8 +188,8 @@ def _attention(
         return r.add("Attention", *([q, k, v] if mask is None else [q, k, v, mask]), **how)
     factor = plain(query).shape[-1] ** -0.5 if scale is None else scale
     axes = list(range(key.dim()))
-    turned = r.add("Transpose", k, perm=[*axes[:-2], axes[-1], axes[-2]])
-    scores = r.add("MatMul", r.add("Mul", q, r.number(factor, q.dtype)), turned)
+    transposed = r.add("Transpose", k, perm=[*axes[:-2], axes[-1], axes[-2]])
+    scores = r.add("MatMul", r.add("Mul", q, r.number(factor, q.dtype)), transposed)
     if mask is not None and mask.dtype == "bool":
         mask = r.where(mask, r.number(0, q.dtype), r.number(-math.inf, q.dtype))
     scores = scores if mask is None else r.add("Add", scores, mask)

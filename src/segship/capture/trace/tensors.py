@@ -257,7 +257,7 @@ class Record(Builder):
         self.reshaped: dict[str, tuple[Value, list[int]]] = {}  # of a value by name, what it was before, and its shape
         self._names = names
         self._known: dict[int, tuple[torch.Tensor, Value]] = {}
-        self._turned: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._transposed_weights: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._transposed: dict[str, tuple[Value, list[int]]] = {}
         self._lengths: dict[tuple[int, int], Length] = {}
 
@@ -305,9 +305,9 @@ class Record(Builder):
                 side.natural = True
                 self._lengths.setdefault(side.pair, side)
 
-    def turned(self, weight: torch.Tensor) -> torch.Tensor:
-        """A matrix turned, the same each time."""
-        return self._turned.setdefault(id(weight), (weight, weight.t()))[1]
+    def transposed_weight(self, weight: torch.Tensor) -> torch.Tensor:
+        """The transpose of a matrix, the same tensor each time."""
+        return self._transposed_weights.setdefault(id(weight), (weight, weight.t()))[1]
 
     def transposed(self, tensor: Value, order: Sequence[int]) -> Value:
         """Axes in another order; a tensor that was transposed before is so once."""

@@ -149,7 +149,7 @@ def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
 
 
 def _back(logits: _Scores, before: Prepared, spec: ModelSpec) -> _Scores:
-    """The way of logits from the network's input to the image: as `segship.vision.preprocess.way_back`."""
+    """The way of logits from the network's input to the image: as `segship.vision.preprocess.inverse_steps`."""
     first, kept = before.padded, before.sizes[-1]
     if spec.resize_logits == "directly":
         if spec.padding is None:
