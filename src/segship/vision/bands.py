@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from segship.core.spec import ModelSpec
     from segship.vision.decode import Encoded
 
-__all__ = ["Stored", "as_picture", "as_stored", "read_pixels", "read_stored", "stored_bands", "synthesize_bands", "to_preview_rgb"]
+__all__ = [
+    "Stored",
+    "as_picture",
+    "as_stored",
+    "read_pixels",
+    "read_stored",
+    "stored_bands",
+    "synthesize_bands",
+    "to_preview_rgb",
+]
 
 Stored: TypeAlias = "NDArray[np.uint8 | np.uint16 | np.float32]"
 
