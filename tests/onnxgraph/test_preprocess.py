@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import onnx
@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 from segship.core.errors import UnsupportedError
 from segship.core.spec import (
     GeometryStep,
+    Letterbox,
     ModelSpec,
     Normalization,
     Pad,
@@ -135,3 +136,11 @@ def test_images_of_many_bands_are_refused() -> None:
     spec = described(normalization=Normalization(mean=(0.0,) * 5, std=(1.0,) * 5), pixels="stored")
     with pytest.raises(UnsupportedError, match="takes bands as stored"):
         model(spec)
+
+
+def test_every_step_is_tried_here_or_refused() -> None:
+    union, _ = get_args(GeometryStep)
+    tried = {type(step) for spec in (*SPECS.values(), *PILLOW.values()) for step in spec.geometry}
+    assert set(get_args(union)) == tried | {Letterbox}
+    with pytest.raises(UnsupportedError, match="no operators for Letterbox: leave --embed out"):
+        model(described(Letterbox(width=64, height=64)))

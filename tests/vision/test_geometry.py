@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from segship.core.errors import InputError
-from segship.core.spec import Pad, Resize, ResizeShortestEdge
-from segship.vision.geometry import apply, output_size, padded_size
+from segship.core.geometry_steps import padded_size
+from segship.core.spec import ModelSpec, Pad, Resize, ResizeShortestEdge
+from segship.vision.geometry import apply
+from segship.vision.preprocess import way_back
+from segship.vision.upsample import Step
 
 
 @pytest.mark.parametrize(
@@ -26,30 +29,30 @@ def test_padding_never_shrinks_and_then_rounds_up(
 
 def test_keeping_the_ratio_stops_at_the_first_limit() -> None:
     step = Resize(width=2048, height=1024, keep_ratio=True)
-    assert output_size(step, 512, 1024) == (1024, 2048)
-    assert output_size(step, 512, 512) == (1024, 1024)
-    assert output_size(step, 1024, 512) == (2048, 1024)
-    assert output_size(step, 100, 1000) == (205, 2048)
+    assert step.plan(512, 1024).size == (1024, 2048)
+    assert step.plan(512, 512).size == (1024, 1024)
+    assert step.plan(1024, 512).size == (2048, 1024)
+    assert step.plan(100, 1000).size == (205, 2048)
 
 
 def test_not_keeping_the_ratio_gives_the_size() -> None:
-    assert output_size(Resize(width=30, height=20), 777, 5) == (20, 30)
+    assert Resize(width=30, height=20).plan(777, 5).size == (20, 30)
 
 
 def test_a_half_rounds_up() -> None:
-    assert output_size(Resize(width=10, height=10, keep_ratio=True), 20, 5) == (10, 3)
+    assert Resize(width=10, height=10, keep_ratio=True).plan(20, 5).size == (10, 3)
 
 
 def test_the_short_edge_is_met_unless_the_long_one_would_be_too_long() -> None:
     step = ResizeShortestEdge(size=100, max_size=250)
-    assert output_size(step, 50, 100) == (100, 200)
-    assert output_size(step, 400, 200) == (200, 100)
-    assert output_size(step, 50, 500) == (25, 250)
+    assert step.plan(50, 100).size == (100, 200)
+    assert step.plan(400, 200).size == (200, 100)
+    assert step.plan(50, 500).size == (25, 250)
 
 
 def test_an_image_too_narrow_to_survive_is_refused() -> None:
     with pytest.raises(InputError, match=r"3x40000 pixels .* resized to 0x2048: it is too narrow"):
-        output_size(Resize(width=2048, height=512, keep_ratio=True), 3, 40000)
+        Resize(width=2048, height=512, keep_ratio=True).plan(3, 40000)
 
 
 def test_padded_pixels_have_the_value_of_their_channel() -> None:
@@ -71,3 +74,19 @@ def test_single_channel_images_keep_their_last_axis(step: Resize | Pad) -> None:
 def test_nothing_to_do_returns_the_image_itself() -> None:
     image = np.zeros((6, 8, 3), np.uint8)
     assert apply(Resize(width=8, height=6), image) is image
+
+
+def test_a_margin_that_is_cut_off_goes_through_the_input_whatever_the_spec_says() -> None:
+    spec = ModelSpec(
+        source="x",
+        architecture="x",
+        classes=("a", "b"),
+        palette=((0, 0, 0), (1, 1, 1)),
+        geometry=(Pad(multiple_of=32, crop=True),),
+        resize_logits="directly",
+    )
+    assert way_back(spec, (20, 30)) == (
+        Step((32, 32), crop=(32, 32)),
+        Step((32, 32), crop=(20, 30)),
+        Step((20, 30)),
+    )

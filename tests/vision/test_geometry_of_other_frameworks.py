@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from segship.core.spec import Letterbox, ModelSpec, Normalization, Resize, ResizeEdges, ResizeNear, Slide
-from segship.vision.geometry import apply, output_size
+from segship.vision.geometry import apply
 from segship.vision.nearest import resize_labels
 from segship.vision.preprocess import prepare
 from segship.vision.upsample import Step, labels
@@ -36,7 +36,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (37, 53, 3), np.uint8)
 def test_sizes_follow_their_frameworks(
     step: ResizeEdges | ResizeNear, size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
-    assert output_size(step, *size) == expected
+    assert step.plan(*size).size == expected
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_letterbox_puts_the_image_in_the_middle(
     framed = apply(step, image)
     inside = np.zeros((64, 64), bool)
     inside[origin[0] : origin[0] + inner[0], origin[1] : origin[1] + inner[1]] = True
-    assert framed.shape == (*output_size(step, *size), 3) == (64, 64, 3)
+    assert framed.shape == (*step.plan(*size).size, 3) == (64, 64, 3)
     assert framed.dtype == np.uint8
     assert (framed[~inside] == 114).all()
     resized = image if inner == size else cv2.resize(image, inner[::-1], interpolation=cv2.INTER_LINEAR)

@@ -13,7 +13,6 @@ from pydantic import TypeAdapter
 
 from segship.core.errors import InputError
 from segship.core.spec import GeometryStep, ModelSpec, Normalization, Pad, Padding, Resize
-from segship.vision.geometry import output_size
 from segship.vision.preprocess import as_image, prepare, prepared_size
 from segship.vision.upsample import Step
 
@@ -63,7 +62,7 @@ def test_the_tensor_is_the_one_mmsegmentation_makes(name: str, order: Any) -> No
 def test_sizes_are_those_of_mmcv(name: str) -> None:
     step = STEP.validate_python(RECORDED["rules"][name])
     for height, width, *expected in RECORDED["sizes"][name]:
-        assert output_size(step, height, width) == tuple(expected)
+        assert step.plan(height, width).size == tuple(expected)
 
 
 def test_normalised_values_are_float32_differences_and_quotients() -> None:

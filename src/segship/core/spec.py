@@ -11,7 +11,22 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from segship.core.frozen import Frozen, Positive
+from segship.core.geometry_steps import (
+    GeometryStep,
+    Interpolation,
+    Letterbox,
+    Pad,
+    Resize,
+    ResizeByEdge,
+    ResizeEdges,
+    ResizeNear,
+    ResizeShortestEdge,
+    ResizeToMultiple,
+    padded_size,
+)
 
 __all__ = [
     "Frozen",
@@ -32,151 +47,7 @@ __all__ = [
     "Slide",
 ]
 
-Positive = Annotated[int, Field(gt=0)]
 Byte = Annotated[int, Field(ge=0, le=255)]
-Interpolation = Literal["bilinear", "float_bilinear", "pillow_bilinear", "pillow_bicubic"]
-"""How pixels are resized: OpenCV's bilinear, rounded to whole numbers; the same unrounded, as torch does; Pillow's
-filters, which widen where they shrink (antialiasing)."""
-
-
-class Frozen(BaseModel):
-    """An immutable record that refuses unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Resize(Frozen):
-    """Resize of the uint8 image (``Resize`` of mmcv).
-
-    Attributes:
-        width, height: Target size in pixels. With ``keep_ratio`` the image is scaled so that its long edge is at most
-            ``max(width, height)`` and its short edge at most ``min(width, height)``, whichever is reached first.
-        keep_ratio: Keep the aspect ratio.
-        interpolation: How pixels are resized.
-    """
-
-    kind: Literal["resize"] = "resize"
-    width: Positive
-    height: Positive
-    keep_ratio: bool = False
-    interpolation: Interpolation = "bilinear"
-
-
-class ResizeShortestEdge(Frozen):
-    """Scale the short edge to ``size``, less where the long edge would pass ``max_size`` (mmseg's transform)."""
-
-    kind: Literal["resize_shortest_edge"] = "resize_shortest_edge"
-    size: Positive
-    max_size: Positive
-
-
-class ResizeToMultiple(Frozen):
-    """Bilinear resize of each side up to the next multiple of ``multiple_of`` (mmseg's transform)."""
-
-    kind: Literal["resize_to_multiple"] = "resize_to_multiple"
-    multiple_of: Positive
-
-
-class ResizeEdges(Frozen):
-    """Scale the short edge to a length; the long edge follows, rounded down (Hugging Face processors, Segmenter).
-
-    Attributes:
-        short: Length of the short edge.
-        long: Greatest length of the long edge, or None; an image that would pass it is scaled to it instead.
-        multiple_of: Raise each side to the next multiple.
-        enlarge_only: Leave images alone whose short edge is as long already.
-        interpolation: How pixels are resized.
-    """
-
-    kind: Literal["resize_edges"] = "resize_edges"
-    short: Positive
-    long: Positive | None = None
-    multiple_of: Positive = 1
-    enlarge_only: bool = False
-    interpolation: Interpolation = "bilinear"
-
-
-class ResizeByEdge(Frozen):
-    """Scale the short or the long edge to a length, both sides rounded to the nearest, halves to even (PaddleSeg).
-
-    Attributes:
-        short: Length of the short edge, or None.
-        long: Length of the long edge, or None; where both are given, the smaller scale counts.
-        interpolation: How pixels are resized.
-    """
-
-    kind: Literal["resize_by_edge"] = "resize_by_edge"
-    short: Positive | None = None
-    long: Positive | None = None
-    interpolation: Interpolation = "bilinear"
-
-    @model_validator(mode="after")
-    def _one_at_least(self) -> ResizeByEdge:
-        if self.short is None and self.long is None:
-            raise ValueError("ResizeByEdge takes short, long, or both")
-        return self
-
-
-class ResizeNear(Frozen):
-    """Scale as little as possible so that one side has its target length (DPT's processor).
-
-    Attributes:
-        width, height: Target lengths.
-        multiple_of: Each side becomes the nearest multiple.
-        interpolation: How pixels are resized.
-    """
-
-    kind: Literal["resize_near"] = "resize_near"
-    width: Positive
-    height: Positive
-    multiple_of: Positive = 1
-    interpolation: Interpolation = "bilinear"
-
-
-class Letterbox(Frozen):
-    """Fit the image into a frame, its aspect ratio kept, and put it in the middle (Ultralytics).
-
-    The margin is cut off from the logits before they are resized back.
-
-    Attributes:
-        width, height: Of the frame.
-        value: Value of the margin, for each channel in the order of the decoded image (BGR).
-    """
-
-    kind: Literal["letterbox"] = "letterbox"
-    width: Positive
-    height: Positive
-    value: tuple[float, ...] = (0.0,)
-
-
-class Pad(Frozen):
-    """Pad the uint8 image at the bottom and right (``Pad`` of mmcv).
-
-    Attributes:
-        height, width: Size to pad to; an image that is larger is left alone.
-        multiple_of: Pad up to the next multiple instead.
-        value: Value of the new pixels, for each channel in the order of the decoded image (BGR).
-        crop: Whether the padded margin is cut off from the logits before they are resized back.
-    """
-
-    kind: Literal["pad"] = "pad"
-    height: Positive | None = None
-    width: Positive | None = None
-    multiple_of: Positive | None = None
-    value: tuple[float, ...] = (0.0,)
-    crop: bool = False
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Pad:
-        if (self.multiple_of is None) == (self.height is None or self.width is None):
-            raise ValueError("Pad takes either height and width, or multiple_of")
-        return self
-
-
-GeometryStep = Annotated[
-    Resize | ResizeShortestEdge | ResizeToMultiple | ResizeByEdge | ResizeEdges | ResizeNear | Letterbox | Pad,
-    Field(discriminator="kind"),
-]
 
 
 class Normalization(Frozen):
@@ -213,6 +84,10 @@ class Padding(Frozen):
     width: Positive | None = None
     multiple_of: Positive | None = None
     value: float = 0.0
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """Return (height, width) after padding an image of ``height`` x ``width`` pixels."""
+        return padded_size(height, width, to=(self.height, self.width), multiple_of=self.multiple_of)
 
 
 class Slide(Frozen):

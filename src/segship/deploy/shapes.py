@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from segship.core.errors import SizeError
-from segship.core.spec import Letterbox, ModelSpec, Padding, Resize, ResizeByEdge, ResizeEdges, ResizeNear, SizeRule
+from segship.core.spec import Letterbox, ModelSpec, Padding, Resize, SizeRule
 from segship.core.target import Shape
 
 if TYPE_CHECKING:
@@ -74,9 +74,7 @@ def fit(spec: ModelSpec, rule: SizeRule, shape: Shape) -> tuple[ModelSpec, SizeR
 
 def _interpolation(spec: ModelSpec) -> Interpolation:
     """How the network's own preprocessing resizes."""
-    kinds = (Resize, ResizeByEdge, ResizeEdges, ResizeNear)
-    made = (step.interpolation for step in reversed(spec.geometry) if isinstance(step, kinds))
-    return next(made, "bilinear")
+    return next((step.resampling for step in reversed(spec.geometry) if hasattr(step, "interpolation")), "bilinear")
 
 
 def _padded(spec: ModelSpec, rule: SizeRule) -> ModelSpec:

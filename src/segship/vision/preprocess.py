@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 
 from segship.core.errors import InputError
-from segship.core.spec import Letterbox, Pad
 from segship.vision import geometry
 from segship.vision.bands import as_stored
 from segship.vision.upsample import Step
@@ -96,7 +95,7 @@ def prepare(image: NDArray[Any], spec: ModelSpec, *, channel_order: ChannelOrder
         image = np.asarray(cv2.cvtColor(image, code), np.uint8)[:, :, None]
     pixels: geometry.Pixels = image
     for step in spec.geometry:
-        pixels = geometry.apply(_in_order(step, order), np.ascontiguousarray(pixels))
+        pixels = geometry.apply(step, np.ascontiguousarray(pixels), rgb=order == "rgb")
     flip = spec.channels > 1 and order != spec.normalization.channel_order
     inner = (pixels.shape[0], pixels.shape[1])
     tensor = _normalise(pixels, spec.normalization, flip=flip, size=_padded(spec, inner), value=_padding_value(spec))
@@ -123,26 +122,16 @@ def prepared_size(spec: ModelSpec, height: int, width: int) -> tuple[int, int]:
     return _padded(spec, _geometry_sizes(spec.geometry, (height, width))[-1])
 
 
-def _in_order(step: GeometryStep, order: ChannelOrder) -> GeometryStep:
-    """Pad values are written for BGR."""
-    if order == "rgb" and isinstance(step, (Pad, Letterbox)):
-        return step.model_copy(update={"value": step.value[::-1]})
-    return step
-
-
 def _geometry_sizes(steps: Sequence[GeometryStep], size: tuple[int, int]) -> list[tuple[int, int]]:
     """The size before the first step and after each."""
     sizes = [size]
     for step in steps:
-        sizes.append(geometry.output_size(step, *sizes[-1]))
+        sizes.append(step.plan(*sizes[-1]).size)
     return sizes
 
 
 def _padded(spec: ModelSpec, size: tuple[int, int]) -> tuple[int, int]:
-    padding = spec.padding
-    if padding is None:
-        return size
-    return geometry.padded_size(*size, to=(padding.height, padding.width), multiple_of=padding.multiple_of)
+    return size if spec.padding is None else spec.padding.size(*size)
 
 
 def _padding_value(spec: ModelSpec) -> float:
@@ -179,16 +168,14 @@ def _normalise(
 def inverse_steps(spec: ModelSpec, size: tuple[int, int]) -> tuple[Step, ...]:
     """Resizes and crops from the logits of the network's input to the image's own size."""
     sizes = _geometry_sizes(spec.geometry, size)
-    framed = any(isinstance(step, Letterbox) for step in spec.geometry)
+    framed = any(step.cuts_margin for step in spec.geometry)
     straight = spec.resize_logits == "directly" and spec.slide is None and not framed
     if straight and _padded(spec, sizes[-1]) == sizes[-1]:
         return (Step(size),)
     steps = [Step(_padded(spec, sizes[-1]), crop=sizes[-1])]
     for step, before, after in zip(reversed(spec.geometry), sizes[-2::-1], sizes[:0:-1], strict=True):
-        if isinstance(step, Pad) and step.crop:
-            steps.append(Step(after, crop=before))
-        if isinstance(step, Letterbox):
-            inner, origin = geometry.letterboxed(step, *before)
-            steps.append(Step(after, crop=inner, origin=origin))
+        if step.cuts_margin:
+            plan = step.plan(*before)
+            steps.append(Step(after, crop=plan.inner, origin=plan.origin))
     steps.append(Step(size))
     return tuple(steps)

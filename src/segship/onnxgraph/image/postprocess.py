@@ -16,7 +16,6 @@ from onnx import TensorProto, helper
 
 from segship.core.artifacts import TensorInfo
 from segship.core.errors import UnsupportedError
-from segship.core.spec import Pad
 from segship.onnxgraph.build import Builder, Value
 from segship.onnxgraph.conventions import INPUT, OUTPUT
 from segship.onnxgraph.image.preprocess import prepare
@@ -29,7 +28,8 @@ if TYPE_CHECKING:
     from segship.core.artifacts import Graph
     from segship.core.manifest import Embedded
     from segship.core.spec import ModelSpec
-    from segship.onnxgraph.image.preprocess import Prepared, Size
+    from segship.onnxgraph.image.preprocess import Prepared
+    from segship.onnxgraph.image.sizes import Size
 
 __all__ = ["MASK", "embed", "end_whole"]
 
@@ -151,7 +151,7 @@ def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
 def _back(logits: _Scores, before: Prepared, spec: ModelSpec) -> _Scores:
     """The way of logits from the network's input to the image: as `segship.vision.preprocess.inverse_steps`."""
     first, kept = before.padded, before.sizes[-1]
-    if spec.resize_logits == "directly":
+    if spec.resize_logits == "directly" and not any(step.cuts_margin for step in spec.geometry):
         if spec.padding is None:
             return logits.resized(before.sizes[0])
         # Logits go to the image's size at once where nothing had to be padded.
@@ -165,7 +165,7 @@ def _back(logits: _Scores, before: Prepared, spec: ModelSpec) -> _Scores:
     if spec.padding is not None:
         logits = logits.cropped(kept)
     for step, old, new in zip(reversed(spec.geometry), before.sizes[-2::-1], before.sizes[:0:-1], strict=True):
-        if isinstance(step, Pad) and step.crop:
+        if step.cuts_margin:
             logits = logits.resized(new).cropped(old)
     return logits.resized(before.sizes[0]) if spec.geometry else logits
 

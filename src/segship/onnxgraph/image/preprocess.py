@@ -8,33 +8,25 @@ each axis, and the shifts between them. Pillow's is, too, as long as Pillow goes
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from segship.core.errors import UnsupportedError
-from segship.core.spec import (
-    Letterbox,
-    Pad,
-    Resize,
-    ResizeByEdge,
-    ResizeEdges,
-    ResizeNear,
-    ResizeShortestEdge,
-    ResizeToMultiple,
-)
+from segship.core.geometry_steps import Pad
+from segship.onnxgraph.image.sizes import output_size, padded_size
 
 if TYPE_CHECKING:
-    from segship.core.spec import GeometryStep, Interpolation, ModelSpec
+    from segship.core.geometry_steps import Interpolation
+    from segship.core.spec import ModelSpec
     from segship.onnxgraph.build import Builder, Value
+    from segship.onnxgraph.image.sizes import Size
 
-__all__ = ["Prepared", "Size", "prepare"]
+__all__ = ["Prepared", "prepare"]
 
 _ONE = 2048  # OpenCV's weights have eleven bits
 _GREY = (9798, 19235, 3735)  # of red, green and blue in OpenCV's grey, of 2 ** 15
 _SUPPORT = {"pillow_bilinear": 1.0, "pillow_bicubic": 2.0}
 _CUBIC = -0.5  # Pillow's
 _UNIT = 2.0**22  # Pillow's weights have as many bits
-
-Size: TypeAlias = "tuple[Value, Value]"
 
 
 class Prepared:
@@ -66,11 +58,11 @@ def prepare(b: Builder, image: Value, spec: ModelSpec) -> Prepared:
     sizes: list[Size] = [(b.length(image, 0), b.length(image, 1))]
     pixels = _grey(b, image) if spec.channels == 1 else image
     for step in spec.geometry:
-        sizes.append(_output_size(b, step, *sizes[-1]))
+        sizes.append(output_size(step, b, *sizes[-1]))
         if isinstance(step, Pad):
             pixels = _pad(b, pixels, step, sizes[-2], sizes[-1], spec.channels)
         else:
-            pixels = _resize(b, pixels, sizes[-2], sizes[-1], getattr(step, "interpolation", "bilinear"))
+            pixels = _resize(b, pixels, sizes[-2], sizes[-1], step.resampling)
     if spec.channels > 1 and spec.normalization.channel_order == "bgr":
         pixels = b.take(pixels, b.constant([2, 1, 0], "int64"), 2)
     rule = spec.normalization
@@ -79,7 +71,7 @@ def prepare(b: Builder, image: Value, spec: ModelSpec) -> Prepared:
     tensor = b.add("Unsqueeze", (planes - mean) / std, b.constant(0, "int64"))
     if spec.padding is None:
         return Prepared(tensor, sizes, sizes[-1])
-    padded = _padded(sizes[-1], (spec.padding.height, spec.padding.width), spec.padding.multiple_of)
+    padded = padded_size(sizes[-1], (spec.padding.height, spec.padding.width), spec.padding.multiple_of)
     none = b.constant([0, 0, 0, 0, 0, 0], "int64")
     pads = b.join(none, padded[0] - sizes[-1][0], padded[1] - sizes[-1][1])
     value = b.add("Squeeze", b.constant(spec.padding.value, "float32"))
@@ -91,100 +83,6 @@ def _grey(b: Builder, image: Value) -> Value:
     weighted = image.to("float32") * b.constant(_GREY, "float32")  # whole numbers, and exact
     total = b.add("ReduceSum", weighted, b.constant(2, "int64"), keepdims=1)
     return b.add("Floor", (total + 2.0**14) * 2.0**-15).to("uint8")
-
-
-def _output_size(b: Builder, step: GeometryStep, height: Value, width: Value) -> Size:
-    """As `segship.vision.geometry.output_size`."""
-    if isinstance(step, Letterbox):
-        raise UnsupportedError(
-            "a graph that prepares images cannot put them in the middle of a frame: leave --embed out"
-        )
-    if isinstance(step, Pad):
-        return _padded((height, width), (step.height, step.width), step.multiple_of)
-    if isinstance(step, ResizeToMultiple):
-        return _padded((height, width), (None, None), step.multiple_of)
-    if isinstance(step, ResizeByEdge):
-        return _by_edge(b, step, height, width)
-    if isinstance(step, ResizeEdges):
-        return _edges(b, step, height, width)
-    if isinstance(step, ResizeNear):
-        return _near(b, step, height, width)
-    return _by_limits(b, step, height, width)
-
-
-def _by_limits(b: Builder, step: Resize | ResizeShortestEdge, height: Value, width: Value) -> Size:
-    if isinstance(step, Resize):
-        if not step.keep_ratio:
-            return b.constant(step.height, "int64"), b.constant(step.width, "int64")
-        sides = sorted((step.height, step.width), reverse=True)
-        most, least = (b.constant(side, "int64") for side in sides)
-        return _within(most, least, height, width)
-    short, long = height.minimum(width), height.maximum(width)
-    most = _rounded(step.size * long, short).minimum(step.max_size)
-    least = _rounded(step.max_size * short, long).minimum(step.size)
-    return _within(most.maximum(least), most.minimum(least), height, width)
-
-
-def _rounded(over: Value, under: Value) -> Value:
-    """The nearest whole number to a fraction, of two the greater."""
-    return (2 * over + under) // (2 * under)
-
-
-def _within(most: Value, least: Value, height: Value, width: Value) -> Size:
-    """The largest size of the same aspect ratio whose long and short edge stay within the two limits."""
-    short, long = height.minimum(width), height.maximum(width)
-    # Of the two scales the smaller one counts, and rounding keeps their order.
-    rows, columns = (_rounded(side * most, long).minimum(_rounded(side * least, short)) for side in (height, width))
-    return rows, columns
-
-
-def _edges(b: Builder, step: ResizeEdges, height: Value, width: Value) -> Size:
-    short, long = height.minimum(width), height.maximum(width)
-    real_short, real_long = short.to("float64"), long.to("float64")
-    if step.enlarge_only:
-        new_short = short.maximum(step.short)
-        new_long = long.maximum((real_long / real_short * step.short).to("int64"))
-    else:
-        exact = b.constant(step.short, "float64")
-        if step.long is not None:
-            exact = exact.minimum(step.long * real_short / real_long)
-        new_short = b.add("Round", exact).to("int64")
-        # An image whose short edge is right already is left alone.
-        changes = b.add("Abs", new_short - short).minimum(1)
-        new_long = _chosen(changes, (exact * real_long / real_short).to("int64"), long)
-    tall = (height - width).maximum(0).minimum(1)
-    size = _chosen(tall, new_long, new_short), _chosen(tall, new_short, new_long)
-    return _padded(size, (None, None), step.multiple_of)
-
-
-def _chosen(first: Value, one: Value, other: Value) -> Value:
-    """``one`` where ``first`` is 1, ``other`` where it is 0."""
-    return other + (one - other) * first
-
-
-def _by_edge(b: Builder, step: ResizeByEdge, height: Value, width: Value) -> Size:
-    lengths = ((step.short, height.minimum(width)), (step.long, height.maximum(width)))
-    factors = [wanted / found.to("float64") for wanted, found in lengths if wanted is not None]
-    factor = factors[0].minimum(factors[-1])
-    rows, columns = (b.add("Round", side.to("float64") * factor).to("int64") for side in (height, width))
-    return rows, columns
-
-
-def _near(b: Builder, step: ResizeNear, height: Value, width: Value) -> Size:
-    rows, columns = height.to("float64"), width.to("float64")
-    tall, wide = step.height / rows, step.width / columns
-    scale = b.where(b.add("Abs", 1 - wide) < b.add("Abs", 1 - tall), wide, tall)
-    new = [b.add("Round", scale * side / step.multiple_of).to("int64") * step.multiple_of for side in (rows, columns)]
-    return new[0], new[1]
-
-
-def _padded(size: Size, to: tuple[int | None, int | None], multiple_of: int | None) -> Size:
-    multiple = multiple_of or 1
-    sides = [side if least is None else side.maximum(least) for side, least in zip(size, to, strict=True)]
-    if multiple == 1:
-        return sides[0], sides[1]
-    rows, columns = ((side + (multiple - 1)) // multiple * multiple for side in sides)
-    return rows, columns
 
 
 def _pad(b: Builder, pixels: Value, step: Pad, size: Size, padded: Size, channels: int) -> Value:

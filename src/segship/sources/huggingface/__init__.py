@@ -20,7 +20,6 @@ from segship.sources import Loaded
 from segship.sources.huggingface.families import find_family
 from segship.sources.huggingface.folder import load_model, require_harmless
 from segship.sources.huggingface.processor import default_size, load_processor, preprocessing
-from segship.vision.geometry import output_size
 from segship.vision.palette import generate
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def load(request: Request) -> Loaded:
     if family.fixed:
         fixed = _size(options.get(_SIZE)) or default_size(processor, model.config)
         sizes = SizeRule(fixed=fixed)
-        if any(output_size(step, *_TALL) != fixed for step in spec.geometry[-1:]):
+        if any(step.plan(*_TALL).size != fixed for step in spec.geometry[-1:]):
             notes.append(
                 f"A graph of this network takes one size only: every image is resized to {fixed[0]}x{fixed[1]} "
                 "(height x width), which image_size=[h,w] changes"

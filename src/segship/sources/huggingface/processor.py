@@ -9,7 +9,6 @@ from segship.core.spec import Normalization, Resize, ResizeEdges, ResizeNear
 from segship.reading.documents import read_mapping
 from segship.reading.options import merge_options
 from segship.sources.huggingface.folder import quiet
-from segship.vision.geometry import output_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,7 +98,7 @@ def default_size(processor: Any, config: Any) -> tuple[int, int]:
     if crop.get("height") and crop.get("width"):
         return crop["height"], crop["width"]
     if _says(processor, "do_resize"):
-        return output_size(_resize(processor), *_PROBE)
+        return _resize(processor).plan(*_PROBE).size
     size = getattr(config, "image_size", None) or 512
     sides = size if isinstance(size, (list, tuple)) else (size, size)
     return sides[0], sides[-1]

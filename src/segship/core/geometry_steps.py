@@ -1,0 +1,315 @@
+"""Steps on an image before it is normalised: each says which size it makes, how, and what its margin is.
+
+A step is added here, with its operators in `segship.onnxgraph.image.sizes`; nothing else knows the steps by name. Sizes
+follow mmcv's ``Resize`` and ``Pad``, mmseg's ``ResizeShortestEdge``, Hugging Face's image processors, PaddleSeg's
+transforms and Segmenter's inference to the pixel; mmcv's arithmetic is double precision with ``int(x + 0.5)`` because
+the rounding of a half decides whether a mask is one column wider.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from segship.core.errors import InputError
+from segship.core.frozen import Frozen, Positive
+
+__all__ = [
+    "GeometryStep",
+    "ImageStep",
+    "Interpolation",
+    "Letterbox",
+    "Pad",
+    "Plan",
+    "Resize",
+    "ResizeByEdge",
+    "ResizeEdges",
+    "ResizeNear",
+    "ResizeShortestEdge",
+    "ResizeToMultiple",
+    "padded_size",
+]
+
+Interpolation = Literal["bilinear", "float_bilinear", "pillow_bilinear", "pillow_bicubic"]
+"""How pixels are resized: OpenCV's bilinear, rounded to whole numbers; the same unrounded, as torch does; Pillow's
+filters, which widen where they shrink (antialiasing)."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a step does to an image of one size: it resizes the image and puts it into a frame.
+
+    Attributes:
+        size: (height, width) of the result.
+        inner: (height, width) that the image is resized to; smaller than ``size`` where there is a margin.
+        origin: (top, left) of the image in the result.
+    """
+
+    size: tuple[int, int]
+    inner: tuple[int, int]
+    origin: tuple[int, int] = (0, 0)
+
+
+class ImageStep(Frozen):
+    """What every step provides."""
+
+    @abstractmethod
+    def _plan(self, height: int, width: int) -> Plan:
+        """The plan, of which sizes may be zero."""
+
+    def plan(self, height: int, width: int) -> Plan:
+        """Return what the step does to an image of ``height`` x ``width`` pixels.
+
+        Raises:
+            InputError: The image would have no pixels left.
+        """
+        plan = self._plan(height, width)
+        if min(plan.size) < 1:
+            raise InputError(
+                f"an image of {height}x{width} pixels (height x width) would be resized to "
+                f"{plan.size[0]}x{plan.size[1]}: it is too narrow for this network's resize rule, cut it into pieces"
+            )
+        return plan
+
+    @property
+    def resampling(self) -> Interpolation:
+        """How pixels are resized: the field ``interpolation`` of steps that have one, else bilinear."""
+        found: Interpolation = getattr(self, "interpolation", "bilinear")
+        return found
+
+    @property
+    def margin(self) -> tuple[float, ...]:
+        """Value of the margin, for each channel in the order of the decoded image (BGR), or one for all."""
+        found: tuple[float, ...] = getattr(self, "value", (0.0,))
+        return found
+
+    @property
+    def cuts_margin(self) -> bool:
+        """Whether the margin is cut off from the logits before they are resized back."""
+        return bool(getattr(self, "crop", False))
+
+
+def _resized(height: int, width: int) -> Plan:
+    """The plan of a step that makes no margin."""
+    return Plan((height, width), (height, width))
+
+
+def padded_size(
+    height: int, width: int, *, to: tuple[int | None, int | None] = (None, None), multiple_of: int | None
+) -> tuple[int, int]:
+    """Size after padding at the bottom and right.
+
+    Args:
+        height: Height of the image.
+        width: Width of the image.
+        to: (height, width) that the result has at least; None leaves that side.
+        multiple_of: Each side is then raised to the next multiple; None leaves both.
+
+    Returns:
+        (height, width), never smaller than the image.
+    """
+    multiple = multiple_of or 1
+    sides = (max(height, to[0] or 0), max(width, to[1] or 0))
+    return (-(-sides[0] // multiple) * multiple, -(-sides[1] // multiple) * multiple)
+
+
+def _within(limits: tuple[int, int], height: int, width: int) -> Plan:
+    """The largest size of the same aspect ratio whose long and short edge stay within the larger and smaller limit."""
+    factor = min(max(limits) / max(height, width), min(limits) / min(height, width))
+    return _resized(int(height * factor + 0.5), int(width * factor + 0.5))
+
+
+class Resize(ImageStep):
+    """Resize of the uint8 image (``Resize`` of mmcv).
+
+    Attributes:
+        width, height: Target size in pixels. With ``keep_ratio`` the image is scaled so that its long edge is at most
+            ``max(width, height)`` and its short edge at most ``min(width, height)``, whichever is reached first.
+        keep_ratio: Keep the aspect ratio.
+        interpolation: How pixels are resized.
+    """
+
+    kind: Literal["resize"] = "resize"
+    width: Positive
+    height: Positive
+    keep_ratio: bool = False
+    interpolation: Interpolation = "bilinear"
+
+    def _plan(self, height: int, width: int) -> Plan:
+        if self.keep_ratio:
+            return _within((self.width, self.height), height, width)
+        return _resized(self.height, self.width)
+
+
+class ResizeShortestEdge(ImageStep):
+    """Scale the short edge to ``size``, less where the long edge would pass ``max_size`` (mmseg's transform)."""
+
+    kind: Literal["resize_shortest_edge"] = "resize_shortest_edge"
+    size: Positive
+    max_size: Positive
+
+    def _plan(self, height: int, width: int) -> Plan:
+        size = float(self.size)
+        factor = size / min(height, width)
+        new_height, new_width = (size, factor * width) if height < width else (factor * height, size)
+        longest = max(new_height, new_width)
+        if longest > self.max_size:
+            shrink = self.max_size / longest
+            new_height, new_width = new_height * shrink, new_width * shrink
+        # mmseg hands the two lengths on to the resize that keeps the aspect ratio.
+        return _within((int(new_width + 0.5), int(new_height + 0.5)), height, width)
+
+
+class ResizeToMultiple(ImageStep):
+    """Bilinear resize of each side up to the next multiple of ``multiple_of`` (mmseg's transform)."""
+
+    kind: Literal["resize_to_multiple"] = "resize_to_multiple"
+    multiple_of: Positive
+
+    def _plan(self, height: int, width: int) -> Plan:
+        return _resized(*padded_size(height, width, multiple_of=self.multiple_of))
+
+
+class ResizeEdges(ImageStep):
+    """Scale the short edge to a length; the long edge follows, rounded down (Hugging Face processors, Segmenter).
+
+    Attributes:
+        short: Length of the short edge.
+        long: Greatest length of the long edge, or None; an image that would pass it is scaled to it instead.
+        multiple_of: Raise each side to the next multiple.
+        enlarge_only: Leave images alone whose short edge is as long already.
+        interpolation: How pixels are resized.
+    """
+
+    kind: Literal["resize_edges"] = "resize_edges"
+    short: Positive
+    long: Positive | None = None
+    multiple_of: Positive = 1
+    enlarge_only: bool = False
+    interpolation: Interpolation = "bilinear"
+
+    def _plan(self, height: int, width: int) -> Plan:
+        short, long = min(height, width), max(height, width)
+        if self.enlarge_only:
+            # The ratio first, as Segmenter computes it: it decides whether a product that is a whole number stays one.
+            sides = (short, long) if short >= self.short else (self.short, int(long / short * self.short))
+        else:
+            exact: float = self.short
+            if self.long is not None and long / short * self.short > self.long:
+                exact = self.long * short / long
+            sides = (round(exact), int(exact * long / short)) if round(exact) != short else (short, long)
+        size = sides if height <= width else sides[::-1]
+        return _resized(*padded_size(*size, multiple_of=self.multiple_of))
+
+
+class ResizeByEdge(ImageStep):
+    """Scale the short or the long edge to a length, both sides rounded to the nearest, halves to even (PaddleSeg).
+
+    Attributes:
+        short: Length of the short edge, or None.
+        long: Length of the long edge, or None; where both are given, the smaller scale counts.
+        interpolation: How pixels are resized.
+    """
+
+    kind: Literal["resize_by_edge"] = "resize_by_edge"
+    short: Positive | None = None
+    long: Positive | None = None
+    interpolation: Interpolation = "bilinear"
+
+    @model_validator(mode="after")
+    def _one_at_least(self) -> ResizeByEdge:
+        if self.short is None and self.long is None:
+            raise ValueError("ResizeByEdge takes short, long, or both")
+        return self
+
+    def _plan(self, height: int, width: int) -> Plan:
+        lengths = ((self.short, min(height, width)), (self.long, max(height, width)))
+        factor = min(wanted / found for wanted, found in lengths if wanted is not None)
+        return _resized(round(height * factor), round(width * factor))
+
+
+class ResizeNear(ImageStep):
+    """Scale as little as possible so that one side has its target length (DPT's processor).
+
+    Attributes:
+        width, height: Target lengths.
+        multiple_of: Each side becomes the nearest multiple.
+        interpolation: How pixels are resized.
+    """
+
+    kind: Literal["resize_near"] = "resize_near"
+    width: Positive
+    height: Positive
+    multiple_of: Positive = 1
+    interpolation: Interpolation = "bilinear"
+
+    def _plan(self, height: int, width: int) -> Plan:
+        tall, wide = self.height / height, self.width / width
+        scale = wide if abs(1 - wide) < abs(1 - tall) else tall
+        rows, columns = (round(scale * side / self.multiple_of) * self.multiple_of for side in (height, width))
+        return _resized(rows, columns)
+
+
+class Letterbox(ImageStep):
+    """Fit the image into a frame, its aspect ratio kept, and put it in the middle (Ultralytics).
+
+    The margin is cut off from the logits before they are resized back.
+
+    Attributes:
+        width, height: Of the frame.
+        value: Value of the margin, for each channel in the order of the decoded image (BGR).
+    """
+
+    kind: Literal["letterbox"] = "letterbox"
+    width: Positive
+    height: Positive
+    value: tuple[float, ...] = (0.0,)
+
+    @property
+    def cuts_margin(self) -> bool:
+        """Whether the margin is cut off from the logits: always."""
+        return True
+
+    def _plan(self, height: int, width: int) -> Plan:
+        scale = min(self.height / height, self.width / width)
+        rows, columns = max(round(height * scale), 1), max(round(width * scale), 1)
+        # Of an odd margin the smaller half comes first; a tenth keeps the rounding of halves out of it.
+        origin = round((self.height - rows) / 2 - 0.1), round((self.width - columns) / 2 - 0.1)
+        return Plan((self.height, self.width), (rows, columns), origin)
+
+
+class Pad(ImageStep):
+    """Pad the uint8 image at the bottom and right (``Pad`` of mmcv).
+
+    Attributes:
+        height, width: Size to pad to; an image that is larger is left alone.
+        multiple_of: Pad up to the next multiple instead.
+        value: Value of the new pixels, for each channel in the order of the decoded image (BGR).
+        crop: Whether the padded margin is cut off from the logits before they are resized back.
+    """
+
+    kind: Literal["pad"] = "pad"
+    height: Positive | None = None
+    width: Positive | None = None
+    multiple_of: Positive | None = None
+    value: tuple[float, ...] = (0.0,)
+    crop: bool = False
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Pad:
+        if (self.multiple_of is None) == (self.height is None or self.width is None):
+            raise ValueError("Pad takes either height and width, or multiple_of")
+        return self
+
+    def _plan(self, height: int, width: int) -> Plan:
+        size = padded_size(height, width, to=(self.height, self.width), multiple_of=self.multiple_of)
+        return Plan(size, (height, width))
+
+
+GeometryStep = Annotated[
+    Resize | ResizeShortestEdge | ResizeToMultiple | ResizeByEdge | ResizeEdges | ResizeNear | Letterbox | Pad,
+    Field(discriminator="kind"),
+]
