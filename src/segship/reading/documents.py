@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["parse_yaml", "read_mapping"]
 
-_MAXIMUM_BYTES = 8 * 2**20
-_VALUES = 2_000_000
+_MAXIMUM_BYTES = 2**20  # the largest of Paddle's descriptions, with the names of 171 classes, has 12 kB
+_VALUES = 20_000
+_DIGITS = 100
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
@@ -27,14 +28,19 @@ def read_mapping(path: Path) -> dict[str, Any]:
         ConfigError: The file cannot be read, is no mapping, or asks for objects instead of plain values.
     """
     try:
-        size = path.stat().st_size
-        if size > _MAXIMUM_BYTES:
-            raise ConfigError(f"{path} has {size} bytes, more than any description of a network")
-        text = path.read_text(encoding="utf-8")
+        if path.exists() and not path.is_file():
+            raise ConfigError(f"{path} is not a file")
+        with path.open("rb") as file:
+            data = file.read(_MAXIMUM_BYTES + 1)
+        if len(data) > _MAXIMUM_BYTES:
+            raise ConfigError(f"{path} has more than {_MAXIMUM_BYTES} bytes, more than any description of a network")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not text") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
+    except ValueError as error:  # a name with a NUL
+        raise ConfigError(f"{str(path)!r} cannot be read: {error}") from None
     values = _parse_json(text, path) if path.suffix == ".json" else parse_yaml(text, str(path))
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds a {type(values).__name__}, expected names with values")
@@ -66,15 +72,41 @@ def parse_yaml(text: str, what: str) -> Any:
     def _tuple(loader: yaml.SafeLoader, node: yaml.Node) -> tuple[Any, ...]:
         return tuple(loader.construct_sequence(node)) if isinstance(node, yaml.SequenceNode) else ()
 
+    allowance = Allowance(_VALUES)
+
     class Plain(yaml.SafeLoader):
         """Knows one tag more than the safe loader, which makes nothing but a tuple of plain values."""
 
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            allowance.spend()
+            return super().compose_node(parent, index)
+
+        def construct_yaml_int(self, node: Any) -> int:
+            return super().construct_yaml_int(_short(node))
+
+        def construct_yaml_float(self, node: Any) -> float:
+            return super().construct_yaml_float(_short(node))
+
     Plain.add_constructor("tag:yaml.org,2002:python/tuple", _tuple)
+    Plain.add_constructor("tag:yaml.org,2002:int", Plain.construct_yaml_int)
+    Plain.add_constructor("tag:yaml.org,2002:float", Plain.construct_yaml_float)
     try:
         values = yaml.load(text, Loader=Plain)  # noqa: S506  (a safe loader)
         Allowance(_VALUES).weigh(values)
-    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
-        raise ConfigError(f"{what} is no YAML of plain values: {' '.join(str(error).split())[:300]}") from None
     except TooMuchError as error:
         raise ConfigError(f"{what} cannot be used: {error}") from None
+    except Exception as error:  # noqa: BLE001 - PyYAML raises anything where a value does not fit its tag
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise ConfigError(f"{what} is no YAML of plain values: {reason}") from None
     return values
+
+
+def _short(node: Any) -> Any:
+    """``node``, a number; long ones of base 60 take quadratic time to read.
+
+    Raises:
+        ValueError: It is longer than any number of a description.
+    """
+    if len(str(node.value)) > _DIGITS:
+        raise ValueError(f"a number has {len(str(node.value))} characters")
+    return node

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["Allowance", "TooMuchError"]
+__all__ = ["Allowance", "TooMuchError", "is_slow_key"]
 
 _WORK = 500_000
 _DEPTH = 100
 _BITS = 1024
 _LONG = 64
 _CONTAINERS = (list, tuple, set, dict)
+# Python's hash of an integer is its rest by this number, so that longer ones can be chosen to share one hash.
+_HASHES = 2**61 - 1
+
+
+def is_slow_key(key: Any) -> bool:
+    """Whether ``key`` is, or holds, an integer of more than 60 bits; dictionaries of such can be made to hang."""
+    if isinstance(key, tuple):
+        return any(is_slow_key(part) for part in key)
+    return isinstance(key, int) and abs(key) >= _HASHES
 
 
 class TooMuchError(Exception):
@@ -65,6 +74,16 @@ class Allowance:
                 if isinstance(value, dict):
                     inner.extend(value.values())
         return inner
+
+    def check_key(self, key: Any) -> None:
+        """Spend the size of ``key`` and refuse what hashes slowly.
+
+        Raises:
+            TooMuchError: It holds too many values, or an integer of more than 60 bits.
+        """
+        self.weigh(key)
+        if is_slow_key(key):
+            raise TooMuchError("an integer of more than 60 bits is a key")
 
     @staticmethod
     def check_bits(bits: int) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segship.core.errors import CheckpointError, UnsafeFileError
-from segship.reading.limits import Allowance, TooMuchError
+from segship.reading.limits import Allowance, TooMuchError, is_slow_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,6 @@ _CONTAINER_WORK = 8
 _LETTERS = 64  # of text for a unit of work
 _MAXIMUM_ARRAY = 2**16
 _MAXIMUM_KEY = 16
-_LONG = 2**61 - 1  # integers from here on share their hashes with smaller ones
 _WORD = 2**63
 _SIZED = (str, bytes, list, tuple, set, frozenset, dict)
 _KEYS = (str, bytes, int, float, type(None))
@@ -277,7 +276,7 @@ def _check_key(key: Any) -> None:
     parts = key if isinstance(key, tuple) else (key,)
     if len(parts) > _MAXIMUM_KEY or not all(isinstance(part, _KEYS) for part in parts):
         raise CheckpointError(f"a dictionary of the file has a {type(key).__name__} as key")
-    if any(isinstance(part, int) and abs(part) >= _LONG for part in parts):
+    if is_slow_key(key):
         raise CheckpointError("a dictionary of the file has an integer of more than 60 bits as key")
 
 

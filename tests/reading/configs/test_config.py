@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import textwrap
@@ -299,3 +300,39 @@ def test_environment_variables_are_filled_in(tmp_path: Path, monkeypatch: pytest
     assert values(tmp_path, config=text) == {"n": 7, "m": "x"}
     with pytest.raises(ConfigError, match="SEGSHIP_TEST_UNSET is not set"):
         values(tmp_path, config="m = '{{$SEGSHIP_TEST_UNSET:}}'")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a='{{$a:" + " " * 200_000 + "'",
+        "a='" + "{{$a:" * 100_000 + "'",
+        "a={i*(2**61-1): 1 for i in range(20000)}",
+        "a={(i*(2**61-1),): 1 for i in range(20000)}",
+        "a=set(i*(2**61-1) for i in range(20000))",
+        "a=set([i*(2**61-1) for i in range(20000)])",
+        "a=dict([(i*(2**61-1), 1) for i in range(20000)])",
+        "a={}\na[2**61-1] = 1",
+    ],
+)
+def test_templates_and_keys_made_to_hang_are_refused_or_read_quickly(tmp_path: Path, text: str) -> None:
+    start = time.process_time()
+    with contextlib.suppress(ConfigError):
+        values(tmp_path, config=text)
+    assert time.process_time() - start < 5
+
+
+def test_an_environment_variable_has_its_value_or_its_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGSHIP_TEST", "set")
+    text = "a='{{$SEGSHIP_TEST:default}}'\nb='{{ $SEGSHIP_UNSET : default }}'\nc='{{{{$SEGSHIP_TEST:x}}'"
+    assert values(tmp_path, config=text) == {"a": "set", "b": "default", "c": "{{set"}
+
+
+def test_deleting_the_bases_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="_base_"):
+        values(tmp_path, base="x = 1", config="_base_ = './base.py'\ndel _base_")
+
+
+def test_a_base_whose_name_no_file_system_holds_is_refused(tmp_path: Path) -> None:
+    assert "is not at" in refusal(tmp_path, f"_base_ = '{'a' * 300}.py'")
+    assert "is not at" in refusal(tmp_path, "_base_ = 'a\\0.py'")

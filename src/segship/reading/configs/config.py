@@ -35,7 +35,9 @@ _BASES = "_base_"
 _MAXIMUM_BYTES = 2**20
 _FILE_COST = 1000
 _SHOWN = 5
-_ENVIRONMENT = re.compile(r"\{\{['\"]?\s*\$(\w+)\s*:\s*(\S*?)\s*['\"]?\}\}")
+# Templates are short, and are found before they are read: one pattern for both takes quadratic time on long ones.
+_TEMPLATE = re.compile(r"\{\{(?!\{)([^\n]{0,300}?)\}\}")
+_ENVIRONMENT = re.compile(r"['\"]?\s*\$(\w+)\s*:\s*(\S*?)\s*['\"]?")
 _HINT = "configs are read, not run"
 
 
@@ -208,10 +210,14 @@ def _fill_in(path: Path, text: str) -> str:
     }
     for name, value in variables.items():
         text = re.sub(r"\{\{\s*" + name + r"\s*\}\}", value.replace("\\", "/"), text)
-    return _ENVIRONMENT.sub(lambda match: _variable(path, match), text)
+    return _TEMPLATE.sub(lambda template: _variable(path, template), text)
 
 
-def _variable(path: Path, match: re.Match[str]) -> str:
+def _variable(path: Path, template: re.Match[str]) -> str:
+    """What ``{{$VARIABLE:default}}`` stands for; other templates stay as they are."""
+    match = _ENVIRONMENT.fullmatch(template[1])
+    if match is None:
+        return template[0]
     value = os.environ.get(match[1], match[2])
     if not value:
         raise ConfigError(f"{path}: the environment variable {match[1]} is not set, and there is no default for it")
@@ -289,9 +295,17 @@ def _base_path(path: Path, name: str, line: int) -> Path:
         package, _, inner = name.partition("::")
         base = _package_path(package, f"{path.name}, line {line}") / ".mim" / "configs" / inner
         advice = f"the installed {package} does not hold it"
-    if not base.is_file():
+    if not _is_file(base):
         raise ConfigError(f"{path.name}, line {line}: the base file {name!r} is not at {base}: {advice}")
     return base
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file is at ``path``; a name that the file system cannot hold is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _package_path(package: str, where: str) -> Path:
@@ -309,7 +323,7 @@ def _module_path(path: Path, statement: ast.ImportFrom) -> Path:
     else:
         folder = _package_path(parts.pop(0), where)
     module = Path(os.path.normpath(folder.joinpath(*parts).with_suffix(".py")))
-    if not module.is_file():
+    if not _is_file(module):
         raise ConfigError(f"{where}: the base file {statement.module!r} is not at {module}")
     return module
 

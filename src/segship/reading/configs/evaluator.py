@@ -174,7 +174,7 @@ class Evaluator:
 
     def _delete(self, target: ast.expr) -> None:
         if isinstance(target, ast.Name):
-            if self.names.pop(target.id, None) is None:
+            if target.id == "_base_" or self.names.pop(target.id, None) is None:
                 raise RefusedError(target, f"there is no {target.id!r} to delete")
             return
         container, key = self._place(target)
@@ -200,7 +200,7 @@ class Evaluator:
 
     def _key(self, node: ast.expr) -> Any:
         key = self.value(node)
-        self._allowance.weigh(key)
+        self._allowance.check_key(key)
         return key
 
     def _constant(self, node: ast.Constant) -> Any:

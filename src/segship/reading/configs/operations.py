@@ -135,6 +135,8 @@ def _dict(allowance: Allowance, *values: Any, **named: Any) -> dict[Any, Any]:
     if values:
         source = values[0]
         pairs = source if isinstance(source, dict) else _items(source, allowance)
+        for pair in pairs if isinstance(pairs, list) else ():
+            allowance.check_key(pair[0])
     allowance.spend(len(named))
     return dict(pairs, **named)
 
@@ -183,7 +185,10 @@ def _enumerate(allowance: Allowance, values: Any, start: int = 0) -> list[tuple[
 
 
 def _set(allowance: Allowance, values: Any = ()) -> set[Any]:
-    return set(_items(values, allowance))
+    items = _items(values, allowance)
+    for item in items:
+        allowance.check_key(item)
+    return set(items)
 
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -266,7 +271,8 @@ def _pop(allowance: Allowance, target: list[Any], index: int = -1) -> Any:
     return target.pop(index)
 
 
-def _setdefault(_: Allowance, target: dict[Any, Any], key: Any, default: Any = None) -> Any:
+def _setdefault(allowance: Allowance, target: dict[Any, Any], key: Any, default: Any = None) -> Any:
+    allowance.check_key(key)
     if key not in target:
         target[key] = default
     return target[key]
