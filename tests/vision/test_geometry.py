@@ -7,7 +7,7 @@ from segship.core.errors import InputError
 from segship.core.geometry_steps import padded_size
 from segship.core.spec import ModelSpec, Pad, Resize, ResizeShortestEdge
 from segship.vision.geometry import apply
-from segship.vision.preprocess import way_back
+from segship.vision.preprocess import inverse_steps
 from segship.vision.upsample import Step
 
 
@@ -85,7 +85,7 @@ def test_a_margin_that_is_cut_off_goes_through_the_input_whatever_the_spec_says(
         geometry=(Pad(multiple_of=32, crop=True),),
         resize_logits="directly",
     )
-    assert way_back(spec, (20, 30)) == (
+    assert inverse_steps(spec, (20, 30)) == (
         Step((32, 32), crop=(32, 32)),
         Step((32, 32), crop=(20, 30)),
         Step((20, 30)),
