@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -14,7 +16,7 @@ from segship.core.errors import InputError
 from segship.vision.decode import read_image, read_labels
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -222,3 +224,27 @@ class TestLabels:
         Image.fromarray(picture()[:, :, 0]).save(tmp_path / "labels.jpg")
         with pytest.raises(InputError, match="JPEG file, whose compression changes values"):
             read_labels(tmp_path / "labels.jpg")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no fifos")
+@pytest.mark.parametrize("reader", [read_image, read_labels])
+def test_a_fifo_or_a_device_is_not_waited_for(tmp_path: Path, reader: Callable[[Path], object]) -> None:
+    os.mkfifo(tmp_path / "x.png")
+    for path in (tmp_path / "x.png", Path("/dev/zero")):
+        with pytest.raises(InputError, match="never end"):
+            reader(path)
+
+
+def test_a_jpeg_of_thousands_of_passes_is_refused(tmp_path: Path) -> None:
+    Image.new("RGB", (1000, 1000)).save(tmp_path / "x.jpg", progressive=True)
+    data = (tmp_path / "x.jpg").read_bytes()
+    assert read_image(data).shape == (1000, 1000, 3)
+    with pytest.raises(InputError, match="passes"):
+        read_image(data[:-2] + b"\xff\xda" * 3000 + data[-2:])
+
+
+def test_a_label_map_whose_width_is_no_whole_number_is_refused(tmp_path: Path) -> None:
+    tags = b"".join(struct.pack("<HHII", tag, kind, 1, 1) for tag, kind in ((256, 11), (257, 4), (258, 3), (277, 3)))
+    (tmp_path / "x.tif").write_bytes(b"II*\0" + struct.pack("<IH", 8, 4) + tags + bytes(4))
+    with pytest.raises(InputError, match="damaged"):
+        read_labels(tmp_path / "x.tif")

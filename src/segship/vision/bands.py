@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import struct
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 import cv2
 import numpy as np
 
-from segship.core.errors import InputError, MissingExtraError
+from segship.core.errors import InputError, MissingExtraError, one_line
 from segship.vision.decode import MAX_PIXELS, open_encoded, read_image
 
 if TYPE_CHECKING:
@@ -36,9 +37,11 @@ Stored: TypeAlias = "NDArray[np.uint8 | np.uint16 | np.float32]"
 
 _KINDS = "uif"
 _MOST_BANDS = 512
+_MOST_VALUES = 4  # times the pixels that are allowed: numbers in all bands together
 _PALETTE_CHANNELS = 4  # OpenCV decodes as many samples a pixel
 _WIDTH, _HEIGHT, _SAMPLES = 256, 257, 277  # TIFF tags
 _SIZES = {3: "H", 4: "I", 16: "Q"}  # TIFF's SHORT, LONG, LONG8
+_MOST_TAGS = 4096
 _SPREAD = 64.0  # of the bundled scenes' pixels, about
 _MIDDLE = 128.0
 
@@ -126,15 +129,24 @@ def _bands_last(array: NDArray[Any], bands: int) -> NDArray[Any]:
 
 
 def _read_npy(name: str, file: BinaryIO, max_pixels: int) -> NDArray[Any]:
-    try:
+    with _npy_errors(name):
         shape = _npy_shape(file)
-        if math.prod(shape) > max_pixels * _MOST_BANDS or len(shape) not in {2, 3} or _pixels(shape) > max_pixels:
-            raise InputError(f"{name} has the shape {shape}: expected an image of at most {max_pixels} pixels")
-        file.seek(0)
+    if len(shape) not in {2, 3} or _pixels(shape) > max_pixels:
+        raise InputError(f"{name} has the shape {shape}: expected an image of at most {max_pixels} pixels")
+    _require_bearable_values(name, math.prod(shape), max_pixels)
+    file.seek(0)
+    with _npy_errors(name):
         array: NDArray[Any] = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError, SyntaxError) as error:
-        raise InputError(f"{name} is no .npy file of numbers: {error}") from None
     return array
+
+
+@contextlib.contextmanager
+def _npy_errors(name: str) -> Iterator[None]:
+    """What NumPy raises on a damaged file, in one line; its header is Python text, and may raise anything."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001
+        raise InputError(f"{name} is no .npy file of numbers: {one_line(error)}") from None
 
 
 def _npy_shape(file: BinaryIO) -> tuple[int, ...]:
@@ -144,7 +156,18 @@ def _npy_shape(file: BinaryIO) -> tuple[int, ...]:
     if version not in readers:
         raise ValueError(f"version {version} of the format is not provided")
     shape: tuple[int, ...] = readers[version](file)[0]
+    if not all(type(side) is int for side in shape):
+        raise ValueError(f"the shape {shape} is not of whole numbers")
     return shape
+
+
+def _require_bearable_values(name: str, values: int, max_pixels: int) -> None:
+    """Raise where all bands together hold more numbers than can be borne."""
+    if values > _MOST_VALUES * max_pixels:
+        raise InputError(
+            f"{name} is too large: its bands hold {values / 1e6:.0f} million numbers, the limit is "
+            f"{_MOST_VALUES * max_pixels / 1e6:.0f} million; cut it into parts or raise the limit of pixels"
+        )
 
 
 def _pixels(shape: tuple[int, ...]) -> int:
@@ -157,31 +180,49 @@ def _read_tiff(name: str, head: bytes, read: Callable[[], bytes], max_pixels: in
     if head[:4] not in {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}:
         raise InputError(f"{name} is neither TIFF nor .npy: images of many bands are read from these")
     data = read()
-    tags = dict(_tags(data))
-    width, height, samples = tags.get(_WIDTH, 0), tags.get(_HEIGHT, 0), tags.get(_SAMPLES, 1)
-    if not 0 < width * height <= max_pixels or samples > _MOST_BANDS:
-        raise InputError(
-            f"{name} is a TIFF of {width}x{height} pixels with {samples} samples each: expected at most {max_pixels} "
-            f"pixels and {_MOST_BANDS} samples"
-        )
-    return (_by_opencv if samples <= _PALETTE_CHANNELS else _by_tifffile)(name, data)
+    values, most = 0, 0
+    for number, tags in enumerate(_pages(data)):
+        width, height, samples = tags.get(_WIDTH, 0), tags.get(_HEIGHT, 0), tags.get(_SAMPLES, 1)
+        if not 0 < width * height <= max_pixels or not 0 < samples <= _MOST_BANDS or number >= _MOST_BANDS:
+            raise InputError(
+                f"{name} is a TIFF of {width}x{height} pixels with {samples} samples each on page {number + 1}: "
+                f"expected at most {max_pixels} pixels, {_MOST_BANDS} samples and as many pages"
+            )
+        values, most = values + width * height * samples, max(most, samples)
+    if not most:
+        raise InputError(f"{name} is cut off or damaged: no page of the TIFF can be found; save or copy it again")
+    _require_bearable_values(name, values, max_pixels)
+    return (_by_opencv if most <= _PALETTE_CHANNELS else _by_tifffile)(name, data)
 
 
-def _tags(data: bytes) -> Iterator[tuple[int, int]]:
-    """Number and value of each whole-numbered tag of the first page; nothing where the file is cut off."""
+def _pages(data: bytes) -> Iterator[dict[int, int]]:
+    """The whole-numbered tags of each page; the last is the last before the file ends or turns back on itself."""
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in {b"+\0", b"\0+"}
-    word, count_size, entry = ("Q", 8, 20) if big else ("I", 2, 12)
+    word, counter, count_size, entry = ("Q", "Q", 8, 20) if big else ("I", "H", 2, 12)
+    seen: set[int] = set()
     try:
         (start,) = struct.unpack_from(order + word, data, 8 if big else 4)
-        (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, start)
-        for index in range(min(count, 4096)):
-            place = start + count_size + index * entry
-            tag, kind = struct.unpack_from(order + "HH", data, place)
-            if kind in _SIZES:
-                yield tag, struct.unpack_from(order + _SIZES[kind], data, place + (12 if big else 8))[0]
+        while 0 < start < len(data) and start not in seen:
+            seen.add(start)
+            (count,) = struct.unpack_from(order + counter, data, start)
+            end = start + count_size + min(count, _MOST_TAGS) * entry
+            yield dict(_tags(data, order, range(start + count_size, end, entry), big=big))
+            (start,) = struct.unpack_from(order + word, data, end)
     except struct.error:
         return
+
+
+def _tags(data: bytes, order: str, places: range, *, big: bool) -> Iterator[tuple[int, int]]:
+    """Number and value of each whole-numbered tag at ``places``.
+
+    Raises:
+        struct.error: The file ends before.
+    """
+    for place in places:
+        tag, kind = struct.unpack_from(order + "HH", data, place)
+        if kind in _SIZES:
+            yield tag, struct.unpack_from(order + _SIZES[kind], data, place + (12 if big else 8))[0]
 
 
 def _by_opencv(name: str, data: bytes) -> NDArray[Any]:

@@ -7,6 +7,7 @@ files of a known format and a bearable size.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import threading
@@ -64,6 +65,7 @@ _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy") 
 _LABEL_FORMATS = ("PNG", "TIFF", "BMP")
 _ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}  # without it the file was cut off
 _GREY_STEPS = {"L;2": 85, "L;4": 17}  # Pillow stretches 2- and 4-bit grey to 0-255
+_MOST_SCANNED = 2_000_000_000  # pixels times passes of a progressive file; usual ones have ten passes
 _HEADERS = threading.Lock()  # Python's warning filters are process-wide
 _UINT16 = np.iinfo(np.uint16)
 
@@ -127,6 +129,8 @@ def open_encoded(image: Encoded) -> Iterator[tuple[str, BinaryIO]]:
     if isinstance(image, (str, os.PathLike)):
         path = Path(image)
         try:
+            if path.exists() and not (path.is_file() or path.is_dir()):
+                raise _unreadable(str(path), OSError(errno.EINVAL, "it is a fifo or a device, which may never end"))
             with path.open("rb") as file:
                 yield str(path), file
         except OSError as error:
@@ -166,10 +170,12 @@ def read_image(image: Encoded, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.ui
         InputError: There is no such file, or it is not an image, of another format, too large, cut off or damaged.
     """
     with open_encoded(image) as (name, file):
-        kind, _ = _open(name, file, max_pixels)
+        kind, picture = _open(name, file, max_pixels)
         file.seek(0)
         data = file.read()
-    decoded = _decode(data) if data.rfind(_ENDS.get(kind, b"")) >= 0 else None
+    if kind == "JPEG" and data.count(b"\xff\xda") * picture.width * picture.height > _MOST_SCANNED:
+        raise InputError(f"{name} is a JPEG of so many passes that decoding it takes minutes: save it again")
+    decoded = _decode(name, data) if data.rfind(_ENDS.get(kind, b"")) >= 0 else None
     if decoded is None:
         raise _damaged(name, kind)
     return decoded
@@ -222,14 +228,22 @@ def read_labels(
     name = str(path)
     try:
         with open_encoded(path) as (_, file):
-            kind, picture = _open(name, file, max_pixels)
-            if kind not in _LABEL_FORMATS:
-                raise InputError(f"{name} is a {kind} file, whose compression changes values: store labels as PNG")
-            if colours and picture.mode in {"RGB", "RGBA"}:
-                return np.asarray(picture, np.uint8)[:, :, :3]
-            return _indices(name, picture)
-    except (OSError, SyntaxError, ValueError):
+            return _stored_labels(name, file, max_pixels, colours=colours)
+    except (InputError, MemoryError):
+        raise
+    except Exception:  # noqa: BLE001 - Pillow raises many types on damaged files
         raise _damaged(name, "label") from None
+
+
+def _stored_labels(
+    name: str, file: BinaryIO, max_pixels: int, *, colours: bool
+) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    kind, picture = _open(name, file, max_pixels)
+    if kind not in _LABEL_FORMATS:
+        raise InputError(f"{name} is a {kind} file, whose compression changes values: store labels as PNG")
+    if colours and picture.mode in {"RGB", "RGBA"}:
+        return np.asarray(picture, np.uint8)[:, :, :3]
+    return _indices(name, picture)
 
 
 def _open(name: str, file: BinaryIO, max_pixels: int) -> tuple[str, ImageFile]:
@@ -288,12 +302,14 @@ class _Quiet:
 _QUIET = _Quiet()
 
 
-def _decode(data: bytes) -> NDArray[np.uint8] | None:
+def _decode(name: str, data: bytes) -> NDArray[np.uint8] | None:
     """OpenCV's decoder; None when the file is damaged."""
     try:
         with _QUIET:
             image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise InputError(f"{name} cannot be decoded: there is not enough memory") from None
         return None
     return None if image is None else np.asarray(image, np.uint8)
 
