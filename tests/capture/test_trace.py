@@ -18,7 +18,7 @@ from segship.capture.onnx import capture_onnx
 from segship.capture.trace.tensors import UnrecordedError
 from segship.capture.trace.tracer import record
 from segship.core.spec import SizeRule
-from segship.onnxgraph.file import write_model
+from segship.onnxgraph.file import write
 from support.references import configs
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Layer(nn.Module):
 def recorded(layer: Callable[[Tensor], Tensor], path: Path, *, opset: int | None = None) -> onnx.ModelProto:
     network: Any = Layer(layer).eval().requires_grad_(requires_grad=False)
     model, weights = record(network, TRACED, 3, dynamic=True, opset=opset)
-    write_model(model, weights, path)
+    write(model, weights, path)
     return onnx.load(path)
 
 

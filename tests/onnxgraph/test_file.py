@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from segship.onnxgraph import file as onnx_file
-from segship.onnxgraph.file import split, write_model
+from segship.onnxgraph.file import split, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,7 @@ def test_what_is_split_and_written_is_read_as_it_was(kind: str, tmp_path: Path) 
     rest, weights = split(model() if kind == "proto" else ir.from_proto(model()))
     assert list(weights) == ["large", "larger"]
     assert [tensor.name for tensor in rest.graph.initializer] == ["small"]
-    write_model(rest, weights, tmp_path / "model.onnx")
+    write(rest, weights, tmp_path / "model.onnx")
     onnx.checker.check_model(tmp_path / "model.onnx", full_check=True)
     read = onnx.load(tmp_path / "model.onnx")
     found = tensors_of(read)
@@ -54,9 +54,9 @@ def test_what_is_split_and_written_is_read_as_it_was(kind: str, tmp_path: Path) 
 
 
 def test_weights_too_large_for_one_message_go_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_file, "_LARGEST_PROTOBUF", LARGER.nbytes)
+    monkeypatch.setattr(onnx_file, "LARGEST", LARGER.nbytes)
     rest, weights = split(model())
-    write_model(rest, weights, tmp_path / "model.onnx")
+    write(rest, weights, tmp_path / "model.onnx")
     assert (tmp_path / "model.onnx.data").stat().st_size == LARGE.nbytes + LARGER.nbytes
     assert (tmp_path / "model.onnx").stat().st_size < LARGE.nbytes
     found = tensors_of(onnx.load(tmp_path / "model.onnx"))
@@ -65,6 +65,6 @@ def test_weights_too_large_for_one_message_go_beside_the_file(tmp_path: Path, mo
 
 
 def test_the_file_is_what_protobuf_itself_reads_and_writes_again(tmp_path: Path) -> None:
-    write_model(*split(model()), tmp_path / "model.onnx")
+    write(*split(model()), tmp_path / "model.onnx")
     content = (tmp_path / "model.onnx").read_bytes()
     assert len(onnx.load(tmp_path / "model.onnx").SerializeToString()) == len(content)

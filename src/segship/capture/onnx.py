@@ -6,21 +6,25 @@ import contextlib
 import gc
 from typing import TYPE_CHECKING
 
-import onnx
-
 from segship.capture.trace.tensors import UnrecordedError
 from segship.capture.trace.tracer import record
-from segship.core.artifacts import Graph, TensorInfo
+from segship.core.artifacts import Graph
 from segship.core.errors import UnsupportedError
-from segship.onnxgraph.file import split, write_model
-from segship.onnxgraph.passes import PASSES
+from segship.onnxgraph.file import split, write
+from segship.onnxgraph.metadata import set_metadata
+from segship.onnxgraph.operators import foreign_operators
+from segship.onnxgraph.passes.name_dimensions import name_dimensions
+from segship.onnxgraph.passes.strip_metadata import strip_metadata
+from segship.onnxgraph.ports import inputs_of, outputs_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    import onnx
+
     from segship.networks.network import Network
-    from segship.onnxgraph.file import Weights
+    from segship.onnxgraph.weights import Weights
 
 __all__ = ["capture_onnx"]
 
@@ -55,13 +59,12 @@ def capture_onnx(
         UnsupportedError: The network uses an operator that standard ONNX has not.
     """
     with _uncollected(), _model_of(network, size, channels, dynamic=dynamic, opset=opset) as (model, weights):
-        for apply in PASSES:
-            apply(model)
+        strip_metadata(model)
+        name_dimensions(model)
         _require_standard_operators(model)
-        onnx.helper.set_model_props(model, dict(metadata or {}))
-        write_model(model, weights, path)
-    inputs, outputs = (tuple(map(_tensor_info, values)) for values in (model.graph.input, model.graph.output))
-    return Graph(path, "onnx", inputs, outputs, dict(metadata or {}))
+        set_metadata(model, metadata or {})
+        write(model, weights, path)
+    return Graph(path, "onnx", inputs_of(model), outputs_of(model), dict(metadata or {}))
 
 
 @contextlib.contextmanager
@@ -99,15 +102,6 @@ def _uncollected() -> Iterator[None]:
 
 
 def _require_standard_operators(model: onnx.ModelProto) -> None:
-    foreign = sorted(
-        {f"{node.domain}::{node.op_type}" for node in model.graph.node if node.domain not in {"", "ai.onnx"}}
-    )
+    foreign = foreign_operators(model)
     if foreign or model.functions:
         raise UnsupportedError(f"the graph needs operators outside standard ONNX: {', '.join(foreign) or 'functions'}")
-
-
-def _tensor_info(value: onnx.ValueInfoProto) -> TensorInfo:
-    tensor = value.type.tensor_type
-    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
-    shape = tuple(dim.dim_param or dim.dim_value for dim in tensor.shape.dim)
-    return TensorInfo(name=value.name, dtype=dtype, shape=shape)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import onnx
 
     from segship.networks.network import Network
-    from segship.onnxgraph.file import Weights
+    from segship.onnxgraph.weights import Weights
 
 __all__ = ["exported"]
 

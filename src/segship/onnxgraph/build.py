@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from segship.onnxgraph.ports import declare
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import onnx
     from numpy.typing import NDArray
+
+    from segship.core.artifacts import TensorInfo
 
 __all__ = ["Builder", "Value"]
 
@@ -194,3 +200,19 @@ class Builder:
     def join(self, *parts: Value) -> Value:
         """Vectors one behind the other."""
         return self.add("Concat", *parts, axis=0)
+
+    def model(self, inputs: Iterable[TensorInfo], outputs: Iterable[TensorInfo], opset: int) -> onnx.ModelProto:
+        """Return what was built as a model.
+
+        Args:
+            inputs: The inputs that it declares.
+            outputs: The outputs that it declares.
+            opset: The version of its operators.
+        """
+        opsets = [helper.make_opsetid("", opset)]
+        graph = helper.make_graph(self.nodes, "segship", [], [], list(self.constants.values()))
+        made: onnx.ModelProto = helper.make_model(
+            graph, opset_imports=opsets, ir_version=helper.find_min_ir_version_for(opsets), producer_name="segship"
+        )
+        declare(made, inputs, outputs)
+        return made

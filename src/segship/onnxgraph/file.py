@@ -1,70 +1,92 @@
-"""Writing an ONNX file without a copy of its weights in memory."""
+"""ONNX files of any size: loading, saving, and writing one without a copy of its weights in memory.
+
+A protobuf message cannot pass 2 GiB. What is larger keeps its weights in ``<name>.data`` beside the file, and nothing
+outside this module needs to know whether it does.
+"""
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING, Any, TypeAlias
+import math
+import shutil
+from typing import IO, TYPE_CHECKING, Any
 
 import onnx
 from onnx import helper
+from onnx.external_data_helper import uses_external_data
+
+from segship.onnxgraph.weights import ProtoWeight
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
     import onnx_ir as ir
-    import torch
-    from numpy.typing import NDArray
 
-__all__ = ["TorchWeight", "Weights", "split", "write_model"]
+    from segship.onnxgraph.weights import Weight, Weights
 
-Weights: TypeAlias = dict[str, Any]
-"""Tensors of onnx_ir, or `TorchWeight`, by name."""
+__all__ = ["LARGEST", "data_file", "load", "save", "size_of", "split", "write"]
+
+LARGEST = 2**31 - 2**26
+"""Bytes of weights that go into the file itself; 64 MiB of the 2 GiB are left for all else."""
 
 _SMALL = 1024  # bytes; what is smaller, like sizes and axes, stays where passes can read it
-_LARGEST_PROTOBUF = 2**31 - 2**26  # a protobuf message cannot pass 2 GiB; larger weights go to a file beside it
 _GRAPH, _INITIALIZER, _RAW_DATA = (
     message.DESCRIPTOR.fields_by_name[name].number
     for message, name in ((onnx.ModelProto, "graph"), (onnx.GraphProto, "initializer"), (onnx.TensorProto, "raw_data"))
 )
 
 
-class TorchWeight:
-    """A tensor of torch, perhaps times a factor, as the file will have it; nothing is computed before it is written.
+def data_file(path: Path) -> Path:
+    """Return where the weights of the file at ``path`` lie if they do not fit into it: ``<name>.data`` beside it."""
+    return path.with_name(f"{path.name}.data")
+
+
+def load(path: Path, *, weights: bool = True) -> onnx.ModelProto:
+    """Read an ONNX file.
 
     Args:
-        tensor: On the CPU.
-        scale: What it is multiplied with, broadcastable to it; None: nothing.
+        path: The file.
+        weights: Whether weights that lie beside the file are read, too; otherwise the model only names them.
     """
+    return onnx.load(path, load_external_data=weights)
 
-    def __init__(self, tensor: torch.Tensor, scale: NDArray[np.float32] | None = None) -> None:
-        self.tensor, self.scale = tensor, scale
-        self.dtype = helper.np_dtype_to_tensor_dtype(tensor[:0].numpy().dtype if tensor.dim() else tensor.numpy().dtype)
-        self.shape, self.nbytes = tuple(tensor.shape), tensor.nbytes
 
-    def tobytes(self) -> bytes:
-        """Its numbers, little-endian."""
-        numbers = self.tensor.contiguous().numpy()
-        return (numbers if self.scale is None else numbers * self.scale).tobytes()
+def save(model: onnx.ModelProto, path: Path, *, source: Path | None = None) -> None:
+    """Write a model of any size, with its weights in `data_file` where they do not fit into the file.
+
+    Args:
+        model: The model; it is left as it is.
+        path: The file to write.
+        source: The file that the model was read from without its weights; None: ``path`` itself, or all are in it.
+    """
+    if source is not None and data_file(source).is_file():
+        shutil.copyfile(data_file(source), data_file(path))
+        _relocate(model, data_file(path).name)
+    if size_of(model) > LARGEST:
+        write(*split(model), path)
+    else:
+        path.write_bytes(model.SerializeToString())
+
+
+def size_of(model: onnx.ModelProto) -> int:
+    """Return how many bytes the weights take that are in a model, not beside it; about so large is its file."""
+    tensors = (tensor for tensor in model.graph.initializer if not uses_external_data(tensor))
+    return sum(math.prod(each.dims) * helper.tensor_dtype_to_np_dtype(each.data_type).itemsize for each in tensors)
 
 
 def split(model: ir.Model | onnx.ModelProto) -> tuple[onnx.ModelProto, Weights]:
-    """Take the weights out of ``model``.
+    """Separate a model from its weights.
+
+    Args:
+        model: The model. One of onnx_ir loses its weights; a protobuf message is left as it is.
 
     Returns:
-        The model without them, which is small, and the tensor of each name, in the graph's order.
+        The model without its larger weights, which is small, and those weights by name, in the graph's order.
     """
+    if isinstance(model, onnx.ModelProto):
+        return _split_message(model)
     import onnx_ir as ir  # noqa: PLC0415  (networks that are recorded do without it)
 
     weights: Weights = {}
-    if isinstance(model, onnx.ModelProto):
-        tensors = list(model.graph.initializer)
-        del model.graph.initializer[:]
-        for tensor in tensors:
-            if len(tensor.raw_data) > _SMALL:
-                weights[tensor.name] = ir.from_proto(tensor)
-            else:
-                model.graph.initializer.append(tensor)
-        return model, weights
     for name, value in list(model.graph.initializers.items()):
         if value.const_value is not None and value.const_value.nbytes > _SMALL:
             weights[name], value.const_value = value.const_value, None
@@ -72,49 +94,84 @@ def split(model: ir.Model | onnx.ModelProto) -> tuple[onnx.ModelProto, Weights]:
     return ir.to_proto(model), weights
 
 
-def write_model(model: onnx.ModelProto, weights: Weights, path: Path) -> None:
-    """Write ``model`` with ``weights``, one tensor after the other.
+def write(model: onnx.ModelProto, weights: Weights, path: Path) -> None:
+    """Write a model and its weights, one tensor after the other.
 
     Args:
-        model: Without the initializers of ``weights``.
-        weights: The tensor of each name. Where all are 2 GiB and more, they go to ``<name>.data`` beside the file.
+        model: The model without the initializers of ``weights``.
+        weights: The weights by name. Where they pass `LARGEST` together, they go to `data_file`.
         path: The file to write.
     """
-    if sum(tensor.nbytes for tensor in weights.values()) > _LARGEST_PROTOBUF:
-        with path.with_name(f"{path.name}.data").open("wb") as file:
-            for name, tensor in weights.items():
-                model.graph.initializer.append(_elsewhere(name, tensor, f"{path.name}.data", file.tell()))
-                file.write(tensor.tobytes())
+    if sum(weight.nbytes for weight in weights.values()) > LARGEST:
+        with data_file(path).open("wb") as file:
+            for name, weight in weights.items():
+                model.graph.initializer.append(_elsewhere(name, weight, data_file(path).name, file.tell()))
+                file.write(weight.tobytes())
         weights = {}
     with path.open("wb") as file:
         _write(model, weights, file)
 
 
-def _elsewhere(name: str, tensor: Any, location: str, offset: int) -> onnx.TensorProto:
-    proto = _described(name, tensor)
+def _split_message(model: onnx.ModelProto) -> tuple[onnx.ModelProto, Weights]:
+    weights: Weights = {}
+    small = []
+    for tensor in model.graph.initializer:
+        if len(tensor.raw_data) > _SMALL:
+            weights[tensor.name] = ProtoWeight(tensor)
+        else:
+            small.append(tensor)
+    rest = _without(model, "graph")
+    rest.graph.CopyFrom(_without(model.graph, "initializer"))
+    rest.graph.initializer.extend(small)
+    return rest, weights
+
+
+def _without(message: Any, name: str) -> Any:
+    """A copy of a message less one of its fields, which is never copied."""
+    rest = type(message)()
+    for field, value in message.ListFields():
+        if field.name == name:
+            continue
+        if hasattr(value, "extend"):  # it is repeated
+            getattr(rest, field.name).extend(value)
+        elif field.message_type is not None:
+            getattr(rest, field.name).CopyFrom(value)
+        else:
+            setattr(rest, field.name, value)
+    return rest
+
+
+def _relocate(model: onnx.ModelProto, location: str) -> None:
+    """Let all weights that lie beside the file lie in the file of this name."""
+    for tensor in filter(uses_external_data, model.graph.initializer):
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = location
+
+
+def _elsewhere(name: str, weight: Weight, location: str, offset: int) -> onnx.TensorProto:
+    proto = _described(name, weight)
     proto.data_location = onnx.TensorProto.EXTERNAL
-    for key, value in (("location", location), ("offset", offset), ("length", tensor.nbytes)):
+    for key, value in (("location", location), ("offset", offset), ("length", weight.nbytes)):
         proto.external_data.add(key=key, value=str(value))
     return proto
 
 
-def _described(name: str, tensor: Any) -> onnx.TensorProto:
+def _described(name: str, weight: Weight) -> onnx.TensorProto:
     """The tensor without its numbers."""
-    return onnx.TensorProto(name=name, data_type=int(tensor.dtype), dims=list(tensor.shape))
+    return onnx.TensorProto(name=name, data_type=int(weight.dtype), dims=list(weight.shape))
 
 
 def _write(model: onnx.ModelProto, weights: Weights, file: IO[bytes]) -> None:
     """The bytes of ``model``; its graph comes last, and in that the weights, as fields may stand in any order."""
     graph = model.graph.SerializeToString(deterministic=True)
-    heads = {name: _described(name, tensor).SerializeToString(deterministic=True) for name, tensor in weights.items()}
+    heads = {name: _described(name, weight).SerializeToString(deterministic=True) for name, weight in weights.items()}
     lengths = {
         name: len(head) + len(_field(_RAW_DATA, weights[name].nbytes)) + weights[name].nbytes
         for name, head in heads.items()
     }
     length = len(graph) + sum(len(_field(_INITIALIZER, each)) + each for each in lengths.values())
-    rest = onnx.ModelProto()
-    rest.CopyFrom(model)
-    rest.ClearField("graph")
+    rest = _without(model, "graph")
     file.write(rest.SerializeToString(deterministic=True) + _field(_GRAPH, length) + graph)
     for name, head in heads.items():
         file.write(_field(_INITIALIZER, lengths[name]) + head + _field(_RAW_DATA, weights[name].nbytes))

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
+from segship.capture.trace.weights import TorchWeight
 from segship.onnxgraph.build import Builder, Value
-from segship.onnxgraph.file import TorchWeight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from segship.onnxgraph.file import Weights
+    from segship.onnxgraph.weights import Weights
 
 __all__ = ["Length", "Record", "Recorded", "UnrecordedError", "example"]
 

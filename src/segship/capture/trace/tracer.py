@@ -10,15 +10,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from onnx import TensorProto, helper
 from torch.overrides import TorchFunctionMode
 
 from segship.capture.trace.functions import FUNCTIONS, VIEWS
 from segship.capture.trace.meta_shapes import EXAMPLES
-from segship.capture.trace.norms import fold_norms, name_layers
 from segship.capture.trace.tensors import Length, Record, Recorded, UnrecordedError, example
+from segship.core.artifacts import TensorInfo
 from segship.onnxgraph.build import Value
 from segship.onnxgraph.conventions import INPUT, OPSET, OUTPUT
+from segship.onnxgraph.passes.drop_unused import drop_unused
+from segship.onnxgraph.passes.fold_batch_norm import fold_batch_norm
+from segship.onnxgraph.passes.name_layers import name_layers
+from segship.onnxgraph.passes.rename_values import rename_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     import onnx
 
     from segship.networks.network import Network
-    from segship.onnxgraph.file import Weights
+    from segship.onnxgraph.weights import Weights
 
 __all__ = ["record"]
 
@@ -195,42 +198,20 @@ def _extreme(function: Callable[[Any, Any], Any], left: Any, right: Any) -> int:
 
 def _model(graph: Record, image: Recorded, logits: Recorded) -> onnx.ModelProto:
     """The model of what was recorded, less what nothing depends on."""
-    nodes = fold_norms(_needed(graph.nodes, logits.value.name), graph.weights)
-    used = {logits.value.name, *(name for node in nodes for name in node.input)}
-    for name in graph.weights.keys() - used:
-        del graph.weights[name]
-    name_layers(nodes, graph.weights)
-    _name_output(nodes, logits.value.name)
-    constants = [tensor for tensor in graph.constants.values() if tensor.name in used]
+    result = logits.value.name
+    if not any(result in node.output for node in graph.nodes):  # it is the input or a weight
+        result = graph.add("Identity", logits.value).name
     given, returned = (
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [_dim(*pair) for pair in tensor.pairs()])]
-        for name, tensor in ((INPUT, image), (OUTPUT, logits))
+        [TensorInfo(name=name, dtype="float32", shape=tuple(_dim(*pair) for pair in tensor.pairs()))]
+        for name, tensor in ((INPUT, image), (result, logits))
     )
-    made = helper.make_graph(nodes, "segship", given, returned, constants)
-    opsets = [helper.make_opsetid("", graph.opset or OPSET)]
-    return helper.make_model(
-        made, opset_imports=opsets, ir_version=helper.find_min_ir_version_for(opsets), producer_name="segship"
-    )
-
-
-def _needed(nodes: Sequence[onnx.NodeProto], output: str) -> list[onnx.NodeProto]:
-    """Those that ``output`` depends on; in a sorted graph one way back finds all of them."""
-    names, kept = {output}, []
-    for node in reversed(nodes):
-        if names.intersection(node.output):
-            names.update(node.input)
-            kept.append(node)
-    return kept[::-1]
-
-
-def _name_output(nodes: list[onnx.NodeProto], name: str) -> None:
-    """Let the value of this name be the output; one that no node makes is passed on to it."""
-    if not any(name in node.output for node in nodes):
-        nodes.append(helper.make_node("Identity", [name], [OUTPUT], name=OUTPUT))
-        return
-    for node in nodes:
-        for values in (node.input, node.output):
-            values[:] = [OUTPUT if value == name else value for value in values]
+    model = graph.model(given, returned, graph.opset or OPSET)
+    drop_unused(model, graph.weights)  # first: a layer whose result goes nowhere else takes up its normalisation
+    fold_batch_norm(model, graph.weights)
+    drop_unused(model, graph.weights)
+    name_layers(model, graph.weights)
+    rename_values(model, {result: OUTPUT})
+    return model
 
 
 def _dim(first: int, second: int) -> int | str:

@@ -1,17 +1,4 @@
-"""Rewrites of an ONNX model in place, one a file, in the order they run."""
+"""Rewrites of an ONNX model in place, one a file, each named after what it does.
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from segship.onnxgraph.passes.name_dimensions import name_dimensions
-from segship.onnxgraph.passes.strip_metadata import strip_metadata
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import onnx
-
-__all__ = ["PASSES"]
-
-PASSES: tuple[Callable[[onnx.ModelProto], None], ...] = (strip_metadata, name_dimensions)
+A pass takes the model, and the weights where they are kept apart; it returns whether it changed anything.
+"""

@@ -17,12 +17,18 @@ _PASSED_ON = {"Gather", "Squeeze", "Unsqueeze", "Slice", "Reshape", "Identity"}
 _UNKNOWN = -math.inf
 
 
-def floor_division(model: onnx.ModelProto) -> None:
+def floor_division(model: onnx.ModelProto) -> bool:
     """Mend integer ``Div`` nodes whose dividend may be negative.
 
     torch's exporter writes Python's ``//`` on sizes as ``Div``, which rounds towards zero. Its algebra also turns
     ``(-(-h // 8) * 8 - h) // 2`` and the like into sums with negative terms, so that a padding comes out one too large
     at some sizes. ``a // b`` is exactly ``Div(a - Mod(a, b), b)``, since ONNX's ``Mod`` has the divisor's sign.
+
+    Args:
+        model: The model; changed in place.
+
+    Returns:
+        Whether a division was mended.
     """
     least: dict[str, float] = {}  # of values that come from sizes, what they are at least
     for tensor in model.graph.initializer:
@@ -38,8 +44,10 @@ def floor_division(model: onnx.ModelProto) -> None:
         bound = _least(node, bounds)
         if bound is not None:
             least[node.output[0]] = bound
+    mended = len(nodes) > len(model.graph.node)
     del model.graph.node[:]
     model.graph.node.extend(nodes)
+    return mended
 
 
 def _rounding_down(node: onnx.NodeProto) -> list[onnx.NodeProto]:

@@ -13,10 +13,20 @@ if TYPE_CHECKING:
 __all__ = ["strip_metadata"]
 
 
-def strip_metadata(model: onnx.ModelProto) -> None:
-    """Drop documentation strings, metadata and inferred shapes of intermediate values; the result is the same graph."""
+def strip_metadata(model: onnx.ModelProto) -> bool:
+    """Drop documentation strings, metadata and inferred shapes of intermediate values; the result is the same graph.
+
+    Args:
+        model: The model; changed in place.
+
+    Returns:
+        Whether there was something to drop.
+    """
     graph = model.graph
+    found = bool(graph.value_info)
     for item in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        found |= item.HasField("doc_string") or bool(item.metadata_props)
         item.ClearField("doc_string")
         item.ClearField("metadata_props")
     graph.ClearField("value_info")
+    return found
