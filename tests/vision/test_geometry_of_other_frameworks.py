@@ -1,6 +1,9 @@
-"""Resize rules of Hugging Face's processors and Segmenter; expected sizes worked out by hand or by Pillow and torch."""
+"""Resize rules of other frameworks; expected sizes worked out by hand or by Pillow and torch."""
 
 from __future__ import annotations
+
+import tomllib
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -9,13 +12,41 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from segship.core.spec import Letterbox, ModelSpec, Normalization, Resize, ResizeEdges, ResizeNear, Slide
+import record_pipelines
+from segship.core.spec import (
+    GeometryStep,
+    Letterbox,
+    ModelSpec,
+    Normalization,
+    Resize,
+    ResizeByEdge,
+    ResizeEdges,
+    ResizeNear,
+    Slide,
+)
+from segship.sources.mmseg.pipeline import read_pipeline
 from segship.vision.geometry import apply
 from segship.vision.nearest import resize_labels
 from segship.vision.preprocess import prepare
 from segship.vision.upsample import Step, labels
+from support.references import REFERENCES
 
+# Steps without a recorded reference of MMSegmentation's: they are of other frameworks. The list only shrinks.
+UNRECORDED = {
+    "Letterbox": "of Ultralytics: its rule by hand below",
+    "ResizeByEdge": "of PaddleSeg: by hand below",
+    "ResizeEdges": "of Segmenter and transformers: below by hand, and within the recordings of test_segmenter",
+    "ResizeNear": "of transformers' DPT: by hand below, and its processor runs in test_huggingface",
+}
 PIXELS = np.random.default_rng(0).integers(0, 256, (37, 53, 3), np.uint8)
+
+
+def test_steps_without_a_recorded_reference_are_those_that_are_named() -> None:
+    recorded = {name.partition("/")[0] for name in np.load(REFERENCES / "mmseg_pipelines.npz").files}
+    cases = tomllib.loads(record_pipelines.CASES.read_text(encoding="utf-8"))
+    pipelines = [read_pipeline(record_pipelines.config_values(cases[name])["test_pipeline"]) for name in recorded]
+    covered = {type(step).__name__ for pipeline in pipelines for step in pipeline.geometry}
+    assert {step.__name__ for step in get_args(get_args(GeometryStep)[0])} - covered == set(UNRECORDED)
 
 
 @pytest.mark.parametrize(
@@ -29,12 +60,16 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (37, 53, 3), np.uint8)
         (ResizeEdges(short=300), (300, 401), (300, 401)),
         (ResizeEdges(short=512, enlarge_only=True), (300, 401), (512, 684)),  # 684.37
         (ResizeEdges(short=512, enlarge_only=True), (600, 700), (600, 700)),
+        (ResizeByEdge(short=256), (300, 401), (256, 342)),  # 342.19
+        (ResizeByEdge(long=100), (125, 200), (62, 100)),  # 62.5, halves to even
+        (ResizeByEdge(short=800, long=1333), (480, 640), (800, 1067)),  # 1066.67, rounded where ResizeEdges cuts off
+        (ResizeByEdge(short=800, long=1333), (300, 900), (444, 1333)),  # the smaller of the scales 2.67 and 1.48
         (ResizeNear(width=384, height=384, multiple_of=32), (300, 400), (288, 384)),  # the width is nearer to 384
         (ResizeNear(width=384, height=384, multiple_of=32), (400, 390), (384, 384)),  # 374.4 -> 11.7 * 32 -> 384
     ],
 )
 def test_sizes_follow_their_frameworks(
-    step: ResizeEdges | ResizeNear, size: tuple[int, int], expected: tuple[int, int]
+    step: ResizeByEdge | ResizeEdges | ResizeNear, size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
     assert step.plan(*size).size == expected
 
