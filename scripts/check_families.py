@@ -28,7 +28,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "scripts")]
 from families import DAMPING, FAMILIES  # noqa: E402  (the folders must be on the path first)
 from segship import SegshipError, load_network  # noqa: E402
 from segship.backends import onnxruntime as backend  # noqa: E402
-from segship.capture.onnx import capture_onnx  # noqa: E402
+from segship.capture import CaptureOptions, capture  # noqa: E402
 from segship.core.spec import ModelSpec, SizeRule  # noqa: E402
 from segship.core.target import Target  # noqa: E402
 from segship.networks.session import EagerSession  # noqa: E402
@@ -85,7 +85,7 @@ def examine(family: str) -> dict[str, Any]:
         traced = rule.fixed or tuple(
             max(side, -(-least // 32) * 32) for side, least in zip(TRACED, rule.minimum, strict=True)
         )
-        graph = capture_onnx(network, Path(folder) / "model.onnx", size=traced)
+        graph = capture(network, Path(folder) / "model.onnx", CaptureOptions(size=traced))
         seconds = time.process_time() - begin
         model = onnx.load(graph.path, load_external_data=False)
         (Path(folder) / "engine").mkdir()

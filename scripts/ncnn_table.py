@@ -21,7 +21,7 @@ import numpy as np
 
 from segship import SegshipError, Target, load_network
 from segship.backends import ncnn
-from segship.capture.torch_program import capture_torchscript
+from segship.capture import CaptureOptions, capture
 from segship.networks.session import EagerSession
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
@@ -46,7 +46,9 @@ def measure(config: Path, size: tuple[int, int], damping: dict[str, float] | Non
         out = Path(folder) / "engine"
         out.mkdir()
         try:
-            graph = capture_torchscript(network, Path(folder) / "model.pt", size=size, dynamic=False)
+            graph = capture(
+                network, Path(folder) / "model.pt", CaptureOptions(size=size, dynamic=False), format="torchscript"
+            )
             session = ncnn.open(ncnn.convert(graph, Target.parse(f"ncnn_static-{size[0]}x{size[1]}"), out))
             found = session.run({"image": fill.image(*size)})["logits"]
         except SegshipError as error:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from segship.backends import backend_names, find_backend
-from segship.capture.formats import CAPTURES
+from segship.capture import CaptureOptions, capture
 from segship.core.artifacts import Engine, Graph, GraphFormat, Session
 from segship.core.errors import BackendError
 from segship.core.spec import ModelSpec
@@ -88,7 +88,9 @@ def graphs(network: Loaded, scenes: list[np.ndarray], tmp_path_factory: pytest.T
             return made[key]
         path = tmp_path_factory.mktemp(f"{kind}-{precision}-{shape}") / f"model{SUFFIXES[kind]}"
         if precision == "fp32":
-            made[key] = CAPTURES[kind](network.network, path, size=TRACED, dynamic=shape == "dynamic")
+            made[key] = capture(
+                network.network, path, CaptureOptions(size=TRACED, dynamic=shape == "dynamic"), format=kind
+            )
         elif precision == "fp16":
             made[key] = to_float16(make(kind, "fp32", shape), path)
         else:

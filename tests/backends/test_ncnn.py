@@ -11,7 +11,7 @@ import torch
 
 from segship import load_network
 from segship.backends import ncnn as backend
-from segship.capture.torch_program import capture_torchscript
+from segship.capture import CaptureOptions, capture
 from segship.core.artifacts import Engine, Graph, TensorInfo
 from segship.core.errors import BackendError, MissingExtraError
 from segship.core.target import Target
@@ -129,7 +129,7 @@ def test_an_engine_runs_where_torch_cannot_be_imported(tmp_path: Path) -> None:
 def assert_same_logits(config: Path, size: tuple[int, int], tmp_path: Path) -> None:
     network = load_network(config)
     fill.fill_network(network)
-    graph = capture_torchscript(network, tmp_path / "model.pt", size=size, dynamic=False)
+    graph = capture(network, tmp_path / "model.pt", CaptureOptions(size=size, dynamic=False), format="torchscript")
     folder = tmp_path / "engine"
     folder.mkdir()
     session = backend.open(backend.convert(graph, Target.parse(f"ncnn_static-{size[0]}x{size[1]}"), folder))

@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from segship.backends import tensorrt as backend
-from segship.capture.onnx import capture_onnx
+from segship.capture import CaptureOptions, capture
 from segship.core.artifacts import Engine, TensorInfo
 from segship.core.errors import BackendError
 from segship.core.target import Shape
@@ -68,7 +68,7 @@ def test_without_a_gpu_the_probe_says_why() -> None:
 @pytest.mark.slow
 def test_symmetric_int8_has_signed_values_and_no_zero_points(tmp_path: Path) -> None:
     pytest.importorskip("nncf", reason="int8 needs segship[int8]")
-    graph = capture_onnx(tiny_network(), tmp_path / "model.onnx", size=(48, 64), opset=backend.INFO.opset)
+    graph = capture(tiny_network(), tmp_path / "model.onnx", CaptureOptions(size=(48, 64), opset=backend.INFO.opset))
     samples = [image(48, 64, 1), image(64, 48, 1)]
     found = to_int8(graph, tmp_path / "int8.onnx", samples, lambda sample: sample, symmetric=backend.INFO.symmetric)
     model = onnx.load(found.path)

@@ -8,7 +8,7 @@ import onnx.parser
 import pytest
 
 from segship.backends import onnxruntime as backend
-from segship.capture.onnx import capture_onnx
+from segship.capture import CaptureOptions, capture
 from segship.core.artifacts import Graph, Session
 from segship.core.errors import BackendError
 from segship.core.target import Target
@@ -21,7 +21,7 @@ UNTRACED = [(64, 96, 1), (37, 53, 1), (41, 80, 3)]
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
-    return capture_onnx(tiny_network(), tmp_path_factory.mktemp("graph") / "model.onnx", size=(48, 64))
+    return capture(tiny_network(), tmp_path_factory.mktemp("graph") / "model.onnx", CaptureOptions(size=(48, 64)))
 
 
 def opened(graph: Graph, folder: Path) -> Session:
@@ -54,13 +54,13 @@ def test_inputs_and_outputs_have_the_names_people_expect(graph: Graph) -> None:
 
 
 def test_two_exports_are_byte_identical_and_name_no_path(graph: Graph, tmp_path: Path) -> None:
-    again = capture_onnx(tiny_network(), tmp_path / "again.onnx", size=(48, 64)).path.read_bytes()
+    again = capture(tiny_network(), tmp_path / "again.onnx", CaptureOptions(size=(48, 64))).path.read_bytes()
     assert again == graph.path.read_bytes()
     assert str(Path(__file__).parents[2]).encode() not in again
 
 
 def test_a_static_graph_takes_exactly_its_size(tmp_path: Path) -> None:
-    graph = capture_onnx(tiny_network(), tmp_path / "model.onnx", size=(48, 64), dynamic=False)
+    graph = capture(tiny_network(), tmp_path / "model.onnx", CaptureOptions(size=(48, 64), dynamic=False))
     assert graph.inputs[0].shape == (1, 3, 48, 64)
     assert graph.outputs[0].shape == (1, 4, 12, 16)
     (tmp_path / "engine").mkdir()

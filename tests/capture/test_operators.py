@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from segship.capture.onnx import capture_onnx
+from segship.capture import CaptureOptions, capture
 from segship.core.spec import SizeRule
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ LAYERS: dict[str, Callable[[Tensor], Tensor]] = {
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_layer_is_in_onnx_what_it_is_in_torch(name: str, own: bool, tmp_path: Path) -> None:
     network = Layer(LAYERS[name], own_layers=own).eval().requires_grad_(requires_grad=False)
-    capture_onnx(network, tmp_path / "model.onnx", size=TRACED)
+    capture(network, tmp_path / "model.onnx", CaptureOptions(size=TRACED))
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     # ONNX Runtime rounds the coordinates of an interpolation to float32, torch those of each corner.
     tolerance = 1e-4 if name.startswith(("bilinear", "bicubic", "to one cell")) else 1e-5
@@ -145,7 +145,7 @@ def test_a_layer_is_in_onnx_what_it_is_in_torch(name: str, own: bool, tmp_path: 
 
 @pytest.mark.parametrize("name", ["batch norm", "bilinear", "convolution", "nearest", "transposed convolution"])
 def test_a_layer_is_one_node(name: str, tmp_path: Path) -> None:
-    capture_onnx(Layer(LAYERS[name]).eval(), tmp_path / "model.onnx", size=TRACED, dynamic=False)
+    capture(Layer(LAYERS[name]).eval(), tmp_path / "model.onnx", CaptureOptions(size=TRACED, dynamic=False))
     whole = {"BatchNormalization", "Conv", "ConvTranspose", "Resize"}
     kinds = [node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node]
     assert len(kinds) == (3 if name == "batch norm" else 1)
@@ -153,7 +153,7 @@ def test_a_layer_is_one_node(name: str, tmp_path: Path) -> None:
 
 
 def test_no_cast_is_left_between_equal_types(tmp_path: Path) -> None:
-    capture_onnx(Layer(nn.GroupNorm(1, 3)).eval(), tmp_path / "model.onnx", size=TRACED)
+    capture(Layer(nn.GroupNorm(1, 3)).eval(), tmp_path / "model.onnx", CaptureOptions(size=TRACED))
     kinds = {node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node}
     assert kinds.isdisjoint({"Cast", "CastLike"})
 
@@ -161,7 +161,7 @@ def test_no_cast_is_left_between_equal_types(tmp_path: Path) -> None:
 def test_a_captured_network_can_be_forgotten(tmp_path: Path) -> None:
     network = Layer(nn.Conv2d(3, 64, 3)).eval()
     weight = weakref.ref(network.layer.weight)
-    capture_onnx(network, tmp_path / "model.onnx", size=TRACED)
+    capture(network, tmp_path / "model.onnx", CaptureOptions(size=TRACED))
     assert float(weight().detach().abs().sum()) > 0
     del network
     gc.collect()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from segship.capture.torch_program import capture_torchscript
+from segship.capture import CaptureOptions, capture
 from segship.models.backbones.resnet import ResNet
 from segship.models.heads.uper import UPerHead
 from segship.networks.network import Network
@@ -29,7 +29,7 @@ class Small(Network):
 def test_a_head_of_several_maps_becomes_torchscript(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = Small().eval()
-    capture_torchscript(network, tmp_path / "model.pt", size=(64, 96), dynamic=False)
+    capture(network, tmp_path / "model.pt", CaptureOptions(size=(64, 96), dynamic=False), format="torchscript")
     image = torch.rand(1, 3, 64, 96)
     with torch.inference_mode():
         found = torch.jit.load(str(tmp_path / "model.pt"))(image)

@@ -14,7 +14,7 @@ from torch import nn
 
 from families import FAMILIES
 from segship import load_network
-from segship.capture.onnx import capture_onnx
+from segship.capture import CaptureOptions, capture
 from segship.capture.trace.tensors import UnrecordedError
 from segship.capture.trace.tracer import record
 from segship.core.spec import SizeRule
@@ -44,7 +44,7 @@ class Layer(nn.Module):
 
 def recorded(layer: Callable[[Tensor], Tensor], path: Path, *, opset: int | None = None) -> onnx.ModelProto:
     network: Any = Layer(layer).eval().requires_grad_(requires_grad=False)
-    model, weights = record(network, TRACED, 3, dynamic=True, opset=opset)
+    model, weights = record(network, CaptureOptions(TRACED, opset=opset))
     write(model, weights, path)
     return onnx.load(path)
 
@@ -243,7 +243,7 @@ def test_what_another_size_would_change_is_not_recorded(layer: Callable[[Tensor]
 
 def test_what_is_not_known_is_exported_by_torch(tmp_path: Path) -> None:
     network: Any = Layer(lambda x: torch.cumsum(x, 2) + torch.fmod(x, 2)).eval()
-    capture_onnx(network, tmp_path / "model.onnx", size=TRACED)
+    capture(network, tmp_path / "model.onnx", CaptureOptions(size=TRACED))
     image = torch.randn(2, 3, 7, 9)
     (found,) = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(None, {"image": image.numpy()})
     np.testing.assert_allclose(found, network.logits(image).numpy(), atol=1e-5)
@@ -253,10 +253,10 @@ def test_recording_does_without_what_takes_long_to_load(tmp_path: Path) -> None:
     program = f"""
 import sys
 from pathlib import Path
-from segship.capture.onnx import capture_onnx
+from segship.capture import CaptureOptions, capture
 from support.tiny import tiny_network
 
-capture_onnx(tiny_network(), Path({str(tmp_path / "model.onnx")!r}), size=(48, 64))
+capture(tiny_network(), Path({str(tmp_path / "model.onnx")!r}), CaptureOptions(size=(48, 64)))
 print([name for name in ("torch._dynamo", "sympy", "onnxscript", "onnx_ir") if name in sys.modules])
 """
     ran = subprocess.run(
@@ -273,7 +273,7 @@ print([name for name in ("torch._dynamo", "sympy", "onnxscript", "onnx_ir") if n
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_is_recorded(family: str) -> None:
     network = load_network(configs() / family / f"{FAMILIES[family][2]}.py")
-    model, weights = record(network, network.sizes.nearest(128, 192), 3, dynamic=True, opset=None)
+    model, weights = record(network, CaptureOptions(network.sizes.nearest(128, 192)))
     names = {parameter for parameter, _ in network.named_parameters()}
     assert weights.keys() & names
     assert {node.domain for node in model.graph.node} == {""}

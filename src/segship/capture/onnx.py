@@ -18,59 +18,31 @@ from segship.onnxgraph.passes.strip_metadata import strip_metadata
 from segship.onnxgraph.ports import inputs_of, outputs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import onnx
 
+    from segship.capture.options import CaptureOptions
     from segship.networks.network import Network
     from segship.onnxgraph.weights import Weights
 
-__all__ = ["capture_onnx"]
+__all__ = ["write_onnx"]
 
 
-def capture_onnx(
-    network: Network,
-    path: Path,
-    *,
-    size: tuple[int, int],
-    channels: int = 3,
-    dynamic: bool = True,
-    metadata: Mapping[str, str] | None = None,
-    opset: int | None = None,
-) -> Graph:
-    """Write ``network`` as an ONNX file that returns low-resolution logits.
-
-    Args:
-        network: In eval mode, on the CPU.
-        path: The file to write; weights of 2 GiB and more go to ``<name>.data`` beside it.
-        size: (height, width) to trace at, one the network takes.
-        channels: Number of image channels.
-        dynamic: Whether batch, height and width stay free; otherwise they are 1 and ``size``. A network of one fixed
-            size keeps height and width fixed all the same.
-        metadata: Written into the file.
-        opset: Version of the operators, 18 or later; None: the one that suits the network.
-
-    Returns:
-        The graph: input ``image`` float32 (batch, channels, height, width), output ``logits`` float32
-        (batch, classes, h, w).
-
-    Raises:
-        UnsupportedError: The network uses an operator that standard ONNX has not.
-    """
-    with _uncollected(), _model_of(network, size, channels, dynamic=dynamic, opset=opset) as (model, weights):
+def write_onnx(network: Network, path: Path, options: CaptureOptions) -> Graph:
+    """Write ``network`` as an ONNX file of standard operators; see `segship.capture.capture`."""
+    with _uncollected(), _model_of(network, options) as (model, weights):
         strip_metadata(model)
         name_dimensions(model)
         _require_standard_operators(model)
-        set_metadata(model, metadata or {})
+        set_metadata(model, options.metadata)
         write(model, weights, path)
-    return Graph(path, "onnx", inputs_of(model), outputs_of(model), dict(metadata or {}))
+    return Graph(path, "onnx", inputs_of(model), outputs_of(model), options.metadata)
 
 
 @contextlib.contextmanager
-def _model_of(
-    network: Network, size: tuple[int, int], channels: int, *, dynamic: bool, opset: int | None
-) -> Iterator[tuple[onnx.ModelProto, Weights]]:
+def _model_of(network: Network, options: CaptureOptions) -> Iterator[tuple[onnx.ModelProto, Weights]]:
     """The network as a model and its weights: recorded, exported by torch, or its own where it is a graph already."""
     own: Callable[[], onnx.ModelProto] | None = getattr(network, "onnx_model", None)
     if own is not None:
@@ -79,13 +51,13 @@ def _model_of(
     if network.own_layers:
         recorded = None
         with contextlib.suppress(UnrecordedError):
-            recorded = record(network, size, channels, dynamic=dynamic, opset=opset)
+            recorded = record(network, options)
         if recorded is not None:
             yield recorded
             return
-    from segship.capture.torch_onnx import exported  # noqa: PLC0415  (it loads much that other networks do without)
+    from segship.capture.torch_onnx import exported
 
-    with exported(network, size, channels, dynamic=dynamic, opset=opset) as model:
+    with exported(network, options) as model:
         yield model
 
 

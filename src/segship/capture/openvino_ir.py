@@ -9,50 +9,37 @@ from segship.core.errors import engine_errors
 from segship.onnxgraph.conventions import INPUT, OUTPUT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
     from typing import Any
 
+    from segship.capture.options import CaptureOptions
     from segship.networks.network import Network
 
-__all__ = ["capture_openvino"]
+__all__ = ["write_openvino"]
 
 _FREE = {INPUT: ("batch", "channels", "height", "width"), OUTPUT: ("batch", "classes", "logits_height", "logits_width")}
 
 
-def capture_openvino(
-    network: Network,
-    path: Path,
-    *,
-    size: tuple[int, int],
-    channels: int = 3,
-    dynamic: bool = True,
-    metadata: Mapping[str, str] | None = None,
-    opset: int | None = None,
-) -> Graph:
-    """Write ``network``, which holds a model of OpenVINO, as ``.xml`` and ``.bin``.
+def write_openvino(network: Network, path: Path, options: CaptureOptions) -> Graph:
+    """Write ``network``, which holds a model of OpenVINO, as ``.xml`` and ``.bin``; see `segship.capture.capture`.
 
     Args:
         network: One whose ``graph_format`` is ``"openvino"``.
         path: The ``.xml`` to write.
-        size: (height, width) of a graph that is not dynamic.
-        channels: Number of image channels.
-        dynamic: Whether what the model leaves free stays free; otherwise the batch is 1.
-        metadata: Written into the engine's file by its backend.
-        opset: Of ONNX; nothing here depends on it.
+        options: Size and channels of a graph that is not dynamic. A backend writes the metadata into its engine.
 
     Raises:
         BackendError: The model cannot be written, or cannot take that size alone.
     """
-    import openvino  # noqa: PLC0415
+    import openvino
 
-    del opset
-    model: Any = network.openvino_model(None if dynamic else (1, channels, *size))  # type: ignore[operator]
+    shape = None if options.dynamic else (1, options.channels, *options.size)
+    model: Any = network.openvino_model(shape)  # type: ignore[operator]
     with engine_errors("OpenVINO cannot write the model", last=True):
         openvino.save_model(model, str(path), compress_to_fp16=False)
     ends = ((INPUT, model.inputs[0]), (OUTPUT, model.outputs[0]))
     image, logits = (_tensor(name, port) for name, port in ends)
-    return Graph(path, "openvino", (image,), (logits,), dict(metadata or {}))
+    return Graph(path, "openvino", (image,), (logits,), options.metadata)
 
 
 def _tensor(name: str, port: Any) -> TensorInfo:

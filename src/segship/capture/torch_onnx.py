@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import onnx
 
+    from segship.capture.options import CaptureOptions
     from segship.networks.network import Network
     from segship.onnxgraph.weights import Weights
 
@@ -29,25 +30,20 @@ __all__ = ["exported"]
 
 
 @contextlib.contextmanager
-def exported(
-    network: Network, size: tuple[int, int], channels: int, *, dynamic: bool, opset: int | None
-) -> Iterator[tuple[onnx.ModelProto, Weights]]:
+def exported(network: Network, options: CaptureOptions) -> Iterator[tuple[onnx.ModelProto, Weights]]:
     """The model of ``network`` without its weights, and the weights by name, as long as the context lasts.
 
     Args:
         network: In eval mode, on the CPU.
-        size: (height, width) to trace at, one the network takes.
-        channels: Number of image channels.
-        dynamic: Whether batch, height and width stay free; otherwise they are 1 and ``size``.
-        opset: Version of the operators; None: the one that suits the network.
+        options: The size of the example, what stays free, the version of the operators.
     """
     with _quiet():
-        program = trace(network, size, channels, dynamic=dynamic, whole_layers=True)
+        program = trace(network, options, whole_layers=True)
         if may_alias(program):  # then the layers must be torch's own
-            program = trace(network, size, channels, dynamic=dynamic)
+            program = trace(network, options)
         views = {name: _view(tensor) for name, tensor in program.state_dict.items()}
         program.state_dict.update(views)
-        model = _translate(program, opset or _opset(program)).model
+        model = _translate(program, options.opset or _opset(program)).model
         optimise(model)
     try:
         small, weights = split(model)

@@ -15,12 +15,13 @@ from segship.core.artifacts import Graph, TensorInfo
 from segship.onnxgraph.conventions import INPUT, OUTPUT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
+    from segship.capture.options import CaptureOptions
+    from segship.core.artifacts import GraphFormat
     from segship.networks.network import Network
 
-__all__ = ["capture_pt2", "capture_torchscript", "trace"]
+__all__ = ["trace", "write_pt2", "write_torchscript"]
 
 
 class _Logits(nn.Module):
@@ -38,17 +39,12 @@ class _Logits(nn.Module):
             return self.network.logits(image)
 
 
-def trace(
-    network: Network, size: tuple[int, int], channels: int, *, dynamic: bool, whole_layers: bool = False
-) -> torch.export.ExportedProgram:
+def trace(network: Network, options: CaptureOptions, *, whole_layers: bool = False) -> torch.export.ExportedProgram:
     """Trace with torch.export.
 
     Args:
         network: In eval mode, on the CPU.
-        size: (height, width) to trace at, one the network takes.
-        channels: Number of image channels.
-        dynamic: Whether batch, height and width stay free; otherwise they are 1 and ``size``. A network of one fixed
-            size keeps height and width fixed all the same.
+        options: The size of the example, and what stays free.
         whole_layers: Whether some layers become operators of our own, see `segship.capture.operators`; such a program
             is quicker traced, and cannot be run.
     """
@@ -57,8 +53,8 @@ def trace(
     with torch.no_grad():
         return torch.export.export(
             _Logits(network, whole_layers=whole_layers).eval(),
-            (_example(size, channels, dynamic=dynamic),),
-            dynamic_shapes=(dims,) if dynamic else None,
+            (_example(options),),
+            dynamic_shapes=(dims,) if options.dynamic else None,
             strict=False,
             # Guards like "the stride-8 map is larger than 1" hold for every size the network takes; they become checks
             # in the exported program, which ONNX leaves out, instead of refusals.
@@ -66,33 +62,12 @@ def trace(
         )
 
 
-def capture_pt2(
-    network: Network,
-    path: Path,
-    *,
-    size: tuple[int, int],
-    channels: int = 3,
-    dynamic: bool = True,
-    metadata: Mapping[str, str] | None = None,
-    opset: int | None = None,
-) -> Graph:
-    """Write ``network`` as a program of torch.export (``.pt2``) that returns low-resolution logits.
-
-    Args:
-        network: In eval mode, on the CPU.
-        path: The file to write.
-        size: (height, width) to trace at, one the network takes.
-        channels: Number of image channels.
-        dynamic: As for `trace`.
-        metadata: Written into the file.
-        opset: Of ONNX; nothing here depends on it.
-    """
-    del opset
-    extra = dict(metadata or {})
-    program = trace(network, size, channels, dynamic=dynamic)
+def write_pt2(network: Network, path: Path, options: CaptureOptions) -> Graph:
+    """Write ``network`` as a program of torch.export (``.pt2``); see `segship.capture.capture`."""
+    program = trace(network, options)
     _drop_assertions(program)
-    torch.export.save(program, path, extra_files=extra)
-    return _graph(network, path, "pt2", size, channels, dynamic=dynamic, metadata=extra)
+    torch.export.save(program, path, extra_files=dict(options.metadata))
+    return _graph(network, path, "pt2", options)
 
 
 def _drop_assertions(program: torch.export.ExportedProgram) -> None:
@@ -111,45 +86,23 @@ def _drop_assertions(program: torch.export.ExportedProgram) -> None:
         program.range_constraints[symbol] = ValueRanges(1, int_oo)
 
 
-def capture_torchscript(
-    network: Network,
-    path: Path,
-    *,
-    size: tuple[int, int],
-    channels: int = 3,
-    dynamic: bool = True,
-    metadata: Mapping[str, str] | None = None,
-    opset: int | None = None,
-) -> Graph:
-    """Write ``network`` as a traced TorchScript file (``.pt``) that returns low-resolution logits.
-
-    Args:
-        network: In eval mode, on the CPU.
-        path: The file to write.
-        size: (height, width) to trace at, one the network takes.
-        channels: Number of image channels.
-        dynamic: Whether other sizes and batches will be run; tracing itself does not fix them.
-        metadata: Written into the file.
-        opset: Of ONNX; nothing here depends on it.
-    """
-    del opset
-    extra = dict(metadata or {})
+def write_torchscript(network: Network, path: Path, options: CaptureOptions) -> Graph:
+    """Write ``network`` as a traced TorchScript file (``.pt``); see `segship.capture.capture`."""
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecation, and remarks on sizes that are compared while tracing
-        example = _example(size, channels, dynamic=dynamic)
-        module = _Logits(network).eval() if dynamic else _of_one_size(network, size, channels)
-        traced: Any = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
-        torch.jit.save(traced, str(path), _extra_files=extra)
-    return _graph(network, path, "torchscript", size, channels, dynamic=dynamic, metadata=extra)
+        module = _Logits(network).eval() if options.dynamic else _of_one_size(network, options)
+        traced: Any = torch.jit.trace(module, _example(options), check_trace=False)  # type: ignore[no-untyped-call]
+        torch.jit.save(traced, str(path), _extra_files=dict(options.metadata))
+    return _graph(network, path, "torchscript", options)
 
 
-def _of_one_size(network: Network, size: tuple[int, int], channels: int) -> nn.Module:
+def _of_one_size(network: Network, options: CaptureOptions) -> nn.Module:
     """The network with its sizes written in as numbers.
 
     A trace computes them from the input at every run, and with them what depends on nothing else: position embeddings,
     masks, windows of poolings. Engines that know few operators have none for that arithmetic.
     """
-    program = trace(network, size, channels, dynamic=False)
+    program = trace(network, options)
     graph = program.graph_module.graph
     for node in graph.find_nodes(op="call_function", target=torch.ops.aten.narrow.default):
         x, axis, start, length = node.args  # several engines know slices only
@@ -162,32 +115,22 @@ def _of_one_size(network: Network, size: tuple[int, int], channels: int) -> nn.M
     return module
 
 
-def _example(size: tuple[int, int], channels: int, *, dynamic: bool) -> torch.Tensor:
+def _example(options: CaptureOptions) -> torch.Tensor:
     # A batch of two where the batch is free: a size of one would be taken for a constant.
-    return torch.zeros(2 if dynamic else 1, channels, *size)
+    return torch.zeros(2 if options.dynamic else 1, options.channels, *options.size)
 
 
-def _graph(
-    network: Network,
-    path: Path,
-    kind: str,
-    size: tuple[int, int],
-    channels: int,
-    *,
-    dynamic: bool,
-    metadata: Mapping[str, str],
-) -> Graph:
-    fixed = network.sizes.fixed is not None
-    batch: tuple[int | str, ...] = ("batch",) if dynamic else (1,)
-    free = dynamic and not fixed
-    sides: tuple[int | str, ...] = ("height", "width") if free else size
+def _graph(network: Network, path: Path, kind: GraphFormat, options: CaptureOptions) -> Graph:
+    batch: tuple[int | str, ...] = ("batch",) if options.dynamic else (1,)
+    free = options.dynamic and network.sizes.fixed is None
+    sides: tuple[int | str, ...] = ("height", "width") if free else options.size
     with torch.no_grad():
-        cells = tuple(network.logits(torch.zeros(1, channels, *size)).shape[2:])
+        cells = tuple(network.logits(torch.zeros(1, options.channels, *options.size)).shape[2:])
     low: tuple[int | str, ...] = ("logits_height", "logits_width") if free else cells
     return Graph(
         path,
-        "pt2" if kind == "pt2" else "torchscript",
-        (TensorInfo(name=INPUT, dtype="float32", shape=(*batch, channels, *sides)),),
+        kind,
+        (TensorInfo(name=INPUT, dtype="float32", shape=(*batch, options.channels, *sides)),),
         (TensorInfo(name=OUTPUT, dtype="float32", shape=(*batch, network.out_channels, *low)),),
-        metadata,
+        options.metadata,
     )

@@ -97,18 +97,12 @@ def _is_folder(directory: Path) -> bool:
 def _write_graph(loaded: Loaded, spec: ModelSpec, sizes: SizeRule, directory: Path, *, dynamic: bool) -> Graph:
     import onnx
 
-    from segship.capture.onnx import capture_onnx
+    from segship.capture import CaptureOptions, capture
     from segship.onnxgraph.image.postprocess import end_whole
 
     path = directory / _MODEL
-    graph = capture_onnx(
-        loaded.network,
-        path,
-        size=sizes.nearest(*TRACED),
-        channels=spec.channels,
-        dynamic=dynamic,
-        opset=_OPSET,
-    )
+    options = CaptureOptions(sizes.nearest(*TRACED), spec.channels, dynamic, opset=_OPSET)
+    graph = capture(loaded.network, path, options)
     model = onnx.load(path)
     end_whole(model, spec, image=_INPUT, output=_OUTPUT)
     model.ir_version = _IR_VERSION

@@ -248,19 +248,18 @@ def _capture(
     embed: tuple[Embedded, ...],
 ) -> Graph:
     """The network in the format the backend converts from."""
-    from segship.capture.formats import CAPTURES
+    from segship.capture import CaptureOptions, capture
 
     own = loaded.network.graph_format
     kind = own if own in backend.INFO.reads else backend.INFO.graph
-    return CAPTURES[kind](
-        loaded.network,
-        folder / f"model{_SUFFIXES[kind]}",
+    options = CaptureOptions(
         size=sizes.nearest(*TRACED),
         channels=spec.channels,
         dynamic=target.shape.static is None,
         metadata={METADATA: Described(spec=spec, sizes=sizes, target=target, embed=embed).model_dump_json()},
         opset=backend.INFO.opset,
     )
+    return capture(loaded.network, folder / f"model{_SUFFIXES[kind]}", options, format=kind)
 
 
 def _told(loaded: Loaded) -> Iterator[str]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     import onnx
 
+    from segship.capture.options import CaptureOptions
     from segship.networks.network import Network
     from segship.onnxgraph.weights import Weights
 
@@ -45,17 +46,12 @@ _ALIASES = {
 }  # fmt: skip
 
 
-def record(
-    network: Network, size: tuple[int, int], channels: int, *, dynamic: bool, opset: int | None
-) -> tuple[onnx.ModelProto, Weights]:
+def record(network: Network, options: CaptureOptions) -> tuple[onnx.ModelProto, Weights]:
     """Record ``network`` as a model of standard operators that returns low-resolution logits.
 
     Args:
         network: In eval mode, on the CPU.
-        size: (height, width) of the first example, one the network takes.
-        channels: Number of image channels.
-        dynamic: Whether batch, height and width stay free; otherwise they are 1 and ``size``.
-        opset: Version of the operators; None: the one that suits the network.
+        options: The size of the first example, what stays free, the version of the operators.
 
     Returns:
         The model without its weights, and the weights by name.
@@ -67,12 +63,13 @@ def record(
     for kind in (network.named_parameters, network.named_buffers):
         for name, tensor in kind(remove_duplicate=False):
             names.setdefault(id(tensor), name)
-    graph = Record(names, opset)
+    graph = Record(names, options.opset)
     recorder = _Recorder(graph)
+    size = options.size
     larger = network.sizes.nearest(size[0] + _LARGER[0], size[1] + _LARGER[1])
-    shapes = [(batch, channels, *sides) for batch, sides in zip(_BATCHES, (size, larger), strict=True)]
-    if not dynamic:
-        shapes = [(1, channels, *size)] * 2
+    shapes = [(batch, options.channels, *sides) for batch, sides in zip(_BATCHES, (size, larger), strict=True)]
+    if not options.dynamic:
+        shapes = [(1, options.channels, *size)] * 2
     examples = tuple(torch.empty(shape, device="meta") for shape in shapes)
     image = Recorded(graph, Value(graph, INPUT, "float32"), examples, recorder.call)  # type: ignore[arg-type]
     with torch.no_grad(), recorder:

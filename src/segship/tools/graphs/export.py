@@ -11,8 +11,7 @@ import numpy as np
 import onnx.printer
 import torch
 
-from segship.capture.onnx import capture_onnx
-from segship.capture.torch_program import capture_torchscript
+from segship.capture import CaptureOptions, capture
 from segship.core.errors import InputError, SizeError, UnsupportedError, VerificationError
 from segship.core.spec import Resize
 from segship.onnxgraph.image.postprocess import end_whole
@@ -129,7 +128,7 @@ def export_onnx(
     network = loaded.network
     if loaded.spec.slide is not None:
         network = WholeInference(network, loaded.spec, "logits", None).eval()
-    capture_onnx(network, path, size=size, channels=loaded.spec.channels, dynamic=dynamic)
+    capture(network, path, CaptureOptions(size, loaded.spec.channels, dynamic))
     text = _finish(path, loaded.spec, output, rescale_shape)
     whole = WholeInference(loaded.network, loaded.spec, output, rescale_shape).eval()
     checks: tuple[GraphCheck, ...] = ()
@@ -176,7 +175,7 @@ def export_torchscript(
     loaded, notes = _load(config, checkpoint, cfg_options, trust=trust)
     size = _allowed(loaded, shape or loaded.network.sizes.nearest(512, 512))
     whole = WholeInference(loaded.network, loaded.spec, output, rescale_shape).eval()
-    capture_torchscript(whole, path, size=size, channels=loaded.spec.channels, dynamic=False)
+    capture(whole, path, CaptureOptions(size, loaded.spec.channels, dynamic=False), format="torchscript")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated, which those who ask for it know
         module = torch.jit.load(str(path))  # type: ignore[no-untyped-call]
