@@ -55,6 +55,7 @@ class Request:
         entry: ``package.module:function`` that makes the network; empty for all other sources.
         with_auxiliary: Build and load the heads that only training uses, too.
         trust: Whether code that comes with the network may run.
+        ignore_unknown: Whether options that the framework does not have are noted instead of refused.
     """
 
     path: Path
@@ -64,6 +65,7 @@ class Request:
     entry: str = ""
     with_auxiliary: bool = False
     trust: bool = False
+    ignore_unknown: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,6 +175,7 @@ def load(
     spec: str | Path | Mapping[str, Any] | None = None,
     with_auxiliary: bool = False,
     trust: bool = False,
+    ignore_unknown: bool = False,
 ) -> Loaded:
     """A trained network and what it means.
 
@@ -185,6 +188,7 @@ def load(
         spec: Description of what the network expects and means, where its files do not say: a YAML file or its content.
         with_auxiliary: Build and load the heads that only training uses, too.
         trust: Load a checkpoint even if that runs code that it carries; run the user's own modules.
+        ignore_unknown: Note options that the framework does not have instead of refusing them.
 
     Raises:
         SegshipError: A file cannot be read, or the two do not belong together.
@@ -196,7 +200,7 @@ def load(
         described = description is not None or str(config).startswith(ENTRY)
         entry, description = source.removeprefix(ENTRY), description if described else path
     name = "python" if entry else source
-    request = Request(path, _path(checkpoint), cfg_options, description, entry, with_auxiliary, trust)
+    request = Request(path, _path(checkpoint), cfg_options, description, entry, with_auxiliary, trust, ignore_unknown)
     return find_source(path, name).load(request)
 
 

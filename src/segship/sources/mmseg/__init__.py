@@ -80,7 +80,8 @@ def load(request: Request) -> Loaded:
     read = read_config(request.path, request.options)
     network = _build(read.values, request)
     weights = None if request.checkpoint is None else read_checkpoint(request.checkpoint, trust=request.trust)
-    spec, notes = build_spec(read.values, network, weights.meta if weights else {})
+    meta = weights.meta if weights else {}
+    spec, notes = build_spec(read.values, network, meta, ignore_unknown=request.ignore_unknown)
     origin = {read.path.name: digest(read.path)}
     denormals = 0
     if weights is not None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from segship.core.errors import ConfigError, UnsupportedError
 from segship.core.spec import Normalization, Pad, Padding, Resize, ResizeShortestEdge, ResizeToMultiple
+from segship.sources.mmseg.known import TRANSFORMS, unknown_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,6 +24,8 @@ _NO_EFFECT = frozenset({
     "PackSegInputs",
     "ToTensor",
 })  # fmt: skip
+_NEW_AUGMENTATION = frozenset({"scales", "scale_factor", "allow_flip", "resize_cfg", "flip_cfg"})
+_OLD_AUGMENTATION = frozenset({"img_scale", "img_ratios", "flip"})
 _ANY_LENGTH = 2**24
 _SPLITS = (("test_dataloader", "test"), ("val_dataloader", "val"))
 
@@ -37,6 +40,7 @@ class Pipeline:
         reduce_zero_label: What the loading of label maps says, or None.
         grey: Whether images are loaded with one channel.
         stored: Whether images are loaded with all bands as they are stored.
+        unknown: A sentence for each option that no transform of MMSegmentation has.
     """
 
     def __init__(self) -> None:
@@ -46,6 +50,7 @@ class Pipeline:
         self.reduce_zero_label: bool | None = None
         self.grey = False
         self.stored = False
+        self.unknown: list[str] = []
         self._old = False  # within MultiScaleFlipAug, hence of 0.x
         self._scale: tuple[int, int] | None = None  # (width, height) that MultiScaleFlipAug gives to its Resize
 
@@ -67,6 +72,7 @@ class Pipeline:
                 f"the test pipeline has the transform {name!r}, which is not provided: known are {', '.join(_STEPS)}; "
                 "take it out of test_pipeline if it changes no pixels"
             )
+        self.unknown += unknown_options(transform, TRANSFORMS[name], f"test_pipeline: {name}")
         step(self, transform)
 
     def load_image(self, cfg: dict[str, Any]) -> None:
@@ -92,8 +98,7 @@ class Pipeline:
 
     def resize(self, cfg: dict[str, Any]) -> None:
         """Resize, of mmcv 2 or of mmseg 0.x."""
-        if cfg.get("interpolation", "bilinear") != "bilinear" or cfg.get("backend", "cv2") != "cv2":
-            raise UnsupportedError("Resize in the test pipeline: only bilinear interpolation by cv2 is provided")
+        _require_plain_resize(cfg)
         scale = cfg.get("scale", cfg.get("img_scale"))
         if scale is None and cfg.get("scale_factor") is not None:
             if cfg["scale_factor"] not in (1, 1.0, (1, 1), [1, 1]):
@@ -162,7 +167,31 @@ class Pipeline:
             raise UnsupportedError("the test pipeline flips images at random: take RandomFlip out of test_pipeline")
 
     def multi_scale_flip(self, cfg: dict[str, Any]) -> None:
-        """MultiScaleFlipAug of 0.x, which must have one scale and not flip."""
+        """MultiScaleFlipAug, of mmcv 2 or of mmseg 0.x, which must have one scale and not flip."""
+        new = sorted(_NEW_AUGMENTATION & cfg.keys())
+        old = sorted(_OLD_AUGMENTATION & cfg.keys())
+        if new and old:
+            raise ConfigError(f"MultiScaleFlipAug has {new[0]}, which is of mmcv 2, and {old[0]}, which is of 0.x")
+        if new:
+            self._new_multi_scale_flip(cfg)
+        else:
+            self._old_multi_scale_flip(cfg)
+        for transform in cfg.get("transforms", []):
+            self.add(transform)
+
+    def _new_multi_scale_flip(self, cfg: dict[str, Any]) -> None:
+        """Mmcv 2's resizes to each scale by itself, before its transforms."""
+        scales, factors = cfg.get("scales"), cfg.get("scale_factor")
+        several = [value for value in (scales, factors) if isinstance(value, list) and len(value) > 1]
+        if cfg.get("allow_flip") or several:
+            raise UnsupportedError("test-time augmentation is not provided: give MultiScaleFlipAug one scale, no flip")
+        size = {"scale": scales[0] if isinstance(scales, list) else scales}
+        if scales is None:
+            size = {"scale_factor": factors[0] if isinstance(factors, list) else 1.0 if factors is None else factors}
+        self.add({"type": "Resize", "keep_ratio": True, **(cfg.get("resize_cfg") or {}), **size})
+
+    def _old_multi_scale_flip(self, cfg: dict[str, Any]) -> None:
+        """0.x's tells its Resize the scale."""
         ratios = cfg.get("img_ratios")
         ratios = [1.0] if ratios is None else list(ratios) if isinstance(ratios, (list, tuple)) else [ratios]
         scales = cfg.get("img_scale")
@@ -175,8 +204,6 @@ class Pipeline:
             width, height = _pair(scales[0], "MultiScaleFlipAug.img_scale")
             self._scale = int(width * ratios[0]), int(height * ratios[0])
         self._old = True
-        for transform in cfg.get("transforms", []):
-            self.add(transform)
 
 
 _STEPS: Mapping[str, Callable[[Pipeline, dict[str, Any]], None]] = {
@@ -268,6 +295,13 @@ def normalization(mean: Any, std: Any, *, rgb: bool, channels: int = 3) -> Norma
     if len(means) != len(stds) or not all(stds):
         raise ConfigError(f"mean is {mean} and std is {std}: expected as many numbers in each, no zero in std")
     return Normalization(channel_order=order, mean=means, std=stds)
+
+
+def _require_plain_resize(cfg: Mapping[str, Any]) -> None:
+    if cfg.get("ratio_range") is not None:
+        raise UnsupportedError("Resize with a ratio_range draws its size at random: give it a scale")
+    if cfg.get("interpolation", "bilinear") != "bilinear" or cfg.get("backend", "cv2") != "cv2":
+        raise UnsupportedError("Resize in the test pipeline: only bilinear interpolation by cv2 is provided")
 
 
 def _numbers(value: Any, what: str) -> tuple[float, ...]:

@@ -11,6 +11,7 @@ from segship.core.spec import ModelSpec, Padding, Slide
 from segship.datasets import layout_of_mmseg_type
 from segship.sources.mmseg.build import architecture
 from segship.sources.mmseg.classes import name_classes
+from segship.sources.mmseg.known import PREPROCESSOR, PREPROCESSOR_TEST, TEST, unknown_options
 from segship.sources.mmseg.pipeline import Pipeline, find_dataset, find_pipeline, normalization, read_pipeline
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _PREPROCESSORS = {"SegDataPreProcessor", "None"}
 
 
 def build_spec(
-    values: Mapping[str, Any], network: Network, meta: Mapping[str, Any]
+    values: Mapping[str, Any], network: Network, meta: Mapping[str, Any], *, ignore_unknown: bool = False
 ) -> tuple[ModelSpec, tuple[str, ...]]:
     """The ModelSpec of a network.
 
@@ -36,6 +37,7 @@ def build_spec(
         values: The config.
         network: Built from it.
         meta: Meta data of the checkpoint; may be empty.
+        ignore_unknown: Note options that MMSegmentation does not have instead of refusing them.
 
     Returns:
         The spec, and notes for the user.
@@ -50,6 +52,7 @@ def build_spec(
         transforms = []
         notes.append("The config has no test pipeline: images go to the network at their own size")
     pipeline = read_pipeline(transforms)
+    notes += _unknown(values, pipeline, ignore=ignore_unknown)
     normalized, padding = _preprocessing(values, pipeline)
     dataset = find_dataset(values)
     binary = network.out_channels == 1
@@ -78,9 +81,39 @@ def build_spec(
         raise ConfigError(f"the config cannot be used: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
+def _unknown(values: Mapping[str, Any], pipeline: Pipeline, *, ignore: bool) -> list[str]:
+    """Options that nobody reads, as notes.
+
+    Raises:
+        ConfigError: There are some, and they are not to be ignored.
+    """
+    preprocessor, test = _data_preprocessor(values), _test_cfg(values)
+    unknown = list(pipeline.unknown)
+    if isinstance(preprocessor, dict):
+        unknown += unknown_options(preprocessor, PREPROCESSOR, "data_preprocessor")
+        if isinstance(at_test := preprocessor.get("test_cfg"), dict):
+            unknown += unknown_options(at_test, PREPROCESSOR_TEST, "data_preprocessor.test_cfg")
+    if isinstance(test, dict):
+        unknown += unknown_options(test, TEST, "model.test_cfg")
+    if unknown and not ignore:
+        raise ConfigError(
+            f"{' '.join(unknown)} Mend or remove it; --ignore-unknown (ignore_unknown=True) passes over it"
+        )
+    return [f"Ignored, as you asked for: {sentence}" for sentence in unknown]
+
+
+def _data_preprocessor(values: Mapping[str, Any]) -> Any:
+    return values["model"].get("data_preprocessor") or values.get("data_preprocessor") or {}
+
+
+def _test_cfg(values: Mapping[str, Any]) -> Any:
+    """The model's ``test_cfg``; the oldest configs have it beside the model."""
+    return values["model"].get("test_cfg") or values.get("test_cfg")
+
+
 def _preprocessing(values: Mapping[str, Any], pipeline: Pipeline) -> tuple[Normalization, Padding | None]:
     """What the data preprocessor of 1.x does, or the pipeline of 0.x did."""
-    cfg = values["model"].get("data_preprocessor") or values.get("data_preprocessor") or {}
+    cfg = _data_preprocessor(values)
     if not isinstance(cfg, dict) or str(cfg.get("type")).rpartition(".")[2] not in _PREPROCESSORS:
         raise UnsupportedError(f"the data preprocessor {cfg!r:.80} is not provided: SegDataPreProcessor is")
     padding = _padding(cfg)
@@ -125,6 +158,8 @@ def _padding(cfg: Mapping[str, Any]) -> Padding | None:
     test = cfg.get("test_cfg")
     if not test:
         return None
+    if not isinstance(test, dict):
+        raise ConfigError(f"data_preprocessor.test_cfg is {test!r:.80}: expected size=(h, w) or size_divisor")
     size, divisor = test.get("size"), test.get("size_divisor")
     value = cfg.get("pad_val", 0)
     try:
@@ -139,9 +174,7 @@ def _padding(cfg: Mapping[str, Any]) -> Padding | None:
 
 
 def _slide(values: Mapping[str, Any]) -> Slide | None:
-    cfg = values["model"].get("test_cfg")
-    if not cfg:  # the oldest configs have it beside the model
-        cfg = values.get("test_cfg")
+    cfg = _test_cfg(values)
     if not isinstance(cfg, dict):
         return None
     mode = cfg.get("mode", "whole")
@@ -150,11 +183,17 @@ def _slide(values: Mapping[str, Any]) -> Slide | None:
     if mode != "slide":
         raise UnsupportedError(f"test_cfg.mode {mode!r} is not provided: whole and slide are")
     try:
-        return Slide.model_validate({"crop": cfg.get("crop_size"), "stride": cfg.get("stride")})
+        slide = Slide.model_validate({"crop": cfg.get("crop_size"), "stride": cfg.get("stride")})
     except ValidationError:
         raise ConfigError(
             f"test_cfg is {cfg!r:.120}: expected crop_size=(h, w) and stride=(h, w) of positive whole numbers"
         ) from None
+    if any(stride > crop for stride, crop in zip(slide.stride, slide.crop, strict=True)):
+        raise ConfigError(
+            f"test_cfg has windows of {slide.crop} every {slide.stride} pixels, which leaves gaps between them: "
+            "the stride must not be larger than crop_size"
+        )
+    return slide
 
 
 def _reduces_zero(pipeline: Pipeline, dataset: Mapping[str, Any], meta: Mapping[str, Any]) -> bool:

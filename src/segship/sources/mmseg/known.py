@@ -1,0 +1,93 @@
+"""The options that a config's transforms, data preprocessor and ``test_cfg`` have, in MMSegmentation 0.x, 1.x and mmcv.
+
+What decides how a network sees an image must not be passed over in silence: an option that is in none of these lists is
+an error. Options that change nothing at inference are known by name, too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from segship.core.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["PREPROCESSOR", "PREPROCESSOR_TEST", "TEST", "TRANSFORMS", "Known", "unknown_options"]
+
+
+class Known(NamedTuple):
+    """The options of one unit.
+
+    Attributes:
+        options: Their names.
+        changes: What an option of such a unit changes, to end a sentence with.
+    """
+
+    options: frozenset[str]
+    changes: str
+
+
+def _known(options: str, changes: str) -> Known:
+    return Known(frozenset(options.split()), changes)
+
+
+_LOADING = "to_float32 color_type imdecode_backend file_client_args backend_args ignore_empty"
+_SIZE = "the size of what the network sees"
+_COLOURS = "the numbers that the network sees"
+
+TRANSFORMS: Mapping[str, Known] = {
+    "LoadAnnotations": _known(
+        "reduce_zero_label imdecode_backend file_client_args backend_args with_bbox with_label with_seg with_keypoints "
+        "with_mask",
+        "which label maps the figures are of",
+    ),
+    "LoadImageFromFile": _known(_LOADING, _COLOURS),
+    "LoadImageFromNDArray": _known(_LOADING, _COLOURS),
+    "LoadSingleRSImageFromFile": _known("to_float32", _COLOURS),
+    "MultiScaleFlipAug": _known(
+        "transforms img_scale img_ratios flip flip_direction scales scale_factor allow_flip resize_cfg flip_cfg", _SIZE
+    ),
+    "Normalize": _known("mean std to_rgb", _COLOURS),
+    "Pad": _known("size size_divisor pad_to_square pad_val seg_pad_val padding_mode", _SIZE),
+    "RandomFlip": _known("prob flip_ratio direction swap_seg_labels", "whether images are turned round"),
+    "Resize": _known(
+        "scale scale_factor keep_ratio clip_object_border backend interpolation img_scale multiscale_mode ratio_range "
+        "min_size",
+        _SIZE,
+    ),
+    "ResizeShortestEdge": _known("scale max_size", _SIZE),
+    "ResizeToMultiple": _known("size_divisor interpolation", _SIZE),
+}
+"""Of each transform that is read."""
+
+PREPROCESSOR = _known(
+    "mean std size size_divisor pad_val seg_pad_val bgr_to_rgb rgb_to_bgr batch_augments test_cfg", _COLOURS
+)
+"""Of SegDataPreProcessor."""
+
+PREPROCESSOR_TEST = _known("size size_divisor", _SIZE)
+"""Of its ``test_cfg``."""
+
+TEST = _known(
+    "mode crop_size stride subdivision_steps subdivision_num_points scale_factor panoptic_on semantic_on instance_on "
+    "max_per_image iou_thr filter_low_score object_mask_thr overlap_thr",
+    "whether, and in which windows, an image is cut up",
+)
+"""Of a model's ``test_cfg``: those of the heads among them."""
+
+
+def unknown_options(cfg: Mapping[str, Any], known: Known, where: str) -> list[str]:
+    """A sentence for each option of ``cfg`` that is not known.
+
+    Args:
+        cfg: The unit, with its type.
+        known: Its options.
+        where: What it is called in a config: ``"test_pipeline: Resize"``.
+    """
+    strange = [key for key in cfg if key not in known.options and key not in {"type", "_scope_"}]
+    return [
+        f"{where} has no option {key!r:.80}, which would change {known.changes}."
+        f"{did_you_mean(str(key), sorted(known.options))}"
+        for key in strange
+    ]
