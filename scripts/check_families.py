@@ -32,6 +32,7 @@ from segship.capture import CaptureOptions, capture  # noqa: E402
 from segship.core.spec import ModelSpec, SizeRule  # noqa: E402
 from segship.core.target import Target  # noqa: E402
 from segship.networks.session import EagerSession  # noqa: E402
+from segship.onnxgraph.engine_passes import apply_passes  # noqa: E402
 from segship.verification.compare import Sample, compare  # noqa: E402
 from support import fill  # noqa: E402
 from support.references import configs  # noqa: E402
@@ -90,7 +91,9 @@ def examine(family: str) -> dict[str, Any]:
         model = onnx.load(graph.path, load_external_data=False)
         (Path(folder) / "engine").mkdir()
         session = backend.open(
-            backend.convert(graph, Target(backend="onnxruntime"), Path(folder) / "engine"),
+            backend.convert(
+                apply_passes(graph, backend.INFO.passes), Target(backend="onnxruntime"), Path(folder) / "engine"
+            ),
             threads=torch.get_num_threads(),
         )
         inputs = [fill.image(*size[:2], batch=size[2]) for size in sizes_of(rule)]

@@ -3,9 +3,11 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+import onnx
 import pytest
+from torch import nn
 
-from segship import Segmentor, export
+from segship import Segmentor, export, export_module
 from segship.core.errors import BackendError, InputError, SegshipWarning, VerificationError
 from segship.core.manifest import read_manifest
 from segship.core.spec import ModelSpec, Pad, Resize, ResizeShortestEdge, SizeRule, Slide
@@ -108,3 +110,11 @@ def test_preprocessing_that_makes_no_single_size_must_be_told_one() -> None:
     spec = SPEC.model_copy(update={"geometry": (ResizeShortestEdge(size=512, max_size=2048), Pad(multiple_of=32))})
     with pytest.raises(Exception, match="name it, as in static-512x1024"):
         resolve(OWN, spec, SizeRule())
+
+
+def test_an_engine_is_built_of_the_graph_that_its_passes_make(tmp_path: Path) -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.PReLU(4), nn.Conv2d(4, 2, 1))
+    spec = {"classes": ["a", "b"], "normalization": {"std": [255.0] * 3}}
+    package = export_module(module, spec, tmp_path / "out", "onnxruntime_dynamic")
+    model = onnx.load(package.path / "model.onnx")
+    assert [node.op_type for node in model.graph.node] == ["Conv", "Mul", "Max", "Conv"]

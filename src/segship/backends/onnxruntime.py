@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import mmap
 import shutil
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session, TensorInfo, shapes_of
 from segship.core.errors import BackendError, MissingExtraError, engine_errors
@@ -16,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from segship.core.target import Target
@@ -35,10 +33,9 @@ INFO = BackendInfo(
     embed=("fp32", "fp16", "int8"),
     classes_last=True,
     reference=("onnx",),
+    passes=("prelu_to_max", "attention_to_products"),
 )
 
-_MANY_HEADS = 8  # enough for most processors' threads
-_SHORT = 256  # tokens; windows of attention have fewer, and so many of them that no thread is idle
 _PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
@@ -59,9 +56,7 @@ def _load() -> Any:
 
 
 def convert(graph: Graph, target: Target, directory: Path) -> Engine:
-    """Take the ONNX file nearly as it is: ONNX Runtime optimises it for the processor at hand when it is opened.
-
-    What it does not do itself is left to `_without_slow_kernels`.
+    """Take the ONNX file as it is: ONNX Runtime optimises it for the processor at hand when it is opened.
 
     Args:
         graph: Of the target's precision already.
@@ -73,114 +68,7 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     for file in files:
         if file.parent != directory:
             shutil.copyfile(file, directory / file.name)
-    _without_slow_kernels(directory / graph.path.name)
     return Engine(directory, tuple(file.name for file in files), graph.inputs, graph.outputs)
-
-
-def _without_slow_kernels(path: Path) -> None:
-    """Write operators with slow kernels as others; OpenVINO's are quick, so this is no pass for all engines.
-
-    PRelu becomes ``max(x, slope * x)``, the same bit for bit for finite x where no slope is above 1: its own kernel
-    takes a quarter of CGNet's time, these two an eighth. Quantised graphs keep what they were calibrated for.
-
-    Attention of few heads over many tokens becomes its two products and a softmax: its kernel computes each head in one
-    thread, so that SegFormer's first stage, of one head, leaves all others idle.
-    """
-    try:
-        import onnx
-    except ImportError:
-        return
-    if not any(_mentions(path, word) for word in (b"PRelu", b"Attention")):
-        return  # most have none, and need not be read as a whole to see it
-    model = onnx.load(path, load_external_data=False)
-    nodes = list(model.graph.node)
-    slopes = {tensor.name: tensor for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT}
-    quantized = any(node.op_type == "QuantizeLinear" for node in nodes)
-    shapes = _shapes(model) if any(node.op_type == "Attention" for node in nodes) else {}
-    changed = False
-    del model.graph.node[:]
-    for node in nodes:
-        instead = [node]
-        if node.op_type == "PRelu" and not quantized and _at_most_one(slopes.get(node.input[1])):
-            scaled = f"{node.output[0]}_scaled"
-            instead = [
-                onnx.helper.make_node("Mul", node.input, [scaled], name=scaled),
-                onnx.helper.make_node("Max", [node.input[0], scaled], node.output, name=node.name),
-            ]
-        elif node.op_type == "Attention" and _leaves_threads_idle(node, shapes):
-            instead = _products(model, node, int(shapes[node.input[0]][3]))
-        changed |= instead[0] is not node
-        model.graph.node.extend(instead)
-    if changed:
-        onnx.save(model, path)
-
-
-def _shapes(model: Any) -> dict[str, list[int | str]]:
-    """Sides of the float32 values, by name; numbers where they are known. Weights are left out of the inference."""
-    from onnx import TensorProto, helper, shape_inference
-
-    inputs, sizes = list(model.graph.input), []
-    for tensor in model.graph.initializer:
-        if tensor.data_type == TensorProto.INT64:
-            sizes.append(tensor)
-        else:
-            inputs.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
-    graph = helper.make_graph(model.graph.node, "light", inputs, model.graph.output, sizes)
-    light = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
-    inferred = shape_inference.infer_shapes(light, data_prop=True).graph
-    return {
-        value.name: [side.dim_value if side.HasField("dim_value") else side.dim_param for side in sides.dim]
-        for value in (*inferred.input, *inferred.value_info)
-        if value.type.tensor_type.elem_type == TensorProto.FLOAT and (sides := value.type.tensor_type.shape)
-    }
-
-
-def _leaves_threads_idle(node: Any, shapes: Mapping[str, list[int | str]]) -> bool:
-    """Whether ``node`` is plain attention of (batch, heads, tokens, channels), float32, few heads and many tokens."""
-    query, key, value = (shapes.get(name, []) for name in node.input[:3])
-    options = {option.name for option in node.attribute if option.i or option.f}  # what is 0 is off
-    return (
-        len(query) == len(key) == len(value) == 4  # noqa: PLR2004
-        and query[1] == key[1] == value[1]
-        and isinstance(query[1], int)
-        and query[1] < _MANY_HEADS
-        and isinstance(query[3], int)
-        and (isinstance(query[2], str) or query[2] > _SHORT)
-        and len(node.output) == 1
-        and not any(node.input[3:])
-        and options <= {"scale"}
-    )
-
-
-def _products(model: Any, node: Any, channels: int) -> list[Any]:
-    """``softmax(scale * query @ key^T) @ value``."""
-    from onnx import helper, numpy_helper
-
-    given = {option.name: option.f for option in node.attribute}
-    (query, key, value), name = node.input[:3], node.output[0]
-    scale = np.array(given.get("scale") or channels**-0.5, np.float32)
-    model.graph.initializer.append(numpy_helper.from_array(scale, f"{name}_scale"))
-    steps: list[tuple[str, list[str], str, dict[str, Any]]] = [
-        ("Mul", [query, f"{name}_scale"], f"{name}_scaled", {}),
-        ("Transpose", [key], f"{name}_turned", {"perm": [0, 1, 3, 2]}),
-        ("MatMul", [f"{name}_scaled", f"{name}_turned"], f"{name}_scores", {}),
-        ("Softmax", [f"{name}_scores"], f"{name}_weights", {"axis": -1}),
-        ("MatMul", [f"{name}_weights", value], name, {}),
-    ]
-    return [helper.make_node(kind, inputs, [output], name=output, **how) for kind, inputs, output, how in steps]
-
-
-def _mentions(path: Path, word: bytes) -> bool:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find(word) >= 0
-
-
-def _at_most_one(slope: Any) -> bool:
-    from onnx import TensorProto, numpy_helper
-
-    if slope is None or slope.data_location == TensorProto.EXTERNAL:
-        return False
-    return bool((numpy_helper.to_array(slope) <= 1).all())
 
 
 def open(engine: Engine, *, device: str = INFO.default_device, threads: int | None = None) -> Session:

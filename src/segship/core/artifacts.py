@@ -191,6 +191,8 @@ class BackendInfo:
         embed: Precisions in which its graphs can hold the work on images before and after the network.
         classes_last: Whether it decides between many classes faster where those of a pixel lie beside one another.
         reference: Formats whose float32 graph it opens as it stands, to be what a lower precision is measured with.
+        passes: Rewrites of its ONNX graphs that suit its kernels, in their order, by their names in
+            ``segship.onnxgraph.engine_passes``.
         elsewhere: What to do where it builds engines that no device here runs, in a sentence's end: ``"on a Mac, …"``.
     """
 
@@ -216,6 +218,7 @@ class BackendInfo:
     embed: tuple[str, ...] = ()
     classes_last: bool = False
     reference: tuple[GraphFormat, ...] = ()
+    passes: tuple[str, ...] = ()
     elsewhere: str = ""
 
     def read_options(self, given: Mapping[str, object]) -> dict[str, bool | int | float | str]:

@@ -110,12 +110,12 @@ def lower(
         SegshipError: Something is missing, or the engine cannot be built.
     """
     if target.precision not in backend.INFO.lowered:
-        return Lowered(backend.convert(finish(graph), target, directory))
+        return Lowered(backend.convert(_suited(finish(graph), backend), target, directory))
     if target.precision == "fp16":
         from segship.quantize.half import to_float16
 
         half = to_float16(graph, _beside(graph, "fp16"))
-        return Lowered(backend.convert(finish(half), target, directory))
+        return Lowered(backend.convert(_suited(finish(half), backend), target, directory))
     return _Integer(graph, target, backend, how, spec, sizes, tell).build(directory, finish)
 
 
@@ -152,7 +152,7 @@ class _Integer:
         if failures:
             kept, (after, failures) = self._search(quantized, before)
             slower = self._slowdown(quantized, kept)
-        engine = quantized.build(kept, directory, finish)
+        engine = quantized.build(kept, directory, lambda graph: _suited(finish(graph), self._backend))
         record = Quantization(
             images=len(self._samples),
             labelled=self._judge.labelled,
@@ -165,12 +165,15 @@ class _Integer:
         )
         return Lowered(engine, record, tuple(failures))
 
+    def _suited(self, graph: Graph) -> Graph:
+        return _suited(graph, self._backend)
+
     def _feed(self, path: Path) -> NDArray[np.float32]:
         return first_window(prepare(read_pixels(path, self._spec), self._spec).tensor, self._spec)
 
     def _attempt(self, quantized: Quantized, kept: tuple[str, ...], before: _Measured) -> tuple[_Measured, list[str]]:
         with tempfile.TemporaryDirectory(dir=self._graph.path.parent) as folder:
-            session = self._backend.open(quantized.build(kept, Path(folder), _unchanged))
+            session = self._backend.open(quantized.build(kept, Path(folder), self._suited))
             after = self._judge.measure(session, before)
         return after, self._judge.failures(before, after)
 
@@ -197,7 +200,7 @@ class _Integer:
             for name, layers in (("quantized", ()), ("chosen", kept)):
                 folder = Path(scratch) / name
                 folder.mkdir()
-                sessions.append(self._backend.open(quantized.build(layers, folder, _unchanged)))
+                sessions.append(self._backend.open(quantized.build(layers, folder, self._suited)))
             for _ in range(1 + _TIMED):
                 for taken, session in zip(times, sessions, strict=True):
                     begin = time.perf_counter()
@@ -207,8 +210,13 @@ class _Integer:
         return slow / fast
 
 
-def _unchanged(graph: Graph) -> Graph:
-    return graph
+def _suited(graph: Graph, backend: Backend) -> Graph:
+    """The graph as the engine's kernels want it: the passes of ``INFO.passes`` are applied."""
+    if not backend.INFO.passes:
+        return graph
+    from segship.onnxgraph.engine_passes import apply_passes
+
+    return apply_passes(graph, backend.INFO.passes)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

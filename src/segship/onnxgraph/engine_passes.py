@@ -1,0 +1,45 @@
+"""The passes that engines ask for by name, in ``INFO.passes``: what suits one engine's kernels and not another's."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from segship.onnxgraph.file import load, save
+from segship.onnxgraph.passes.attention_to_products import attention_to_products
+from segship.onnxgraph.passes.prelu_to_max import prelu_to_max
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    import onnx
+
+    from segship.core.artifacts import Graph
+
+__all__ = ["PASSES", "apply_passes"]
+
+PASSES: Mapping[str, Callable[[onnx.ModelProto], bool]] = {
+    "attention_to_products": attention_to_products,
+    "prelu_to_max": prelu_to_max,
+}
+"""Each changes a model in place and returns whether it changed anything."""
+
+
+def apply_passes(graph: Graph, names: Iterable[str]) -> Graph:
+    """Write the version of a graph that an engine is built from.
+
+    Args:
+        graph: ONNX, of the engine's precision; weights that lie beside the file are not read.
+        names: The passes, of `PASSES`, in the order in which they run.
+
+    Returns:
+        ``graph`` itself where no pass changes it; else one in a folder of its own beside ``graph``.
+    """
+    model = load(graph.path, weights=False)
+    changed = [PASSES[name](model) for name in names]  # every one runs
+    if not any(changed):
+        return graph
+    path = graph.path.parent / "passes" / graph.path.name
+    path.parent.mkdir(exist_ok=True)
+    save(model, path, source=graph.path)
+    return dataclasses.replace(graph, path=path)

@@ -1,0 +1,94 @@
+"""Write attention as its products, for engines whose own kernel leaves threads idle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper, shape_inference
+
+from segship.onnxgraph.operators import operators_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["attention_to_products"]
+
+_MANY_HEADS = 8  # enough for most processors' threads
+_SHORT = 256  # tokens; windows of attention have fewer, and so many of them that no thread is idle
+
+
+def attention_to_products(model: onnx.ModelProto) -> bool:
+    """Write attention of few heads over many tokens as two products and a softmax.
+
+    ONNX Runtime computes each head in one thread, so that SegFormer's first stage, of one head, leaves all others idle.
+
+    Args:
+        model: The model; changed in place.
+
+    Returns:
+        Whether a node was rewritten.
+    """
+    if "Attention" not in operators_of(model):
+        return False
+    shapes = _shapes(model)
+    nodes: list[onnx.NodeProto] = []
+    for node in model.graph.node:
+        idle = node.op_type == "Attention" and _leaves_threads_idle(node, shapes)
+        nodes += _products(model, node, int(shapes[node.input[0]][3])) if idle else [node]
+    changed = len(nodes) > len(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return changed
+
+
+def _shapes(model: onnx.ModelProto) -> dict[str, list[int | str]]:
+    """Sides of the float32 values, by name; numbers where they are known. Weights are left out of the inference."""
+    inputs, sizes = list(model.graph.input), []
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.INT64:
+            sizes.append(tensor)
+        else:
+            inputs.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    graph = helper.make_graph(model.graph.node, "light", inputs, model.graph.output, sizes)
+    light = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+    inferred = shape_inference.infer_shapes(light, data_prop=True).graph
+    return {
+        value.name: [side.dim_value if side.HasField("dim_value") else side.dim_param for side in sides.dim]
+        for value in (*inferred.input, *inferred.value_info)
+        if value.type.tensor_type.elem_type == TensorProto.FLOAT and (sides := value.type.tensor_type.shape)
+    }
+
+
+def _leaves_threads_idle(node: onnx.NodeProto, shapes: Mapping[str, list[int | str]]) -> bool:
+    """Whether ``node`` is plain attention of (batch, heads, tokens, channels), float32, few heads and many tokens."""
+    query, key, value = (shapes.get(name, []) for name in node.input[:3])
+    options = {option.name for option in node.attribute if option.i or option.f}  # what is 0 is off
+    return (
+        len(query) == len(key) == len(value) == 4  # noqa: PLR2004
+        and query[1] == key[1] == value[1]
+        and isinstance(query[1], int)
+        and query[1] < _MANY_HEADS
+        and isinstance(query[3], int)
+        and (isinstance(query[2], str) or query[2] > _SHORT)
+        and len(node.output) == 1
+        and not any(node.input[3:])
+        and options <= {"scale"}
+    )
+
+
+def _products(model: onnx.ModelProto, node: onnx.NodeProto, channels: int) -> list[onnx.NodeProto]:
+    """``softmax(scale * query @ key^T) @ value``."""
+    given = {option.name: option.f for option in node.attribute}
+    (query, key, value), name = node.input[:3], node.output[0]
+    scale = np.array(given.get("scale") or channels**-0.5, np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(scale, f"{name}_scale"))
+    steps: list[tuple[str, list[str], str, dict[str, Any]]] = [
+        ("Mul", [query, f"{name}_scale"], f"{name}_scaled", {}),
+        ("Transpose", [key], f"{name}_turned", {"perm": [0, 1, 3, 2]}),
+        ("MatMul", [f"{name}_scaled", f"{name}_turned"], f"{name}_scores", {}),
+        ("Softmax", [f"{name}_scores"], f"{name}_weights", {"axis": -1}),
+        ("MatMul", [f"{name}_weights", value], name, {}),
+    ]
+    return [helper.make_node(kind, inputs, [output], name=output, **how) for kind, inputs, output, how in steps]

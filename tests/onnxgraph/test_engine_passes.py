@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import pytest
+
+from segship.backends import backend_names, find_backend
+from segship.core.artifacts import Graph
+from segship.onnxgraph import file as onnx_file
+from segship.onnxgraph.engine_passes import PASSES, apply_passes
+from segship.onnxgraph.file import load, save
+from support.onnx_models import initializers, kinds, parsed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WEIGHT = np.random.default_rng(0).normal(size=(40, 3, 3, 3)).astype(np.float32)
+
+
+def graph(path: Path) -> Graph:
+    model = parsed(
+        """g (float[n, 3, h, w] image) => (float[n, 40, p, q] logits) {
+            a = Conv(image, weight)
+            logits = PRelu(a, slope)
+        }""",
+        weight=WEIGHT,
+        slope=np.full(1, 0.25, np.float32),
+    )
+    save(model, path)
+    return Graph(path, "onnx", (), ())
+
+
+def test_engines_ask_for_passes_that_there_are() -> None:
+    asked = {name: find_backend(name).INFO.passes for name in backend_names()}
+    assert {name for names in asked.values() for name in names} == set(PASSES)
+    assert asked["onnxruntime"] == ("prelu_to_max", "attention_to_products")
+
+
+def test_a_graph_that_no_pass_changes_is_taken_as_it_is(tmp_path: Path) -> None:
+    given = graph(tmp_path / "model.onnx")
+    assert apply_passes(given, ["attention_to_products"]) is given
+    assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
+
+
+@pytest.mark.parametrize("limit", [onnx_file.LARGEST, 0], ids=["in the file", "beside it"])
+def test_a_changed_graph_is_another_file_and_the_first_one_stays(
+    limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_file, "LARGEST", limit)
+    given = graph(tmp_path / "model.onnx")
+    assert (tmp_path / "model.onnx.data").is_file() == (limit == 0)
+    found = apply_passes(given, ["prelu_to_max"])
+    assert found.path.parent != given.path.parent
+    onnx.checker.check_model(found.path)
+    assert kinds(load(given.path)) == ["Conv", "PRelu"]
+    assert kinds(load(found.path)) == ["Conv", "Mul", "Max"]
+    np.testing.assert_array_equal(initializers(load(found.path))["weight"], WEIGHT)
