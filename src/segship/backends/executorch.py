@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +31,8 @@ INFO = BackendInfo(
     extra="executorch",
     modules=("executorch", "torch"),
     dynamic=False,
+    threads="process",
+    parallel=False,
     gaps={
         "fp16": "XNNPACK computes it on ARM processors only, so that what runs there is not what was verified here",
         "bf16": "XNNPACK has only few operators for it",
@@ -39,6 +42,7 @@ INFO = BackendInfo(
 )
 
 _FILE, _METHOD = "model.pte", "forward"
+_OPEN: weakref.WeakSet[_Run] = weakref.WeakSet()
 
 
 def _load() -> Any:
@@ -92,24 +96,41 @@ def open(engine: Engine, *, device: str = INFO.default_device, threads: int | No
         threads: Of ExecuTorch, in the whole process; None: as it is.
 
     Raises:
-        BackendError: The device is unknown, or the file cannot be opened.
+        BackendError: The device is unknown, the file cannot be opened, or an open session has another number of
+            threads.
     """
     runtime = _load()
     if device != "cpu":
         raise BackendError(f"no device is called {device!r}: ExecuTorch runs on cpu here")
     if threads is not None:
-        from executorch.extension.pybindings import portable_lib
-
-        portable_lib._unsafe_reset_threadpool(threads)  # noqa: SLF001  (no other way, and nothing is running yet)
+        _set_threads(threads)
     path = engine.directory / engine.files[0]
     with engine_errors(f"ExecuTorch cannot open {path}"):
         method = runtime.Runtime.get().load_program(path).load_method(_METHOD)
     if method is None:
         raise BackendError(f"ExecuTorch cannot open {path}: it has no method {_METHOD!r}")
-    return OpenSession("ExecuTorch", _Run(method, engine))
+    run = _Run(method, engine)
+    _OPEN.add(run)
+    return OpenSession("ExecuTorch", run)
+
+
+def _set_threads(threads: int) -> None:
+    from executorch.extension.pybindings import portable_lib
+
+    have = portable_lib._threadpool_get_thread_count()  # noqa: SLF001  (no other way)
+    if have == threads:
+        return
+    if _OPEN:
+        raise BackendError(
+            f"ExecuTorch has one pool of threads for the whole process, and an open session uses it with {have}: close "
+            f"that one before asking for {threads}"
+        )
+    portable_lib._unsafe_reset_threadpool(threads)  # noqa: SLF001
 
 
 class _Run:
+    """Runs one input at a time: with a method for each thread, runs took as long and more memory."""
+
     def __init__(self, method: Any, engine: Engine) -> None:
         self._methods = Pool(lambda: method)
         self._input, self._output = engine.inputs[0], engine.outputs[0]
