@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from segship.backends import backend_names, find_backend
+from segship.backends import backend_names, default_device, find_backend
 from segship.capture import CaptureOptions, capture
 from segship.core.artifacts import Engine, Graph, GraphFormat, Session
 from segship.core.errors import BackendError
@@ -215,6 +216,15 @@ def test_a_backend_describes_itself(name: str) -> None:
     assert missing <= set(info.gaps), "a precision that an engine does not build needs its reason"
     assert all(reason.strip() for reason in info.gaps.values())
     assert info.dynamic or info.gaps.get("dynamic")
+
+
+@pytest.mark.parametrize("name", backend_names())
+def test_there_is_one_default_device(name: str) -> None:
+    backend = find_backend(name)
+    assert default_device(name) == inspect.signature(backend.open).parameters["device"].default
+    offered = {device.name.partition(":")[0] for device in backend.probe()}
+    assert default_device(name) in offered
+    assert default_device(name) == "cpu" or "cpu" not in offered
 
 
 @pytest.mark.parametrize("name", backend_names())

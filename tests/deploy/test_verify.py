@@ -100,3 +100,9 @@ def test_packages_that_do_the_work_on_images_themselves_are_judged_by_their_mask
     assert all(each.pixels_differ < each.pixels / 1000 for each in found.images)
     other = verify(network(tmp_path / "other.onnx", sign=-1.0), None, package, spec=CLASSES)
     assert other.failures[0].startswith("fp32: ")
+
+
+def test_the_package_runs_on_the_device_that_is_asked_for(source: Path, package: Path) -> None:
+    done = segship("verify", source, package, "--device", "cann")
+    assert "this build of ONNX Runtime has no cann support" in refused(done)
+    assert verify(source, None, package, spec=CLASSES, device="cpu").failures == ()

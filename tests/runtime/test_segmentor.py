@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +15,6 @@ import pytest
 
 import segship
 from segship.backends import find_backend
-from segship.core.artifacts import Device
 from segship.core.errors import BackendError, InputError
 from segship.runtime.package import find_package
 from segship.runtime.pipeline import Pipeline
@@ -131,12 +131,10 @@ def test_a_device_is_chosen_where_the_engine_does_not_run_on_a_processor(
     files = find_package(exported.path)
     assert files.default_device == "cpu"
     backend = find_backend("onnxruntime")
-    monkeypatch.setattr(
-        backend, "probe", lambda: (Device("cuda:0", usable=True, note=""), Device("cuda:1", usable=True, note=""))
-    )
-    assert files.default_device == "cuda:0"
-    monkeypatch.setattr(backend, "probe", tuple)
-    assert files.default_device == "cpu"
+    monkeypatch.setattr(backend, "INFO", dataclasses.replace(backend.INFO, default_device="cuda"))
+    assert files.default_device == "cuda"
+    with pytest.raises(BackendError, match="has no cuda support"):
+        segship.Segmentor(exported.path)
 
 
 class Counting:

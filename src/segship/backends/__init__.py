@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from segship.core.artifacts import Backend, FileBackend
 
-__all__ = ["DEFAULT", "backend_names", "backend_of_file", "find_backend", "find_file_backend"]
+__all__ = ["DEFAULT", "backend_names", "backend_of_file", "default_device", "find_backend", "find_file_backend"]
 
 DEFAULT = "onnxruntime"
 """The backend that is taken where none is asked for: the base install brings it."""
@@ -43,6 +43,17 @@ def find_backend(name: str) -> Backend:
 def backend_of_file(path: Path) -> str | None:
     """Name of the backend that opens lone files called like ``path``, or None."""
     return next((name for name in backend_names() if path.suffix.lower() in find_backend(name).INFO.suffixes), None)
+
+
+def default_device(name: str) -> str:
+    """The device that engines of the backend called ``name`` run on where none is named.
+
+    It does not depend on what works here: a GPU that is missing is told, not replaced.
+
+    Raises:
+        BackendError: There is no such backend.
+    """
+    return find_backend(name).INFO.default_device
 
 
 def find_file_backend(name: str) -> FileBackend:

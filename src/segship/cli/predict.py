@@ -20,7 +20,12 @@ def predict(
     scores: Annotated[
         bool, typer.Option("--scores", help="Also write the class probabilities: float16 .npz, (C, H, W) as `scores`.")
     ] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda:0, …; `segship doctor` lists them.")] = "cpu",
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="cpu, cuda:0, …; `segship doctor` lists them. Default: cpu, or the first of an engine that has no cpu."
+        ),
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the engine.")] = None,
     classes: Annotated[
         str | None, typer.Option(metavar="NAME,NAME,…", help="Of a folder of MMDeploy's, which names no classes.")

@@ -33,6 +33,12 @@ def verify(
         Path | None,
         typer.Option(help="Folder for both masks of each image, NAME_network.png and NAME_package.png."),
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="cpu, cuda:0, …; `segship doctor` lists them. Default: cpu, or the first of an engine that has no cpu."
+        ),
+    ] = None,
     cfg_options: Annotated[
         list[str] | None, typer.Option(help="Override of the config or the description, as for `segship export`.")
     ] = None,
@@ -59,6 +65,7 @@ def verify(
             package,
             images=image or (),
             to=to,
+            device=device,
             cfg_options=cfg_options or (),
             source=source,
             spec=spec,

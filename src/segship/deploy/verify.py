@@ -84,6 +84,7 @@ def verify(
     *,
     images: Sequence[str | Path] = (),
     to: str | Path | None = None,
+    device: str | None = None,
     on_stage: Callable[[str], None] | None = None,
     **options: Any,
 ) -> Verification:
@@ -97,6 +98,7 @@ def verify(
         package: What was exported; a folder that MMDeploy made, or the file of an engine, will do.
         images: Files or folders; none: the bundled scenes.
         to: Folder for two pictures of each image, ``NAME_network.png`` and ``NAME_package.png``; None: none.
+        device: What the package runs on; None: ``cpu``, or the first of an engine that has no cpu.
         on_stage: Called with the name of each stage as it begins.
         **options: ``source``, ``cfg_options``, ``spec``, ``trust``, as for `export`.
 
@@ -111,7 +113,7 @@ def verify(
     found = find_package(Path(package))
     manifest = found.manifest
     files = find_images([Path(image) for image in images]) if images else []
-    engine = found.pipeline(trust=bool(options.get("trust")))
+    engine = found.pipeline(device=device, trust=bool(options.get("trust")))
     tell("reading the network")
     loaded = sources.load(config, checkpoint, **options)
     _require_kin(loaded, manifest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from segship.backends import find_backend
+from segship.backends import default_device
 from segship.core.errors import InputError
 from segship.core.target import Target
 from segship.evaluation import NetworkFiles
@@ -88,7 +88,7 @@ class Request:
             return _CPU
         chosen = dict(map(_read_device, self.devices))
         engine = Target.parse(name).backend
-        return chosen.get(engine) or chosen.get("") or _own_device(engine)
+        return chosen.get(engine) or chosen.get("") or default_device(engine)
 
     def check(self) -> None:
         """Check what can be checked before anything is made.
@@ -123,8 +123,3 @@ def _read_device(text: str) -> tuple[str, str]:
     """Engine, empty for all of them, and device."""
     engine, equals, device = text.partition("=")
     return (engine, device) if equals else ("", engine)
-
-
-def _own_device(engine: str) -> str:
-    have = [device.name for device in find_backend(engine).probe()]
-    return _CPU if _CPU in have or not have else have[0]

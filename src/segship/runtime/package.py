@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from segship.backends import find_backend
+from segship.backends import default_device, find_backend
 from segship.core.errors import UnsafeFileError
 from segship.core.manifest import MANIFEST, read_manifest
 from segship.datasets.class_names import Naming
@@ -57,9 +57,8 @@ class PackageFiles:
 
     @property
     def default_device(self) -> str:
-        """The device that its engine is opened on where none is named: ``cpu``, or the first one it knows."""
-        names = [device.name for device in find_backend(self.manifest.target.backend).probe()]
-        return _CPU if _CPU in names or not names else names[0]
+        """The device that its engine is opened on where none is named: ``cpu``, or the first of one that has no cpu."""
+        return default_device(self.manifest.target.backend)
 
     def session(self, *, device: str | None = None, threads: int | None = None, trust: bool = False) -> Session:
         """Open its engine.

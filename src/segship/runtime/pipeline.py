@@ -72,9 +72,8 @@ class Pipeline:
     def close(self) -> None:
         """Give the engine's memory back; what runs it afterwards is an error."""
         session, self._open = self._open, None
-        close = getattr(session, "close", None)
-        if close is not None:
-            close()
+        if session is not None:
+            session.close()
 
     def labels(self, image: NDArray[np.uint8], channel_order: ChannelOrder) -> NDArray[np.uint8 | np.uint16]:
         """Labels (H, W) of an image uint8 (H, W, 3).
