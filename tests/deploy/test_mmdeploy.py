@@ -14,7 +14,7 @@ from segship import export
 from segship.core.errors import BackendError, UnsupportedError
 from segship.core.spec import ModelSpec, Normalization, Padding, Resize, ResizeShortestEdge, Slide
 from segship.deploy import export_mmdeploy
-from segship.deploy.mmdeploy import _pipeline
+from segship.formats.mmdeploy.writer import pipeline_file
 from segship.runtime import Segmentor
 from segship.vision.decode import read_image
 
@@ -82,7 +82,7 @@ def test_only_the_engine_inside_the_runtime_is_taken(tmp_path: Path) -> None:
 
 def test_the_pipeline_is_the_preprocessing() -> None:
     spec = SPEC.model_copy(update={"geometry": (Resize(width=1024, height=512, keep_ratio=True),)})
-    transforms = _pipeline(spec)["pipeline"]["tasks"][0]["transforms"]
+    transforms = pipeline_file(spec)["pipeline"]["tasks"][0]["transforms"]
     assert {"type": "Resize", "size": [1024, 512], "keep_ratio": True} in transforms
     assert {"type": "Normalize", "mean": [1, 2, 3], "std": [4, 5, 6], "to_rgb": True} in transforms
 
@@ -97,4 +97,4 @@ def test_the_pipeline_is_the_preprocessing() -> None:
 )
 def test_what_the_runtime_cannot_do_is_refused(update: dict[str, object], message: str) -> None:
     with pytest.raises(UnsupportedError, match=message):
-        _pipeline(SPEC.model_copy(update=update))
+        pipeline_file(SPEC.model_copy(update=update))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePath
 from typing import Any, Literal
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from segship.core import spellings
 from segship.core.errors import InputError
 from segship.core.spec import Frozen
 
@@ -17,16 +17,6 @@ Precision = Literal["fp32", "fp16", "bf16", "int8"]
 
 _TARGET = re.compile(r"(?P<backend>[a-z0-9]+)(?:-(?P<precision>fp32|fp16|bf16|int8))?_(?P<shape>(?:dynamic|static).*)")
 _SHAPE = re.compile(r"(?P<kind>dynamic|static)(?:-(\d+)x(\d+))?(?:-(\d+)x(\d+))?")
-
-# Deploy configs of MMDeploy: segmentation_{backend}[-{precision}]_{shape}.py. What is not regular is written out.
-_MMDEPLOY = re.compile(r"segmentation_(?P<rest>[a-z0-9_-]+?)(?:\.py)?")
-_MMDEPLOY_IRREGULAR = {
-    "static": "onnxruntime_static",
-    "dynamic": "onnxruntime_dynamic",
-    "sdk_dynamic": "onnxruntime_dynamic",
-    "torchscript": "torchscript_dynamic",
-}
-_MMDEPLOY_TUNERS = re.compile(r"tvm-(?:ansor|autotvm)_")
 
 
 class Shape(Frozen):
@@ -137,11 +127,11 @@ class Target(Frozen):
             >>> str(Target.parse("openvino-int8_static-512x1024"))
             'openvino-int8_static-512x1024'
         """
-        match = _TARGET.fullmatch(_from_mmdeploy(text))
+        match = _TARGET.fullmatch(spellings.translate(text))
         if match is None:
             raise InputError(
                 f"{text!r} is not a target: backend[-precision]_shape, as in openvino-int8_dynamic or "
-                "tensorrt-fp16_static-512x1024, or MMDeploy's name for one, as in segmentation_tensorrt_static-512x1024"
+                f"tensorrt-fp16_static-512x1024{spellings.examples()}"
             )
         return cls.model_validate(
             {
@@ -154,12 +144,3 @@ class Target(Frozen):
     def __str__(self) -> str:
         precision = "" if self.precision == "fp32" else f"-{self.precision}"
         return f"{self.backend}{precision}_{self.shape}"
-
-
-def _from_mmdeploy(text: str) -> str:
-    match = _MMDEPLOY.fullmatch(PurePath(text).name)
-    if match is None:
-        return text
-    rest = _MMDEPLOY_IRREGULAR.get(match["rest"], match["rest"])
-    # The tuner is TVM's own matter, and one family writes its shape with an underscore.
-    return _MMDEPLOY_TUNERS.sub("tvm_", rest).replace("_static_", "_static-")

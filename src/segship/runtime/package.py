@@ -9,7 +9,8 @@ from segship.backends import default_device, find_backend
 from segship.core.errors import UnsafeFileError
 from segship.core.manifest import MANIFEST, read_manifest
 from segship.datasets.class_names import Naming
-from segship.formats.mmdeploy.reader import is_sdk_folder, read_sdk_folder
+from segship.formats.mmdeploy.documents import is_mmdeploy_folder
+from segship.formats.mmdeploy.reader import read_mmdeploy_folder
 from segship.runtime.engine_file import is_described, is_engine_file, read_engine_file
 from segship.runtime.pipeline import Pipeline
 
@@ -98,7 +99,7 @@ class PackageFiles:
 
 def can_open(path: Path) -> bool:
     """Whether a package, a folder of MMDeploy's or an engine file that describes itself lies at ``path``."""
-    return (path / MANIFEST).is_file() or is_sdk_folder(path) or is_described(path)
+    return (path / MANIFEST).is_file() or is_mmdeploy_folder(path) or is_described(path)
 
 
 def find_package(path: Path, naming: Naming | None = None) -> PackageFiles:
@@ -114,8 +115,8 @@ def find_package(path: Path, naming: Naming | None = None) -> PackageFiles:
     """
     if (path / MANIFEST).is_file():
         return PackageFiles(path, path, read_manifest(path))
-    if is_sdk_folder(path):
-        return PackageFiles(path, path, read_sdk_folder(path, naming or Naming()))
+    if is_mmdeploy_folder(path):
+        return PackageFiles(path, path, read_mmdeploy_folder(path, naming or Naming()))
     if is_engine_file(path):
         return PackageFiles(path, path.parent, read_engine_file(path))
     return PackageFiles(path, path, read_manifest(path))  # which raises, and says why

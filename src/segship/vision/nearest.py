@@ -20,7 +20,7 @@ _BYTE_LABELS = 256
 
 
 def resize_labels(labels: NDArray[Any], steps: Sequence[Step], classes: int) -> NDArray[np.uint8 | np.uint16]:
-    """Take labels through ``steps`` by nearest neighbours, as MMDeploy's runtime does (OpenCV's ``INTER_NEAREST``).
+    """Take labels through ``steps`` by nearest neighbours (OpenCV's ``INTER_NEAREST``).
 
     Where the two sizes differ, borders are coarser than those of resized logits, and up to half a cell away from them.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from segship.core.errors import ConfigError
 from segship.core.target import Target
+from segship.formats.mmdeploy.names import ENGINE
 from segship.reading.configs.config import read_config
 
 if TYPE_CHECKING:
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
 
 __all__ = ["read_target"]
 
-_ENGINES = {"default": "onnxruntime", "sdk": "onnxruntime"}
+_ENGINES = {"default": ENGINE, "sdk": ENGINE}
 
 
 def read_target(path: Path) -> Target:
-    """What a deploy config of MMDeploy asks for.
+    """Return the target that a deploy config of MMDeploy asks for.
 
     Args:
         path: A ``.py`` file, and what its ``_base_`` names.

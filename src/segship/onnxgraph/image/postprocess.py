@@ -107,8 +107,6 @@ def end_whole(
 ) -> None:
     """Turn a graph that returns low-resolution logits into one that returns labels or logits at its input's size.
 
-    As MMSegmentation's and MMDeploy's own graphs end.
-
     Args:
         model: Input ``image`` float32 (N, C, H, W), output ``logits`` float32 (N, K, h, w); changed in place.
         spec: How logits become labels.

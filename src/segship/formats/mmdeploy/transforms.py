@@ -1,0 +1,185 @@
+"""Preprocessing as MMDeploy's transforms, read and written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
+
+from pydantic import ValidationError
+
+from segship.core.errors import UnsupportedError
+from segship.core.geometry_steps import Pad, Resize
+from segship.core.spec import Normalization, Padding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from segship.core.geometry_steps import GeometryStep
+    from segship.core.spec import ModelSpec
+    from segship.formats.mmdeploy.documents import Transform
+
+__all__ = ["AGAIN", "read_transforms", "write_transforms"]
+
+AGAIN = "export the checkpoint again, with segship export CONFIG CHECKPOINT OUT"
+"""What to do with a folder that cannot be opened."""
+_LOAD, _COLLECT, _TO_TENSOR = "LoadImageFromFile", "Collect", "ImageToTensor"
+_RESIZE, _NORMALIZE, _PAD, _FLIP = "Resize", "Normalize", "Pad", "RandomFlip"
+_NO_PIXELS = frozenset({
+    _LOAD,
+    "LoadImageFromNDArray",
+    "LoadAnnotations",
+    _TO_TENSOR,
+    "DefaultFormatBundle",
+    "PackSegInputs",
+    _COLLECT,
+})  # fmt: skip
+_COLORS = {"color", "color_ignore_orientation"}
+_INTERPOLATION: Literal["bilinear"] = "bilinear"
+_META = ["img_norm_cfg", "flip", "ori_shape", "img_shape", "pad_shape", "valid_ratio", "scale_factor", "filename"]
+_PHOTOGRAPH = 3
+
+
+def read_transforms(
+    transforms: Sequence[Transform], where: Path
+) -> tuple[tuple[GeometryStep, ...], Normalization, Padding | None]:
+    """Return what transforms do: steps on the uint8 image, its normalisation, and padding of the normalised image.
+
+    Args:
+        transforms: In order.
+        where: The file they stand in, for messages.
+
+    Raises:
+        UnsupportedError: They do what is not provided here.
+    """
+    reader = _Reader(where)
+    for transform in transforms:
+        reader.read(transform)
+    if reader.normalization is None:
+        raise UnsupportedError(f"{where}: there is no Normalize, so that mean and std are not known")
+    return tuple(reader.geometry), reader.normalization, reader.padding
+
+
+class _Reader:
+    """Takes over what transforms do, one after another."""
+
+    def __init__(self, where: Path) -> None:
+        self._where = where
+        self.geometry: list[GeometryStep] = []
+        self.normalization: Normalization | None = None
+        self.padding: Padding | None = None
+
+    def read(self, transform: Transform) -> None:
+        """Take over what one transform does."""
+        name = str(transform.get("type"))
+        known: dict[str, Callable[[Transform], None]] = {
+            _RESIZE: self._resize,
+            _NORMALIZE: self._normalize,
+            _PAD: self._pad,
+            _FLIP: self._flip,
+        }
+        if name in known:
+            known[name](transform)
+        elif name not in _NO_PIXELS:
+            self._refuse(f"the transform {name!r} is not provided")
+        elif transform.get("color_type", "color") not in _COLORS:
+            self._refuse(f"images are loaded as {transform['color_type']!r}, which is not provided")
+
+    def _refuse(self, why: str) -> NoReturn:
+        raise UnsupportedError(f"{self._where}: {why}: {AGAIN}")
+
+    def _resize(self, transform: Transform) -> None:
+        if self.normalization is not None:
+            self._refuse("the image is resized after it is normalised, which is not provided")
+        if transform.get("interpolation", _INTERPOLATION) != _INTERPOLATION:
+            self._refuse(f"the image is resized by {transform['interpolation']!r}, expected {_INTERPOLATION}")
+        width, height = self._pair(transform, "size", "scale")
+        self.geometry.append(Resize(width=width, height=height, keep_ratio=bool(transform.get("keep_ratio", False))))
+
+    def _pair(self, transform: Mapping[str, Any], *keys: str) -> tuple[int, int]:
+        """(width, height), the first of the keys that is given."""
+        size = next((transform[key] for key in keys if transform.get(key) is not None), None)
+        pair = [size, size] if isinstance(size, int) else size
+        whole = isinstance(pair, list) and len(pair) == 2 and all(isinstance(side, int) and side > 0 for side in pair)  # noqa: PLR2004
+        if not whole:
+            self._refuse(f"{transform.get('type')} has the size {size!r}, expected [width, height]")
+        return cast("tuple[int, int]", tuple(cast("list[int]", pair)))
+
+    def _normalize(self, transform: Transform) -> None:
+        if self.normalization is not None or transform.get("to_float", True) is not True:
+            self._refuse("the image is normalised twice, or left as bytes, which is not provided")
+        order = "rgb" if transform.get("to_rgb", True) else "bgr"
+        mean, std = transform.get("mean"), transform.get("std")
+        try:
+            self.normalization = Normalization.model_validate({"channel_order": order, "mean": mean, "std": std})
+        except ValidationError:
+            self._refuse(f"Normalize has mean {mean!r:.60} and std {std!r:.60}, expected a number for each channel")
+
+    def _pad(self, transform: Transform) -> None:
+        value = transform.get("pad_val", 0)
+        value = value.get("img", 0) if isinstance(value, dict) else value
+        multiple = transform.get("size_divisor") or transform.get("divisor")
+        if transform.get("pad_to_square") or not isinstance(value, (int, float)):
+            self._refuse("Pad makes the image square or has a value for each channel, which is not provided")
+        sides: dict[str, Any] = {"multiple_of": multiple}
+        if not isinstance(multiple, int) or multiple < 1:
+            width, height = self._pair(transform, "size")
+            sides = {"width": width, "height": height}
+        if self.normalization is None:
+            self.geometry.append(Pad(**sides, value=(float(value),), crop=True))
+        else:
+            self.padding = Padding(**sides, value=float(value))
+
+    def _flip(self, transform: Transform) -> None:
+        if transform.get("prob") or transform.get("flip_ratio") or transform.get("flip"):
+            self._refuse("the image is flipped, which is not provided")
+
+
+def write_transforms(spec: ModelSpec) -> list[Transform]:
+    """Return the transforms that prepare an image as ``spec`` says.
+
+    Raises:
+        UnsupportedError: MMDeploy's runtime does not provide what the network needs.
+    """
+    _require_possible(spec)
+    return [
+        {"type": _LOAD},
+        *map(_resize, spec.geometry),
+        _normalize(spec.normalization),
+        {"type": _TO_TENSOR, "keys": ["img"]},
+        {"type": _COLLECT, "keys": ["img"], "meta_keys": _META},
+    ]
+
+
+def _require_possible(spec: ModelSpec) -> None:
+    if spec.pixels != "uint8" or spec.channels != _PHOTOGRAPH:
+        raise UnsupportedError(
+            f"MMDeploy's runtime gives a network photographs of three channels; this one takes {spec.channels}, "
+            f"as {spec.pixels}"
+        )
+    if spec.slide is not None:
+        raise UnsupportedError("MMDeploy's runtime has no sliding windows; this network slides")
+    if not all(isinstance(step, Resize) for step in spec.geometry):
+        kinds = ", ".join(step.kind for step in spec.geometry)
+        raise UnsupportedError(f"MMDeploy's runtime has only Resize for this; the network's preprocessing is {kinds}")
+    if spec.resize_logits != "through_input" and spec.geometry:
+        raise UnsupportedError(
+            "MMDeploy's runtime decides at the network's input size; "
+            "this network's logits go to the image's size at once"
+        )
+    if spec.padding is not None:
+        raise UnsupportedError(
+            "MMDeploy's runtime does not cut padding off its masks again: use --shape static-HxW, which needs none"
+        )
+
+
+def _resize(step: GeometryStep) -> Transform:
+    if not isinstance(step, Resize) or step.interpolation != _INTERPOLATION:
+        raise UnsupportedError(
+            f"MMDeploy's runtime resizes by {_INTERPOLATION}; the network's preprocessing by {step.resampling}"
+        )
+    return {"type": _RESIZE, "size": [step.width, step.height], "keep_ratio": step.keep_ratio}
+
+
+def _normalize(rule: Normalization) -> Transform:
+    to_rgb = rule.channel_order == "rgb"
+    return {"type": _NORMALIZE, "mean": list(rule.mean), "std": list(rule.std), "to_rgb": to_rgb}
