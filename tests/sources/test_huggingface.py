@@ -178,3 +178,33 @@ def test_a_processor_that_cuts_out_the_middle_sees_the_whole_image_and_says_so(t
     # The library stretches the mask of the middle over the whole image; here the mask is of the whole image.
     assert [step.kind for step in loaded.spec.geometry] == ["resize_edges"]
     assert any("cuts out the middle of images" in note for note in loaded.notes)
+
+
+def test_reduce_labels_of_older_versions_means_what_it_meant(folder: Path) -> None:
+    change(folder, "preprocessor_config.json", reduce_labels=True)
+    path = folder / "preprocessor_config.json"
+    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "do_reduce_labels"}))
+    assert load(folder).spec.reduce_zero_label
+
+
+def test_a_processor_saved_by_transformers_5_alone_is_read(folder: Path) -> None:
+    old = load(folder)
+    values = json.loads((folder / "preprocessor_config.json").read_text())
+    (folder / "preprocessor_config.json").unlink()
+    (folder / "processor_config.json").write_text(json.dumps({"processor_class": "P", "image_processor": values}))
+    new = load(folder)
+    assert new.spec == old.spec
+    assert "processor_config.json" in new.origin
+    assert not [note for note in new.notes if "by default" in note]
+
+
+def test_an_option_that_the_processor_does_not_have_is_an_error_that_names_it(folder: Path) -> None:
+    change(folder, "preprocessor_config.json", do_resise=False)
+    with pytest.raises(ConfigError, match=r"'do_resise'.*'do_resize'.*--ignore-unknown"):
+        load(folder)
+    assert any("do_resise" in note for note in load(folder, ignore_unknown=True).notes)
+
+
+def test_options_that_only_training_reads_are_known_by_name(folder: Path) -> None:
+    change(folder, "preprocessor_config.json", do_random_crop=True, image_scale=[2048, 512], crop_size=[512, 512])
+    assert load(folder).spec.geometry

@@ -19,7 +19,7 @@ from segship.reading.weights import flush_denormals
 from segship.sources import Loaded
 from segship.sources.huggingface.families import find_family
 from segship.sources.huggingface.folder import load_model, require_harmless
-from segship.sources.huggingface.processor import default_size, load_processor, preprocessing
+from segship.sources.huggingface.processor import PROCESSOR_CONFIGS, default_size, load_processor, preprocessing
 from segship.vision.palette import generate
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ def load(request: Request) -> Loaded:
     wrong = sorted(set(options) - {_SIZE, "processor"})
     if wrong:
         raise ConfigError(f"there is no option {wrong[0]!r}: image_size=[h,w] and processor.NAME=value are")
-    processor, notes = load_processor(folder, config, options.get("processor") or {})
+    changes = options.get("processor") or {}
+    processor, notes = load_processor(folder, config, changes, ignore_unknown=request.ignore_unknown)
     model = load_model(folder, family.architecture, request.checkpoint, trust=request.trust)
     seen = preprocessing(processor, notes)
     classes = _classes(model.config.id2label)
@@ -107,7 +108,7 @@ def _require_library() -> None:
 
 
 def _origin(folder: Path) -> dict[str, Any]:
-    names = [_CONFIG, "preprocessor_config.json", *(file.name for file in folder.glob("*.safetensors"))]
+    names = [_CONFIG, *PROCESSOR_CONFIGS, *(file.name for file in folder.glob("*.safetensors"))]
     return {name: digest(folder / name) for name in names if (folder / name).is_file()}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from segship.core.errors import ConfigError, UnsupportedError
+from segship.core.errors import ConfigError, UnsupportedError, did_you_mean
 from segship.core.spec import Normalization, Resize, ResizeEdges, ResizeNear
 from segship.reading.documents import read_mapping
 from segship.reading.options import merge_options
@@ -16,9 +16,33 @@ if TYPE_CHECKING:
 
     from segship.core.spec import GeometryStep, Interpolation
 
-__all__ = ["default_size", "load_processor", "preprocessing"]
+__all__ = ["PROCESSOR_CONFIGS", "default_size", "load_processor", "preprocessing"]
 
 _CONFIG = "preprocessor_config.json"
+_NEW_CONFIG = "processor_config.json"  # transformers 5 saves the image processor in it, under the second name
+_NEW_KEY = "image_processor"
+PROCESSOR_CONFIGS = (_CONFIG, _NEW_CONFIG)
+"""Names of the files that say how images are prepared; the first that is there and speaks of images counts."""
+# Names of before transformers 4.26, in today's words; the library itself takes some of them for bare attributes.
+_RENAMED = {"reduce_labels": "do_reduce_labels", "size_divisibility": "size_divisor"}
+# What published configs hold besides: of training, of other tasks, or notes of the library that changes nothing here.
+_UNREAD = frozenset({
+    "_processor_class",
+    "_valid_processor_keys",
+    "crop_pct",
+    "do_random_crop",
+    "id2label",
+    "image_scale",
+    "keypoint_heatmap_downscale_factor",
+    "keypoint_heatmap_sigma",
+    "max_size",
+    "max_text_len",
+    "metadata",
+    "patch_size",
+    "random_flip_prob",
+    "task_seq_length",
+    "transformers_version",
+})  # fmt: skip
 _FILTERS: Mapping[int, Interpolation] = {2: "pillow_bilinear", 3: "pillow_bicubic"}
 _DEFAULTS = {
     "segformer": "SegformerImageProcessor",
@@ -36,27 +60,31 @@ _PROBE = (768, 1024)  # an image of the commonest shape, where a processor makes
 _MASKS = ("MaskFormer", "Mask2Former")
 
 
-def load_processor(folder: Path, config: Mapping[str, Any], options: Mapping[str, Any]) -> tuple[Any, list[str]]:
+def load_processor(
+    folder: Path, config: Mapping[str, Any], options: Mapping[str, Any], *, ignore_unknown: bool = False
+) -> tuple[Any, list[str]]:
     """The image processor of ``folder``, with the library's defaults for what its config leaves out, and notes.
 
     Args:
-        folder: With ``preprocessor_config.json``; without, the usual processor of the network is taken.
+        folder: With ``preprocessor_config.json``, or ``processor_config.json`` as transformers 5 writes it; without
+            either, the usual processor of the network is taken.
         config: The network's ``config.json``.
         options: Laid over the processor's config.
+        ignore_unknown: Note options that the processor does not have instead of refusing them.
 
     Raises:
-        ConfigError: The library does not take the config.
+        ConfigError: The library does not take the config, or it has options that the processor does not have.
     """
     import transformers
 
     notes = []
     usual = _DEFAULTS.get(str(config.get("model_type")), "SegformerImageProcessor")
-    values: dict[str, Any] = {}
-    if (folder / _CONFIG).is_file():
-        values = read_mapping(folder / _CONFIG)
-    else:
-        notes.append(f"There is no {_CONFIG}: images are prepared as {usual} does by default")
-    values = merge_options(values, options)
+    file, values = _read_config(folder)
+    if file is None:
+        notes.append(
+            f"There is no {_CONFIG} and no {_NEW_CONFIG} of images: they are prepared as {usual} does by default"
+        )
+    values = {_RENAMED.get(key, key): value for key, value in merge_options(values, options).items()}
     named = str(values.pop("image_processor_type", None) or values.pop("feature_extractor_type", None) or usual)
     name = named.removesuffix("Fast").replace("FeatureExtractor", "ImageProcessor").removesuffix("Pil")
     if name not in _DEFAULTS.values():
@@ -66,13 +94,44 @@ def load_processor(folder: Path, config: Mapping[str, Any], options: Mapping[str
     for key in ("class_info_file", "repo_path", "auto_map", "processor_class"):  # files and code from elsewhere
         values.pop(key, None)
     kind = getattr(transformers, f"{name}Pil", None) or getattr(transformers, name)
+    notes += _unknown(values, kind, file or folder, ignore=ignore_unknown)
     with quiet():
         try:
             return kind.from_dict(values), notes
         except Exception as error:
-            raise ConfigError(
-                f"{folder / _CONFIG} is refused by {name}: {' '.join(str(error).split())[:300]}"
-            ) from error
+            raise ConfigError(f"{file or folder} is refused by {name}: {' '.join(str(error).split())[:300]}") from error
+
+
+def _read_config(folder: Path) -> tuple[Path | None, dict[str, Any]]:
+    """The file that says how images are prepared, and what it says."""
+    if (folder / _CONFIG).is_file():
+        return folder / _CONFIG, read_mapping(folder / _CONFIG)
+    if (folder / _NEW_CONFIG).is_file():
+        values = read_mapping(folder / _NEW_CONFIG).get(_NEW_KEY)
+        if isinstance(values, dict):
+            return folder / _NEW_CONFIG, values
+    return None, {}
+
+
+def _unknown(values: dict[str, Any], kind: Any, file: Path, *, ignore: bool) -> list[str]:
+    """Notes of the options that the processor ``kind`` does not have; they are taken out of ``values``.
+
+    Raises:
+        ConfigError: There are some, and they are not to be ignored.
+    """
+    known = kind.valid_kwargs.__required_keys__ | kind.valid_kwargs.__optional_keys__
+    for key in _UNREAD & values.keys():
+        del values[key]
+    strange = [key for key in values if key not in known]
+    sentences = [f"{kind.__name__} has no option {key!r:.80}.{did_you_mean(key, sorted(known))}" for key in strange]
+    if strange and not ignore:
+        raise ConfigError(
+            f"{file}: {' '.join(sentences)} It may change what the network sees: mend or remove it; --ignore-unknown "
+            "(ignore_unknown=True) passes over it"
+        )
+    for key in strange:
+        del values[key]
+    return [f"Ignored, as you asked for: {sentence}" for sentence in sentences]
 
 
 def preprocessing(processor: Any, notes: list[str]) -> dict[str, Any]:
