@@ -3,12 +3,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
 from support.references import configs
 
 REFERENCES = Path(__file__).parent / "references"
+
+# The same examples in every run, few enough to be quick; a processor that is busy is no failure.
+hypothesis.settings.register_profile("segship", derandomize=True, database=None, deadline=None, max_examples=60)
+hypothesis.settings.load_profile("segship")
 
 
 def find_shared() -> Path | None:
