@@ -32,7 +32,7 @@ $(VENV)/installed-dev: $(VENV)/installed
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python scripts/check_size.py
+	$(BIN)/python dev/check_size.py
 
 types: install
 	$(BIN)/mypy
@@ -55,7 +55,7 @@ format: install
 	$(BIN)/ruff format .
 
 new-head: install
-	$(BIN)/python scripts/new_head.py $(NAME)
+	$(BIN)/python dev/new_head.py $(NAME)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist

@@ -8,8 +8,8 @@
 NETWORK: a name of `packages.NETWORKS` (all of them by default), or NAME=CONFIG,CHECKPOINT. Without a checkpoint,
 weights are random from a fixed seed, with a last layer fitted to the bundled scenes; calibration sees a few scenes, and
 no gate is asked: this is speed only. *ratio* is engine / torch, of medians in one interleaved run: below 1 is faster.
-FOLDER keeps packages for the next run; --build only makes them. --write merges the result into docs/speed.json and
-docs/speed.md.
+FOLDER keeps packages for the next run; --build only makes them. --write merges the result into
+docs/tables/speed.json and docs/tables/speed.md.
 """
 
 from __future__ import annotations

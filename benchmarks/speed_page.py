@@ -1,4 +1,4 @@
-"""The measured tables of docs/speed.md: results are kept in docs/speed.json, the last two runs of each row."""
+"""The measured tables of docs/tables/speed.md: speed.json beside it keeps the last two runs of each row."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 __all__ = ["record", "write_page"]
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[1] / "docs" / "tables"
 RESULTS, PAGE = DOCS / "speed.json", DOCS / "speed.md"
 TITLES = {
     "onnxruntime": "ONNX Runtime fp32",

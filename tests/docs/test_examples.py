@@ -17,7 +17,7 @@ import pytest
 from docs_pages import ROOT
 from support.public import public
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"(?:<!-- (not run|needs): (.+?) -->\n+)?```python\n(.*?)```", re.DOTALL)
 
 

@@ -12,6 +12,11 @@ import pytest
 from docs_pages import PAGES, ROOT, names_of, pages
 
 
+def guides() -> list[str]:
+    folder = ROOT / "docs"
+    return [path.relative_to(folder).as_posix() for path in folder.rglob("*.md")]
+
+
 def test_every_page_shows_every_name_of_its_modules() -> None:
     made = pages()
     everything = "\n".join(made.values())
@@ -23,7 +28,7 @@ def test_every_page_shows_every_name_of_its_modules() -> None:
 
 def test_every_guide_is_found_in_the_navigation() -> None:
     shown = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    assert [path.name for path in (ROOT / "docs").glob("*.md") if f": {path.name}\n" not in shown] == []
+    assert [path for path in guides() if f": {path}\n" not in shown] == []
 
 
 def test_every_command_has_its_table_of_options() -> None:

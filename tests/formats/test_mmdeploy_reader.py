@@ -41,7 +41,7 @@ def pictures() -> dict[str, np.ndarray]:
 
 
 def test_a_folder_that_mmdeploy_wrote_gives_the_masks_of_its_own_runtime() -> None:
-    folder = REFERENCES / "mmdeploy"  # scripts/record_mmdeploy.py
+    folder = REFERENCES / "mmdeploy"  # oracles/record_mmdeploy.py
     segmentor = Segmentor(folder)
     with np.load(folder / "masks.npz") as masks:
         assert len(np.unique(masks["191x319"])) > 3

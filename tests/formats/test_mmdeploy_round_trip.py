@@ -99,7 +99,7 @@ def test_the_engine_is_found_again(dynamic: bool, tmp_path: Path) -> None:
 
 
 def test_the_files_have_the_fields_of_mmdeploys_own() -> None:
-    folder = REFERENCES / "mmdeploy"  # written by MMDeploy 1.3.1: scripts/record_mmdeploy.py
+    folder = REFERENCES / "mmdeploy"  # written by MMDeploy 1.3.1: oracles/record_mmdeploy.py
     theirs, ours = json.loads((folder / DEPLOY).read_text()), deploy_file(dynamic=True)
     assert theirs.keys() == ours.keys()
     assert theirs["models"][0].keys() == ours["models"][0].keys()

@@ -1,6 +1,6 @@
 """Families the field calls impossible to export, in ONNX Runtime at sizes and a batch they were not traced at.
 
-The table over all families is the same check, run as a script: ``scripts/check_families.py``.
+The table over all families is the same check, run as a script: ``docs/tables/check_families.py``.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from support.commands import segship
 from support.references import REFERENCES
 
 FOLDERS = REFERENCES / "paddleseg"
-BUILDER = Path(__file__).parents[2] / "scripts" / "paddle_networks.py"
+BUILDER = Path(__file__).parents[1] / "support" / "paddle_networks.py"
 
 pytestmark = pytest.mark.skipif(
     not TOOLCHAIN.environment().ready, reason="Paddle's environment is not there: segship doctor --setup paddle (1 GB)"

@@ -1,6 +1,6 @@
 """Parts with options that no config of MMSegmentation uses: what to build and what to feed.
 
-Read by ``scripts/record_parts.py``, which records what the real parts compute, and by the test that compares.
+Read by ``oracles/record_parts.py``, which records what the real parts compute, and by the test that compares.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Against what the real mmcv and mmsegmentation made (recorded by ``scripts/record_preprocess.py``)."""
+"""Against what the real mmcv and mmsegmentation made (recorded by ``oracles/record_preprocess.py``)."""
 
 from __future__ import annotations
 

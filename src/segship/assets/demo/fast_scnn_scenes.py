@@ -1,5 +1,5 @@
 # Fast-SCNN on drawn street scenes: the network of `segship demo`, as an MMSegmentation 1.x config.
-# Narrower than the published network; scripts/train_demo.py trains it.
+# Narrower than the published network; demo/train_demo.py trains it.
 default_scope = 'mmseg'
 norm_cfg = dict(type='BN', requires_grad=True)
 class_names = ('road', 'sidewalk', 'building', 'vegetation', 'sky', 'person', 'vehicle')

@@ -1,0 +1,153 @@
+"""The accuracy table of docs/tables/accuracy.md: one trained network in every precision of every engine.
+
+::
+
+    python docs/tables/accuracy_table.py CONFIG CHECKPOINT --calibration DIR --calibration-labels DIR \
+        --images DIR --labels DIR --targets onnxruntime_dynamic,openvino-int8_dynamic [--name CGNet/CamVid] [--limit N]
+        [--latency]
+
+Calibration sees images that the table is not made from. --latency times anew what the table has already, which wants a
+machine without other work. Results are merged into docs/tables/accuracy.json and written to
+docs/tables/accuracy.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+
+from segship import Segmentor, SegshipError, export, load_network
+from segship.backends import find_backend
+from segship.core.errors import SegshipWarning
+from segship.core.manifest import read_manifest
+from segship.deploy import Lowering
+from segship.evaluation import evaluate, pair_files
+from segship.networks.session import EagerSession
+from segship.vision.decode import find_images, read_image
+from segship.vision.preprocess import prepare
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+
+from timing import interleave
+
+HERE = Path(__file__).parent
+RESULTS, PAGE = HERE / "accuracy.json", HERE / "accuracy.md"
+BEGIN, END = "<!-- accuracy table: begin -->", "<!-- accuracy table: end -->"
+
+
+def measure(options: argparse.Namespace, target: str, progress: Progress, old: dict[str, Any]) -> dict[str, Any]:
+    """One row; ``old``: what is known of it."""
+    how = Lowering(options.calibration, options.calibration_labels, options.calibration_images)
+    task = progress.add_task(target, total=None)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            package = export(
+                options.config,
+                options.checkpoint,
+                Path(folder) / "package",
+                target=target,
+                lowering=how,
+                on_stage=lambda stage: progress.update(task, description=f"{target}: {stage}"),
+            )
+        except SegshipError as error:
+            progress.remove_task(task)
+            return {"target": target, "refused": str(error)}
+        if options.latency:
+            image = find_images([options.images])[0]
+            return {**old, "latency": latency_of(options, package.path, image)}
+        segmentor = Segmentor(package.path, threads=options.threads)
+        pairs = pair_files(options.images, options.labels)[: options.limit]
+        progress.update(task, description=f"{target}: evaluating", total=len(pairs))
+        result = evaluate(segmentor, pairs, progress=lambda done, _: progress.update(task, completed=done))
+        manifest = package.manifest
+        size = sum(file.size for file in manifest.files.values())
+        progress.update(task, description=f"{target}: timing")
+        latency = latency_of(options, package.path, pairs[0][0])
+    progress.remove_task(task)
+    record = manifest.quantization
+    return {
+        "target": target,
+        "images": len(pairs),
+        "aAcc": result.scores.aAcc,
+        "mIoU": result.scores.mIoU,
+        "mAcc": result.scores.mAcc,
+        "bytes": size,
+        "latency": latency,
+        "kept": len(record.kept) if record else 0,
+        "layers": record.layers if record else 0,
+    }
+
+
+def latency_of(options: argparse.Namespace, package: Path, image: Path) -> float:
+    """The engine's time on one image, as a share of the eager network's: medians of one interleaved run."""
+    manifest = read_manifest(package)
+    torch.set_num_threads(options.threads)
+    original = EagerSession(load_network(options.config, options.checkpoint))
+    engine = find_backend(manifest.target.backend).open(manifest.engine(package), threads=options.threads)
+    feeds = {manifest.inputs[0].name: prepare(read_image(image), manifest.spec).tensor}
+    image_only = {"image": feeds[manifest.inputs[0].name]}
+    times = interleave({"torch": lambda: original.run(image_only), "engine": lambda: engine.run(feeds)}, rounds=15)
+    return times["engine"].median / times["torch"].median
+
+
+def write_page(results: dict[str, dict[str, Any]]) -> None:
+    """Put the table between its marks."""
+    lines = [
+        "| network | target | aAcc | mIoU | mAcc | Δ mIoU | latency | size | layers kept in floating point |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name, rows in results.items():
+        first = next((row for row in rows.values() if "mIoU" in row), None)
+        for target, row in rows.items():
+            if "refused" in row:
+                lines.append(f"| {name} | `{target}` | refused: {row['refused'].replace('|', '/')} | | | | | | |")
+                continue
+            change = row["mIoU"] - first["mIoU"] if first else 0.0
+            latency = f"{row['latency']:.2f}" if "latency" in row else ""
+            kept = f"{row['kept']} of {row['layers']}" if row["layers"] else ""
+            lines.append(
+                f"| {name} | `{target}` | {row['aAcc']:.2f} | {row['mIoU']:.2f} | {row['mAcc']:.2f} | {change:+.2f} "
+                f"| {latency} | {row['bytes'] / 1e6:.1f} MB | {kept} |"
+            )
+    page = PAGE.read_text(encoding="utf-8")
+    head, rest = page.split(BEGIN)
+    PAGE.write_text(f"{head}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{rest.split(END)[1]}", encoding="utf-8")
+
+
+def main() -> None:
+    """Measure the targets and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path, nargs="?")
+    parser.add_argument("checkpoint", type=Path, nargs="?")
+    parser.add_argument("--name", default="network")
+    parser.add_argument("--targets", default="onnxruntime_dynamic")
+    for option in ("--calibration", "--calibration-labels", "--images", "--labels"):
+        parser.add_argument(option, type=Path)
+    parser.add_argument("--calibration-images", type=int, default=64)
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--latency", action="store_true")
+    options = parser.parse_args()
+    results: dict[str, dict[str, Any]] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    warnings.simplefilter("ignore", SegshipWarning)
+    if options.config is not None:
+        rows = results.setdefault(options.name, {})
+        with Progress(console=Console(stderr=True)) as progress:
+            for target in options.targets.split(","):
+                rows[target] = measure(options, target, progress, rows.get(target, {}))
+                RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+                print(target, rows[target], file=sys.stderr)
+    write_page(results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Record what the real MMSegmentation feeds a network, and which labels it makes of the network's answer.
+
+Run it in the environment that oracles/record_reference.py describes::
+
+    python oracles/record_pipelines.py tests/references/mmseg_pipelines.npz
+
+The network is replaced by `answer`, a few means of the input, so that only the pipeline, the data preprocessor and the
+way back to the image's size are recorded. For each case of ``pipeline_cases.toml`` the file holds the input's shape, a
+grid of its values, and a grid of the labels.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+ROOT = Path(__file__).parents[1] / "tests"
+CASES = ROOT / "sources" / "mmseg" / "pipeline_cases.toml"
+IMAGE = ROOT / "references" / "pipeline" / "street_300x401.png"
+CONFIG = "fastscnn/fast_scnn_8xb4-160k_cityscapes-512x1024.py"
+GRID = 13
+
+
+def answer(x: torch.Tensor) -> torch.Tensor:
+    """Logits (N, 3, h, w) of an eighth of the input's size, from an input (N, C, H, W)."""
+    small = F.avg_pool2d(x, 8, ceil_mode=True)
+    mean = small.mean(1, keepdim=True)
+    return torch.cat([mean, small[:, -1:] - small[:, :1] + 0.1, -0.5 * mean], 1)
+
+
+def config_values(case: dict[str, Any]) -> dict[str, Any]:
+    """What a case changes in the config: ``test_pipeline`` and the model's preprocessor and align_corners."""
+    steps = [
+        {key: tuple(value) if isinstance(value, list) else value for key, value in step.items()}
+        for step in case["steps"]
+    ]
+    for step in steps:
+        if isinstance(step.get("pad_val"), dict):
+            step["pad_val"] = {key: tuple(np.atleast_1d(value).tolist()) for key, value in step["pad_val"].items()}
+            step["pad_val"]["seg"] = 255
+    return {
+        "test_pipeline": [{"type": "LoadImageFromFile"}, *steps, {"type": "PackSegInputs"}],
+        "preprocessor": case.get("preprocessor", {}),
+        "align_corners": case.get("align_corners", False),
+    }
+
+
+class _NoCompiledOps(types.ModuleType):
+    """Stands in for mmcv's compiled operators, which mmcv-lite has not."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda *_, **__: None
+
+
+def record(case: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Run one case."""
+    sys.modules["mmcv._ext"] = _NoCompiledOps("mmcv._ext")
+    import mmseg  # noqa: PLC0415
+    from mmengine import Config  # noqa: PLC0415
+    from mmseg.apis import inference_model, init_model  # noqa: PLC0415
+
+    config = Config.fromfile(str(Path(mmseg.__file__).parent / ".mim" / "configs" / CONFIG))
+    changes = config_values(case)
+    config.test_pipeline = changes["test_pipeline"]
+    config.model.data_preprocessor.update(changes["preprocessor"])
+    model = init_model(config, None, "cpu")
+    model.decode_head.align_corners = model.align_corners = changes["align_corners"]
+    seen: list[torch.Tensor] = []
+
+    def encode_decode(x: torch.Tensor, _: Any) -> torch.Tensor:
+        seen.append(x)
+        return F.interpolate(answer(x), x.shape[2:], mode="bilinear", align_corners=changes["align_corners"])
+
+    model.encode_decode = encode_decode
+    labels = inference_model(model, str(IMAGE)).pred_sem_seg.data[0]
+    return {
+        "shape": np.array(seen[0].shape),
+        "input": seen[0][0, :, ::GRID, ::GRID].numpy(),
+        "labels": labels[::3, ::3].numpy().astype(np.uint8),
+    }
+
+
+def main(target: Path) -> None:
+    """Record all cases into ``target``."""
+    arrays = {}
+    for name, case in tomllib.loads(CASES.read_text(encoding="utf-8")).items():
+        arrays |= {f"{name}/{key}": value for key, value in record(case).items()}
+    np.savez_compressed(target, **arrays)
+    print(f"{len(arrays)} arrays -> {target}, {target.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
