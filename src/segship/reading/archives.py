@@ -14,7 +14,8 @@ import torch
 
 from segship.core.errors import CheckpointError
 from segship.core.memory import memory_bytes
-from segship.reading.pickles import MAXIMUM_AXES, Storage, StoredTensor, unpickle
+from segship.reading.pickles import unpickle
+from segship.reading.stand_ins import MAXIMUM_AXES, Storage, StoredTensor
 
 if TYPE_CHECKING:
     from pathlib import Path

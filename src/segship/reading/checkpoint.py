@@ -15,7 +15,8 @@ from segship.core.errors import CheckpointError, SegshipWarning, UnsafeFileError
 from segship.core.files import FileDigest, digest
 from segship.reading.archives import open_archive
 from segship.reading.limits import Allowance, TooMuchError
-from segship.reading.pickles import StoredTensor, plain_values
+from segship.reading.pickles import plain_values
+from segship.reading.stand_ins import StoredTensor
 
 if TYPE_CHECKING:
     from pathlib import Path
