@@ -1,6 +1,10 @@
-"""One file for each inference engine, found by its name.
+"""One file for each inference engine, found by its name; other distributions bring theirs as entry points.
 
-A backend is a module with ``INFO``, ``convert``, ``open`` and ``probe`` (see `segship.core.artifacts.Backend`).
+A backend is a module with ``INFO``, ``convert``, ``open`` and ``probe`` (see `segship.core.artifacts.Backend`): here,
+or anywhere, named in a distribution's metadata::
+
+    [project.entry-points."segship.backends"]
+    acme = "acme_segship.backend"
 """
 
 from __future__ import annotations
@@ -9,40 +13,77 @@ import importlib
 import pkgutil
 from typing import TYPE_CHECKING, cast
 
+from segship.backends import _outside
 from segship.core.errors import BackendError, did_you_mean
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from segship.core.artifacts import Backend, FileBackend
+    from segship.core.artifacts import Backend, FileBackend, GraphFormat
 
-__all__ = ["DEFAULT", "backend_names", "backend_of_file", "default_device", "find_backend", "find_file_backend"]
+__all__ = [
+    "DEFAULT",
+    "backend_names",
+    "backend_of_file",
+    "backends",
+    "default_device",
+    "find_backend",
+    "find_file_backend",
+    "reference_backend",
+    "refused_backends",
+]
 
 DEFAULT = "onnxruntime"
 """The backend that is taken where none is asked for: the base install brings it."""
 
 
-def backend_names() -> tuple[str, ...]:
-    """Names of all backends, sorted."""
+def _own() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")))
 
 
+def backend_names() -> tuple[str, ...]:
+    """Names of all backends, sorted: Segship's own, and those of other distributions."""
+    own = _own()
+    return tuple(sorted({*own, *(name for name in _outside.outside() if _outside.reason_against(name, own) is None)}))
+
+
 def find_backend(name: str) -> Backend:
-    """The backend called ``name``.
+    """The backend called ``name``; of two that are called alike, Segship's own.
 
     Raises:
-        BackendError: There is none; near names are suggested.
+        BackendError: There is none, near names are suggested; or another distribution's cannot be loaded.
     """
-    if name not in backend_names():
+    own = _own()
+    if name in own:
+        return cast("Backend", importlib.import_module(f"{__name__}.{name}"))
+    if name not in _outside.outside():
         raise BackendError(
             f"no backend is called {name!r}: {', '.join(backend_names())}.{did_you_mean(name, backend_names())}"
         )
-    return cast("Backend", importlib.import_module(f"{__name__}.{name}"))
+    reason = _outside.reason_against(name, own)
+    if reason is not None:
+        raise BackendError(reason)
+    return cast("Backend", _outside.load(name))
 
 
-def backend_of_file(path: Path) -> str | None:
-    """Name of the backend that opens lone files called like ``path``, or None."""
-    return next((name for name in backend_names() if path.suffix.lower() in find_backend(name).INFO.suffixes), None)
+def backends() -> dict[str, Backend]:
+    """Every backend that can be loaded, by name."""
+    own, refused = _own(), refused_backends()
+    return {name: find_backend(name) for name in backend_names() if name in own or name not in refused}
+
+
+def refused_backends() -> dict[str, str]:
+    """Why another distribution's backend cannot be used, by its name; empty where all is well."""
+    refused = {}
+    for name in _outside.outside():
+        reason = _outside.reason_against(name, _own())
+        try:
+            _ = None if reason else _outside.load(name)
+        except BackendError as error:
+            reason = str(error)
+        if reason:
+            refused[name] = reason
+    return refused
 
 
 def default_device(name: str) -> str:
@@ -54,6 +95,23 @@ def default_device(name: str) -> str:
         BackendError: There is no such backend.
     """
     return find_backend(name).INFO.default_device
+
+
+def reference_backend(format: GraphFormat) -> Backend:  # noqa: A002
+    """The backend that opens a float32 graph of a format as it stands; what a lower precision costs is measured so.
+
+    Raises:
+        BackendError: There is none.
+    """
+    for backend in backends().values():
+        if format in backend.INFO.reference:
+            return backend
+    raise BackendError(f"no backend opens a graph of the format {format!r} as it stands")
+
+
+def backend_of_file(path: Path) -> str | None:
+    """Name of the backend that opens lone files called like ``path``, or None."""
+    return next((name for name, backend in backends().items() if path.suffix.lower() in backend.INFO.suffixes), None)
 
 
 def find_file_backend(name: str) -> FileBackend:

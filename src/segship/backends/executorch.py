@@ -11,6 +11,7 @@ import numpy as np
 from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session
 from segship.core.errors import BackendError, MissingExtraError, engine_errors, one_line
 from segship.core.sessions import OpenSession, Pool
+from segship.core.versions import module_versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -157,6 +158,6 @@ def probe() -> tuple[Device, ...]:
         _load()
     except MissingExtraError as error:
         return (Device("cpu", usable=False, note=str(error)),)
-    from importlib.metadata import version
-
-    return (Device("cpu", usable=True, note=f"executorch {version('executorch')}, XNNPACK"),)
+    versions = module_versions(("executorch",))
+    note = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return (Device("cpu", usable=True, note=f"{note}, XNNPACK"),)

@@ -13,6 +13,7 @@ import numpy as np
 from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session
 from segship.core.errors import BackendError, MissingExtraError, engine_errors
 from segship.core.sessions import OpenSession, Pool
+from segship.core.versions import module_versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -136,6 +137,5 @@ def probe() -> tuple[Device, ...]:
         _load()
     except MissingExtraError as error:
         return (Device("cpu", usable=False, note=str(error)),)
-    from importlib.metadata import version
-
-    return (Device("cpu", usable=True, note=f"ai-edge-litert {version('ai_edge_litert')}"),)
+    versions = module_versions(("ai_edge_litert",))
+    return (Device("cpu", usable=True, note=", ".join(f"{name} {version}" for name, version in versions.items())),)

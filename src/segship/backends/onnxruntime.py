@@ -30,6 +30,7 @@ INFO = BackendInfo(
     gaps={"bf16": "its kernels for processors have no bfloat16"},
     suffixes=(".onnx",),
     is_source=True,
+    mmdeploy=True,
     embed=("fp32", "fp16", "int8"),
     classes_last=True,
     reference=("onnx",),

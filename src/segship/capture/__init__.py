@@ -27,8 +27,8 @@ def capture(network: Network, path: Path, options: CaptureOptions, *, format: Gr
         network: In eval mode, on the CPU.
         path: The file to write. An ONNX file of 2 GiB and more keeps its weights in ``<name>.data`` beside it.
         options: The size of the example, what stays free, and what is written into the file.
-        format: ``"onnx"``, ``"pt2"`` (torch.export), ``"torchscript"``, or ``"openvino"`` for a network that is a model
-            of OpenVINO's.
+        format: ``"onnx"``, ``"pt2"`` (torch.export), ``"torchscript"``, or ``"openvino_ir"`` for a network that is a
+            model of OpenVINO's.
 
     Returns:
         The graph: input ``image`` float32 (batch, channels, height, width), output ``logits`` float32
@@ -47,7 +47,7 @@ def _writer(format: GraphFormat) -> Callable[[Network, Path, CaptureOptions], Gr
         from segship.capture.onnx import write_onnx
 
         return write_onnx
-    if format == "openvino":
+    if format == "openvino_ir":
         from segship.capture.openvino_ir import write_openvino
 
         return write_openvino

@@ -39,7 +39,7 @@ def write_openvino(network: Network, path: Path, options: CaptureOptions) -> Gra
         openvino.save_model(model, str(path), compress_to_fp16=False)
     ends = ((INPUT, model.inputs[0]), (OUTPUT, model.outputs[0]))
     image, logits = (_tensor(name, port) for name, port in ends)
-    return Graph(path, "openvino", (image,), (logits,), options.metadata)
+    return Graph(path, "openvino_ir", (image,), (logits,), options.metadata)
 
 
 def _tensor(name: str, port: Any) -> TensorInfo:

@@ -9,8 +9,8 @@ import typer
 
 __all__ = ["doctor", "examine"]
 
-_BASE = ("numpy", "pillow", "opencv-python-headless", "pydantic", "onnxruntime", "typer", "rich")
-_EXPORT = ("torch", "onnx", "onnxscript")
+_BASE = ("numpy", "PIL", "cv2", "pydantic", "typer", "rich")
+_EXPORT = ("torch", "onnx", "onnxscript")  # modules; their distributions may have other names
 
 
 def doctor(
@@ -43,36 +43,29 @@ def examine() -> dict[str, Any]:
     import platform
 
     from segship import __version__
-    from segship.backends import backend_names, find_backend
+    from segship.backends import DEFAULT, backends, find_backend, refused_backends
+    from segship.core.versions import module_versions
     from segship.toolchains import toolchains
 
-    backends = {}
-    for name in backend_names():
-        backend = find_backend(name)
+    engines = {}
+    for name, backend in backends().items():
         devices = [vars(device) for device in backend.probe()]
-        backends[name] = {"title": backend.INFO.title, "precisions": backend.INFO.precisions, "devices": devices}
+        engines[name] = {"title": backend.INFO.title, "precisions": backend.INFO.precisions, "devices": devices}
     environments = {}
     for name, toolchain in toolchains().items():
         found = toolchain.environment()
         environments[name] = {"folder": str(found.folder), "ready": found.ready, "packages": dict(found.packages)}
-    missing = [package for package in _EXPORT if _version(package) is None]
+    packages = module_versions((*_BASE, *find_backend(DEFAULT).INFO.modules, *_EXPORT))
+    missing = [module for module in _EXPORT if packages.get(module, "") is None]
     return {
         "segship": __version__,
         "python": platform.python_version(),
-        "packages": {package: _version(package) for package in (*_BASE, *_EXPORT)},
+        "packages": packages,
         "export": {"works": not missing, "install": 'pip install "segship[export]"' if missing else None},
-        "backends": backends,
+        "backends": engines,
+        "refused_backends": refused_backends(),
         "environments": environments,
     }
-
-
-def _version(package: str) -> str | None:
-    from importlib import metadata
-
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _print(report: dict[str, Any]) -> None:
@@ -90,6 +83,8 @@ def _print(report: dict[str, Any]) -> None:
     for name, backend in report["backends"].items():
         for device in backend["devices"]:
             table.add_row(f"{name} {device['name']}", "works" if device["usable"] else "does not work", device["note"])
+    for name, reason in report["refused_backends"].items():
+        table.add_row(f"{name}, not Segship's own", "does not work", reason)
     table.add_section()
     for name, found in report["environments"].items():
         hint = found["folder"] if found["ready"] else f"{toolchains()[name].purpose}: segship doctor --setup {name}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
@@ -11,6 +11,9 @@ from segship.backends import DEFAULT
 from segship.cli.classes import CLASSES, require_data_set, with_classes
 from segship.core.errors import InputError
 from segship.core.target import Precision, Shape, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["export", "split_paths"]
 
@@ -65,6 +68,13 @@ def export(
         int | None,
         typer.Option(min=1, metavar="MIB", help="GPU memory TensorRT's builder may try kernels with; all by default."),
     ] = None,
+    engine_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Setting of the engine's own, as workspace=1024 is of TensorRT; may be repeated.",
+        ),
+    ] = None,
     calibration: Annotated[
         Path | None, typer.Option(help="Folder of images to fit int8 to; needed for int8.", metavar="FOLDER")
     ] = None,
@@ -107,13 +117,13 @@ def export(
         typer.Option(
             metavar="pre,post",
             help="Work on images that the engine's file does itself: with pre it takes uint8 RGB images of any size, "
-            "with post it returns masks (onnxruntime and openvino).",
+            "with post it returns masks. An engine that cannot says which can.",
         ),
     ] = "",
     layout: Annotated[
         str,
         typer.Option(
-            help="segship; or mmdeploy, a folder that mmdeploy_runtime opens (onnxruntime, fp32); or a data set, which "
+            help=f"segship; or mmdeploy, a folder that mmdeploy_runtime opens ({DEFAULT}, fp32); or a data set, which "
             "means the same as --classes."
         ),
     ] = "segship",
@@ -136,8 +146,10 @@ def export(
     description = with_classes(spec, classes)
     lowering = deploy.Lowering(calibration, labels, calibration_images, allow_inexact=allow_inexact)
     chosen = target or Target(backend=backend, precision=_precision(precision), shape=Shape.parse(shape))
-    if workspace is not None:
-        chosen = deploy.find_target(chosen).model_copy(update={"options": {"workspace": workspace}})
+    options = _options(engine_option or (), workspace)
+    if options:
+        chosen = deploy.find_target(chosen)
+        chosen = chosen.model_copy(update={"options": chosen.options | options})
     if layout == "mmdeploy":
         if embed:
             raise InputError("--embed is for packages of Segship; MMDeploy's runtime prepares images itself")
@@ -173,6 +185,17 @@ def export(
             output.say(f"note: {note}")
         verdict = "written although a gate failed" if package.manifest.failures else "verified"
         output.say(f"{package.path}: {package.manifest.target}, {verdict}")
+
+
+def _options(given: Sequence[str], workspace: int | None) -> dict[str, str | int]:
+    """Settings of the engine's own, which its backend checks."""
+    read: dict[str, str | int] = {} if workspace is None else {"workspace": workspace}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise InputError(f"--engine-option takes NAME=VALUE, not {text!r}")
+        read[name] = value
+    return read
 
 
 def _precision(text: str) -> Precision:

@@ -40,7 +40,7 @@ def report(
         list[str] | None,
         typer.Option(
             metavar="[ENGINE=]DEVICE",
-            help="What the engines run on: cuda:0 for all of them, tensorrt=cuda:1 for one; may be repeated. Default: "
+            help="What the engines run on: cuda:0 for all of them, ENGINE=cuda:1 for one; may be repeated. Default: "
             "cpu, or the first device of an engine that does not run there. The network itself runs on the cpu.",
         ),
     ] = None,

@@ -34,7 +34,7 @@ __all__ = [
     "shapes_of",
 ]
 
-GraphFormat = Literal["onnx", "pt2", "torchscript", "openvino"]
+GraphFormat = Literal["onnx", "pt2", "torchscript", "openvino_ir"]
 
 
 class TensorInfo(Frozen):
@@ -62,7 +62,7 @@ class Graph:
 
     Attributes:
         path: The file.
-        format: ``"onnx"``, ``"pt2"``, ``"torchscript"``, or ``"openvino"`` for what comes as OpenVINO's own.
+        format: ``"onnx"``, ``"pt2"``, ``"torchscript"``, or ``"openvino_ir"`` for what comes as OpenVINO's own.
         inputs, outputs: Their names, types and shapes.
         metadata: What is written into the file, and into the engine's where its format has room for it.
     """
@@ -193,6 +193,7 @@ class BackendInfo:
         reference: Formats whose float32 graph it opens as it stands, to be what a lower precision is measured with.
         passes: Rewrites of its ONNX graphs that suit its kernels, in their order, by their names in
             ``segship.onnxgraph.engine_passes``.
+        mmdeploy: Whether folders that MMDeploy made for it are opened; MMDeploy calls it by the same name.
         elsewhere: What to do where it builds engines that no device here runs, in a sentence's end: ``"on a Mac, …"``.
     """
 
@@ -219,6 +220,7 @@ class BackendInfo:
     classes_last: bool = False
     reference: tuple[GraphFormat, ...] = ()
     passes: tuple[str, ...] = ()
+    mmdeploy: bool = False
     elsewhere: str = ""
 
     def read_options(self, given: Mapping[str, object]) -> dict[str, bool | int | float | str]:

@@ -12,6 +12,7 @@ from segship.deploy.embedding import read_embed
 from segship.deploy.lower import Lowering
 from segship.deploy.mmdeploy import ship_mmdeploy
 from segship.deploy.ship import require_extra, ship
+from segship.formats.mmdeploy.names import ENGINE
 from segship.runtime.package import Package
 
 if TYPE_CHECKING:
@@ -168,8 +169,8 @@ def export_mmdeploy(
         return sources.load(config, checkpoint, **options)
 
     chosen = find_target(target)
-    if (chosen.backend, chosen.precision) != ("onnxruntime", "fp32"):
-        raise BackendError(f"MMDeploy's folders are written for onnxruntime in fp32, not for {chosen}")
+    if (chosen.backend, chosen.precision) != (ENGINE, "fp32"):
+        raise BackendError(f"MMDeploy's folders are written for {ENGINE} in fp32, not for {chosen}")
     require_extra()
     tell = on_stage or (lambda _: None)
     return ship_mmdeploy(load, Path(out), chosen, images, find_backend(chosen.backend), tell)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 import cv2
 import numpy as np
 
+from segship.backends import backends, find_backend
 from segship.core.errors import BackendError, InputError, UnsupportedError, VerificationError
 from segship.core.manifest import Check, Embedded
 from segship.deploy.samples import find_scenes
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Picture", "compare_pictures", "pictures", "read_embed", "require_embeddable"]
 
-# bf16 and fp16 in OpenVINO are hints for the whole graph, and positions of pixels cannot be told in so few bits.
-_ABLE = {"onnxruntime": ("fp32", "fp16", "int8"), "openvino": ("fp32", "int8")}
 _SIZES = ((256, 512), (300, 401), (161, 225))
 _UNDECIDED = 1e-5  # of the greatest logit: two classes nearer than this are equal for float32
 
@@ -73,8 +72,9 @@ def require_embeddable(target: Target, spec: ModelSpec, embed: Sequence[Embedded
     """
     if not embed:
         return
-    if target.precision not in _ABLE.get(target.backend, ()):
-        able = "; ".join(f"{name} in {', '.join(precisions)}" for name, precisions in _ABLE.items())
+    if target.precision not in find_backend(target.backend).INFO.embed:
+        precisions = {name: ", ".join(backend.INFO.embed) for name, backend in backends().items()}
+        able = "; ".join(f"{name} in {which}" for name, which in precisions.items() if which)
         raise BackendError(f"embed is provided for {able}, not for {target}: take another target or leave it out")
     if spec.slide is not None:
         raise UnsupportedError(

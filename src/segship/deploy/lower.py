@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segship.backends import find_backend
+from segship.backends import reference_backend
 from segship.core.artifacts import Engine
 from segship.core.errors import InputError, SegshipWarning
 from segship.core.manifest import Accuracy, Quantization
@@ -41,7 +41,6 @@ __all__ = ["Lowered", "Lowering", "lower"]
 _FEW = 16
 _RANKED_ON = 2  # images; the order of the layers hardly changes with more
 _TIMED = 5
-_REFERENCES = {"onnx": "onnxruntime", "pt2": "torch"}  # what runs the float32 graph as it is, by its format
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +142,7 @@ class _Integer:
         images = [sample.image for sample in self._samples]
         quantized = quantize(self._graph, self._target, self._backend, images, self._feed)
         self._tell("measuring the original network")
-        reference = find_backend(_REFERENCES[self._graph.format])
+        reference = reference_backend(self._graph.format)
         before = self._judge.measure(reference.open(_engine_of(self._graph)))
         self._tell("measuring int8")
         after, failures = self._attempt(quantized, (), before)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import platform
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from segship.backends import find_backend
+from segship import __version__
+from segship.backends import backends, find_backend
 from segship.core.errors import BackendError, MissingExtraError, UnsupportedError, VerificationError
 from segship.core.files import digest, replace_directory, require_replaceable
 from segship.core.manifest import MANIFEST, METADATA, Described, Manifest
 from segship.core.memory import release_memory
+from segship.core.versions import module_versions
 from segship.deploy.embedding import Picture, compare_pictures, pictures, require_embeddable
 from segship.deploy.lower import Lowering, lower
 from segship.deploy.samples import TRACED, find_samples, verification_inputs
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from segship.core.artifacts import Backend, Engine, Graph
+    from segship.core.artifacts import Backend, BackendInfo, Engine, Graph
     from segship.core.manifest import Check, Embedded
     from segship.core.spec import ModelSpec, SizeRule
     from segship.core.target import Target
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["require_extra", "ship"]
 
-_SUFFIXES = {"onnx": ".onnx", "pt2": ".pt2", "torchscript": ".pt", "openvino": ".xml"}
+_EXPORT_MODULES = ("torch", "onnx", "onnxscript")
+_SUFFIXES = {"onnx": ".onnx", "pt2": ".pt2", "torchscript": ".pt", "openvino_ir": ".xml"}
 
 
 def ship(
@@ -127,7 +129,7 @@ def require_extra() -> None:
     Raises:
         MissingExtraError: It is not.
     """
-    for module in ("torch", "onnx", "onnxscript"):
+    for module in _EXPORT_MODULES:
         if importlib.util.find_spec(module) is None:
             raise MissingExtraError("Exporting", "export", module)
 
@@ -161,16 +163,16 @@ def _require_format(loaded: Loaded, backend: Backend, target: Target, embed: tup
         return
     instead = "bring the ONNX file or the network that it was made of"
     if own not in info.reads:
+        readers = {name: each.INFO.title for name, each in backends().items() if own in each.INFO.reads}
         raise UnsupportedError(
-            f"the network comes as a model of {find_backend(own).INFO.title}, which {info.title} cannot read: "
-            f"choose --backend {own}, or {instead}"
+            f"the network comes as a model of {' or '.join(readers.values())}, which {info.title} cannot read: "
+            f"choose --backend {' or '.join(readers)}, or {instead}"
         )
+    comes = f"the network comes as a model of {info.title}: {instead}"
     if target.precision in info.lowered:
-        raise UnsupportedError(
-            f"{target.precision} is made from ONNX, and the network comes as a model of {own}: {instead}"
-        )
+        raise UnsupportedError(f"{target.precision} is made from ONNX, and {comes}")
     if embed:
-        raise UnsupportedError(f"--embed adds to a graph of ONNX, and the network comes as a model of {own}: {instead}")
+        raise UnsupportedError(f"--embed adds to a graph of ONNX, and {comes}")
 
 
 def _is_package(directory: Path) -> bool:
@@ -203,7 +205,7 @@ def _build(
             spec=spec,
             sizes=sizes,
             tell=tell,
-            finish=_finish(spec, target, embed),
+            finish=_finish(spec, backend.INFO, embed),
         )
     engine = lowered.engine
     manifest = Manifest(
@@ -223,7 +225,7 @@ def _build(
     return manifest, lowered
 
 
-def _finish(spec: ModelSpec, target: Target, embed: tuple[Embedded, ...]) -> Callable[[Graph], Graph]:
+def _finish(spec: ModelSpec, info: BackendInfo, embed: tuple[Embedded, ...]) -> Callable[[Graph], Graph]:
     """What is done to the graph before the engine is built of it."""
 
     def finish(graph: Graph) -> Graph:
@@ -233,7 +235,7 @@ def _finish(spec: ModelSpec, target: Target, embed: tuple[Embedded, ...]) -> Cal
 
         path = graph.path.parent / "whole" / graph.path.name
         path.parent.mkdir()
-        return embed_in(graph, path, spec, embed, classes_last=target.backend == "onnxruntime")
+        return embed_in(graph, path, spec, embed, classes_last=info.classes_last)
 
     return finish
 
@@ -268,8 +270,9 @@ def _told(loaded: Loaded) -> Iterator[str]:
 
 
 def _versions(backend: Backend) -> dict[str, str]:
-    tools = ("segship", "torch", "onnx", "onnxscript", "numpy", "opencv-python-headless", *backend.INFO.modules)
-    return {"python": platform.python_version()} | {tool: importlib.metadata.version(tool) for tool in tools}
+    found = module_versions((*_EXPORT_MODULES, "numpy", "cv2", *backend.INFO.modules))
+    installed = {name: version for name, version in found.items() if version is not None}
+    return {"python": platform.python_version(), "segship": __version__} | installed
 
 
 def _seen(loaded: Loaded, spec: ModelSpec, sizes: SizeRule, samples: Sequence[Path]) -> list[Picture]:

@@ -37,7 +37,7 @@ class OpenvinoNetwork(GraphNetwork):
         BackendError: It cannot be read.
     """
 
-    graph_format = "openvino"
+    graph_format = "openvino_ir"
 
     def __init__(self, path: Path, output: int, labels: int | None, *, sizes: SizeRule) -> None:
         super().__init__(sizes)

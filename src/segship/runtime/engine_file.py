@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from segship.backends import backend_of_file, find_file_backend
+from segship.backends import DEFAULT, backend_of_file, find_backend, find_file_backend
 from segship.core.artifacts import TensorInfo
 from segship.core.errors import BackendError, PackageError
 from segship.core.files import digest
@@ -91,12 +91,13 @@ def _described(path: Path, metadata: Mapping[str, str]) -> Described:
 
 def _undescribed(path: Path) -> str:
     nothing = f"{path} does not say what it is: it carries no metadata {METADATA!r}, which Segship writes"
-    backend = {".onnx": "", ".xml": " --backend openvino"}.get(path.suffix.lower())
-    if backend is None:
+    backend = backend_of_file(path)
+    if backend is None or not find_backend(backend).INFO.is_source:
         return f"{nothing}. Open the package it belongs to, or export the network again"
+    chosen = "" if backend == DEFAULT else f" --backend {backend}"
     return (
         f"{nothing}. Describe it in {path.with_suffix('.yaml').name} beside it (classes, normalization, geometry) or "
-        f"by --cfg-options, and make a package of it: segship export {path} OUT{backend}"
+        f"by --cfg-options, and make a package of it: segship export {path} OUT{chosen}"
     )
 
 

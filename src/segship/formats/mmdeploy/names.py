@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-__all__ = ["ENGINE", "ENGINES", "EXAMPLE", "read_name"]
+from segship.backends import DEFAULT
 
-ENGINE = "onnxruntime"
+__all__ = ["ENGINE", "EXAMPLE", "read_name"]
+
+ENGINE = DEFAULT
 """The engine that every mmdeploy_runtime has inside."""
-
-ENGINES = (ENGINE, "openvino")
-"""Engines of MMDeploy's folders that are opened here; MMDeploy has the same names for them."""
 
 EXAMPLE = "MMDeploy's name for one, as in segmentation_tensorrt_static-512x1024"
 """For error messages: whose names they are, and one of them."""
@@ -21,7 +20,6 @@ _IRREGULAR = {
     "static": f"{ENGINE}_static",
     "dynamic": f"{ENGINE}_dynamic",
     "sdk_dynamic": f"{ENGINE}_dynamic",
-    "torchscript": "torchscript_dynamic",
 }
 _TUNERS = re.compile(r"tvm-(?:ansor|autotvm)_")
 
@@ -36,5 +34,7 @@ def read_name(text: str) -> str | None:
     if match is None:
         return None
     rest = _IRREGULAR.get(match["rest"], match["rest"])
+    if rest.isalpha():  # segmentation_torchscript: an engine without a shape
+        return f"{rest}_dynamic"
     # The tuner is TVM's own matter, and one family writes its shape with an underscore.
     return _TUNERS.sub("tvm_", rest).replace("_static_", "_static-")

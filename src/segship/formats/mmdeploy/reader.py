@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from segship.backends import find_file_backend
+from segship.backends import backends, find_file_backend
 from segship.core.errors import PackageError, UnsupportedError
 from segship.core.files import digest
 from segship.core.manifest import Manifest
@@ -23,7 +23,6 @@ from segship.formats.mmdeploy.documents import (
     read_detail,
     read_pipeline,
 )
-from segship.formats.mmdeploy.names import ENGINES
 from segship.formats.mmdeploy.transforms import AGAIN, read_transforms
 
 if TYPE_CHECKING:
@@ -95,9 +94,10 @@ def _model(folder: Path) -> Model:
     if deploy["task"] != TASK:
         raise UnsupportedError(f"{folder} is a folder of MMDeploy for the task {deploy['task']!r}, expected {TASK!r}")
     model = deploy["models"][0]
-    if model["backend"] not in ENGINES:
+    engines = [name for name, backend in backends().items() if backend.INFO.mmdeploy]
+    if model["backend"] not in engines:
         raise UnsupportedError(
-            f"{folder} holds an engine of {model['backend']}; of MMDeploy's folders, those of {' and '.join(ENGINES)} "
+            f"{folder} holds an engine of {model['backend']}; of MMDeploy's folders, those of {' and '.join(engines)} "
             f"are opened: {AGAIN}"
         )
     return model
