@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 from segship import Segmentor, export
 from segship.core.errors import InputError, PackageError, SegshipError, UnsupportedError
 from segship.core.spec import Pad, Padding, Resize
-from segship.datasets.class_names import Naming
+from segship.datasets.class_names import ClassNames
 from segship.deploy import export_mmdeploy
 from segship.formats.mmdeploy.reader import read_mmdeploy_folder
 from support.commands import refused, segship
@@ -185,10 +185,10 @@ def test_openvinos_pair_is_opened(tmp_path: Path) -> None:
 
 def test_padding_is_read(tmp_path: Path) -> None:
     before = [{"type": "Pad", "size_divisor": 32, "pad_val": 0}, normalize()]
-    spec = read_mmdeploy_folder(foreign(tmp_path / "a", transforms=before), Naming()).spec
+    spec = read_mmdeploy_folder(foreign(tmp_path / "a", transforms=before), ClassNames()).spec
     assert spec.geometry == (Pad(multiple_of=32, crop=True),)
     after = [{"type": "Resize", "size": 64, "keep_ratio": True}, normalize(), {"type": "Pad", "size": [64, 32]}]
-    spec = read_mmdeploy_folder(foreign(tmp_path / "b", transforms=after), Naming()).spec
+    spec = read_mmdeploy_folder(foreign(tmp_path / "b", transforms=after), ClassNames()).spec
     assert spec.geometry == (Resize(width=64, height=64, keep_ratio=True),)
     assert spec.padding == Padding(width=64, height=32)
 

@@ -11,12 +11,14 @@ from segship.core.errors import ConfigError, did_you_mean
 from segship.core.manifest import METADATA, Described
 from segship.core.spec import Frozen, GeometryStep, ModelSpec, Normalization, Padding, SizeRule, Slide
 from segship.datasets import find_layout
+from segship.datasets.class_names import named_classes
 from segship.reading.documents import read_mapping
 from segship.reading.options import merge_options
-from segship.vision.palette import generate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from segship.datasets.class_names import Classes
 
 __all__ = ["DescribedNormalization", "Description", "read_description", "read_noted"]
 
@@ -125,21 +127,19 @@ class Description(Frozen):
         )
         return spec, notes
 
-    def _classes(self, count: int) -> tuple[tuple[str, ...], tuple[tuple[int, int, int], ...], tuple[str, ...]]:
+    def _classes(self, count: int) -> Classes:
         """Names and colours of ``count`` classes, and notes."""
-        layout = find_layout(self.layout) if self.layout else None
-        notes: tuple[str, ...] = ()
-        names, palette = self.classes, self.palette
-        if names is None and layout is not None:
-            names, palette = layout.classes, palette or layout.palette
-        if isinstance(names, int) or names is None:
-            notes = ("The classes have no names: they are called class-0, class-1, …",)
-            names = tuple(f"class-{number}" for number in range(count if names is None else names))
-        if len(names) != count:
-            raise ConfigError(f"the network has {count} classes, but {len(names)} are described: {', '.join(names)}")
-        if palette is not None and len(palette) != count:
-            raise ConfigError(f"the palette has {len(palette)} colours for {count} classes")
-        return names, palette or generate(count), notes
+        layout = find_layout(self.layout) if self.layout and self.classes is None else None
+        names = self.classes if isinstance(self.classes, tuple) else ()
+        number = count if self.classes is None else 0 if isinstance(self.classes, tuple) else self.classes
+        found = named_classes(number, names, layout=layout, palette=self.palette)
+        if len(found.names) != count:
+            raise ConfigError(
+                f"the network has {count} classes, but {len(found.names)} are described: {', '.join(found.names)}"
+            )
+        if len(found.palette) != count:
+            raise ConfigError(f"the palette has {len(found.palette)} colours for {count} classes")
+        return found
 
 
 def read_description(

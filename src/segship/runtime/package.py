@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from segship.backends import default_device, find_backend
 from segship.core.errors import UnsafeFileError
 from segship.core.manifest import MANIFEST, read_manifest
-from segship.datasets.class_names import Naming
+from segship.datasets.class_names import ClassNames
 from segship.formats.mmdeploy.documents import is_mmdeploy_folder
 from segship.formats.mmdeploy.reader import read_mmdeploy_folder
 from segship.runtime.engine_file import is_described, is_engine_file, read_engine_file
@@ -102,7 +102,7 @@ def can_open(path: Path) -> bool:
     return (path / MANIFEST).is_file() or is_mmdeploy_folder(path) or is_described(path)
 
 
-def find_package(path: Path, naming: Naming | None = None) -> PackageFiles:
+def find_package(path: Path, naming: ClassNames | None = None) -> PackageFiles:
     """Read what lies at ``path``; no engine is opened, and nothing runs.
 
     Args:
@@ -116,7 +116,7 @@ def find_package(path: Path, naming: Naming | None = None) -> PackageFiles:
     if (path / MANIFEST).is_file():
         return PackageFiles(path, path, read_manifest(path))
     if is_mmdeploy_folder(path):
-        return PackageFiles(path, path, read_mmdeploy_folder(path, naming or Naming()))
+        return PackageFiles(path, path, read_mmdeploy_folder(path, naming or ClassNames()))
     if is_engine_file(path):
         return PackageFiles(path, path.parent, read_engine_file(path))
     return PackageFiles(path, path, read_manifest(path))  # which raises, and says why

@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 
 from segship.core.errors import InputError
-from segship.datasets.class_names import Naming
+from segship.datasets.class_names import ClassNames
 from segship.runtime.package import find_package
 from segship.vision.bands import as_stored, read_pixels, to_preview_rgb
 from segship.vision.decode import from_pillow, is_encoded
@@ -84,7 +84,7 @@ class Segmentor:
     ) -> None:
         if channel_order not in {"rgb", "bgr"}:
             raise InputError(f"channel_order is 'rgb' or 'bgr', not {channel_order!r}")
-        files = find_package(Path(package), Naming(tuple(classes), layout))
+        files = find_package(Path(package), ClassNames(tuple(classes), layout))
         self._path, self._manifest = files.path, files.manifest
         self._device = device or files.default_device
         self._pipeline = files.pipeline(device=self._device, threads=threads, trust=trust)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, PositiveInt, ValidationError
 from segship.core.errors import CheckpointError, ConfigError, SegshipError, UnsupportedError
 from segship.core.files import digest
 from segship.core.spec import ModelSpec, Normalization, ResizeEdges, SizeRule, Slide
-from segship.datasets import layouts
+from segship.datasets.class_names import layout_of, named_classes, numbered_classes
 from segship.models.backbones.vit import VisionTransformer
 from segship.models.heads.fcn import FCNHead
 from segship.models.heads.segmenter import SegmenterMaskTransformerHead
@@ -28,14 +28,12 @@ from segship.reading.documents import read_mapping
 from segship.reading.options import merge_options
 from segship.reading.weights import load_strict
 from segship.sources import Loaded
-from segship.vision.palette import generate
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor, nn
 
-    from segship.datasets.layout import Layout
     from segship.sources import Request
 
 __all__ = ["LOOKS_FOR", "TITLE", "Segmenter", "load", "recognises"]
@@ -260,15 +258,19 @@ def _spec(variant: _Variant, notes: list[str]) -> ModelSpec:
             f"--cfg-options inference_kwargs.window_size={-(-window // net.patch_size) * net.patch_size}"
         )
     mean, std = _STATISTICS[variant.dataset_kwargs.normalization or net.normalization]
-    layout = _layout(variant.dataset_kwargs.dataset, net.n_cls)
-    if layout is None:
-        notes.append("The data set is not known by these classes: they are called class-0, class-1, …")
+    layout = layout_of(variant.dataset_kwargs.dataset, net.n_cls)
+    classes = (
+        numbered_classes(net.n_cls, "The data set is not known by these classes")
+        if layout is None
+        else named_classes(net.n_cls, layout=layout)
+    )
+    notes += classes.notes
     head = "Linear" if net.decoder.name == "linear" else "Mask"
     return ModelSpec(
         source="segmenter",
         architecture=f"Segmenter({net.backbone}, {head}/{net.patch_size})",
-        classes=layout.classes if layout else tuple(f"class-{number}" for number in range(net.n_cls)),
-        palette=layout.palette if layout else generate(net.n_cls),
+        classes=classes.names,
+        palette=classes.palette,
         geometry=(ResizeEdges(short=window, enlarge_only=True, interpolation="float_bilinear"),),
         normalization=Normalization(
             channel_order="rgb", mean=tuple(255 * value for value in mean), std=tuple(255 * value for value in std)
@@ -276,11 +278,3 @@ def _spec(variant: _Variant, notes: list[str]) -> ModelSpec:
         slide=Slide(crop=(window, window), stride=(stride, stride)),
         reduce_zero_label=layout is not None and layout.reduce_zero_label,
     )
-
-
-def _layout(name: str, classes: int) -> Layout | None:
-    """The data set that the training calls ``name``, in the variant that has as many classes."""
-    for key, layout in layouts().items():
-        if name and key.startswith(name) and len(layout.classes) == classes:
-            return layout
-    return None

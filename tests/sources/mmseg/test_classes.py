@@ -24,12 +24,12 @@ NAMES, COLOURS = ("road", "tree"), ((1, 2, 3), (4, 5, 6))
     ],
 )
 def test_names_come_from_the_best_place(meta: dict[str, Any], dataset: dict[str, Any]) -> None:
-    assert name_classes(2, meta, dataset) == (NAMES, COLOURS, "")
+    assert name_classes(2, meta, dataset) == (NAMES, COLOURS, ())
 
 
 def test_names_come_from_the_type_of_the_data_set_last() -> None:
     layout = find_layout("ade20k")
-    assert name_classes(150, {}, {"type": "ADE20KDataset"}) == (layout.classes, layout.palette, "")
+    assert name_classes(150, {}, {"type": "ADE20KDataset"}) == (layout.classes, layout.palette, ())
 
 
 def test_colours_of_some_classes_of_a_data_set_are_its_own() -> None:
@@ -55,7 +55,7 @@ def test_colours_that_cannot_be_used_are_generated(palette: Any) -> None:
     ],
 )
 def test_names_are_generated_with_a_note(meta: dict[str, Any], dataset: dict[str, Any], words: str) -> None:
-    names, colours, note = name_classes(3, meta, dataset)
+    names, colours, (note,) = name_classes(3, meta, dataset)
     assert names == ("class-0", "class-1", "class-2")
     assert colours == generate(3)
     assert words in note

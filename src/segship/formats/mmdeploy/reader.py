@@ -11,6 +11,7 @@ from segship.core.files import digest
 from segship.core.manifest import Manifest
 from segship.core.spec import ModelSpec, SizeRule
 from segship.core.target import Shape, Target
+from segship.datasets.class_names import Classes
 from segship.formats.mmdeploy.documents import (
     DEPLOY,
     NETWORK,
@@ -28,7 +29,7 @@ from segship.formats.mmdeploy.transforms import AGAIN, read_transforms
 if TYPE_CHECKING:
     from segship.core.artifacts import Engine, TensorInfo
     from segship.core.target import Precision
-    from segship.datasets.class_names import Naming
+    from segship.datasets.class_names import ClassNames
     from segship.formats.mmdeploy.documents import Model, Task
 
 __all__ = ["read_mmdeploy_folder"]
@@ -39,7 +40,7 @@ _PRECISIONS: dict[str, Precision] = {"FP32": "fp32", "FP16": "fp16", "INT8": "in
 _NEAREST = "The engine returns labels at its input's size; they are resized by nearest neighbours, as MMDeploy does"
 
 
-def read_mmdeploy_folder(folder: Path, naming: Naming) -> Manifest:
+def read_mmdeploy_folder(folder: Path, naming: ClassNames) -> Manifest:
     """Return what a folder of MMDeploy's says, as a manifest.
 
     Args:
@@ -157,28 +158,26 @@ def _shape(sizes: SizeRule) -> Shape:
     return Shape() if sizes.fixed is None else Shape.only(*sizes.fixed)
 
 
-def _classes(
-    folder: Path, post: Task, output: TensorInfo, naming: Naming
-) -> tuple[tuple[str, ...], tuple[tuple[int, int, int], ...], tuple[str, ...]]:
-    """Names, colours and notes: those that Segship noted in a folder of its own, else those that are told."""
+def _classes(folder: Path, post: Task, output: TensorInfo, naming: ClassNames) -> Classes:
+    """The classes that Segship noted in a folder of its own, else those that are told."""
     scores = not output.is_whole
     declared = post.get("params", {}).get("num_classes")
     returned = output.shape[_SCORES_AXIS] if scores else declared
     count = returned if isinstance(returned, int) else declared
-    names, palette, notes = _noted(folder, count) or naming.classes(count if isinstance(count, int) else None, folder)
+    classes = _noted(folder, count) or naming.classes(count if isinstance(count, int) else None, folder)
     if scores and returned == 1:
         raise UnsupportedError(f"{folder}: its engine returns one score for each pixel, expected labels or classes")
-    if scores and isinstance(count, int) and count != len(names):
-        raise UnsupportedError(f"{folder}: its engine returns {count} scores, but there are {len(names)} classes")
-    return names, palette, notes
+    if scores and isinstance(count, int) and count != len(classes.names):
+        raise UnsupportedError(
+            f"{folder}: its engine returns {count} scores, but there are {len(classes.names)} classes"
+        )
+    return classes
 
 
-def _noted(
-    folder: Path, count: Any
-) -> tuple[tuple[str, ...], tuple[tuple[int, int, int], ...], tuple[str, ...]] | None:
+def _noted(folder: Path, count: Any) -> Classes | None:
     """Classes and colours that Segship noted in a folder it wrote itself, where they fit."""
     try:
         spec = ModelSpec.model_validate(read_detail(folder)["segship"]["spec"])
     except (ValueError, KeyError, TypeError):
         return None
-    return (spec.classes, spec.palette, ()) if count in {None, len(spec.classes)} else None
+    return Classes(spec.classes, spec.palette) if count in {None, len(spec.classes)} else None

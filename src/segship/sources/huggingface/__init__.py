@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from segship.core.errors import ConfigError, MissingExtraError
 from segship.core.files import digest
 from segship.core.spec import ModelSpec, SizeRule
-from segship.datasets import layouts
+from segship.datasets.class_names import layout_with, named_classes
 from segship.networks.wrapped import WrappedNetwork
 from segship.reading.documents import read_mapping
 from segship.reading.options import merge_options
@@ -20,7 +20,6 @@ from segship.sources import Loaded
 from segship.sources.huggingface.families import find_family
 from segship.sources.huggingface.folder import load_model, require_harmless
 from segship.sources.huggingface.processor import PROCESSOR_CONFIGS, default_size, load_processor, preprocessing
-from segship.vision.palette import generate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,7 +78,7 @@ def load(request: Request) -> Loaded:
         source="huggingface",
         architecture=family.architecture,
         classes=classes,
-        palette=_palette(classes),
+        palette=named_classes(len(classes), classes, layout=layout_with(classes)).palette,
         resize_logits="through_input" if family.through_input else "directly",
         output="sigmoid" if binary else "softmax",
         reduce_zero_label=bool(getattr(processor, "do_reduce_labels", False)),
@@ -114,15 +113,6 @@ def _origin(folder: Path) -> dict[str, Any]:
 
 def _classes(id2label: dict[int, str]) -> tuple[str, ...]:
     return tuple(str(id2label[number]) for number in sorted(id2label))
-
-
-def _palette(classes: tuple[str, ...]) -> tuple[tuple[int, int, int], ...]:
-    """The colours of the data set that has these classes, or generated ones."""
-    names = [name.casefold() for name in classes]
-    for layout in layouts().values():
-        if [name.casefold() for name in layout.classes] == names:
-            return layout.palette
-    return generate(len(classes))
 
 
 def _size(value: Any) -> tuple[int, int] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from segship.datasets import layout_of_mmseg_type
-from segship.vision.palette import generate
+from segship.datasets.class_names import Classes, numbered_classes, palette_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -16,10 +16,8 @@ Palette = tuple[tuple[int, int, int], ...]
 _BYTE = range(256)
 
 
-def name_classes(
-    count: int, meta: Mapping[str, Any], dataset: Mapping[str, Any]
-) -> tuple[tuple[str, ...], Palette, str]:
-    """Names and colours of ``count`` classes, and a note for the user or an empty string.
+def name_classes(count: int, meta: Mapping[str, Any], dataset: Mapping[str, Any]) -> Classes:
+    """Return names and colours of ``count`` classes, and notes for the user.
 
     Asked are, in this order, what training noted in the checkpoint, the config's data set, and the data set that its
     type names. The first that names classes decides; when it names another number, names and colours are generated.
@@ -31,11 +29,9 @@ def name_classes(
     """
     for where, names, colours in _candidates(meta, dataset):
         if len(names) == count:
-            return names, _palette(names, colours, dataset), ""
-        note = f"{where} names {len(names)} classes, but the network has {count}: they are called class-0, class-1, …"
-        return *_generated(count), note
-    note = "Neither the checkpoint nor the config names the classes: they are called class-0, class-1, …"
-    return *_generated(count), note
+            return Classes(names, _palette(names, colours, dataset))
+        return numbered_classes(count, f"{where} names {len(names)} classes, but the network has {count}")
+    return numbered_classes(count, "Neither the checkpoint nor the config names the classes")
 
 
 def _candidates(meta: Mapping[str, Any], dataset: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...], Any]]:
@@ -70,16 +66,8 @@ def _palette(names: tuple[str, ...], colours: Any, dataset: Mapping[str, Any]) -
     """``colours`` if there is a valid one for each name, else those of the data set, else generated ones."""
     if isinstance(colours, (list, tuple)) and len(colours) >= len(names) and all(map(_is_color, colours)):
         return tuple((color[0], color[1], color[2]) for color in colours[: len(names)])
-    layout = layout_of_mmseg_type(_type(dataset))
-    known = dict(zip(layout.classes, layout.palette, strict=True)) if layout else {}
-    if all(name in known for name in names):
-        return tuple(known[name] for name in names)
-    return generate(len(names))
+    return palette_of(names, layout_of_mmseg_type(_type(dataset)))
 
 
 def _is_color(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and len(value) == 3 and all(part in _BYTE for part in value)  # noqa: PLR2004
-
-
-def _generated(count: int) -> tuple[tuple[str, ...], Palette]:
-    return tuple(f"class-{number}" for number in range(count)), generate(count)

@@ -56,13 +56,13 @@ def build_spec(
     normalized, padding = _preprocessing(values, pipeline)
     dataset = find_dataset(values)
     binary = network.out_channels == 1
-    classes, palette, note = name_classes(_BINARY if binary else network.num_classes, meta, dataset)
-    notes.append(note)
+    classes = name_classes(_BINARY if binary else network.num_classes, meta, dataset)
+    notes += classes.notes
     fields: dict[str, Any] = {
         "source": "mmseg",
         "architecture": architecture(values["model"]),
-        "classes": classes,
-        "palette": palette,
+        "classes": classes.names,
+        "palette": classes.palette,
         "geometry": tuple(pipeline.geometry),
         "normalization": normalized,
         "pixels": "stored" if pipeline.stored else "uint8",
