@@ -32,7 +32,7 @@ from segship.capture import CaptureOptions, capture  # noqa: E402
 from segship.core.spec import ModelSpec, SizeRule  # noqa: E402
 from segship.core.target import Target  # noqa: E402
 from segship.networks.session import EagerSession  # noqa: E402
-from segship.onnxgraph.engine_passes import apply_passes  # noqa: E402
+from segship.onnxgraph.rewrite import apply_passes  # noqa: E402
 from segship.verification.compare import Sample, compare  # noqa: E402
 from support import fill  # noqa: E402
 from support.references import configs  # noqa: E402

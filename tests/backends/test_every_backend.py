@@ -19,9 +19,10 @@ from segship.core.errors import BackendError
 from segship.core.spec import ModelSpec
 from segship.core.target import Shape, Target
 from segship.networks.session import EagerSession
-from segship.quantize.half import to_float16
-from segship.quantize.integer import to_int8
-from segship.quantize.quantized import quantize
+from segship.onnxgraph.passes.float16 import float16
+from segship.onnxgraph.rewrite import rewrite
+from segship.quantize import quantize
+from segship.quantize.nncf import to_int8
 from segship.sources import Loaded, load
 from segship.vision.decode import find_images, read_image
 from segship.vision.preprocess import prepare
@@ -93,11 +94,11 @@ def graphs(network: Loaded, scenes: list[np.ndarray], tmp_path_factory: pytest.T
                 network.network, path, CaptureOptions(size=TRACED, dynamic=shape == "dynamic"), format=kind
             )
         elif precision == "fp16":
-            made[key] = to_float16(make(kind, "fp32", shape), path)
+            made[key] = rewrite(make(kind, "fp32", shape), path, float16)
         else:
             pytest.importorskip("nncf", reason="int8 needs segship[int8]")
             original = make(kind, "fp32", shape)
-            made[key] = to_int8(original, path, scenes, lambda scene: at(scene, TRACED, network.spec))
+            made[key] = to_int8(original, path, [at(scene, TRACED, network.spec) for scene in scenes])
         return made[key]
 
     return make
@@ -115,9 +116,9 @@ def build(graphs: Graphs, network: Loaded, scenes: list[np.ndarray], tmp_path_fa
             free = Shape() if shape == "dynamic" else Shape.only(*TRACED)
             target = Target.model_validate({"backend": name, "precision": precision, "shape": free})
             folder = tmp_path_factory.mktemp("-".join(case))
-            if lowered == "int8" and backend.INFO.quantizer != "qdq":  # it brings its own
+            if lowered == "int8" and backend.INFO.quantizer != "nncf":  # it brings its own
                 original = graphs(backend.INFO.graph, "fp32", shape)
-                found = quantize(original, target, backend, scenes, lambda scene: at(scene, TRACED, network.spec))
+                found = quantize(original, target, backend, [at(scene, TRACED, network.spec) for scene in scenes])
                 made[case] = found.build((), folder, lambda graph: graph)
             else:
                 made[case] = backend.convert(graphs(backend.INFO.graph, lowered, shape), target, folder)

@@ -18,7 +18,7 @@ from segship.capture import CaptureOptions, capture
 from segship.core.artifacts import Engine, TensorInfo
 from segship.core.errors import BackendError
 from segship.core.target import Shape
-from segship.quantize.integer import to_int8
+from segship.quantize.nncf import to_int8
 from support.fill import image
 from support.tiny import tiny_network
 
@@ -70,7 +70,7 @@ def test_symmetric_int8_has_signed_values_and_no_zero_points(tmp_path: Path) -> 
     pytest.importorskip("nncf", reason="int8 needs segship[int8]")
     graph = capture(tiny_network(), tmp_path / "model.onnx", CaptureOptions(size=(48, 64), opset=backend.INFO.opset))
     samples = [image(48, 64, 1), image(64, 48, 1)]
-    found = to_int8(graph, tmp_path / "int8.onnx", samples, lambda sample: sample, symmetric=backend.INFO.symmetric)
+    found = to_int8(graph, tmp_path / "int8.onnx", samples, symmetric=backend.INFO.symmetric)
     model = onnx.load(found.path)
     values = {tensor.name: tensor for tensor in model.graph.initializer}
     pairs = [node for node in model.graph.node if node.op_type in {"QuantizeLinear", "DequantizeLinear"}]

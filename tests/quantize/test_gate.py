@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from segship.core.manifest import Accuracy
-from segship.quantize.gate import Gate, search
+from segship.quantize.gate import Gate
+from segship.quantize.search import search
 
 BEFORE = Accuracy(mIoU=70.0, IoU={"road": 90.0, "pole": 50.0})
 

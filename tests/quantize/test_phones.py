@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from segship.backends import find_backend
 from segship.core.artifacts import Backend, Graph, TensorInfo
 from segship.core.target import Shape, Target
-from segship.quantize.quantized import Quantized, quantize
+from segship.quantize import Quantized, quantize
 
 SIZE = (24, 32)
 NAMES = ("litert", "executorch")
@@ -70,7 +70,7 @@ def quantized(backend: Backend, network: Network, tmp_path_factory: pytest.TempP
         (TensorInfo(name="logits", dtype="float32", shape=logits),),
     )
     target = Target(backend=backend.INFO.title.lower(), precision="int8", shape=Shape.only(*SIZE))
-    return quantize(graph, target, backend, range(8), lambda number: inputs(8)[number])
+    return quantize(graph, target, backend, inputs(8))
 
 
 def difference(quantized: Quantized, kept: tuple[str, ...], backend: Backend, network: Network, folder: Path) -> float:

@@ -29,12 +29,16 @@ __all__ = [
     "FileBackend",
     "Graph",
     "GraphFormat",
+    "Quantizer",
     "Session",
     "TensorInfo",
     "shapes_of",
 ]
 
 GraphFormat = Literal["onnx", "pt2", "torchscript", "openvino_ir"]
+
+Quantizer = Literal["nncf", "ai_edge", "torchao"]
+"""The tools that make int8, each in the module of ``segship.quantize`` that is called like it."""
 
 
 class TensorInfo(Frozen):
@@ -171,7 +175,7 @@ class BackendInfo:
         precisions: The ones it builds.
         lowered: Those of them that Segship makes: they are in the graph before it is converted, or, of int8, in what
             the quantizer makes.
-        quantizer: The module of ``segship.quantize`` that makes int8 for it, where int8 is among ``lowered``.
+        quantizer: The tool that makes int8 for it, where int8 is among ``lowered``; see ``segship.quantize.quantize``.
         dynamic: Whether height, width and batch may stay free.
         extra: Extra of Segship's distribution that installs it; empty for the base install.
         modules: Modules it imports; versions are those of the distributions that provide them.
@@ -192,7 +196,7 @@ class BackendInfo:
         classes_last: Whether it decides between many classes faster where those of a pixel lie beside one another.
         reference: Formats whose float32 graph it opens as it stands, to be what a lower precision is measured with.
         passes: Rewrites of its ONNX graphs that suit its kernels, in their order, by their names in
-            ``segship.onnxgraph.engine_passes``.
+            ``segship.onnxgraph.rewrite``.
         mmdeploy: Whether folders that MMDeploy made for it are opened; MMDeploy calls it by the same name.
         elsewhere: What to do where it builds engines that no device here runs, in a sentence's end: ``"on a Mac, …"``.
     """
@@ -204,7 +208,7 @@ class BackendInfo:
     modules: tuple[str, ...]
     gaps: Mapping[str, str] = field(default_factory=dict)
     lowered: tuple[str, ...] = ()
-    quantizer: str = "qdq"
+    quantizer: Quantizer = "nncf"
     dynamic: bool = True
     suffixes: tuple[str, ...] = ()
     is_source: bool = False

@@ -19,22 +19,23 @@ from segship.core.manifest import Accuracy, Quantization
 from segship.datasets.samples import Sample, pair_up
 from segship.deploy.samples import first_window, spread
 from segship.metrics.confusion import confusion_matrix, reduce_zero_label, scores
-from segship.quantize.gate import Gate, search
-from segship.quantize.quantized import quantize
+from segship.quantize import quantize
+from segship.quantize.gate import Gate
+from segship.quantize.search import search
 from segship.runtime.pipeline import Pipeline
 from segship.vision.bands import read_pixels
 from segship.vision.decode import find_images, read_labels
 from segship.vision.preprocess import prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from segship.core.artifacts import Backend, Graph, Session
     from segship.core.spec import ModelSpec, SizeRule
     from segship.core.target import Target
-    from segship.quantize.quantized import Quantized
+    from segship.quantize import Quantized
 
 __all__ = ["Lowered", "Lowering", "lower"]
 
@@ -111,9 +112,10 @@ def lower(
     if target.precision not in backend.INFO.lowered:
         return Lowered(backend.convert(_suited(finish(graph), backend), target, directory))
     if target.precision == "fp16":
-        from segship.quantize.half import to_float16
+        from segship.onnxgraph.passes.float16 import float16
+        from segship.onnxgraph.rewrite import rewrite
 
-        half = to_float16(graph, _beside(graph, "fp16"))
+        half = rewrite(graph, _beside(graph, "fp16"), float16)
         return Lowered(backend.convert(_suited(finish(half), backend), target, directory))
     return _Integer(graph, target, backend, how, spec, sizes, tell).build(directory, finish)
 
@@ -139,8 +141,8 @@ class _Integer:
     def build(self, directory: Path, finish: Callable[[Graph], Graph]) -> Lowered:
         """Write the engine's files to ``directory``, of the graph that ``finish`` makes of the quantised one."""
         self._tell(f"calibrating int8 on {len(self._samples)} images")
-        images = [sample.image for sample in self._samples]
-        quantized = quantize(self._graph, self._target, self._backend, images, self._feed)
+        inputs = _Inputs([sample.image for sample in self._samples], self._feed)
+        quantized = quantize(self._graph, self._target, self._backend, inputs)
         self._tell("measuring the original network")
         reference = reference_backend(self._graph.format)
         before = self._judge.measure(reference.open(_engine_of(self._graph)))
@@ -213,9 +215,23 @@ def _suited(graph: Graph, backend: Backend) -> Graph:
     """The graph as the engine's kernels want it: the passes of ``INFO.passes`` are applied."""
     if not backend.INFO.passes:
         return graph
-    from segship.onnxgraph.engine_passes import apply_passes
+    from segship.onnxgraph.rewrite import apply_passes
 
     return apply_passes(graph, backend.INFO.passes)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Inputs:
+    """The network's input for each of some images, made anew each time: together they are large."""
+
+    images: list[Path]
+    make: Callable[[Path], NDArray[np.float32]]
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        return map(self.make, self.images)
+
+    def __len__(self) -> int:
+        return len(self.images)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from segship.onnxgraph.weights import Weight, Weights
 
-__all__ = ["LARGEST", "data_file", "load", "save", "size_of", "split", "write"]
+__all__ = ["LARGEST", "data_file", "is_large", "load", "save", "split", "write"]
 
 LARGEST = 2**31 - 2**26
 """Bytes of weights that go into the file itself; 64 MiB of the 2 GiB are left for all else."""
@@ -61,16 +61,17 @@ def save(model: onnx.ModelProto, path: Path, *, source: Path | None = None) -> N
     if source is not None and data_file(source).is_file():
         shutil.copyfile(data_file(source), data_file(path))
         _relocate(model, data_file(path).name)
-    if size_of(model) > LARGEST:
+    if is_large(model):
         write(*split(model), path)
     else:
         path.write_bytes(model.SerializeToString())
 
 
-def size_of(model: onnx.ModelProto) -> int:
-    """Return how many bytes the weights take that are in a model, not beside it; about so large is its file."""
+def is_large(model: onnx.ModelProto) -> bool:
+    """Return whether the weights that are in a model, not beside it, are more than one protobuf message takes."""
     tensors = (tensor for tensor in model.graph.initializer if not uses_external_data(tensor))
-    return sum(math.prod(each.dims) * helper.tensor_dtype_to_np_dtype(each.data_type).itemsize for each in tensors)
+    sizes = (math.prod(each.dims) * helper.tensor_dtype_to_np_dtype(each.data_type).itemsize for each in tensors)
+    return bool(sum(sizes) > LARGEST)
 
 
 def split(model: ir.Model | onnx.ModelProto) -> tuple[onnx.ModelProto, Weights]:
@@ -84,7 +85,7 @@ def split(model: ir.Model | onnx.ModelProto) -> tuple[onnx.ModelProto, Weights]:
     """
     if isinstance(model, onnx.ModelProto):
         return _split_message(model)
-    import onnx_ir as ir  # noqa: PLC0415  (networks that are recorded do without it)
+    import onnx_ir as ir
 
     weights: Weights = {}
     for name, value in list(model.graph.initializers.items()):

@@ -1,1 +1,82 @@
-"""From a float32 ONNX graph to one of lower precision, and what that costs."""
+"""int8: one module for each tool that quantises, and the search for the layers that must stay in floating point."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from segship.core.artifacts import Backend, Engine, Graph
+    from segship.core.target import Target
+
+__all__ = ["Inputs", "Quantized", "quantize"]
+
+
+class Inputs(Protocol):
+    """What calibration looks at: float32 (1, C, H, W) each, gone through several times."""
+
+    def __iter__(self) -> Iterator[NDArray[Any]]: ...
+
+    def __len__(self) -> int: ...
+
+
+class Quantized(Protocol):
+    """A calibrated network, any of whose layers can be given back to floating point.
+
+    Attributes:
+        layers: Names of the layers that compute in integers, in the order of the graph.
+    """
+
+    layers: tuple[str, ...]
+
+    def build(self, kept: tuple[str, ...], directory: Path, finish: Callable[[Graph], Graph]) -> Engine:
+        """Write an engine.
+
+        Args:
+            kept: Layers that stay in floating point.
+            directory: Where its files go.
+            finish: Changes the graph at last, where the engine is made of a graph that is quantised already.
+
+        Raises:
+            BackendError: The engine cannot be built.
+        """
+
+    def rank(self, inputs: Sequence[Any], progress: Callable[[int, int], None]) -> list[str]:
+        """Return the layers, those that suffer most from quantisation first.
+
+        Args:
+            inputs: What to look at, float32 (1, C, H, W) each; a few are enough.
+            progress: Called with (done, all) after each layer.
+        """
+
+
+def quantize(graph: Graph, target: Target, backend: Backend, inputs: Inputs) -> Quantized:
+    """Calibrate a network for int8 with the tool that the engine wants (``INFO.quantizer``).
+
+    Args:
+        graph: float32; other files are written beside it.
+        target: Engine, precision and shape.
+        backend: The engine's module.
+        inputs: What calibration looks at.
+
+    Raises:
+        MissingExtraError: The tool is not installed.
+        BackendError: It refuses the network.
+    """
+    match backend.INFO.quantizer:
+        case "nncf":
+            from segship.quantize.nncf import quantize_onnx
+
+            return quantize_onnx(graph, target, backend, inputs)
+        case "ai_edge":
+            from segship.quantize.ai_edge import quantize_tflite
+
+            return quantize_tflite(graph, target, backend, inputs)
+        case "torchao":
+            from segship.quantize.torchao import quantize_program
+
+            return quantize_program(graph, target, backend, inputs)

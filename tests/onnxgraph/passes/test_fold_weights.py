@@ -7,7 +7,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from segship.quantize.fold import fold_weights
+from segship.onnxgraph.passes.fold_weights import fold_weights
 
 
 def model() -> onnx.ModelProto:
@@ -33,7 +33,9 @@ def model() -> onnx.ModelProto:
 def test_parts_of_weights_are_constants_and_the_result_stays() -> None:
     image = {"x": np.random.default_rng(1).random((1, 4, 5, 5), np.float32)}
     expected = ReferenceEvaluator(model()).run(None, image)[0]
-    folded = fold_weights(model())
+    folded = model()
+    assert fold_weights(folded)
+    assert not fold_weights(onnx.ModelProto())
     assert [node.op_type for node in folded.graph.node] == ["Split", "Conv", "Conv", "Add", "MatMul"]
     assert {tensor.name for tensor in folded.graph.initializer} == {"left", "right", "turned"}
     np.testing.assert_allclose(ReferenceEvaluator(folded).run(None, image)[0], expected, rtol=1e-6)

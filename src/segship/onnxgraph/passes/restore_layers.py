@@ -1,4 +1,4 @@
-"""The quantised layers of a QDQ graph, and the way back for some of them."""
+"""The quantised layers of a QDQ graph, and the way back to floating point for some of them."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from typing import TYPE_CHECKING
 
 import onnx
 
+from segship.onnxgraph.passes.drop_unused import drop_unused
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["quantized_layers", "restore"]
+__all__ = ["quantized_layers", "restore_layers"]
 
 _DEQUANTIZE = "DequantizeLinear"
 _BOUNDARIES = (_DEQUANTIZE, "QuantizeLinear")
 
 
 def quantized_layers(model: onnx.ModelProto) -> tuple[str, ...]:
-    """Names of the layers that compute in integers, additions and resizes as well, in the order of the graph.
+    """Return the names of the layers that compute in integers, additions and resizes as well, in the graph's order.
 
     Args:
         model: A QDQ graph.
@@ -29,13 +31,13 @@ def quantized_layers(model: onnx.ModelProto) -> tuple[str, ...]:
     )
 
 
-def restore(quantized: onnx.ModelProto, original: onnx.ModelProto, names: Collection[str]) -> onnx.ModelProto:
+def restore_layers(quantized: onnx.ModelProto, original: onnx.ModelProto, names: Collection[str]) -> onnx.ModelProto:
     """Give layers their floating-point inputs, weights and biases back.
 
     Args:
-        quantized: The QDQ graph of ``original``, with the same node names.
+        quantized: The QDQ graph of ``original``, with the same node names; it is left as it is.
         original: The float32 graph.
-        names: Layers to give back.
+        names: The layers to give back.
 
     Returns:
         A new graph; quantisation that nothing uses any more is gone from it.
@@ -55,24 +57,10 @@ def restore(quantized: onnx.ModelProto, original: onnx.ModelProto, names: Collec
                 tensor.CopyFrom(constants[name])
                 tensor.name = _original(name)
                 added.add(name)
-    _drop_unused(model)
+    drop_unused(model)
     return model
 
 
 def _original(name: str) -> str:
     """A bias keeps its name when it is corrected for quantisation, so the original needs another."""
     return f"{name}.float32"
-
-
-def _drop_unused(model: onnx.ModelProto) -> None:
-    """Remove nodes and weights that no output depends on; in a sorted graph one way back finds all of them."""
-    needed = {output.name for output in model.graph.output}
-    kept = []
-    for node in reversed(model.graph.node):
-        if needed.intersection(node.output):
-            needed.update(node.input)
-            kept.append(node)
-    weights = [tensor for tensor in model.graph.initializer if tensor.name in needed]
-    del model.graph.node[:], model.graph.initializer[:], model.graph.value_info[:]
-    model.graph.node.extend(reversed(kept))
-    model.graph.initializer.extend(weights)

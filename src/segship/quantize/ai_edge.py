@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segship.core.errors import MissingExtraError, engine_errors
-from segship.quantize.sensitivity import order
+from segship.quantize.search import rank_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from segship.core.artifacts import Backend, Engine, Graph
     from segship.core.target import Target
-    from segship.quantize.quantized import Quantized
+    from segship.quantize import Inputs, Quantized
 
-__all__ = ["quantize"]
+__all__ = ["quantize_tflite"]
 
 _BITS = 8
 # What LiteRT computes in integers. Softmax, the products of attention and the steps of a normalisation over the
@@ -67,11 +67,9 @@ _AFFINE = {"ADD", "MUL"}
 _CLASS = re.compile(r"_*[A-Za-z0-9]+_(?P<attribute>.+)")
 
 
-def quantize(
-    graph: Graph, target: Target, backend: Backend, samples: Sequence[Any], feed: Callable[[Any], NDArray[Any]]
-) -> Quantized:
-    """As `segship.quantize.quantized.quantize`, for LiteRT."""
-    return _Quantized(graph, target, backend, samples, feed)
+def quantize_tflite(graph: Graph, target: Target, backend: Backend, inputs: Inputs) -> Quantized:
+    """Calibrate a network for LiteRT; as `segship.quantize.quantize`."""
+    return _Quantized(graph, target, backend, inputs)
 
 
 class _Quantized:
@@ -82,8 +80,7 @@ class _Quantized:
         graph: Graph,
         target: Target,
         backend: Backend,
-        samples: Sequence[Any],
-        feed: Callable[[Any], NDArray[Any]],
+        inputs: Inputs,
     ) -> None:
         self._tool = _load()
         folder = graph.path.parent / "float32"
@@ -94,7 +91,7 @@ class _Quantized:
             self._scopes, self._floats, self._kinds = _operations(self._tool, self._path)
         self.layers = tuple(self._scopes)
         with _quiet("AI Edge Quantizer cannot calibrate the network"):
-            self._ranges = _mean(self._watch(feed(sample)) for sample in samples)
+            self._ranges = _mean(self._watch(image) for image in inputs)
 
     def build(self, kept: tuple[str, ...], directory: Path, finish: Callable[[Graph], Graph]) -> Engine:
         del finish  # the file is not made of a quantised graph
@@ -106,7 +103,7 @@ class _Quantized:
             return self._runner(self._content(set(self.layers) - {name}))
 
         original = self._runner(self._path.read_bytes())
-        return [name for name, _ in order(self.layers, inputs, original, alone, progress)]
+        return [name for name, _ in rank_layers(self.layers, inputs, original, alone, progress)]
 
     def _watch(self, image: NDArray[Any]) -> dict[str, Any]:
         """The least and the greatest value of each activation for one image."""

@@ -8,6 +8,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from segship.onnxgraph.passes.drop_unused import drop_unused
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -16,14 +18,14 @@ __all__ = ["fold_weights"]
 _FOLDED = {"Split", "Slice", "Transpose"}
 
 
-def fold_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+def fold_weights(model: onnx.ModelProto) -> bool:
     """Replace parts of weights (SegFormer's head applies its last convolution to each map alone) by constants.
 
     Args:
-        model: Changed in place; a new constant has the name of the value it replaces.
+        model: The model; changed in place. A new constant has the name of the value that it replaces.
 
     Returns:
-        ``model``.
+        Whether something was folded.
     """
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     kept = []
@@ -33,13 +35,14 @@ def fold_weights(model: onnx.ModelProto) -> onnx.ModelProto:
             kept.append(node)
             continue
         for name, value in zip(node.output, _computed(node, model, constants), strict=True):
-            constants[name] = numpy_helper.from_array(value, name)
-    used = {name for node in kept for name in node.input} | {value.name for value in model.graph.output}
-    needed = [tensor for name, tensor in constants.items() if name in used]
-    del model.graph.node[:], model.graph.initializer[:]
+            constants[name] = model.graph.initializer.add()
+            constants[name].CopyFrom(numpy_helper.from_array(value, name))
+    if len(kept) == len(model.graph.node):
+        return False
+    del model.graph.node[:]
     model.graph.node.extend(kept)
-    model.graph.initializer.extend(needed)
-    return model
+    drop_unused(model)
+    return True
 
 
 def _computed(

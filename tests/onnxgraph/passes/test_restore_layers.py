@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from segship.quantize.layers import quantized_layers, restore
-from segship.quantize.sensitivity import rank
+from segship.onnxgraph.passes.restore_layers import quantized_layers, restore_layers
+from segship.quantize.search import rank_layers
 
 WEIGHTS = {"first": 0.5, "second": 0.37}
 BIASES = {"first": 0.25, "second": 0.11}
@@ -62,6 +65,8 @@ def run(graph: onnx.ModelProto, image: np.ndarray) -> np.ndarray:
     return onnxruntime.InferenceSession(graph.SerializeToString()).run(None, {"image": image})[0]
 
 
+Run = Callable[[np.ndarray], np.ndarray]
+
 IMAGE = np.array([[[[0.1, 0.2], [0.3, 0.4]]]], np.float32)
 
 
@@ -71,7 +76,7 @@ def test_quantised_layers_are_those_fed_by_dequantised_values() -> None:
 
 
 def test_restoring_everything_gives_the_original_back() -> None:
-    whole = restore(quantized(), original(), ["first", "second"])
+    whole = restore_layers(quantized(), original(), ["first", "second"])
     assert np.array_equal(run(whole, IMAGE), run(original(), IMAGE))
     assert {node.op_type for node in whole.graph.node} == {"Conv"}
     assert quantized_layers(whole) == ()
@@ -80,18 +85,23 @@ def test_restoring_everything_gives_the_original_back() -> None:
 @pytest.mark.parametrize("name", ["first", "second"])
 def test_restoring_one_layer_leaves_the_other_quantised(name: str) -> None:
     other = next(iter({"first", "second"} - {name}))
-    assert quantized_layers(restore(quantized(), original(), [name])) == (other,)
+    assert quantized_layers(restore_layers(quantized(), original(), [name])) == (other,)
 
 
 def test_the_quantised_graph_is_left_alone() -> None:
     before = quantized()
     copy = before.SerializeToString(deterministic=True)
-    restore(before, original(), ["first"])
+    restore_layers(before, original(), ["first"])
     assert before.SerializeToString(deterministic=True) == copy
 
 
 def test_the_layer_that_does_most_damage_comes_first() -> None:
-    ranked = rank(quantized(), original(), [IMAGE], run)
+    layers = quantized_layers(quantized())
+
+    def alone(name: str) -> Run:
+        return functools.partial(run, restore_layers(quantized(), original(), set(layers) - {name}))
+
+    ranked = rank_layers(layers, [IMAGE], functools.partial(run, original()), alone)
     # Each is quantised alone; its bias is off by one in both, its values much more in the second.
     assert [name for name, _ in ranked] == ["second", "first"]
     assert ranked[0][1] > ranked[1][1] > 0

@@ -9,8 +9,8 @@ import pytest
 from segship.backends import backend_names, find_backend
 from segship.core.artifacts import Graph
 from segship.onnxgraph import file as onnx_file
-from segship.onnxgraph.engine_passes import PASSES, apply_passes
 from segship.onnxgraph.file import load, save
+from segship.onnxgraph.rewrite import PASSES, apply_passes
 from support.onnx_models import initializers, kinds, parsed
 
 if TYPE_CHECKING:

@@ -10,7 +10,10 @@ import pytest
 from onnx import numpy_helper
 
 from segship.core.artifacts import Graph, TensorInfo
-from segship.quantize.integer import to_int8
+from segship.onnxgraph import file as onnx_file
+from segship.onnxgraph.file import data_file, load, save
+from segship.quantize.nncf import to_int8
+from support.onnx_models import initializers
 
 pytest.importorskip("nncf", reason="int8 needs segship[int8]")
 
@@ -36,11 +39,26 @@ def depthwise(path: Path) -> Graph:
     return Graph(path, "onnx", (image,), (logits,))
 
 
+def test_weights_that_lie_beside_the_file_are_quantised_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = np.random.default_rng(1).normal(size=(1, 3, 32, 48)).astype(np.float32)
+    small = to_int8(depthwise(tmp_path / "model.onnx"), tmp_path / "small.onnx", [image])
+    monkeypatch.setattr(onnx_file, "LARGEST", 0)
+    monkeypatch.setattr(onnx_file, "_SMALL", 64)
+    graph = depthwise(tmp_path / "model.onnx")
+    save(load(graph.path), graph.path)
+    assert data_file(graph.path).is_file()
+    large = to_int8(graph, tmp_path / "large.onnx", [image])
+    expected, found = load(small.path), load(large.path)
+    assert found.graph.node == expected.graph.node
+    for name, values in initializers(expected).items():
+        np.testing.assert_array_equal(initializers(found)[name], values)
+
+
 def test_depthwise_convolutions_run_in_integers(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     image = rng.normal(size=(1, 3, 32, 48)).astype(np.float32)
     graph = depthwise(tmp_path / "model.onnx")
-    found = to_int8(graph, tmp_path / "int8.onnx", [image], lambda sample: sample)
+    found = to_int8(graph, tmp_path / "int8.onnx", [image])
     model = onnx.load(found.path)
     values = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     scales = [values[node.input[1]].size for node in model.graph.node if node.op_type == "QuantizeLinear"]
@@ -75,7 +93,7 @@ def test_padded_poolings_are_right_in_openvino(tmp_path: Path) -> None:
     openvino = pytest.importorskip("openvino", reason="OpenVINO is not installed here")
     image = np.random.default_rng(1).normal(size=(1, 3, 16, 24)).astype(np.float32)
     graph = pooled(tmp_path / "model.onnx")
-    found = to_int8(graph, tmp_path / "int8.onnx", [image], lambda sample: sample)
+    found = to_int8(graph, tmp_path / "int8.onnx", [image])
     makers = {output: node.op_type for node in onnx.load(found.path).graph.node for output in node.output}
     pooling = next(node for node in onnx.load(found.path).graph.node if node.op_type == "AveragePool")
     assert makers[pooling.input[0]] == "Conv"
@@ -113,7 +131,7 @@ def attentive(path: Path) -> Graph:
 def test_attention_stays_in_floating_point_and_what_feeds_it_does_not(tmp_path: Path) -> None:
     image = np.random.default_rng(1).normal(size=(1, 3, 8, 12)).astype(np.float32)
     graph = attentive(tmp_path / "model.onnx")
-    nodes = onnx.load(to_int8(graph, tmp_path / "int8.onnx", [image], lambda sample: sample).path).graph.node
+    nodes = onnx.load(to_int8(graph, tmp_path / "int8.onnx", [image]).path).graph.node
     makers = {output: node for node in nodes for output in node.output}
     (attention,) = (node for node in nodes if node.op_type == "Attention")
     before = [makers[name] for name in attention.input]

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from segship.core.errors import MissingExtraError, engine_errors
-from segship.quantize.sensitivity import order
+from segship.quantize.search import rank_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -29,19 +29,17 @@ if TYPE_CHECKING:
 
     from segship.core.artifacts import Backend, Engine, Graph
     from segship.core.target import Target
-    from segship.quantize.quantized import Quantized
+    from segship.quantize import Inputs, Quantized
 
-__all__ = ["quantize"]
+__all__ = ["quantize_program"]
 
 _ANNOTATION = "quantization_annotation"
 _CLAMPS = (torch.ops.aten.relu.default, torch.ops.aten.hardtanh.default, torch.ops.aten.clamp.default)
 
 
-def quantize(
-    graph: Graph, target: Target, backend: Backend, samples: Sequence[Any], feed: Callable[[Any], NDArray[Any]]
-) -> Quantized:
-    """As `segship.quantize.quantized.quantize`, for ExecuTorch with XNNPACK."""
-    return _Quantized(graph, target, backend, samples, feed)
+def quantize_program(graph: Graph, target: Target, backend: Backend, inputs: Inputs) -> Quantized:
+    """Calibrate a program for ExecuTorch with XNNPACK; as `segship.quantize.quantize`."""
+    return _Quantized(graph, target, backend, inputs)
 
 
 class _Quantized:
@@ -52,16 +50,15 @@ class _Quantized:
         graph: Graph,
         target: Target,
         backend: Backend,
-        samples: Sequence[Any],
-        feed: Callable[[Any], NDArray[Any]],
+        inputs: Inputs,
     ) -> None:
         self._graph, self._target, self._backend = graph, target, backend
         with _quiet("ExecuTorch cannot quantise the program"):
             prepare, convert, quantizer = _load()
             watched = prepare(torch.export.load(str(graph.path)).module(check_guards=False), quantizer)
             with torch.inference_mode():
-                for sample in samples:
-                    watched(torch.from_numpy(feed(sample)))
+                for image in inputs:
+                    watched(torch.from_numpy(image))
             self._names = _layers(watched)
             # Unfolded, the weights pass through pairs like the activations: one rule gives both back.
             self._module: fx.GraphModule = convert(watched, fold_quantize=False)
@@ -88,7 +85,7 @@ class _Quantized:
         def alone(name: str) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
             return _runner(self._with(set(self.layers) - {name}))
 
-        return [name for name, _ in order(self.layers, inputs, _runner(self._with(self.layers)), alone, progress)]
+        return [name for name, _ in rank_layers(self.layers, inputs, _runner(self._with(self.layers)), alone, progress)]
 
     def _with(self, kept: Collection[str]) -> fx.GraphModule:
         """A copy in which layers read their floats instead of what was quantised for them."""

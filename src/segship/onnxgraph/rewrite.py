@@ -1,4 +1,4 @@
-"""The passes that engines ask for by name, in ``INFO.passes``: what suits one engine's kernels and not another's."""
+"""Rewriting graphs as files, and the passes that engines ask for by name, in ``INFO.passes``."""
 
 from __future__ import annotations
 
@@ -11,18 +11,36 @@ from segship.onnxgraph.passes.prelu_to_max import prelu_to_max
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
     import onnx
 
     from segship.core.artifacts import Graph
 
-__all__ = ["PASSES", "apply_passes"]
+__all__ = ["PASSES", "apply_passes", "rewrite"]
 
 PASSES: Mapping[str, Callable[[onnx.ModelProto], bool]] = {
     "attention_to_products": attention_to_products,
     "prelu_to_max": prelu_to_max,
 }
-"""Each changes a model in place and returns whether it changed anything."""
+"""What suits one engine's kernels and not another's; each changes a model in place and returns whether it did."""
+
+
+def rewrite(graph: Graph, path: Path, change: Callable[[onnx.ModelProto], object]) -> Graph:
+    """Write a version of a graph.
+
+    Args:
+        graph: ONNX; its file stays as it is.
+        path: The file to write.
+        change: Changes the model in place; its inputs, outputs and metadata stay.
+
+    Returns:
+        The graph at ``path``.
+    """
+    model = load(graph.path)
+    change(model)
+    save(model, path)
+    return dataclasses.replace(graph, path=path)
 
 
 def apply_passes(graph: Graph, names: Iterable[str]) -> Graph:
