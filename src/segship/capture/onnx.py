@@ -6,8 +6,8 @@ import contextlib
 import gc
 from typing import TYPE_CHECKING
 
-from segship.capture.trace.tensors import UnrecordedError
-from segship.capture.trace.tracer import record
+from segship.capture.trace.dims import UntraceableError
+from segship.capture.trace.tracer import trace
 from segship.core.artifacts import Graph
 from segship.core.errors import UnsupportedError
 from segship.onnxgraph.file import split, write
@@ -43,17 +43,17 @@ def write_onnx(network: Network, path: Path, options: CaptureOptions) -> Graph:
 
 @contextlib.contextmanager
 def _model_of(network: Network, options: CaptureOptions) -> Iterator[tuple[onnx.ModelProto, Weights]]:
-    """The network as a model and its weights: recorded, exported by torch, or its own where it is a graph already."""
+    """The network as a model and its weights: traced, exported by torch, or its own where it is a graph already."""
     own: Callable[[], onnx.ModelProto] | None = getattr(network, "onnx_model", None)
     if own is not None:
         yield split(own())
         return
     if network.own_layers:
-        recorded = None
-        with contextlib.suppress(UnrecordedError):
-            recorded = record(network, options)
-        if recorded is not None:
-            yield recorded
+        traced = None
+        with contextlib.suppress(UntraceableError):
+            traced = trace(network, options)
+        if traced is not None:
+            yield traced
             return
     from segship.capture.torch_onnx import exported
 

@@ -27,7 +27,7 @@ class Network(nn.Module):
         threshold: Probability above which a binary network's label is 1; None: its framework's own.
         graph_format: The only format it can be captured in; None: any.
         own_layers: Whether its layers are of this package, and call no other functions of torch than those that
-            `segship.capture.trace.functions` knows.
+            `segship.capture.trace.functions` declares.
     """
 
     graph_format: GraphFormat | None = None
