@@ -13,9 +13,9 @@ from record_weights import original_mit
 from segship.core.errors import CheckpointError, InputError, UnsupportedError
 from segship.models.registry import backbones
 from segship.reading.checkpoint import read_checkpoint
+from segship.reading.key_rules import rename
 from segship.tools.weights import convert_weights, find_origin, origins
 from segship.tools.weights.position import fit_position
-from segship.tools.weights.rules import rename
 from support import fill
 from support.commands import refused, segship
 from support.references import REFERENCES, configs

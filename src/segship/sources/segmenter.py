@@ -6,10 +6,8 @@ an image until its short edge fills a window, slides the window, and averages th
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Literal
 
-import torch
 import torch.nn.functional as F
 from pydantic import BaseModel, PositiveInt, ValidationError
 
@@ -25,7 +23,9 @@ from segship.models.segmentor import EncoderDecoder
 from segship.networks.resample import resize
 from segship.reading.checkpoint import read_checkpoint
 from segship.reading.documents import read_mapping
+from segship.reading.key_rules import rename
 from segship.reading.options import merge_options
+from segship.reading.origins import segmenter as keys
 from segship.reading.weights import load_strict
 from segship.sources import Loaded
 
@@ -49,25 +49,6 @@ _STATISTICS = {  # of pixels in 0-1
     "vit": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "deit": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
-_UNUSED = re.compile(r"encoder\.(head|head_dist|pre_logits)\.")  # classifiers of the pre-training
-_BLOCK = (
-    (r"\.blocks\.", ".layers."),
-    (r"\.norm([12])\.", r".ln\1."),
-    (r"\.attn\.qkv\.", ".attn.attn.in_proj_"),
-    (r"\.attn\.proj\.", ".attn.attn.out_proj."),
-    (r"\.mlp\.fc1\.", ".ffn.layers.0.0."),
-    (r"\.mlp\.fc2\.", ".ffn.layers.1."),
-)
-_NAMES = (
-    (r"^encoder\.patch_embed\.proj\.", "backbone.patch_embed.projection."),
-    (r"^encoder\.norm\.", "backbone.ln1."),
-    (r"^encoder\.", "backbone."),
-    (r"^decoder\.head\.", "decode_head.conv_seg."),
-    (r"^decoder\.proj_dec\.", "decode_head.dec_proj."),
-    (r"^decoder\.proj_patch$", "decode_head.patch_proj.weight"),
-    (r"^decoder\.proj_classes$", "decode_head.classes_proj.weight"),
-    (r"^decoder\.", "decode_head."),
-)
 
 
 class _Decoder(BaseModel):
@@ -151,7 +132,7 @@ def load(request: Request) -> Loaded:
         notes.append(f"No {_CHECKPOINT} is there: the weights are random")
     else:
         weights = read_checkpoint(checkpoint, trust=request.trust)
-        denormals = _load_weights(network, weights.state, variant.net_kwargs, str(checkpoint))
+        denormals = _load_weights(network, weights.state, str(checkpoint))
         origin[weights.path.name] = weights.digest
     return Loaded(_spec(variant, notes), network, tuple(notes), origin, denormals)
 
@@ -222,31 +203,13 @@ def _head(net: _Net) -> nn.Module:
     )
 
 
-def _load_weights(network: Segmenter, state: dict[str, Tensor], net: _Net, what: str) -> int:
+def _load_weights(network: Segmenter, state: dict[str, Tensor], what: str) -> int:
     """Give Segmenter's own weights to our modules; the number of denormals among them."""
     try:
-        ours = _translate(state, net)
-        return load_strict(network, ours, what=what)
+        ours, _ = rename(keys.prepare(state), keys.RULES)
+        return load_strict(network, keys.finish(ours), what=what)
     except SegshipError as error:
         raise CheckpointError(f"{error}. Is it the checkpoint that {_VARIANT} was written for?") from None
-
-
-def _translate(state: dict[str, Tensor], net: _Net) -> dict[str, Tensor]:
-    """Segmenter's names and layouts -> ours."""
-    state = {key: value for key, value in state.items() if not _UNUSED.match(key)}
-    if net.distilled and {"encoder.cls_token", "encoder.dist_token"} <= state.keys():
-        state["encoder.cls_token"] = torch.cat([state["encoder.cls_token"], state.pop("encoder.dist_token")], dim=1)
-    ours: dict[str, Tensor] = {}
-    for key, value in state.items():
-        name = key
-        for pattern, replacement in (*_BLOCK, *_NAMES) if ".blocks." in key else _NAMES:
-            name = re.sub(pattern, replacement, name)
-        if key in {"decoder.proj_patch", "decoder.proj_classes"}:
-            value = value.T  # noqa: PLW2901  (theirs is multiplied from the other side)
-        elif key == "decoder.head.weight":
-            value = value[:, :, None, None]  # noqa: PLW2901  (a linear layer is a 1x1 convolution)
-        ours[name] = value
-    return ours
 
 
 def _spec(variant: _Variant, notes: list[str]) -> ModelSpec:

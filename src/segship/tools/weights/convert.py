@@ -15,19 +15,19 @@ from torch import nn
 
 from segship.core.errors import CheckpointError, InputError, UnsupportedError, did_you_mean
 from segship.core.files import write_atomically
+from segship.reading import origins as _origins
 from segship.reading.checkpoint import read_checkpoint
+from segship.reading.key_rules import rename
 from segship.reading.weights import load_strict
 from segship.sources import load_network
-from segship.tools.weights import origins as _origins
 from segship.tools.weights.position import fit_position
-from segship.tools.weights.rules import rename
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
-    from segship.tools.weights.rules import Rules, State
+    from segship.reading.key_rules import Rules, State
 
 __all__ = ["Converted", "Origin", "convert_weights", "find_origin", "origins"]
 

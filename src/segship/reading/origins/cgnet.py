@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from segship.tools.weights.rules import Rules, State
+    from segship.reading.key_rules import Rules, State
 
 __all__ = ["ABSENT", "OPTIONAL", "RULES", "TITLE", "finish", "prepare", "recognises"]
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from segship.tools.weights.rules import DROP
+from segship.reading.key_rules import DROP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
 
-    from segship.tools.weights.rules import Rules, State
+    from segship.reading.key_rules import Rules, State
 
 __all__ = ["ABSENT", "OPTIONAL", "RULES", "TITLE", "join_tokens", "prepare", "recognises"]
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from segship.tools.weights.rules import DROP
+from segship.reading.key_rules import DROP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
 
-    from segship.tools.weights.rules import Rules, State
+    from segship.reading.key_rules import Rules, State
 
 __all__ = ["ABSENT", "OPTIONAL", "RULES", "TITLE", "finish", "recognises"]
 

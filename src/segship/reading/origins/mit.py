@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from segship.tools.weights.rules import DROP, join_queries
+from segship.reading.key_rules import DROP, join_queries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
 
-    from segship.tools.weights.rules import Rules, State
+    from segship.reading.key_rules import Rules, State
 
 __all__ = ["ABSENT", "KEEPS_HEADS", "OPTIONAL", "RULES", "TITLE", "finish", "prepare", "recognises"]
 

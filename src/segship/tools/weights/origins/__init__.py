@@ -1,1 +1,0 @@
-"""Whose weights can be converted: one module each, found by its name."""
