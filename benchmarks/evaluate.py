@@ -86,14 +86,12 @@ def run_mmseg(options: argparse.Namespace) -> dict[str, float]:
 
 
 def _job(options: argparse.Namespace, package: Path) -> Any:
-    from segship.evaluation import Job, NetworkFiles
-    from segship.evaluation.counter import Counter
-    from segship.evaluation.data import from_layout
+    from segship.evaluation import Data, Job, NetworkFiles
 
     files = NetworkFiles(package)
     spec = files.spec()
-    data = from_layout(spec, LAYOUT, options.data, options.split, limit=options.limit)
-    return Job(files, Counter(data.coding, len(spec.classes)), data.samples), spec
+    data = Data.layout(LAYOUT, options.data, options.split, limit=options.limit)
+    return Job.of(files, spec, data.samples_for(spec)), spec
 
 
 def run_segship(options: argparse.Namespace, package: Path) -> dict[str, float]:
@@ -102,7 +100,7 @@ def run_segship(options: argparse.Namespace, package: Path) -> dict[str, float]:
 
     job, spec = _job(options, package)
     lanes = job.open()
-    seconds, found = timed(lambda: evaluate_job(job, spec.classes, lanes=lanes))
+    seconds, found = timed(lambda: evaluate_job(job, spec.classes, engines=lanes))
     return seconds | {"images": found.images, "aAcc": found.scores.aAcc, "mIoU": found.scores.mIoU}
 
 

@@ -40,7 +40,7 @@ def measure(config: str, shape: str) -> dict[str, Any]:
         torch.save({"state_dict": network.state_dict()}, checkpoint)
         del network
         begin = time.process_time()
-        package = export(config, checkpoint, Path(folder) / "package", shape=shape)
+        package = export(config, checkpoint, Path(folder) / "package", target=f"onnxruntime_{shape}")
         seconds = time.process_time() - begin
         size = sum(file.size for file in package.manifest.files.values())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

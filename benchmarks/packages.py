@@ -18,6 +18,7 @@ import torch
 import segship
 from segship.core.errors import SegshipWarning, UnsupportedError
 from segship.deploy import Lowering, export_mmdeploy
+from segship.sources import Source
 from segship.vision.decode import find_images, read_image, read_labels
 
 __all__ = [
@@ -168,10 +169,10 @@ def mmdeploy_package_of(network: Network, size: tuple[int, int], folder: Path) -
     if not out.is_dir():
         weights = weights_of(network, folder)
         try:
-            export_mmdeploy(network.config, weights, out, cfg_options=overrides())
+            export_mmdeploy(Source(network.config, weights, cfg_options=overrides()), out)
         except UnsupportedError:
             target = f"onnxruntime_static-{size[0]}x{size[1]}"
-            export_mmdeploy(network.config, weights, static, target, cfg_options=overrides(size))
+            export_mmdeploy(Source(network.config, weights, cfg_options=overrides(size)), static, target)
             return static
     pipeline = out / "pipeline.json"
     record = json.loads(pipeline.read_text())

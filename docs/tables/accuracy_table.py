@@ -56,7 +56,7 @@ def measure(options: argparse.Namespace, target: str, progress: Progress, old: d
                 Path(folder) / "package",
                 target=target,
                 lowering=how,
-                on_stage=lambda stage: progress.update(task, description=f"{target}: {stage}"),
+                progress=lambda stage: progress.update(task, description=f"{target}: {stage}"),
             )
         except SegshipError as error:
             progress.remove_task(task)

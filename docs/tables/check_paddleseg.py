@@ -57,7 +57,7 @@ def check(name: str, width: float, folder: Path) -> dict[str, Any]:
     for height, wide in SIZES:
         files.append(folder / f"{height}x{wide}.png")
         cv2.imwrite(str(files[-1]), cv2.resize(scene, (wide, height)))
-    found = verify(folder / name, None, package.path, images=files)
+    found = verify(folder / name, package, images=files)
     model = onnx.load(next(package.path.glob("*.onnx")))
     return {
         "parameters": (folder / name / "model.pdiparams").stat().st_size // 4,

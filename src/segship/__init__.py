@@ -1,8 +1,7 @@
 """Segship: trained semantic-segmentation networks in, verified, fast, self-describing packages out.
 
 Opening a package needs no torch: ``segship.Segmentor(package)``. Making one does: ``segship.export(...)``.
-Names are imported on first use, so ``import segship`` stays cheap and free of torch. It switches the telemetry of the
-libraries off that Segship uses.
+Names are imported on first use, so ``import segship`` stays cheap and free of torch.
 """
 
 from __future__ import annotations
@@ -10,45 +9,85 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from segship.core import spellings
-from segship.core.telemetry import switch_off
-from segship.formats.mmdeploy import names
-
 if TYPE_CHECKING:
-    from segship.core.errors import SegshipError
-    from segship.core.spec import ModelSpec
+    from segship.bench import benchmark
+    from segship.core.errors import (
+        BackendError,
+        CheckpointError,
+        ConfigError,
+        DownloadError,
+        InputError,
+        MissingExtraError,
+        PackageError,
+        SegshipError,
+        SegshipWarning,
+        SizeError,
+        UnsafeFileError,
+        UnsupportedError,
+        VerificationError,
+    )
+    from segship.core.manifest import Manifest
+    from segship.core.spec import ModelSpec, SizeRule
     from segship.core.target import Target
-    from segship.deploy import Package, export, export_module
-    from segship.runtime import Segmentor
-    from segship.sources import load_network
+    from segship.deploy import export, export_module
+    from segship.deploy.verify import verify
+    from segship.evaluation import Data, evaluate
+    from segship.runtime import Package, Segmentor, predict
+    from segship.sources import Source, load_network
 
 __version__ = "0.1.0"
 
-switch_off()
-spellings.register(names.EXAMPLE, names.read_name)
-
 __all__ = [
+    "BackendError",
+    "CheckpointError",
+    "ConfigError",
+    "Data",
+    "DownloadError",
+    "InputError",
+    "Manifest",
+    "MissingExtraError",
     "ModelSpec",
     "Package",
+    "PackageError",
     "Segmentor",
     "SegshipError",
+    "SegshipWarning",
+    "SizeError",
+    "SizeRule",
+    "Source",
     "Target",
+    "UnsafeFileError",
+    "UnsupportedError",
+    "VerificationError",
     "__version__",
+    "benchmark",
+    "evaluate",
     "export",
     "export_module",
     "load_network",
+    "predict",
+    "verify",
 ]
 
+_ERRORS = "segship.core.errors"
 _HOMES = {
+    "Data": "segship.evaluation",
+    "Manifest": "segship.core.manifest",
     "ModelSpec": "segship.core.spec",
-    "Package": "segship.deploy",
+    "Package": "segship.runtime",
     "Segmentor": "segship.runtime",
-    "SegshipError": "segship.core.errors",
+    "SegshipWarning": _ERRORS,
+    "SizeRule": "segship.core.spec",
+    "Source": "segship.sources",
     "Target": "segship.core.target",
+    "benchmark": "segship.bench",
+    "evaluate": "segship.evaluation",
     "export": "segship.deploy",
     "export_module": "segship.deploy",
     "load_network": "segship.sources",
-}
+    "predict": "segship.runtime",
+    "verify": "segship.deploy.verify",
+} | {name: _ERRORS for name in __all__ if name.endswith("Error")}
 
 
 def __getattr__(name: str) -> Any:

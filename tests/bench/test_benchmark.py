@@ -12,7 +12,7 @@ from torch import nn
 
 import segship
 from segship.bench import Spread, benchmark
-from segship.bench.subject import Subject
+from segship.bench.candidate import Candidate
 from segship.core.errors import InputError, PackageError
 from support.trained import write_trained
 
@@ -24,7 +24,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     trained = write_trained(folder)
     return (
         segship.export(*trained, folder / "dynamic").path,
-        segship.export(*trained, folder / "static", shape="static-64x96").path,
+        segship.export(*trained, folder / "static", target="onnxruntime_static-64x96").path,
     )
 
 
@@ -99,7 +99,7 @@ def test_a_size_the_network_cannot_take_is_told(packages: tuple[Path, Path]) -> 
 
 def test_what_is_no_package_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(PackageError, match="not a package"):
-        Subject.open(tmp_path)
+        Candidate.open(tmp_path)
 
 
 @pytest.fixture(scope="module")

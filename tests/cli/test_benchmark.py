@@ -20,4 +20,4 @@ def test_table_and_json_without_torch(package: Path, tmp_path: Path) -> None:
 
 def test_what_cannot_be_read_is_said(package: Path) -> None:
     assert "'1,x' is not a list of positive numbers" in refused(segship("benchmark", package, "--batch-sizes", "1,x"))
-    assert "'12' is not a size" in refused(segship("benchmark", package, "--size", "12"))
+    assert "'12x' is not a size" in refused(segship("benchmark", package, "--size", "12x"))

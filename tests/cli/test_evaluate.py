@@ -28,9 +28,9 @@ def data(package: Path, street: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 def test_a_folder_gives_figures_files_and_warnings_without_torch(package: Path, data: Path, tmp_path: Path) -> None:
     done = segship(
-        *("evaluate", package, "--layout", "folder", data, "--boundary", "--json", tmp_path / "f.json"),
-        *("--confusion", tmp_path / "m.csv", "--confusion", tmp_path / "m.png", "--out", tmp_path / "out"),
-        *("--out-format", "npz", "--show-dir", tmp_path / "show", "--opacity", 0.7),
+        *("evaluate", package, "--dataset", "folder", data, "--boundary", "--json", tmp_path / "f.json"),
+        *("--confusion", tmp_path / "m.csv", "--confusion", tmp_path / "m.png", "--to", tmp_path / "out"),
+        *("--format", "npz", "--show-dir", tmp_path / "show", "--opacity", 0.7),
         torch=False,
     )
     assert done.returncode == 0, done.stderr
@@ -46,12 +46,12 @@ def test_a_folder_gives_figures_files_and_warnings_without_torch(package: Path, 
 
 def test_options_of_the_frameworks_evaluator_are_understood(package: Path, data: Path) -> None:
     options = ("--eval-options", "iou_metrics=mFscore", "nan_to_num=-1", "--json", "-")
-    done = segship("evaluate", package, "--layout", "folder", data, *options, torch=False)
+    done = segship("evaluate", package, "--dataset", "folder", data, *options, torch=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert (found["aAcc"], "mIoU" in found) == (100, False)
     assert {entry["Fscore"] for entry in found["classes"]} <= {100, -100}
-    done = segship("evaluate", package, "--layout", "folder", data, "--eval-options", "metric=mDice", torch=False)
+    done = segship("evaluate", package, "--dataset", "folder", data, "--eval-options", "metric=mDice", torch=False)
     assert "aAcc 100.00   mDice 100.00   mAcc 100.00" in done.stdout
 
 
@@ -59,7 +59,7 @@ def test_config_is_compared_with_its_package(
     trained: tuple[Path, Path], package: Path, data: Path, tmp_path: Path
 ) -> None:
     done = segship(
-        *("evaluate", *trained, "--layout", "folder", data, "--against", package),
+        *("evaluate", *trained, "--dataset", "folder", data, "--against", package),
         *("--differences", tmp_path / "differ", "--json", "-"),
     )
     assert done.returncode == 0, done.stderr
@@ -69,13 +69,13 @@ def test_config_is_compared_with_its_package(
 
 
 def test_processes_and_resume_are_options(package: Path, data: Path) -> None:
-    done = segship("evaluate", package, "--layout", "folder", data, "--workers", 2, "--resume", torch=False)
+    done = segship("evaluate", package, "--dataset", "folder", data, "--workers", 2, "--resume", torch=False)
     assert done.returncode == 0, done.stderr
     assert "aAcc 100.00" in done.stdout
 
 
 def test_predictions_for_a_test_server_need_no_label_maps(package: Path, data: Path, tmp_path: Path) -> None:
-    done = segship("evaluate", package, "--images", data / "images", "--format-only", "--out", tmp_path, torch=False)
+    done = segship("evaluate", package, "--images", data / "images", "--format-only", "--to", tmp_path, torch=False)
     assert done.returncode == 0, done.stderr
     assert "3 predictions" in done.stdout
     stored = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_UNCHANGED)
@@ -87,10 +87,10 @@ def test_predictions_for_a_test_server_need_no_label_maps(package: Path, data: P
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ((), "say what to evaluate on: --layout NAME ROOT"),
-        (("--layout", "city", "."), "no data set is called 'city'"),
-        (("--layout", "cityscapes", "."), "the network has 4 classes, the data 19"),
-        (("--format-only", "--images", "."), "give --out FOLDER"),
+        ((), "say what to evaluate on: --dataset NAME ROOT"),
+        (("--dataset", "city", "."), "no data set is called 'city'"),
+        (("--dataset", "cityscapes", "."), "the network has 4 classes, the data 19"),
+        (("--format-only", "--images", "."), "give --to FOLDER"),
         (("--eval-options", "bta=2", "--images", "."), "there is no option 'bta'. Did you mean 'beta'?"),
         (("--differences", "x", "--images", ".", "--labels", "."), "give --against PACKAGE"),
     ],

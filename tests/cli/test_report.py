@@ -22,7 +22,7 @@ def data(street: Path, tmp_path: Path) -> Path:
 def test_page_tables_and_the_reason_of_what_is_missing(trained: tuple[Path, Path], data: Path, tmp_path: Path) -> None:
     done = segship(
         *("report", *trained, "--targets", "onnxruntime_dynamic,nosuch_static-64x64", "--to", tmp_path / "out"),
-        *("--data", "folder", data, "--duration", 0),
+        *("--dataset", "folder", data, "--duration", 0),
     )
     assert done.returncode == 0, done.stderr
     assert "warning: nosuch_static-64x64 left out: no backend is called 'nosuch'" in done.stderr

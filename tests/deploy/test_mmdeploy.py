@@ -16,6 +16,7 @@ from segship.core.spec import ModelSpec, Normalization, Padding, Resize, ResizeS
 from segship.deploy import export_mmdeploy
 from segship.formats.mmdeploy.writer import pipeline_file
 from segship.runtime import Segmentor
+from segship.sources import Source
 from segship.vision.decode import read_image
 
 ASSETS = Path(__file__).parents[2] / "src" / "segship" / "assets" / "demo"
@@ -39,7 +40,7 @@ numpy.save(sys.argv[3], numpy.asarray(Segmentor(model_path=sys.argv[1], device_n
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("mmdeploy") / "out"
-    assert export_mmdeploy(*DEMO, out) >= 0.9999
+    assert export_mmdeploy(Source(*DEMO), out) >= 0.9999
     return out
 
 
@@ -77,7 +78,7 @@ def test_at_the_networks_own_size_the_graph_gives_our_masks(folder: Path, tmp_pa
 
 def test_only_the_engine_inside_the_runtime_is_taken(tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="onnxruntime in fp32, not for openvino-int8_dynamic"):
-        export_mmdeploy(*DEMO, tmp_path / "out", "openvino-int8_dynamic")
+        export_mmdeploy(Source(*DEMO), tmp_path / "out", "openvino-int8_dynamic")
 
 
 def test_the_pipeline_is_the_preprocessing() -> None:

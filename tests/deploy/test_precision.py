@@ -23,7 +23,7 @@ DEMO = ASSETS / "fast_scnn_scenes.py", ASSETS / "fast_scnn_scenes.pth"
 
 def test_int8_without_images_says_what_it_needs(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--calibration FOLDER"):
-        export(*DEMO, tmp_path / "out", precision="int8")
+        export(*DEMO, tmp_path / "out", target="onnxruntime-int8_dynamic")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -34,7 +34,7 @@ def test_a_precision_an_engine_does_not_build_is_refused_with_the_reason(tmp_pat
 
 @pytest.mark.slow
 def test_half_precision_passes_its_gate_and_is_written_down(tmp_path: Path) -> None:
-    manifest = export(*DEMO, tmp_path / "out", precision="fp16").manifest
+    manifest = export(*DEMO, tmp_path / "out", target="onnxruntime-fp16_dynamic").manifest
     assert manifest == read_manifest(tmp_path / "out")
     assert manifest.target.precision == "fp16"
     assert manifest.failures == ()
@@ -48,7 +48,7 @@ def test_int8_is_judged_by_iou_and_gives_layers_back_until_it_passes(tmp_path: P
     pytest.importorskip("nncf", reason="int8 needs segship[int8]")
     how = Lowering(ASSETS / "images", ASSETS / "labels", images=6)
     with pytest.warns(SegshipWarning, match="calibrated on 6 images"):
-        manifest = export(*DEMO, tmp_path / "first", precision="int8", lowering=how).manifest
+        manifest = export(*DEMO, tmp_path / "first", target="onnxruntime-int8_dynamic", lowering=how).manifest
     record = manifest.quantization
     assert record is not None
     assert (record.images, record.labelled) == (6, 6)
@@ -63,7 +63,7 @@ def test_int8_is_judged_by_iou_and_gives_layers_back_until_it_passes(tmp_path: P
         pytest.warns(SegshipWarning, match="calibrated on 3 images"),
         pytest.raises(VerificationError, match=r"mIoU .* at most -1 allowed"),
     ):
-        export(*DEMO, tmp_path / "second", precision="int8", lowering=impossible)
+        export(*DEMO, tmp_path / "second", target="onnxruntime-int8_dynamic", lowering=impossible)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first"]
 
 
@@ -73,7 +73,7 @@ def test_a_failed_gate_may_be_accepted_and_is_then_in_the_manifest(tmp_path: Pat
     pytest.importorskip("nncf", reason="int8 needs segship[int8]")
     how = Lowering(ASSETS / "images", images=2, agreement=1.1, allow_inexact=True)
     with pytest.warns(SegshipWarning, match="calibrated on 2 images"):
-        manifest = export(*DEMO, tmp_path / "out", precision="int8", lowering=how).manifest
+        manifest = export(*DEMO, tmp_path / "out", target="onnxruntime-int8_dynamic", lowering=how).manifest
     assert len(manifest.failures) == 1
     assert "keep their label" in manifest.failures[0]
     assert read_manifest(tmp_path / "out").failures == manifest.failures

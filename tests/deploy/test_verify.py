@@ -14,6 +14,7 @@ from PIL import Image
 from segship.core.errors import InputError
 from segship.deploy import export
 from segship.deploy.verify import verify
+from segship.sources import Source
 from segship.vision.draw import write_png
 from support.commands import refused, segship
 
@@ -45,7 +46,7 @@ def package(source: Path, tmp_path: Path) -> Path:
 
 def test_a_package_agrees_with_its_network_on_the_bundled_scenes(source: Path, package: Path) -> None:
     stages: list[str] = []
-    found = verify(source, None, package, spec=CLASSES, on_stage=stages.append)
+    found = verify(Source(source, spec=CLASSES), package, progress=stages.append)
     assert found.failures == ()
     assert [(each.image, each.pixels_differ) for each in found.images] == [("scene-0", 0), ("scene-1", 0)]
     assert all(each.max_difference <= 1e-5 * each.greatest for each in found.images)
@@ -56,7 +57,7 @@ def test_both_masks_are_written_as_pictures(source: Path, package: Path, tmp_pat
     for folder in ("a", "b"):
         write_png(tmp_path / folder / "x.png", np.random.default_rng(0).integers(0, 256, (31, 53, 3), np.uint8))
     images = [tmp_path / "a", tmp_path / "b"]
-    found = verify(source, None, package, spec=CLASSES, images=images, to=tmp_path / "both")
+    found = verify(Source(source, spec=CLASSES), package, images=images, to=tmp_path / "both")
     assert [each.pixels for each in found.images] == [31 * 53] * 2
     assert [each.input for each in found.images] == [(1, 3, 32, 54)] * 2
     names = sorted(file.name for file in (tmp_path / "both").iterdir())
@@ -66,7 +67,7 @@ def test_both_masks_are_written_as_pictures(source: Path, package: Path, tmp_pat
 
 
 def test_another_network_fails_the_gate_with_its_figures(package: Path, tmp_path: Path) -> None:
-    found = verify(network(tmp_path / "other.onnx", sign=-1.0), None, package, spec=CLASSES)
+    found = verify(Source(network(tmp_path / "other.onnx", sign=-1.0), spec=CLASSES), package)
     assert len(found.failures) == 2
     assert "labels are equal (gate 99.99%)" in found.failures[0]
     assert all(each.pixels_differ > each.pixels / 2 for each in found.images)
@@ -75,7 +76,7 @@ def test_another_network_fails_the_gate_with_its_figures(package: Path, tmp_path
 
 def test_a_network_of_other_classes_is_told_before_anything_runs(package: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a network of 3 channels and 3 classes, this one has 3 and 4"):
-        verify(network(tmp_path / "other.onnx", classes=4), None, package)
+        verify(network(tmp_path / "other.onnx", classes=4), package)
 
 
 def test_status_tells_the_gate(source: Path, package: Path, tmp_path: Path) -> None:
@@ -94,15 +95,15 @@ def test_packages_that_do_the_work_on_images_themselves_are_judged_by_their_mask
     source: Path, tmp_path: Path, embed: str
 ) -> None:
     package = export(source, None, tmp_path / "package", spec=CLASSES, embed=embed).path
-    found = verify(source, None, package, spec=CLASSES)
+    found = verify(Source(source, spec=CLASSES), package)
     assert found.failures == ()
     assert {each.max_difference for each in found.images} == {None}
     assert all(each.pixels_differ < each.pixels / 1000 for each in found.images)
-    other = verify(network(tmp_path / "other.onnx", sign=-1.0), None, package, spec=CLASSES)
+    other = verify(Source(network(tmp_path / "other.onnx", sign=-1.0), spec=CLASSES), package)
     assert other.failures[0].startswith("fp32: ")
 
 
 def test_the_package_runs_on_the_device_that_is_asked_for(source: Path, package: Path) -> None:
     done = segship("verify", source, package, "--device", "cann")
     assert "this build of ONNX Runtime has no cann support" in refused(done)
-    assert verify(source, None, package, spec=CLASSES, device="cpu").failures == ()
+    assert verify(Source(source, spec=CLASSES), package, device="cpu").failures == ()

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 
 from segship.core.errors import MissingExtraError
-from segship.datasets.coding import Coding
+from segship.datasets.label_encoding import LabelEncoding
 from segship.datasets.samples import Sample
 from segship.evaluation import Job, NetworkFiles
-from segship.evaluation.cluster import _lanes, _Same, count_on_ray
+from segship.evaluation.cluster import _engines, _Same, count_on_ray
 from segship.evaluation.counter import Counter
 from support.commands import segship
 
 
 def job_of(package: Path, samples: tuple[Sample, ...] = ()) -> Job:
-    return Job(NetworkFiles(package), Counter(Coding(4), 4), samples)
+    return Job(NetworkFiles(package), Counter(LabelEncoding(4), 4), samples)
 
 
 def test_without_ray_the_pip_line_is_told(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,9 +31,9 @@ def test_without_ray_the_pip_line_is_told(package: Path, monkeypatch: pytest.Mon
 
 
 def test_a_process_opens_the_networks_of_its_chunks_once(package: Path, samples: tuple[Sample, ...]) -> None:
-    first = _lanes(_Same(job_of(package)))
-    assert _lanes(_Same(job_of(package, samples))) is first
-    _lanes.cache_clear()
+    first = _engines(_Same(job_of(package)))
+    assert _engines(_Same(job_of(package, samples))) is first
+    _engines.cache_clear()
 
 
 @pytest.mark.slow
@@ -47,7 +47,7 @@ def test_a_cluster_counts_what_one_process_counts(package: Path, tmp_path: Path)
         cv2.imwrite(str(tmp_path / f"data/labels/{number}.png"), random.integers(0, 4, (40, 60), np.uint8))
     found = []
     for options in ((), ("--ray", "local")):
-        done = segship("evaluate", package, "--layout", "folder", tmp_path / "data", *options, "--json", "-")
+        done = segship("evaluate", package, "--dataset", "folder", tmp_path / "data", *options, "--json", "-")
         assert done.returncode == 0, done.stderr
         found.append(json.loads(done.stdout)["confusion_matrix"])
     assert found[0] == found[1]

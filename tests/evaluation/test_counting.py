@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from segship.core.errors import InputError
-from segship.datasets.coding import Coding
+from segship.datasets.label_encoding import LabelEncoding
 from segship.datasets.samples import Sample
 from segship.evaluation import Evaluation, evaluate, pair_files
 from segship.evaluation.counter import Counter, count_all
@@ -18,12 +18,12 @@ from segship.metrics.boundary import boundary_areas
 
 from .conftest import CLASSES, Bands, truth_of
 
-COUNTER = Counter(Coding(3), 3)
+COUNTER = Counter(LabelEncoding(3), 3)
 
 
-def total(counter: Counter, lanes: list[tuple[Bands, ...]], samples: tuple[Sample, ...]) -> Tally:
+def total(counter: Counter, engines: list[tuple[Bands, ...]], samples: tuple[Sample, ...]) -> Tally:
     tally = counter.empty()
-    count_all(counter, lanes, samples, range(len(samples)), lambda _, counted: tally.add(counted))
+    count_all(counter, engines, samples, range(len(samples)), lambda _, counted: tally.add(counted))
     return tally
 
 
@@ -44,9 +44,9 @@ def test_matrix_is_the_sum_over_all_images(samples: tuple[Sample, ...]) -> None:
 
 
 def test_lanes_share_the_images_and_count_the_same(samples: tuple[Sample, ...]) -> None:
-    lanes = [(Bands(3),), (Bands(3),), (Bands(3),)]
-    assert total(COUNTER, lanes, samples).matrix.tolist() == expected_matrix(3)
-    assert sum(len(lane[0].seen) for lane in lanes) == 4
+    engines = [(Bands(3),), (Bands(3),), (Bands(3),)]
+    assert total(COUNTER, engines, samples).matrix.tolist() == expected_matrix(3)
+    assert sum(len(networks[0].seen) for networks in engines) == 4
 
 
 def test_pairs_of_files_can_be_evaluated(data: Path) -> None:
@@ -100,7 +100,7 @@ def test_an_engine_that_fails_stops_the_count_at_once(samples: tuple[Sample, ...
 
 
 def test_boundary_areas_are_summed(samples: tuple[Sample, ...]) -> None:
-    tally = total(Counter(Coding(3), 3, boundary=True), [(Bands(1),)], samples)
+    tally = total(Counter(LabelEncoding(3), 3, boundary=True), [(Bands(1),)], samples)
     areas = sum(boundary_areas(np.roll(truth_of(number), 1, 1), truth_of(number), 3) for number in range(4))
     assert tally.boundary is not None
     assert np.array_equal(tally.boundary, areas)
@@ -109,7 +109,7 @@ def test_boundary_areas_are_summed(samples: tuple[Sample, ...]) -> None:
 
 
 def test_two_networks_are_compared_on_every_image(samples: tuple[Sample, ...]) -> None:
-    tally = total(Counter(Coding(3), 3, against=True), [(Bands(), Bands(3))], samples)
+    tally = total(Counter(LabelEncoding(3), 3, against=True), [(Bands(), Bands(3))], samples)
     found = Evaluation.of(tally, CLASSES, samples, second="other")
     assert found.against is not None
     assert found.against.matrix.tolist() == expected_matrix(3)
@@ -126,7 +126,7 @@ def test_classes_of_the_second_network_may_stand_in_another_order(samples: tuple
         def __call__(self, image: object, /, *, channel_order: object) -> object:  # type: ignore[override]
             return 2 - super().__call__(image, channel_order=channel_order)  # type: ignore[arg-type]
 
-    counter = Counter(Coding(3), 3, against=True, translate=(2, 1, 0))
+    counter = Counter(LabelEncoding(3), 3, against=True, translate=(2, 1, 0))
     tally = total(counter, [(Bands(), Turned())], samples)
     assert tally.differing == 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,20 +14,30 @@ from PIL import Image
 from segship.core.errors import InputError
 from segship.core.spec import ModelSpec
 from segship.datasets.samples import Sample
-from segship.evaluation.compare import translation
-from segship.evaluation.data import Data, from_folders, from_images, from_layout
+from segship.evaluation.counter import translation
+from segship.evaluation.data import Data, SampleSet
 from segship.evaluation.matrix import draw_matrix, write_matrix
-from segship.evaluation.outputs import Format, Outputs, as_rle, from_rle
+from segship.evaluation.outputs import Format, OutputFolders, Outputs, as_rle
 
 from .conftest import CLASSES, PALETTE, Bands, truth_of
 
 SPEC = Bands().spec
 
 
-def write(to: Path, form: Format, submission: tuple[int, ...] = ()) -> None:
+def from_rle(entries: list[dict[str, Any]]) -> Any:
+    """The mask that `as_rle` was given."""
+    height, width = entries[0]["size"]
+    flat = np.zeros(height * width, np.uint16)
+    for entry in entries:
+        inside = np.repeat(np.arange(len(entry["counts"])) % 2 == 1, entry["counts"])
+        flat[: inside.size][inside] = entry["class"]
+    return flat.reshape((height, width), order="F")
+
+
+def write(to: Path, form: Format, numbers: tuple[int, ...] = ()) -> None:
     sample = Sample("x/a", Path("a.png"), None)
     image = np.zeros((24, 40, 3), np.uint8)
-    Outputs(CLASSES, PALETTE, to, form, submission).write(sample, image, truth_of(0), None)
+    Outputs(CLASSES, PALETTE, OutputFolders(to, form), numbers).write(sample, image, truth_of(0), None)
 
 
 def test_predictions_are_png_npz_or_run_lengths(tmp_path: Path) -> None:
@@ -61,10 +72,10 @@ def test_numbers_follow_the_data_set(data: Path, tmp_path: Path) -> None:
         (tmp_path / image).parent.mkdir(parents=True)
         (tmp_path / image).touch()
     cities = _spec("cityscapes")
-    assert from_layout(cities, "cityscapes", tmp_path, "test").submission()[:3] == (7, 8, 11)
-    ade = from_layout(_spec("ade20k"), "ade20k", tmp_path, "val")
+    assert Data.layout("cityscapes", tmp_path, "test").samples_for(cities).submission()[:3] == (7, 8, 11)
+    ade = Data.layout("ade20k", tmp_path, "val").samples_for(_spec("ade20k"))
     assert (ade.submission()[0], ade.submission()[-1]) == (1, 150)
-    assert from_folders(SPEC, data / "images", data / "labels").submission() == (0, 1, 2)
+    assert Data.folders(data / "images", data / "labels").samples_for(SPEC).submission() == (0, 1, 2)
 
 
 def _spec(name: str) -> ModelSpec:
@@ -75,18 +86,18 @@ def _spec(name: str) -> ModelSpec:
 
 
 def test_images_alone_can_be_predicted(data: Path) -> None:
-    found = from_images(SPEC, data / "images", limit=3)
-    assert isinstance(found, Data)
+    found = Data.unlabelled(data / "images", limit=3).samples_for(SPEC)
+    assert isinstance(found, SampleSet)
     assert [sample.name for sample in found.samples] == ["x/0", "x/1", "x/2"]
 
 
 def test_folders_without_any_label_map_are_refused(data: Path) -> None:
     with pytest.raises(InputError, match="none of the 4 images has a label map"):
-        from_folders(SPEC, data / "images", data / "images/x")
+        Data.folders(data / "images", data / "images/x").samples_for(SPEC)
 
 
 def test_pictures_show_truth_beside_prediction(tmp_path: Path) -> None:
-    outputs = Outputs(CLASSES, PALETTE, pictures=tmp_path, opacity=1)
+    outputs = Outputs(CLASSES, PALETTE, OutputFolders(pictures=tmp_path, opacity=1))
     image = np.zeros((24, 40, 3), np.uint8)
     outputs.write(Sample("x/a", Path("a.png"), None), image, np.zeros((24, 40), np.uint8), truth_of(0))
     drawn = cv2.imread(str(tmp_path / "x/a.jpg"))

@@ -14,7 +14,7 @@ import pytest
 
 from segship import Segmentor
 from segship.core.errors import BackendError, InputError
-from segship.datasets.coding import Coding
+from segship.datasets.label_encoding import LabelEncoding
 from segship.datasets.samples import Sample
 from segship.evaluation import Job, NetworkFiles, evaluate_job, workers
 from segship.evaluation.counter import Counter
@@ -34,7 +34,7 @@ def job(package: Path, tmp_path: Path) -> Job:
         cv2.imwrite(str(image), random.integers(0, 256, (40, 60, 3), np.uint8))
         cv2.imwrite(str(labels), random.integers(0, 4, (40, 60), np.uint8))
         samples.append(Sample(str(number), image, labels))
-    return Job(NetworkFiles(package, threads=1), Counter(Coding(4), 4), tuple(samples))
+    return Job(NetworkFiles(package, threads=1), Counter(LabelEncoding(4), 4), tuple(samples))
 
 
 def test_processes_count_what_one_process_counts(job: Job) -> None:
@@ -109,7 +109,7 @@ def test_an_interrupted_run_is_resumed_with_the_same_result(job: Job, cache: Pat
 
 
 def test_counts_of_another_evaluation_are_not_taken(job: Job) -> None:
-    other = replace(job, counter=replace(job.counter, coding=Coding(4, reduce_zero_label=True)))
+    other = replace(job, counter=replace(job.counter, encoding=LabelEncoding(4, reduce_zero_label=True)))
     assert ledger_path(job.identity()) != ledger_path(other.identity())
     assert ledger_path(job.identity()) != ledger_path(replace(job, samples=job.samples[1:]).identity())
 

@@ -20,6 +20,7 @@ from segship.core.spec import Pad, Padding, Resize
 from segship.datasets.class_names import ClassNames
 from segship.deploy import export_mmdeploy
 from segship.formats.mmdeploy.reader import read_mmdeploy_folder
+from segship.sources import Source
 from support.commands import refused, segship
 from support.references import REFERENCES
 from support.trained import META, write_trained
@@ -59,7 +60,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture(scope="module")
 def folder(trained: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("mmdeploy") / "out"
-    export_mmdeploy(*trained, out)
+    export_mmdeploy(Source(*trained), out)
     return out
 
 
@@ -257,5 +258,5 @@ def test_the_commands_take_such_a_folder_without_torch(folder: Path, tmp_path: P
     assert "mIoU 100.00" in done.stdout, done.stderr
     done = segship("benchmark", folder, "--duration", 0, "--no-memory", torch=False)
     assert done.returncode == 0, done.stderr
-    line = refused(segship("predict", folder, tmp_path / "images", "--to", tmp_path / "x", "--layout", "citys"))
-    assert "no data set is called 'citys'" in line
+    line = refused(segship("predict", folder, tmp_path / "images", "--to", tmp_path / "x", "--classes", "citys"))
+    assert "'citys' is neither a data set, nor a file" in line

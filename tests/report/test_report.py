@@ -20,13 +20,13 @@ import torch
 from segship import deploy, load_network
 from segship import report as reports
 from segship.core.errors import BackendError, InputError, SegshipError
-from segship.evaluation import Job, NetworkFiles
-from segship.evaluation.data import Data, from_layout
+from segship.evaluation import Data, Job
 from segship.report import make
-from segship.report.cells import ORIGINAL, Candidate, Report, Store, rows
+from segship.report.cells import ORIGINAL, Report, Store, TargetResult, rows
 from segship.report.page import page
 from segship.report.plot import Point, scatter, ticks
 from segship.report.tables import as_csv, as_markdown
+from segship.sources import Source
 from support import fill
 from support.trained import META, write_trained
 
@@ -47,18 +47,18 @@ def request_(tmp_path_factory: pytest.TempPathFactory) -> reports.Request:
         cv2.imwrite(str(folder / f"data/images/{number}.png"), image)
         cv2.imwrite(str(folder / f"data/labels/{number}.png"), truth)
     return reports.Request(
-        config, checkpoint, TARGETS, folder / "out", "toys", batch_sizes=(1, 2), duration=0.0, pictures=2
+        Source(config, checkpoint),
+        Data.layout("folder", folder / "data"),
+        TARGETS,
+        folder / "out",
+        timing=reports.Timing((1, 2), 0.0),
+        pictures=2,
     )
 
 
 @pytest.fixture(scope="module")
-def data(request_: reports.Request) -> Data:
-    return from_layout(request_.files.spec(), "folder", request_.to.parent / "data")
-
-
-@pytest.fixture(scope="module")
-def found(request_: reports.Request, data: Data) -> Report:
-    return reports.make_report(request_, request_.files.spec(), data)
+def found(request_: reports.Request) -> Report:
+    return reports.make_report(request_)
 
 
 @pytest.mark.slow
@@ -100,10 +100,14 @@ def test_a_network_of_six_bands_is_reported(tmp_path: Path) -> None:
         np.save(tmp_path / f"data/images/{number}.npy", random.integers(0, 2000, (32, 48, 6), np.uint16))
         cv2.imwrite(str(tmp_path / f"data/labels/{number}.png"), random.integers(0, 3, (32, 48), np.uint8))
     request = reports.Request(
-        config, checkpoint, ("onnxruntime_dynamic",), tmp_path / "out", "bands", duration=0.0, pictures=1
+        Source(config, checkpoint),
+        Data.layout("folder", tmp_path / "data"),
+        ("onnxruntime_dynamic",),
+        tmp_path / "out",
+        timing=reports.Timing(duration=0.0),
+        pictures=1,
     )
-    spec = request.files.spec()
-    found = reports.make_report(request, spec, from_layout(spec, "folder", tmp_path / "data"))
+    found = reports.make_report(request)
     assert [one.evaluation["images"] for one in found.candidates] == [2, 2]
     assert found.candidates[1].timings[1]["images_per_second"] > 0
     assert len(found.samples) == len(found.candidates[1].samples) == 1
@@ -111,7 +115,7 @@ def test_a_network_of_six_bands_is_reported(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_what_was_made_is_not_made_again(
-    request_: reports.Request, data: Data, found: Report, monkeypatch: pytest.MonkeyPatch
+    request_: reports.Request, found: Report, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("made again")
@@ -120,35 +124,35 @@ def test_what_was_made_is_not_made_again(
     monkeypatch.setattr(make, "evaluate_job", refuse)
     monkeypatch.setattr("segship.report.samples._draw_all", refuse)
     only = replace(request_, targets=TARGETS[:2])
-    again = reports.make_report(only, NetworkFiles(only.config, only.checkpoint).spec(), data)
+    again = reports.make_report(only)
     assert again.candidates[1].timings == found.candidates[1].timings
     assert again.candidates[2].evaluation == found.candidates[2].evaluation
 
 
 @pytest.mark.slow
-def test_one_target_is_made_again_alone(request_: reports.Request, data: Data, found: Report) -> None:
+def test_one_target_is_made_again_alone(request_: reports.Request, found: Report) -> None:
     told: list[str] = []
     again = replace(request_, targets=TARGETS[:2], redo=(TARGETS[1],))
-    made = reports.make_report(again, request_.files.spec(), data, tell=told.append)
+    made = reports.make_report(again, progress=told.append)
     assert {line.partition(":")[0] for line in told if ":" in line} == {TARGETS[1]}
     assert made.candidates[1].timings == found.candidates[1].timings
 
 
 @pytest.mark.slow
-def test_a_damaged_package_is_exported_again(request_: reports.Request, data: Data, found: Report) -> None:
+def test_a_damaged_package_is_exported_again(request_: reports.Request, found: Report) -> None:
     assert found.candidates[1].error is None
     package = request_.package(TARGETS[0])
     (package / "model.onnx").write_bytes(b"damaged")
-    only = replace(request_, targets=TARGETS[:1], batch_sizes=(1,))
-    made = reports.make_report(only, request_.files.spec(), data)
+    only = replace(request_, targets=TARGETS[:1], timing=reports.Timing((1,), 0.0))
+    made = reports.make_report(only)
     assert made.candidates[1].error is None
     assert (package / "model.onnx").stat().st_size > 100
 
 
 @pytest.mark.slow
-def test_a_target_that_is_none_is_told_at_once(request_: reports.Request, data: Data, tmp_path: Path) -> None:
+def test_a_target_that_is_none_is_told_at_once(request_: reports.Request, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not a target"):
-        reports.make_report(replace(request_, targets=("x",), to=tmp_path), request_.files.spec(), data)
+        reports.make_report(replace(request_, targets=("x",), to=tmp_path))
 
 
 def test_cells_survive_damage_and_errors_are_not_kept(tmp_path: Path) -> None:
@@ -177,13 +181,13 @@ def toy(tmp_path: Path) -> Report:
         data="toys, 3 images",
         classes=("<i>road</i>", "b|c"),
         candidates=(
-            Candidate(
+            TargetResult(
                 ORIGINAL,
                 {"aAcc": 80.0, "mIoU": 60.0, "mAcc": 70.0, "classes": classes},
                 {1: timing},
                 samples=(picture,),
             ),
-            Candidate(
+            TargetResult(
                 "x-int8_dynamic",
                 {"aAcc": 80.0, "mIoU": 57.5, "mAcc": 70.0, "classes": [{"IoU": 57.5}, {"IoU": 1.0}]},
                 {1: timing, 4: timing | {"images_per_second": 400.0}},
@@ -191,7 +195,7 @@ def toy(tmp_path: Path) -> Report:
                 failures=("mIoU fell by 2.5",),
                 samples=(picture,),
             ),
-            Candidate("y_dynamic", error="not here"),
+            TargetResult("y_dynamic", error="not here"),
         ),
         machine={"processors": 2, "processor": "P & Q", "load": 0.5},
         when="today",
@@ -283,7 +287,7 @@ def test_the_device_is_told_only_where_it_is_not_the_processor(tmp_path: Path) -
 
 
 def asking(tmp_path: Path, devices: tuple[str, ...], targets: tuple[str, ...]) -> reports.Request:
-    return reports.Request(Path("c.py"), None, targets, tmp_path, "toys", devices=devices)
+    return reports.Request(Source("c.py"), Data.layout("folder", "d"), targets, tmp_path, devices=devices)
 
 
 def test_devices_are_for_all_engines_or_for_one(tmp_path: Path) -> None:
@@ -306,10 +310,10 @@ def test_a_device_for_an_engine_that_is_not_asked_for_is_told(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_a_device_that_is_not_here_is_told_in_its_row(request_: reports.Request, data: Data, found: Report) -> None:
+def test_a_device_that_is_not_here_is_told_in_its_row(request_: reports.Request, found: Report) -> None:
     assert found.candidates[1].device == "cpu"
     again = replace(request_, targets=TARGETS[:1], devices=("cann",))
-    made = reports.make_report(again, request_.files.spec(), data)
+    made = reports.make_report(again)
     assert [row["device"] for row in rows(made)][-1] == "cann"
     assert "has no cann support" in rows(made)[-1]["note"]
     assert made.candidates[0].timings == found.candidates[0].timings
@@ -344,14 +348,14 @@ def test_page_fits_a_phone_and_a_desktop(found: Report, tmp_path: Path, width: i
 
 @pytest.mark.slow
 def test_network_that_cannot_be_evaluated_ends_the_report(
-    request_: reports.Request, data: Data, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    request_: reports.Request, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise BackendError("it does not run")
 
     monkeypatch.setattr(make, "evaluate_job", fail)
     with pytest.raises(SegshipError, match="it does not run"):
-        reports.make_report(replace(request_, targets=(), to=tmp_path), request_.files.spec(), data)
+        reports.make_report(replace(request_, targets=(), to=tmp_path))
 
 
 def test_rows_of_different_runs_say_so(tmp_path: Path) -> None:
@@ -368,7 +372,7 @@ def test_rows_of_different_runs_say_so(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_an_engine_that_does_not_run_here_leaves_the_others_alone(
-    request_: reports.Request, data: Data, found: Report, monkeypatch: pytest.MonkeyPatch
+    request_: reports.Request, found: Report, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = make.evaluate_job
 
@@ -379,7 +383,7 @@ def test_an_engine_that_does_not_run_here_leaves_the_others_alone(
 
     monkeypatch.setattr(make, "evaluate_job", only_others)
     again = replace(request_, targets=TARGETS[:2], redo=(TARGETS[1],))
-    made = reports.make_report(again, request_.files.spec(), data)
+    made = reports.make_report(again)
     assert made.candidates[1].timings == found.candidates[1].timings
     assert made.candidates[2].timings == {}
     assert rows(made)[-1]["note"] == "another machine is needed"

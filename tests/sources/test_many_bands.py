@@ -10,8 +10,7 @@ import torch
 
 from segship import export, load_network
 from segship.evaluation import evaluate
-from segship.runtime import Segmentor
-from segship.runtime.predict import predict_files
+from segship.runtime import Segmentor, predict
 from segship.sources import load
 from segship.vision.palette import write_mask_png
 from support import fill
@@ -96,7 +95,7 @@ def test_six_bands_of_deeplab_from_file_to_mask(tmp_path: Path) -> None:
 
     write_mask_png(tmp_path / "labels" / "scene.png", segmentor(image), segmentor.spec.palette)
     assert evaluate(segmentor, [(tmp_path / "scene.npy", tmp_path / "labels" / "scene.png")]).scores.aAcc == 100
-    predict_files(segmentor, [tmp_path / "scene.npy"], tmp_path / "masks")
+    predict(segmentor, [tmp_path / "scene.npy"], tmp_path / "masks")
     assert {path.name for path in (tmp_path / "masks").iterdir()} == {"scene.png", "scene_overlay.jpg"}
 
 

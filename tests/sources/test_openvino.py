@@ -14,7 +14,7 @@ from segship.core.spec import SizeRule
 from segship.deploy import Lowering, describe, export
 from segship.deploy.verify import verify
 from segship.runtime import Segmentor
-from segship.sources import find_source, load, sources
+from segship.sources import Source, find_source, load, sources
 from support.commands import refused, segship
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def test_package_gives_the_models_own_scores(tmp_path: Path, target: str) -> Non
     package = export(path, None, tmp_path / "package", target=target, cfg_options=CLASSES)
     assert package.manifest.sizes == (SizeRule(fixed=(64, 96)) if "static" in target else SizeRule())
     assert any("compared with itself" in note for note in package.manifest.notes)
-    assert not verify(path, None, package.path, cfg_options=CLASSES).failures
+    assert not verify(Source(path, cfg_options=CLASSES), package).failures
     image = np.random.default_rng(1).integers(0, 256, (64, 96, 3), np.uint8)
     logits = expected(torch.from_numpy(image).permute(2, 0, 1)[None].float())
     large = torch.nn.functional.interpolate(logits, (64, 96), mode="bilinear")

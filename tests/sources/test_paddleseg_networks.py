@@ -109,7 +109,7 @@ def test_damaged_files_are_errors(tmp_path: Path, file: str, content: bytes) -> 
 
 def test_engines_of_torch_programs_cannot_take_it(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match="choose one that is built from ONNX"):
-        export(FOLDERS / "argmax", None, tmp_path / "x", "torchscript", "static-64x96")
+        export(FOLDERS / "argmax", None, tmp_path / "x", target="torchscript_static-64x96")
 
 
 def test_package_needs_no_paddle_and_verify_compares_it(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_package_needs_no_paddle_and_verify_compares_it(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     picture = tmp_path / "street.png"
     write_png(picture, np.random.default_rng(0).integers(0, 256, (77, 131, 3), np.uint8))
-    done = segship("verify", FOLDERS / "argmax", package, "--image", picture, "--to", tmp_path / "both", "--json", "-")
+    done = segship("verify", FOLDERS / "argmax", package, "--images", picture, "--to", tmp_path / "both", "--json", "-")
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(done.stdout)
     assert found["passed"]

@@ -9,10 +9,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from segship import load_network
+from segship.cli.options import read_size
 from segship.core.errors import BackendError, InputError, SizeError, UnsupportedError
 from segship.tools.flops import count
 from segship.tools.flops.network import count_network
-from segship.tools.sizes import parse_size
 from support.commands import refused, segship
 from support.references import configs
 from support.tiny import tiny_network
@@ -87,17 +87,17 @@ def test_sizes_that_the_network_does_not_take_are_refused() -> None:
 
 @pytest.mark.parametrize("text", ["", "0x4", "axb", "3x4x5", "-3x5"])
 def test_what_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match="expected HEIGHTxWIDTH"):
-        parse_size(text)
+    with pytest.raises(InputError, match="is not a size: height x width"):
+        read_size(text)
 
 
 def test_sizes_are_height_by_width_and_a_single_number_is_a_square() -> None:
-    assert (parse_size("512x1024"), parse_size("768")) == ((512, 1024), (768, 768))
+    assert (read_size("512x1024"), read_size("768")) == ((512, 1024), (768, 768))
 
 
 def test_the_command_writes_macs_and_params(trained: tuple[Path, Path], tmp_path: Path) -> None:
     config, _ = trained
-    done = segship("tools", "flops", config, "--shape", "96x160", "--json", tmp_path / "cost.json")
+    done = segship("tools", "flops", config, "--size", "96x160", "--json", tmp_path / "cost.json")
     assert done.returncode == 0, done.stderr
     figures = json.loads((tmp_path / "cost.json").read_text())
     expected = count(config, (96, 160))
@@ -111,7 +111,7 @@ def test_without_torch_the_pip_line_is_printed(trained: tuple[Path, Path]) -> No
 
 
 def test_a_package_is_counted_without_torch(package: Path) -> None:
-    done = segship("tools", "flops", package, "--shape", "96x160", "--json", "-", torch=False)
+    done = segship("tools", "flops", package, "--size", "96x160", "--json", "-", torch=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["macs"] == count(package, (96, 160)).macs
 

@@ -128,7 +128,7 @@ def test_another_suffix_is_refused(trained: tuple[Path, Path], tmp_path: Path) -
 
 @pytest.mark.slow
 def test_the_commands_take_the_options_of_the_old_tools(trained: tuple[Path, Path], tmp_path: Path) -> None:
-    common = (trained[0], "--checkpoint", trained[1], "--shape", "64x96", "--verify", "--show")
+    common = (trained[0], "--checkpoint", trained[1], "--size", "64x96", "--verify", "--show")
     done = segship("tools", "export-onnx", *common, "--output-file", tmp_path / "a.onnx", "--dynamic-export")
     assert done.returncode == 0, done.stderr
     assert "dynamic, labels, verified" in done.stdout
@@ -143,7 +143,7 @@ def test_the_commands_take_the_options_of_the_old_tools(trained: tuple[Path, Pat
 @pytest.mark.slow
 def test_networks_that_come_as_onnx_end_the_same_way(trained: tuple[Path, Path], tmp_path: Path) -> None:
     whole = export_onnx(*trained, tmp_path / "a.onnx", shape=(64, 96), verify=True)
-    package = segship_export(*trained, tmp_path / "package", shape="static-64x96").path
+    package = segship_export(*trained, tmp_path / "package", target="onnxruntime_static-64x96").path
     again = export_onnx(package / "model.onnx", None, tmp_path / "b.onnx", shape=(64, 96), verify=True)
     x = fill.image(64, 96)
     assert (run(again.path, x) == run(whole.path, x)).mean() > 0.999

@@ -12,7 +12,7 @@ import pytest
 import segship as product
 from segship import Segmentor
 from segship.core.errors import InputError
-from segship.datasets.coding import Coding
+from segship.datasets.label_encoding import LabelEncoding
 from segship.datasets.samples import pair_up
 from segship.evaluation import evaluate
 from segship.tools.tensors import Index, pack, read_index, read_network, score
@@ -47,7 +47,7 @@ def sliding(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def packed(package: Path, data: Path, to: Path) -> Index:
     network = read_network(package)
-    return pack(network, pair_up(data / "images", data / "labels"), Coding(len(network.spec.classes)), to)
+    return pack(network, pair_up(data / "images", data / "labels"), LabelEncoding(len(network.spec.classes)), to)
 
 
 def run_elsewhere(package: Path, folder: Path, to: Path, ending: str = "", dtype: str = "float32") -> None:

@@ -6,7 +6,7 @@ import multiprocessing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segship.bench.subject import Subject
+from segship.bench.candidate import Candidate
 from segship.core.errors import SegshipError
 
 if TYPE_CHECKING:
@@ -55,10 +55,10 @@ def _measure(
 ) -> None:
     engine_only = options.pop("engine_only")
     try:
-        subject = Subject.open(package, **options)
-        work = subject.work(files, batch, size)
+        candidate = Candidate.open(package, **options)
+        workload = candidate.workload(files, batch, size)
         for _ in range(_RUNS):
-            _ = subject.engine(work) if engine_only else subject.end_to_end(work)
+            _ = candidate.engine(workload) if engine_only else candidate.end_to_end(workload)
     except SegshipError:
         connection.send(None)
         return

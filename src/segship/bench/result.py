@@ -10,9 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["STAGES", "Benchmark", "Measurement", "Refusal", "Spread"]
-
-STAGES = ("decode", "preprocess", "engine", "postprocess")
+__all__ = ["Benchmark", "Measurement", "Refusal", "Spread"]
 
 
 @dataclass(frozen=True)

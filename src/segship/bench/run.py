@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import segship
+from segship.bench.candidate import Candidate, Workload
 from segship.bench.memory import peak_memory
 from segship.bench.pictures import Pictures
 from segship.bench.result import Benchmark, Measurement, Refusal, Spread
-from segship.bench.subject import Subject, Work
 from segship.core.errors import InputError, SegshipError
 from segship.runtime.package import can_open
 
@@ -31,20 +31,20 @@ _REST = 0.02  # seconds before each run: idle threads of some engines wait in a 
 
 
 @dataclass
-class _Candidate:
-    subject: Subject
+class _Series:
+    candidate: Candidate
     batch: int
-    work: Work
+    workload: Workload
     rounds: list[dict[str, float]] = field(default_factory=list)
 
 
 def benchmark(
-    packages: Sequence[str | Path | Subject],
+    packages: Sequence[str | Path | Candidate],
     *,
     batch_sizes: Sequence[int] = (1,),
     size: tuple[int, int] | None = None,
     images: Sequence[str | Path] = (),
-    device: str = "cpu",
+    device: str | None = None,
     threads: int | None = None,
     duration: float = 5.0,
     engine_only: bool = False,
@@ -61,7 +61,7 @@ def benchmark(
             own, and what they become.
         images: Image files or folders; none: scenes that come with Segship, and bands made of them for networks that
             take more than photographs have.
-        device: ``cpu``, ``cuda:0``, …
+        device: ``cpu``, ``cuda:0``, …; None: ``cpu``, or the first device of an engine that does not run there.
         threads: Threads of each engine; None: its own choice.
         duration: Seconds of measuring for each package and batch size.
         engine_only: Time the network alone, not from the file to the mask.
@@ -94,10 +94,10 @@ def benchmark(
         measurements = []
         for one in found:
             peak = None
-            where = Path(one.subject.name)
+            where = Path(one.candidate.name)
             if memory and can_open(where):
-                own = options | {"device": one.subject.device}
-                peak = peak_memory(where, one.work.files, one.batch, chosen, engine_only=engine_only, **own)
+                own = options | {"device": one.candidate.device}
+                peak = peak_memory(where, one.workload.files, one.batch, chosen, engine_only=engine_only, **own)
             measurements.append(_measurement(one, peak))
     return Benchmark("engine" if engine_only else "end_to_end", tuple(measurements), tuple(refusals), before)
 
@@ -118,56 +118,58 @@ def machine() -> dict[str, Any]:
 
 
 def _candidates(
-    packages: Sequence[str | Path | Subject],
+    packages: Sequence[str | Path | Candidate],
     batch_sizes: Sequence[int],
     pictures: Pictures,
     size: tuple[int, int] | None,
     options: dict[str, Any],
-) -> tuple[list[_Candidate], list[Refusal]]:
+) -> tuple[list[_Series], list[Refusal]]:
     found, refusals = [], []
     for package in packages:
-        subject = package if isinstance(package, Subject) else Subject.open(Path(package), **options)
+        candidate = package if isinstance(package, Candidate) else Candidate.open(Path(package), **options)
         for batch in batch_sizes:
             try:
-                candidate = _Candidate(subject, batch, subject.work(pictures.of(subject.spec), batch, size))
-                subject.engine(candidate.work)
+                one = _Series(candidate, batch, candidate.workload(pictures.of(candidate.spec), batch, size))
+                candidate.engine(one.workload)
             except SegshipError as error:
-                refusals.append(Refusal(subject.name, batch, str(error)))
+                refusals.append(Refusal(candidate.name, batch, str(error)))
             else:
-                found.append(candidate)
+                found.append(one)
     return found, refusals
 
 
 def _rounds(
-    candidates: list[_Candidate], seconds: float, progress: Callable[[float], None] | None, *, engine_only: bool
+    series: list[_Series], seconds: float, progress: Callable[[float], None] | None, *, engine_only: bool
 ) -> None:
     tell = progress or (lambda _: None)
     begin, slow = time.perf_counter(), False
     for turn in range(_WARM_UP):
-        for one in candidates if not slow else ():
-            _ = one.subject.engine(one.work) if engine_only else one.subject.end_to_end(one.work)
+        for one in series if not slow else ():
+            _ = one.candidate.engine(one.workload) if engine_only else one.candidate.end_to_end(one.workload)
         slow = slow or time.perf_counter() - begin > _SLOW * (turn + 1)
         tell(0.01 * turn)
     begin, turn, fewest = time.perf_counter(), 0, _FEWEST_SLOW if slow else _FEWEST
     while turn < fewest or time.perf_counter() - begin < seconds:
         # The order turns around from round to round, so that nobody always runs after the same neighbour.
-        for place, one in enumerate(candidates if turn % 2 == 0 else reversed(candidates)):
+        for place, one in enumerate(series if turn % 2 == 0 else reversed(series)):
             time.sleep(_REST)
-            one.rounds.append(one.subject.engine(one.work) if engine_only else one.subject.end_to_end(one.work))
-            rounds = (turn + (place + 1) / len(candidates)) / fewest
+            one.rounds.append(
+                one.candidate.engine(one.workload) if engine_only else one.candidate.end_to_end(one.workload)
+            )
+            rounds = (turn + (place + 1) / len(series)) / fewest
             tell(min(1.0, rounds, (time.perf_counter() - begin) / max(seconds, 1e-9)))
         turn += 1
     tell(1.0)
 
 
-def _measurement(one: _Candidate, peak: float | None) -> Measurement:
+def _measurement(one: _Series, peak: float | None) -> Measurement:
     stages = {stage: Spread.of([turn[stage] for turn in one.rounds]).p50 for stage in one.rounds[0]}
     latency = Spread.of([sum(turn.values()) for turn in one.rounds])
     return Measurement(
-        package=one.subject.name,
-        target=one.subject.target,
+        package=one.candidate.name,
+        target=one.candidate.target,
         batch=one.batch,
-        input=one.work.size,
+        input=one.workload.size,
         latency=latency,
         stages=stages,
         images_per_second=1000 * one.batch / latency.mean,

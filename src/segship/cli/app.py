@@ -12,24 +12,25 @@ from segship.cli.doctor import doctor
 from segship.cli.evaluate import evaluate
 from segship.cli.export import export
 from segship.cli.info import info
+from segship.cli.output import set_verbosity
 from segship.cli.predict import predict
 from segship.cli.report import report
 from segship.cli.tools import app as tools
 from segship.cli.verify import verify
 from segship.cli.zoo import app as zoo
+from segship.core.errors import InputError
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="segship",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-def _version(value: bool) -> None:
+def _show_version(value: bool) -> None:
     if value:
         from segship import __version__
 
@@ -39,11 +40,20 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def main(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Tell each stage with its time, and tracebacks of errors.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Tell neither progress nor warnings: results and errors only.")
     ] = False,
 ) -> None:
     """Trained semantic-segmentation networks in; verified, fast, self-describing packages out."""
+    if verbose and quiet:
+        raise InputError("--verbose and --quiet contradict each other: give one of them")
+    set_verbosity(quiet=quiet, verbose=verbose)
 
 
 for _command in (export, verify, predict, evaluate, benchmark, report, info, doctor, demo):

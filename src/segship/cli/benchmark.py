@@ -7,40 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segship.cli.options import DEVICE, JsonFile, read_numbers, read_size
+
 if TYPE_CHECKING:
     from segship.bench import Benchmark, Measurement
 
-__all__ = ["benchmark", "numbers", "pair"]
-
-
-def numbers(text: str) -> tuple[int, ...]:
-    """``"1,4,8"`` as numbers.
-
-    Raises:
-        InputError: It is something else.
-    """
-    from segship.core.errors import InputError
-
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdigit() and int(part) > 0 for part in parts):
-        raise InputError(f"{text!r} is not a list of positive numbers: 1,4,8")
-    return tuple(int(part) for part in parts)
-
-
-def pair(text: str | None) -> tuple[int, int] | None:
-    """``"512x1024"`` as (height, width).
-
-    Raises:
-        InputError: It is something else.
-    """
-    from segship.core.errors import InputError
-
-    if text is None:
-        return None
-    height, _, width = text.lower().partition("x")
-    if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
-        raise InputError(f"{text!r} is not a size: height x width, as in 512x1024")
-    return int(height), int(width)
+__all__ = ["benchmark"]
 
 
 def benchmark(
@@ -54,16 +26,14 @@ def benchmark(
         list[Path] | None, typer.Option(help="Images or folders. Default: scenes that come with Segship.")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of each engine.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda:0, …; `segship doctor` lists them.")] = "cpu",
+    device: Annotated[str | None, typer.Option(help=DEVICE)] = None,
     duration: Annotated[float, typer.Option(min=0, help="Seconds for each package and batch size.")] = 5.0,
     engine_only: Annotated[
         bool, typer.Option("--engine-only", help="The network alone, as vendors' tools time it.")
     ] = False,
     memory: Annotated[bool, typer.Option("--memory/--no-memory", help="Also measure the peak memory.")] = True,
     trust: Annotated[bool, typer.Option("--trust", help="Open engines that carry code, which then runs.")] = False,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures to this file; - for standard output.")
-    ] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Time packages from the image file to the mask: latency, throughput, memory, and each stage's share.
 
@@ -72,7 +42,7 @@ def benchmark(
     from segship import bench
     from segship.cli import output
 
-    sizes, chosen = numbers(batch_sizes), pair(size)
+    sizes, chosen = read_numbers(batch_sizes), read_size(size)
     with output.progress_bar("measuring", 100) as move:
         found = bench.benchmark(
             packages,
@@ -89,7 +59,7 @@ def benchmark(
         )
     output.write_json(json_file, found.as_dict())
     for refusal in found.refusals:
-        typer.echo(f"warning: {refusal.package} with batch {refusal.batch} left out: {refusal.reason}", err=True)
+        output.warn(f"{refusal.package} with batch {refusal.batch} left out: {refusal.reason}")
     if not output.is_standard_output(json_file):
         _print(found)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from segship.core.errors import InputError, did_you_mean
 
-__all__ = ["CLASSES", "require_data_set", "with_classes"]
+__all__ = ["CLASSES", "read_classes", "require_data_set", "with_classes"]
 
 CLASSES = (
     "Names of the classes, where the network's files do not say: a data set (cityscapes), road,wall,sky, or a text "
@@ -29,20 +29,37 @@ def with_classes(spec: Path | None, classes: str | None) -> Path | dict[str, Any
     """
     if classes is None:
         return spec
-    from segship.datasets import layouts
     from segship.reading.documents import read_mapping
 
     values = read_mapping(spec) if spec is not None else {}
-    if classes in layouts():
-        return values | {"layout": classes, "classes": None}
+    names, layout = read_classes(classes)
+    return values | ({"layout": layout, "classes": None} if layout is not None else {"classes": names})
+
+
+def read_classes(classes: str | None) -> tuple[list[str], str | None]:
+    """The names that ``--classes`` says, or the data set whose they are.
+
+    Args:
+        classes: What the option says, or None.
+
+    Raises:
+        InputError: It names no classes, or the file cannot be read.
+    """
+    if classes is None:
+        return [], None
+    from segship.datasets import layouts
+
+    name = classes.strip().lower().replace("-", "_")
+    if name in layouts():
+        return [], name
     text = _read(Path(classes)) if Path(classes).is_file() else classes.replace(",", "\n")
     names = [name.strip() for name in text.splitlines() if name.strip()]
     if len(names) < 2:  # noqa: PLR2004
         raise InputError(
             f"--classes {classes!r:.60} is neither a data set, nor a file, nor names separated by commas; known data "
-            f"sets are {', '.join(layouts())}"
+            f"sets are {', '.join(layouts())}.{did_you_mean(name, layouts())}"
         )
-    return values | {"classes": names}
+    return names, None
 
 
 def require_data_set(name: str) -> str:

@@ -27,20 +27,19 @@ def demo(
     from segship import deploy
     from segship.cli import output
     from segship.evaluation import evaluate, pair_files
-    from segship.runtime.predict import predict_files
-    from segship.runtime.segmentor import Segmentor
+    from segship.runtime import Segmentor, predict
 
     config, checkpoint = _ASSETS / "fast_scnn_scenes.py", _ASSETS / "fast_scnn_scenes.pth"
     with output.stages() as tell:
-        package = deploy.export(config, checkpoint, folder / "package", on_stage=tell)
+        package = deploy.export(config, checkpoint, folder / "package", progress=tell)
     output.print_checks(package.manifest.checks)
-    segmentor = Segmentor(package.path)
+    segmentor = Segmentor(package)
     pairs = pair_files(_ASSETS / "images", _ASSETS / "labels")
     with output.progress_bar("evaluating", len(pairs)) as progress:
         result = evaluate(segmentor, pairs, progress=progress)
     output.print_evaluation(result)
     with output.progress_bar("predicting", len(pairs)) as progress:
-        predict_files(segmentor, [image for image, _ in pairs], folder / "masks", progress=progress)
+        predict(segmentor, [image for image, _ in pairs], folder / "masks", progress=progress)
     _contact_sheet(segmentor, pairs[:_ROWS], folder / "contact-sheet.png")
     output.say(f"look at {folder / 'contact-sheet.png'} and {folder / 'masks'}")
     output.say(f"then try: segship predict {folder / 'package'} YOUR_IMAGE --to masks")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from segship.cli.options import JsonFile
 
 __all__ = ["doctor", "examine"]
 
@@ -14,7 +15,7 @@ _EXPORT = ("torch", "onnx", "onnxscript")  # modules; their distributions may ha
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    json_file: JsonFile = None,
     setup: Annotated[
         str | None,
         typer.Option(
@@ -28,14 +29,13 @@ def doctor(
     from segship.cli.setup import set_up
 
     if setup is not None:
-        set_up(setup, as_json=as_json)
+        set_up(setup, json_file)
         return
 
     report = examine()
-    if as_json:
-        output.write_json(Path("-"), report)
-        return
-    _print(report)
+    output.write_json(json_file, report)
+    if not output.is_standard_output(json_file):
+        _print(report)
 
 
 def examine() -> dict[str, Any]:

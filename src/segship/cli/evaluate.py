@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-if TYPE_CHECKING:
-    from segship.core.spec import ModelSpec
-    from segship.evaluation import EvalOptions, Evaluation, Job
-    from segship.evaluation.data import Data
+from segship.cli.options import DEVICE, OldLayout, either
 
-__all__ = ["evaluate", "find_data"]
+if TYPE_CHECKING:
+    from segship.evaluation import Evaluation, OutputFolders
+
+__all__ = ["evaluate"]
 
 _DATA, _FILES, _RUN = "Data", "Files to write", "How to run"
+_Format = Literal["png", "npz", "rle"]
 
 
 def evaluate(
@@ -23,7 +23,7 @@ def evaluate(
         Path, typer.Argument(help="Folder written by `segship export` or MMDeploy, an engine file, or a config.")
     ],
     checkpoint: Annotated[Path | None, typer.Argument(help="Of a config: the trained weights.")] = None,
-    layout: Annotated[
+    dataset: Annotated[
         tuple[str, Path] | None,
         typer.Option(
             metavar="NAME ROOT",
@@ -66,23 +66,27 @@ def evaluate(
     ] = None,
     json_file: Annotated[
         Path | None,
-        typer.Option("--json", help="The figures; - for standard output.", rich_help_panel=_FILES),
+        typer.Option("--json", metavar="FILE", help="The figures; - for standard output.", rich_help_panel=_FILES),
     ] = None,
     confusion: Annotated[
         list[Path] | None,
         typer.Option(help="The confusion matrix, as .csv or .png; may be repeated.", rich_help_panel=_FILES),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the predictions.", rich_help_panel=_FILES)] = None,
-    out_format: Annotated[
-        Literal["png", "npz", "rle"],
-        typer.Option(help="Of the predictions: labels with palette, array, or run lengths.", rich_help_panel=_FILES),
-    ] = "png",
+    to: Annotated[Path | None, typer.Option(help="Folder for the predictions.", rich_help_panel=_FILES)] = None,
+    form: Annotated[
+        _Format | None,
+        typer.Option(
+            "--format",
+            help="Of the predictions: png (labels with palette), npz (array), or rle (run lengths). Default: png.",
+            rich_help_panel=_FILES,
+        ),
+    ] = None,
     format_only: Annotated[
         bool,
         typer.Option(
             "--format-only",
-            help="Count nothing, only write predictions to --out with the numbers that the data set's test server "
-            "takes.",
+            help="Count nothing, only write predictions to the folder of --to with the numbers that the data set's "
+            "test server takes.",
             rich_help_panel=_FILES,
         ),
     ] = False,
@@ -107,9 +111,7 @@ def evaluate(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where an interrupted run stopped.", rich_help_panel=_RUN)
     ] = False,
-    device: Annotated[
-        str, typer.Option(help="cpu, cuda:0, …; `segship doctor` lists them.", rich_help_panel=_RUN)
-    ] = "cpu",
+    device: Annotated[str | None, typer.Option(help=DEVICE, rich_help_panel=_RUN)] = None,
     threads: Annotated[
         int | None,
         typer.Option(min=1, help="Threads of one engine. Default: several images at once.", rich_help_panel=_RUN),
@@ -118,111 +120,63 @@ def evaluate(
         bool,
         typer.Option("--trust", help="Open engines that carry code, which then runs.", rich_help_panel=_RUN),
     ] = False,
+    old_layout: OldLayout = None,
+    old_out: Annotated[Path | None, typer.Option("--out", hidden=True)] = None,
+    old_form: Annotated[_Format | None, typer.Option("--out-format", hidden=True)] = None,
 ) -> None:
     """Measure IoU and accuracy of each class, and aAcc, mIoU, mAcc, with MMSegmentation's definitions.
 
-    The data: --layout NAME ROOT, or --images and --labels. Samples that cannot be used are left out and named.
+    The data: --dataset NAME ROOT, or --images and --labels. Samples that cannot be used are left out and named.
     """
-    from segship.core.errors import InputError
-    from segship.evaluation import Job, NetworkFiles, compare
-    from segship.evaluation.counter import Counter
-    from segship.evaluation.options import read_eval_options
-    from segship.evaluation.outputs import Outputs
+    from segship.cli import output
+    from segship.cli.options import find_data
+    from segship.evaluation import OutputFolders, read_eval_options
+    from segship.evaluation import evaluate as run
+    from segship.sources import Source
 
     options = read_eval_options(eval_options or [])
-    format_only, out = format_only or options.format_only, out or options.output_dir
-    if format_only and out is None:
-        raise InputError("--format-only writes predictions: give --out FOLDER for them")
-    if differences is not None and against is None:
-        raise InputError("--differences shows where two networks differ: give --against PACKAGE")
-    files = NetworkFiles(network, checkpoint, device, threads, trust)
-    spec = files.spec()
-    data = find_data(spec, layout, split, images, labels, reduce_zero_label, limit, labelled=not format_only)
-    second = None if against is None else NetworkFiles(against, None, device, threads, trust)
-    numbers = data.submission() if format_only else ()
-    outputs = Outputs(spec.classes, spec.palette, out, out_format, numbers, show_dir, opacity)
-    counter = Counter(
-        replace(data.coding, ignore=options.ignore_index),
-        len(spec.classes),
-        against=second is not None,
-        translate=() if second is None else compare.translation(spec, second.spec()),
-        boundary=boundary,
-        outputs=outputs,
-        labelled=not format_only,
-        bands=spec.channels if spec.pixels == "stored" else None,
+    named = either(dataset, old_layout, "--dataset", "--layout")
+    outputs = OutputFolders(
+        predictions=either(to, old_out, "--to", "--out"),
+        form=either(form, old_form, "--format", "--out-format") or "png",
+        submission=format_only,
+        pictures=show_dir,
+        opacity=opacity,
+        differences=differences,
     )
-    job = Job(files, counter, data.samples, second)
-    found = _run(job, spec, options, workers, ray, resume=resume)
-    _write(job, spec, found, json_file, confusion or [], differences)
-
-
-def find_data(
-    spec: ModelSpec,
-    layout: tuple[str, Path] | None,
-    split: str | None,
-    images: Path | None,
-    labels: Path | None,
-    reduce_zero_label: bool | None,
-    limit: int | None,
-    *,
-    labelled: bool,
-) -> Data:
-    """What the options name; of ``--layout`` or ``--images`` and ``--labels``, one must be given.
-
-    Raises:
-        InputError: Neither is given, or what is named is not there.
-    """
-    from segship.core.errors import InputError
-    from segship.evaluation import data
-
-    if layout is not None and images is None and labels is None:
-        return data.from_layout(spec, *layout, split, reduce_zero_label=reduce_zero_label, limit=limit)
-    if layout is None and images is not None and labels is not None:
-        return data.from_folders(spec, images, labels, reduce_zero_label=reduce_zero_label, limit=limit)
-    if layout is None and images is not None and not labelled:
-        return data.from_images(spec, images, limit=limit)
-    raise InputError("say what to evaluate on: --layout NAME ROOT, or --images FOLDER and --labels FOLDER")
-
-
-def _run(job: Job, spec: ModelSpec, options: EvalOptions, workers: int, ray: str | None, *, resume: bool) -> Evaluation:
-    from segship.cli import output
-    from segship.evaluation import evaluate_job
-
-    with output.progress_bar("evaluating", len(job.samples), rate="images/s") as progress:
-        return evaluate_job(
-            job, spec.classes, workers=workers, ray=ray, resume=resume, options=options, progress=progress
+    with output.progress_bar("evaluating", 2, rate="images/s") as progress:
+        found = run(
+            network if checkpoint is None else Source(network, checkpoint),
+            find_data(named, split, images, labels, reduce_zero_label, limit),
+            against=against,
+            boundary=boundary,
+            options=options,
+            outputs=outputs,
+            device=device,
+            threads=threads,
+            trust=trust,
+            workers=workers,
+            ray=ray,
+            resume=resume,
+            progress=progress,
         )
+    _write(found, json_file, confusion or [], None if not (format_only or options.format_only) else outputs)
 
 
-def _write(
-    job: Job,
-    spec: ModelSpec,
-    found: Evaluation,
-    json_file: Path | None,
-    confusion: list[Path],
-    differences: Path | None,
-) -> None:
+def _write(found: Evaluation, json_file: Path | None, confusion: list[Path], written: OutputFolders | None) -> None:
+    """Write and print the figures; where only predictions were made, how many."""
     from segship.cli import output
-    from segship.evaluation.compare import draw_differences
     from segship.evaluation.matrix import write_matrix
+    from segship.evaluation.tally import KINDS
 
     output.write_json(json_file, found.as_dict())
     for path in confusion:
-        write_matrix(path, spec.classes, found.matrix)
-    if differences is not None and found.against is not None:
-        draw_differences(job, job.open()[0], found.against, differences, opacity=job.counter.outputs.opacity)
-    _report_problems(found)
+        write_matrix(path, found.classes, found.matrix)
+    for problem in found.problems:
+        output.warn(f"{KINDS[problem.kind]}: {problem.count}, the first: {problem.examples[0][1]}")
     if output.is_standard_output(json_file):
         return
-    if not job.counter.labelled:
-        output.say(f"{found.images} predictions -> {job.counter.outputs.to}")
-        return
-    output.print_evaluation(found)
-
-
-def _report_problems(found: Evaluation) -> None:
-    from segship.evaluation.tally import KINDS
-
-    for problem in found.problems:
-        text = f"warning: {KINDS[problem.kind]}: {problem.count}, the first: {problem.examples[0][1]}"
-        typer.echo(text, err=True)
+    if written is not None:
+        output.say(f"{found.images} predictions -> {written.predictions or found.options.output_dir}")
+    else:
+        output.print_evaluation(found)

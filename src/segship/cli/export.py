@@ -9,11 +9,14 @@ import typer
 
 from segship.backends import DEFAULT
 from segship.cli.classes import CLASSES, require_data_set, with_classes
+from segship.cli.options import IgnoreUnknown, JsonFile, OldImage, either
 from segship.core.errors import InputError
 from segship.core.target import Precision, Shape, Target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from segship.deploy import Lowering, Package
 
 __all__ = ["export", "split_paths"]
 
@@ -48,15 +51,17 @@ def export(
             "not bring them. OUT: folder to write the package to.",
         ),
     ],
-    backend: Annotated[str, typer.Option(help="Inference engine; `segship doctor` lists them.")] = DEFAULT,
-    precision: Annotated[str, typer.Option(help="fp32, fp16, bf16 or int8.")] = "fp32",
+    backend: Annotated[
+        str | None, typer.Option(help=f"Inference engine; `segship doctor` lists them. Default: {DEFAULT}.")
+    ] = None,
+    precision: Annotated[str | None, typer.Option(help="fp32, fp16, bf16 or int8. Default: fp32.")] = None,
     shape: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Input sizes, height x width: dynamic, static (the network's own), static-512x1024, or "
-            "dynamic-512x512-1024x2048 with bounds."
+            "dynamic-512x512-1024x2048 with bounds. Default: dynamic."
         ),
-    ] = "dynamic",
+    ] = None,
     target: Annotated[
         str | None,
         typer.Option(
@@ -83,12 +88,12 @@ def export(
         typer.Option(help="Folder of their label maps: int8 is then judged by IoU.", metavar="FOLDER"),
     ] = None,
     calibration_images: Annotated[
-        int, typer.Option(min=1, help="At most so many of them, spread over the folder.")
-    ] = 64,
+        int | None, typer.Option(min=1, help="At most so many of them, spread over the folder. Default: 64.")
+    ] = None,
     allow_inexact: Annotated[
         bool, typer.Option("--allow-inexact", help="Write the package even if a gate fails; its manifest says so.")
     ] = False,
-    image: Annotated[
+    images: Annotated[
         list[Path] | None,
         typer.Option(help="Image or folder to verify with, besides the bundled scenes; may be repeated."),
     ] = None,
@@ -123,14 +128,12 @@ def export(
     layout: Annotated[
         str,
         typer.Option(
-            help=f"segship; or mmdeploy, a folder that mmdeploy_runtime opens ({DEFAULT}, fp32); or a data set, which "
-            "means the same as --classes."
+            help=f"Of the files: segship; or mmdeploy, a folder that mmdeploy_runtime opens ({DEFAULT}, fp32)."
         ),
     ] = "segship",
-    json_file: Annotated[
-        Path | None,
-        typer.Option("--json", help="Write the manifest to this file; - for standard output."),
-    ] = None,
+    ignore_unknown: IgnoreUnknown = False,
+    json_file: JsonFile = None,
+    old_image: OldImage = None,
 ) -> None:
     """Turn a trained network into a verified package.
 
@@ -139,52 +142,91 @@ def export(
     """
     from segship import deploy
     from segship.cli import output
+    from segship.sources import Source
 
     config, checkpoint, out = split_paths(paths, source)
     if layout not in {"segship", "mmdeploy"}:
-        layout, classes = "segship", require_data_set(layout)
-    description = with_classes(spec, classes)
-    lowering = deploy.Lowering(calibration, labels, calibration_images, allow_inexact=allow_inexact)
-    chosen = target or Target(backend=backend, precision=_precision(precision), shape=Shape.parse(shape))
-    options = _options(engine_option or (), workspace)
-    if options:
-        chosen = deploy.find_target(chosen)
+        # Version 0.1 took a data set here, for its classes.
+        layout, classes = "segship", either(classes, require_data_set(layout), "--classes", "--layout")
+    chosen = _target(target, backend, precision, shape)
+    if options := _options(engine_option or (), workspace):
         chosen = chosen.model_copy(update={"options": chosen.options | options})
+    lowering = _lowering(chosen, calibration, labels, calibration_images, allow_inexact=allow_inexact)
+    description = with_classes(spec, classes)
+    given = Source(
+        config,
+        checkpoint,
+        source=source,
+        cfg_options=cfg_options,
+        spec=description,
+        trust=trust,
+        ignore_unknown=ignore_unknown,
+    )
+    pictures = either(images, old_image, "--images", "--image") or ()
     if layout == "mmdeploy":
-        if embed:
-            raise InputError("--embed is for packages of Segship; MMDeploy's runtime prepares images itself")
-        described = {"cfg_options": cfg_options or (), "source": source, "spec": description, "trust": trust}
-        with output.stages() as tell:
-            equal = deploy.export_mmdeploy(
-                config, checkpoint, out, chosen, images=image or (), on_stage=tell, **described
-            )
+        _require_plain(embed=embed, json=json_file, allow_inexact=allow_inexact)
+        with output.stages() as progress:
+            equal = deploy.export_mmdeploy(given, out, chosen, images=pictures, progress=progress)
         output.say(f"{out}: for mmdeploy_runtime, {equal:.4%} of the labels are the network's")
         return
-    with output.stages() as tell:
+    with output.stages() as progress:
         package = deploy.export(
-            config,
-            checkpoint,
-            out,
-            target=chosen,
-            lowering=lowering,
-            embed=embed or (),
-            images=image or (),
-            cfg_options=cfg_options or (),
-            source=source,
-            spec=description,
-            trust=trust,
-            on_stage=tell,
+            given, out, target=chosen, lowering=lowering, embed=embed or (), images=pictures, progress=progress
         )
     output.write_json(json_file, package.manifest.model_dump(mode="json"))
     if not output.is_standard_output(json_file):
-        output.print_checks(package.manifest.checks)
-        output.print_quantization(package.manifest.quantization)
-        for failure in package.manifest.failures:
-            output.say(f"NOT EXACT: {failure}")
-        for note in package.manifest.notes:
-            output.say(f"note: {note}")
-        verdict = "written although a gate failed" if package.manifest.failures else "verified"
-        output.say(f"{package.path}: {package.manifest.target}, {verdict}")
+        _print(package)
+
+
+def _print(package: Package) -> None:
+    from segship.cli import output
+
+    manifest = package.manifest
+    output.print_checks(manifest.checks)
+    output.print_quantization(manifest.quantization)
+    for failure in manifest.failures:
+        output.say(f"NOT EXACT: {failure}")
+    for note in manifest.notes:
+        output.say(f"note: {note}")
+    verdict = "written although a gate failed" if manifest.failures else "verified"
+    output.say(f"{package.path}: {manifest.target}, {verdict}")
+
+
+def _target(target: str | None, backend: str | None, precision: str | None, shape: str | None) -> Target:
+    """The target that the options name: --target, or the three that are its parts."""
+    from segship.deploy import find_target
+
+    parts = {"--backend": backend, "--precision": precision, "--shape": shape}
+    if target is not None:
+        if given := [name for name, value in parts.items() if value is not None]:
+            raise InputError(f"--target {target} names engine, precision and shape: leave {', '.join(given)} out")
+        return find_target(target)
+    return Target(
+        backend=backend or DEFAULT, precision=_precision(precision or "fp32"), shape=Shape.parse(shape or "dynamic")
+    )
+
+
+def _lowering(
+    target: Target, calibration: Path | None, labels: Path | None, images: int | None, *, allow_inexact: bool
+) -> Lowering:
+    from segship.deploy import Lowering
+
+    parts = {"--calibration": calibration, "--labels": labels, "--calibration-images": images}
+    given = [name for name, value in parts.items() if value is not None]
+    if given and target.precision != "int8":
+        raise InputError(f"{', '.join(given)} are for int8, and the target is {target}: --precision int8, or leave out")
+    if calibration is None and given:
+        raise InputError(f"{', '.join(given)} go with --calibration FOLDER")
+    return Lowering(calibration, labels, images or Lowering().images, allow_inexact=allow_inexact)
+
+
+def _require_plain(**options: object) -> None:
+    """Refuse what MMDeploy's folders have no place for."""
+    if given := [f"--{name.replace('_', '-')}" for name, value in options.items() if value]:
+        raise InputError(
+            f"{', '.join(given)}: for packages of Segship; MMDeploy's folders have their own files, and its runtime "
+            "prepares images itself"
+        )
 
 
 def _options(given: Sequence[str], workspace: int | None) -> dict[str, str | int]:
@@ -194,6 +236,8 @@ def _options(given: Sequence[str], workspace: int | None) -> dict[str, str | int
         name, equals, value = text.partition("=")
         if not (name and equals):
             raise InputError(f"--engine-option takes NAME=VALUE, not {text!r}")
+        if name in read:
+            raise InputError(f"the engine's option {name} is given twice: once will do")
         read[name] = value
     return read
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segship.cli.classes import with_classes
+from segship.cli.classes import CLASSES, with_classes
+from segship.cli.options import IgnoreUnknown, JsonFile
+from segship.core.errors import InputError
 
 if TYPE_CHECKING:
     from segship.core.manifest import Manifest
     from segship.core.spec import ModelSpec, SizeRule
+    from segship.sources import Source
 
 __all__ = ["info"]
 
@@ -27,24 +30,37 @@ def info(
     ] = None,
     framework: Annotated[str | None, typer.Option("--source", help="As for `segship export`.")] = None,
     spec: Annotated[Path | None, typer.Option(help="As for `segship export`.")] = None,
-    classes: Annotated[str | None, typer.Option(help="As for `segship export`.")] = None,
+    classes: Annotated[str | None, typer.Option(help=CLASSES)] = None,
     trust: Annotated[bool, typer.Option("--trust", help="As for `segship export`.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    ignore_unknown: IgnoreUnknown = False,
+    json_file: JsonFile = None,
 ) -> None:
     """Tell what a package or a source is: network, input, classes; of a package also engine and verification."""
     from segship.cli import output
     from segship.runtime.package import find_package
+    from segship.sources import Source
 
     if framework is None and _is_package(Path(source)):
+        given = {"CHECKPOINT": checkpoint, "--cfg-options": cfg_options, "--spec": spec, "--classes": classes}
+        if unused := [name for name, value in given.items() if value]:
+            raise InputError(f"{source} is a package, which says it all: leave {', '.join(unused)} out")
         manifest = find_package(Path(source)).manifest
-        if as_json:
-            output.write_json(Path("-"), manifest.model_dump(mode="json"))
-            return
-        _print(_of_package(manifest), manifest.spec, manifest.notes)
-        output.print_checks(manifest.checks)
+        output.write_json(json_file, manifest.model_dump(mode="json"))
+        if not output.is_standard_output(json_file):
+            _print(_of_package(manifest), manifest.spec, manifest.notes)
+            output.print_checks(manifest.checks)
         return
-    options = {"cfg_options": cfg_options, "source": framework, "spec": with_classes(spec, classes), "trust": trust}
-    _tell_source(source, checkpoint, as_json=as_json, **options)
+    description = with_classes(spec, classes)
+    network = Source(
+        source,
+        checkpoint,
+        source=framework,
+        cfg_options=cfg_options,
+        spec=description,
+        trust=trust,
+        ignore_unknown=ignore_unknown,
+    )
+    _tell_source(network, json_file)
 
 
 def _is_package(path: Path) -> bool:
@@ -54,16 +70,15 @@ def _is_package(path: Path) -> bool:
     return can_open(path) or (path.is_dir() and not any(path.iterdir()))
 
 
-def _tell_source(path: str, checkpoint: Path | None, *, as_json: bool, **options: Any) -> None:
+def _tell_source(source: Source, json_file: Path | None) -> None:
     from segship import deploy
     from segship.cli import output
 
-    spec, sizes, notes = deploy.describe(path, checkpoint, **options)
-    if as_json:
-        values = {"spec": spec.model_dump(mode="json"), "sizes": sizes.model_dump(mode="json"), "notes": list(notes)}
-        output.write_json(Path("-"), values)
-        return
-    _print(_of_source(spec, sizes), spec, notes)
+    spec, sizes, notes = deploy.describe(source)
+    values = {"spec": spec.model_dump(mode="json"), "sizes": sizes.model_dump(mode="json"), "notes": list(notes)}
+    output.write_json(json_file, values)
+    if not output.is_standard_output(json_file):
+        _print(_of_source(spec, sizes), spec, notes)
 
 
 def _print(rows: list[tuple[str, str]], spec: ModelSpec, notes: tuple[str, ...]) -> None:

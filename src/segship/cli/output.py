@@ -21,17 +21,48 @@ if TYPE_CHECKING:
 
 __all__ = [
     "is_standard_output",
+    "is_verbose",
     "print_checks",
     "print_evaluation",
     "print_quantization",
     "progress_bar",
     "say",
+    "set_verbosity",
     "show",
     "stages",
+    "warn",
     "write_json",
 ]
 
 _SHOWN = ("IoU", "Acc")  # in the terminal, where nobody says which
+
+
+class _Verbosity:
+    """How much is told on standard error: as ``-q`` and ``-v`` say."""
+
+    quiet = False
+    verbose = False
+
+
+def set_verbosity(*, quiet: bool, verbose: bool) -> None:
+    """Set how much is told on standard error, for the whole process.
+
+    Args:
+        quiet: Neither progress nor warnings.
+        verbose: A line for each stage, with the time it begins at; and tracebacks of errors.
+    """
+    _Verbosity.quiet, _Verbosity.verbose = quiet, verbose
+
+
+def is_verbose() -> bool:
+    """Whether tracebacks are told."""
+    return _Verbosity.verbose
+
+
+def warn(text: str) -> None:
+    """One line of warning, on standard error."""
+    if not _Verbosity.quiet:
+        typer.echo(f"warning: {' '.join(text.split())}", err=True)
 
 
 def say(text: str) -> None:
@@ -55,7 +86,7 @@ def progress_bar(title: str, total: int, *, rate: str = "") -> Iterator[Callable
         total: How many items there are.
         rate: Unit of the speed to show, ``"images/s"``; empty: it is not shown.
     """
-    if total <= 1:
+    if total <= 1 or _Verbosity.quiet:
         yield None
         return
     from rich.console import Console
@@ -78,7 +109,15 @@ def progress_bar(title: str, total: int, *, rate: str = "") -> Iterator[Callable
 
 @contextlib.contextmanager
 def stages() -> Iterator[Callable[[str], None]]:
-    """A spinner on standard error whose text is set by calling what it yields."""
+    """A spinner on standard error whose text is set by calling what it yields; with ``-v``, a line for each text."""
+    begin = time.monotonic()
+    if _Verbosity.quiet or _Verbosity.verbose:
+        yield (
+            lambda text: (
+                None if _Verbosity.quiet else typer.echo(f"{time.monotonic() - begin:7.1f} s  {text}", err=True)
+            )
+        )
+        return
     from rich.console import Console
 
     with Console(stderr=True).status("starting") as status:

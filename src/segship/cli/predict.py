@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from segship.cli.classes import CLASSES, read_classes
+from segship.cli.options import DEVICE, either
+
 __all__ = ["predict"]
 
 
@@ -20,37 +23,28 @@ def predict(
     scores: Annotated[
         bool, typer.Option("--scores", help="Also write the class probabilities: float16 .npz, (C, H, W) as `scores`.")
     ] = False,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            help="cpu, cuda:0, …; `segship doctor` lists them. Default: cpu, or the first of an engine that has no cpu."
-        ),
-    ] = None,
+    device: Annotated[str | None, typer.Option(help=DEVICE)] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the engine.")] = None,
-    classes: Annotated[
-        str | None, typer.Option(metavar="NAME,NAME,…", help="Of a folder of MMDeploy's, which names no classes.")
-    ] = None,
-    layout: Annotated[
-        str | None, typer.Option(help="Data set whose classes and colours they are instead: cityscapes, ade20k, …")
-    ] = None,
+    classes: Annotated[str | None, typer.Option(help=CLASSES)] = None,
     trust: Annotated[
         bool,
         typer.Option("--trust", help="Open an engine that carries code, which then runs. Only from people you trust."),
     ] = False,
     max_pixels: Annotated[int, typer.Option(min=1, help="Refuse images with more pixels.")] = 100_000_000,
+    old_layout: Annotated[str | None, typer.Option("--layout", hidden=True)] = None,
 ) -> None:
     """Write the label map and an overlay of each image.
 
     NAME.png holds the labels with the palette embedded, NAME_overlay.jpg the mask over the image.
     """
     from segship.cli import output
-    from segship.runtime.predict import predict_files
-    from segship.runtime.segmentor import Segmentor
+    from segship.runtime import Segmentor
+    from segship.runtime import predict as run
     from segship.vision.decode import find_images
 
     files = find_images(images)
-    names = [name.strip() for name in classes.split(",")] if classes else []
+    names, layout = read_classes(either(classes, old_layout, "--classes", "--layout"))
     segmentor = Segmentor(package, device=device, threads=threads, trust=trust, classes=names, layout=layout)
     with output.progress_bar("predicting", len(files)) as progress:
-        predict_files(segmentor, files, to, opacity=opacity, scores=scores, max_pixels=max_pixels, progress=progress)
+        run(segmentor, files, to, opacity=opacity, scores=scores, max_pixels=max_pixels, progress=progress)
     output.say(f"{len(files)} image{'s' * (len(files) > 1)} -> {to}")

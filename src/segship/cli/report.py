@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from segship.cli.options import OldLayout, either, find_data, read_names, read_numbers
+
 __all__ = ["report"]
 
 
@@ -24,12 +26,11 @@ def report(
         ),
     ],
     to: Annotated[Path, typer.Option(help="Folder for the report, the packages and what resuming needs.")],
-    layout: Annotated[
-        tuple[str, Path] | None,
-        typer.Option("--data", "--layout", metavar="NAME ROOT", help="Data set and its folder, as for evaluate."),
+    dataset: Annotated[
+        tuple[str, Path] | None, typer.Option(metavar="NAME ROOT", help="Data set and its folder, as for evaluate.")
     ] = None,
     split: Annotated[str | None, typer.Option(help="Part of the data set. Default: val.")] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder of images, instead of --data.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of images, instead of --dataset.")] = None,
     labels: Annotated[Path | None, typer.Option(help="Folder of their label maps.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N images.")] = None,
     batch_sizes: Annotated[str, typer.Option(metavar="N,N,…", help="Images in one run, for the timing.")] = "1",
@@ -52,6 +53,7 @@ def report(
         bool, typer.Option("--time-again", help="Time all targets again, so that their times are of one run.")
     ] = False,
     pictures: Annotated[int, typer.Option(min=0, help="How many sample masks to show.")] = 3,
+    old_layout: OldLayout = None,
 ) -> None:
     """Export, verify, evaluate and time several targets, and write one page about them.
 
@@ -59,32 +61,26 @@ def report(
     """
     from segship import report as reports
     from segship.cli import output
-    from segship.cli.benchmark import numbers
-    from segship.cli.evaluate import find_data
-    from segship.evaluation import NetworkFiles
+    from segship.sources import Source
 
+    data = find_data(either(dataset, old_layout, "--dataset", "--data"), split, images, labels, None, limit)
     request = reports.Request(
-        config,
-        checkpoint,
-        tuple(name.strip() for name in targets.split(",") if name.strip()),
+        Source(config, checkpoint),
+        data,
+        read_names(targets),
         to,
-        str(images) if layout is None else f"{layout[0]} {split or ''}".strip(),
-        numbers(batch_sizes),
-        duration,
-        calibration,
-        threads,
-        workers,
-        tuple(redo or ()),
-        time_again,
-        pictures,
-        tuple(device or ()),
+        timing=reports.Timing(read_numbers(batch_sizes), duration, threads),
+        calibration=calibration,
+        workers=workers,
+        redo=tuple(redo or ()),
+        retime=time_again,
+        pictures=pictures,
+        devices=tuple(device or ()),
     )
-    with output.stages() as tell:
-        spec = NetworkFiles(config, checkpoint).spec()
-        data = find_data(spec, layout, split, images, labels, None, limit, labelled=True)
-        found = reports.make_report(request, spec, data, tell=tell)
+    with output.stages() as progress:
+        found = reports.make_report(request, progress=progress)
         paths = reports.write_report(found, to)
     for one in found.candidates:
         if one.error:
-            typer.echo(f"warning: {one.name} left out: {one.error}", err=True)
+            output.warn(f"{one.name} left out: {one.error}")
     output.say(f"{paths['html']} (also .md, .csv, .json)")

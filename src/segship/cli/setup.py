@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["set_up"]
 
 
-def set_up(name: str, *, as_json: bool) -> None:
+def set_up(name: str, json_file: Path | None) -> None:
     """Make a toolchain's environment, showing what goes on, and tell where it is.
 
     Args:
         name: Name of the toolchain.
-        as_json: Print as JSON.
+        json_file: Where the result is written as JSON; ``-``: printed, and nothing else; None: nowhere.
 
     Raises:
         InputError: No toolchain has that name.
@@ -25,9 +28,9 @@ def set_up(name: str, *, as_json: bool) -> None:
     before = toolchain.environment().ready
     with output.stages() as tell:
         made = toolchain.set_up(lambda line: tell(f"setting up {toolchain.title}: {line}"))
-    if as_json:
-        values = {"setup": name, "folder": str(made.folder), "packages": dict(made.packages), "made": not before}
-        output.write_json(Path("-"), values)
+    values = {"setup": name, "folder": str(made.folder), "packages": dict(made.packages), "made": not before}
+    output.write_json(json_file, values)
+    if output.is_standard_output(json_file):
         return
     versions = ", ".join(f"{package} {version}" for package, version in made.packages.items())
     output.say(f"{made.folder} {'was there' if before else 'is ready'}: {versions}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segship.cli.export import split_paths
+from segship.cli.options import DEVICE, IgnoreUnknown, JsonFile, OldImage, either
 
 if TYPE_CHECKING:
     from segship.deploy.verify import Verification
@@ -25,7 +26,7 @@ def verify(
             help="SOURCE and CHECKPOINT: the trained network, as for `segship export`. PACKAGE: what was made of it.",
         ),
     ],
-    image: Annotated[
+    images: Annotated[
         list[Path] | None,
         typer.Option(help="Image or folder to compare on; may be repeated. Default: the bundled scenes."),
     ] = None,
@@ -33,21 +34,16 @@ def verify(
         Path | None,
         typer.Option(help="Folder for both masks of each image, NAME_network.png and NAME_package.png."),
     ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            help="cpu, cuda:0, …; `segship doctor` lists them. Default: cpu, or the first of an engine that has no cpu."
-        ),
-    ] = None,
+    device: Annotated[str | None, typer.Option(help=DEVICE)] = None,
     cfg_options: Annotated[
         list[str] | None, typer.Option(help="Override of the config or the description, as for `segship export`.")
     ] = None,
     source: Annotated[str | None, typer.Option(help="As for `segship export`.")] = None,
     spec: Annotated[Path | None, typer.Option(help="As for `segship export`.")] = None,
     trust: Annotated[bool, typer.Option("--trust", help="As for `segship export`.")] = False,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures to this file; - for standard output.")
-    ] = None,
+    ignore_unknown: IgnoreUnknown = False,
+    json_file: JsonFile = None,
+    old_image: OldImage = None,
 ) -> None:
     """Compare a package with the network it was made of, on real images.
 
@@ -56,21 +52,25 @@ def verify(
     """
     from segship.cli import output
     from segship.deploy.verify import verify as run
+    from segship.sources import Source
 
     config, checkpoint, package = split_paths(paths, source)
     with output.stages() as tell:
         found = run(
-            config,
-            checkpoint,
+            Source(
+                config,
+                checkpoint,
+                source=source,
+                cfg_options=cfg_options,
+                spec=spec,
+                trust=trust,
+                ignore_unknown=ignore_unknown,
+            ),
             package,
-            images=image or (),
+            images=either(images, old_image, "--images", "--image") or (),
             to=to,
             device=device,
-            cfg_options=cfg_options or (),
-            source=source,
-            spec=spec,
-            trust=trust,
-            on_stage=tell,
+            progress=tell,
         )
     output.write_json(json_file, found.as_dict())
     if not output.is_standard_output(json_file):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segship.cli.options import JsonFile
+
 if TYPE_CHECKING:
     from segship.tools.zoo import PublishedModel
 
@@ -25,10 +27,7 @@ def list_models(
     pattern: Annotated[str, typer.Argument(help="Part of the name, or a pattern with * and ?.")] = "*",
     family: Annotated[str, typer.Option(help="Only of this family, as pspnet.")] = "",
     dataset: Annotated[str, typer.Option(help="Only of this data set, as cityscapes.")] = "",
-    json_file: Annotated[
-        Path | None,
-        typer.Option("--json", help="Write names, figures, configs and addresses to this file; - to print."),
-    ] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """List published networks: name, data set, reported figures."""
     from segship.cli import output
@@ -68,9 +67,7 @@ def download(
         typer.Option(help="Folder or address of MMSegmentation's configs. Default: its wheel's, else its repository."),
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds without a byte before a transfer is broken.")] = 30,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the two paths to this file; - to print them.")
-    ] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Fetch a published network: config (bases merged into it) and weights, resumed and checked by their SHA-256.
 

@@ -147,11 +147,22 @@ class Manifest(Frozen):
     notes: tuple[str, ...] = ()
 
     def write(self, directory: Path) -> None:
-        """Write ``manifest.json`` into ``directory``."""
+        """Write ``manifest.json``.
+
+        Args:
+            directory: The package's folder.
+        """
         (directory / MANIFEST).write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     def engine(self, directory: Path) -> Engine:
-        """The engine whose files lie in ``directory``."""
+        """The engine, as its backend opens it.
+
+        Args:
+            directory: Where its files lie.
+
+        Returns:
+            Its files, inputs and outputs.
+        """
         return Engine(directory, tuple(self.files), self.inputs, self.outputs, self.options)
 
 

@@ -118,14 +118,30 @@ class SizeRule(Frozen):
     batch: Positive | None = None
 
     def allows(self, height: int, width: int) -> bool:
-        """Whether an input of ``height`` x ``width`` pixels can be taken."""
+        """Whether an input can be taken.
+
+        Args:
+            height: Of the input, in pixels.
+            width: Of the input, in pixels.
+
+        Returns:
+            True: it can.
+        """
         if self.fixed is not None:
             return (height, width) == self.fixed
         divisible = height % self.multiple_of == 0 and width % self.multiple_of == 0
         return divisible and height >= self.minimum[0] and width >= self.minimum[1]
 
     def nearest(self, height: int, width: int) -> tuple[int, int]:
-        """A size near ``height`` x ``width`` that can be taken: rounded down to a multiple, at least the minimum."""
+        """A size that can be taken: rounded down to a multiple, at least the minimum.
+
+        Args:
+            height: Of the input that is wished for, in pixels.
+            width: Of the same.
+
+        Returns:
+            (height, width).
+        """
         if self.fixed is not None:
             return self.fixed
         step = self.multiple_of

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from segship.backends import DEFAULT, find_backend
-from segship.core.errors import BackendError
+from segship.core.errors import BackendError, InputError
 from segship.core.target import Shape, Target
 from segship.deploy.embedding import read_embed
 from segship.deploy.lower import Lowering
@@ -14,94 +15,152 @@ from segship.deploy.mmdeploy import ship_mmdeploy
 from segship.deploy.ship import require_extra, ship
 from segship.formats.mmdeploy.names import ENGINE
 from segship.runtime.package import Package
+from segship.sources import Source, as_source
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping, Sequence
 
     from torch import nn
 
     from segship.core.spec import ModelSpec, SizeRule
     from segship.core.target import Precision
-    from segship.sources import Loaded
+    from segship.sources import Loaded, Options
 
 __all__ = ["Lowering", "Package", "describe", "export", "export_mmdeploy", "export_module", "find_target"]
 
+_DYNAMIC = f"{DEFAULT}_dynamic"
 
+
+@overload
 def export(
-    config: str | Path,
-    checkpoint: str | Path | None,
-    out: str | Path,
-    backend: str = DEFAULT,
-    shape: str = "dynamic",
+    config: Source | str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    /,
     *,
-    precision: Precision = "fp32",
     target: str | Target | None = None,
     lowering: Lowering | None = None,
     embed: str | Sequence[str] = (),
-    images: Sequence[str | Path] = (),
-    cfg_options: Sequence[str] = (),
+    images: Sequence[str | os.PathLike[str]] = (),
+    progress: Callable[[str], None] | None = None,
+) -> Package: ...
+
+
+@overload
+def export(
+    config: str | os.PathLike[str],
+    checkpoint: str | os.PathLike[str] | None,
+    out: str | os.PathLike[str],
+    backend: str | None = None,
+    shape: str | None = None,
+    *,
+    target: str | Target | None = None,
+    precision: Precision | None = None,
+    lowering: Lowering | None = None,
+    embed: str | Sequence[str] = (),
+    images: Sequence[str | os.PathLike[str]] = (),
+    cfg_options: Options = None,
     source: str | None = None,
     spec: str | Path | Mapping[str, Any] | None = None,
     trust: bool = False,
+    progress: Callable[[str], None] | None = None,
+    on_stage: Callable[[str], None] | None = None,
+) -> Package: ...
+
+
+def export(
+    config: Source | str | os.PathLike[str],
+    checkpoint: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] | None = None,
+    backend: str | None = None,
+    shape: str | None = None,
+    *,
+    target: str | Target | None = None,
+    precision: Precision | None = None,
+    lowering: Lowering | None = None,
+    embed: str | Sequence[str] = (),
+    images: Sequence[str | os.PathLike[str]] = (),
+    cfg_options: Options = None,
+    source: str | None = None,
+    spec: str | Path | Mapping[str, Any] | None = None,
+    trust: bool = False,
+    progress: Callable[[str], None] | None = None,
     on_stage: Callable[[str], None] | None = None,
 ) -> Package:
-    """Turn a trained network into a verified package.
+    """Turn a trained network into a verified package: ``export(source, out)`` or ``export(config, checkpoint, out)``.
 
     Args:
-        config: The framework's config, folder or file.
-        checkpoint: The trained weights; None where ``config`` brings them.
+        config: The trained network: a `segship.Source`, or the framework's config, folder or file.
+        checkpoint: The trained weights; None where ``config`` brings them. Of two places, the second is ``out``.
         out: Folder to write. It appears whole or not at all; an older package there is replaced only when the new one
             is complete.
-        backend: Inference engine.
-        shape: ``dynamic``, ``static`` (the size that the network's own preprocessing makes), ``static-HxW``, or
-            ``dynamic-HxW-HxW`` with bounds.
-        precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
-        target: Engine, precision and shape in one, instead of the three: as `Target.parse` reads it, or the path of a
-            deploy config of MMDeploy.
+        backend: Of version 0.1, as ``shape`` and ``precision``: ``target`` names all three.
+        shape: See ``backend``.
+        target: Engine, precision and shape, as `Target.parse` reads them: ``openvino-int8_dynamic``,
+            ``tensorrt-fp16_static-512x1024``; or the path of a deploy config of MMDeploy. None: ONNX Runtime in fp32,
+            for all sizes.
+        precision: See ``backend``.
         lowering: How a precision below fp32 is made and judged; int8 needs its ``calibration``.
         embed: ``("pre", "post")``: the engine's file takes uint8 (H, W, 3) RGB images of any size and returns masks of
             that size by itself; ``("pre",)`` or ``("post",)``: one of the two. For onnxruntime and openvino.
         images: Images to verify with, at the size the network will see them; bundled scenes are used besides.
-        cfg_options: Overrides of the config, ``"key.sub=value"``.
+        cfg_options: As of `segship.Source`, as ``source``, ``spec`` and ``trust``.
         source: Framework the files come from; None: recognised by what they are.
         spec: What the network expects and means, for sources that do not say: a YAML file or its content.
         trust: Load a checkpoint that can only be read by running the code it carries; run the user's own modules.
-        on_stage: Called with the name of each stage as it begins.
+        progress: Called with the name of each stage as it begins.
+        on_stage: ``progress``, as version 0.1 called it.
 
     Returns:
         The package and its manifest.
 
     Raises:
-        SegshipError: Something cannot be read, converted or verified; nothing was written.
+        SegshipError: Something cannot be read, converted or verified, or arguments contradict each other; nothing was
+            written.
 
     Examples:
         >>> import segship
         >>> package = segship.export("config.py", "weights.pth", "package")
         >>> all(check.labels_equal > 0.9999 for check in package.manifest.checks)
         True
+        >>> source = segship.Source("config.py", "weights.pth")
+        >>> package = segship.export(source, "package", target="onnxruntime_static-96x160")
     """
-
-    def load() -> Loaded:
-        from segship import sources
-
-        return sources.load(config, checkpoint, source=source, cfg_options=cfg_options, spec=spec, trust=trust)
-
-    if target is None:
-        target = Target(backend=backend, precision=precision, shape=Shape.parse(shape))
+    if out is None:
+        checkpoint, out = None, checkpoint
+    if out is None:
+        raise InputError("export needs a folder to write to: export(source, out) or export(config, checkpoint, out)")
+    told = {
+        "cfg_options": cfg_options,
+        "source": source,
+        "spec": spec,
+        "trust": trust or None,
+        "checkpoint": checkpoint,
+    }
+    if isinstance(config, Source):
+        if doubled := [name for name, value in told.items() if value is not None]:
+            raise InputError(f"a Source names {', '.join(doubled)} itself: give it to the Source, not to export")
+        given = config
+    else:
+        given = Source(config, checkpoint, source=source, cfg_options=cfg_options, spec=spec, trust=trust)
+    chosen = _old_target(target, backend=backend, precision=precision, shape=shape)
     parts = read_embed(embed)
-    return ship(load, Path(out), find_target(target), images, lowering or Lowering(), on_stage, parts)
+    return ship(
+        given.load, Path(out), chosen, _paths(images), lowering or Lowering(), _renamed(progress, on_stage), parts
+    )
 
 
 def export_module(
     module: nn.Module,
     spec: ModelSpec | str | Path | Mapping[str, Any],
-    out: str | Path,
-    target: str | Target = f"{DEFAULT}_dynamic",
+    out: str | os.PathLike[str],
+    target: str | Target = _DYNAMIC,
     *,
     sizes: SizeRule | None = None,
     lowering: Lowering | None = None,
     embed: str | Sequence[str] = (),
-    images: Sequence[str | Path] = (),
+    images: Sequence[str | os.PathLike[str]] = (),
+    progress: Callable[[str], None] | None = None,
     on_stage: Callable[[str], None] | None = None,
 ) -> Package:
     """Turn a module of yours into a verified package.
@@ -116,6 +175,7 @@ def export_module(
         lowering: As for `export`.
         embed: As for `export`.
         images: As for `export`.
+        progress: As for `export`.
         on_stage: As for `export`.
 
     Returns:
@@ -130,30 +190,26 @@ def export_module(
 
         return python.load_module(module, spec, sizes=sizes)
 
-    parts = read_embed(embed)
-    return ship(load, Path(out), find_target(target), images, lowering or Lowering(), on_stage, parts)
+    parts, stage = read_embed(embed), _renamed(progress, on_stage)
+    return ship(load, Path(out), find_target(target), _paths(images), lowering or Lowering(), stage, parts)
 
 
 def export_mmdeploy(
-    config: str | Path,
-    checkpoint: str | Path | None,
-    out: str | Path,
-    target: str | Target = f"{DEFAULT}_dynamic",
+    source: Source | str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    target: str | Target = _DYNAMIC,
     *,
-    images: Sequence[str | Path] = (),
-    on_stage: Callable[[str], None] | None = None,
-    **options: Any,
+    images: Sequence[str | os.PathLike[str]] = (),
+    progress: Callable[[str], None] | None = None,
 ) -> float:
     """Write a folder that MMDeploy's own runtime opens: end2end.onnx, deploy.json, pipeline.json, detail.json.
 
     Args:
-        config: As for `export`.
-        checkpoint: As for `export`.
+        source: The trained network: a `segship.Source`, or the config, folder or file of one that brings its weights.
         out: Folder to write, as for `export`.
         target: ``onnxruntime`` in fp32, of any shape.
         images: As for `export`.
-        on_stage: As for `export`.
-        **options: ``source``, ``cfg_options``, ``spec``, ``trust``, as for `export`.
+        progress: As for `export`.
 
     Returns:
         The least share of labels, 0-1, that the graph and the network have in common, over all inputs.
@@ -162,29 +218,19 @@ def export_mmdeploy(
         SegshipError: MMDeploy's runtime lacks what the network needs, or something cannot be converted or verified;
             nothing was written.
     """
-
-    def load() -> Loaded:
-        from segship import sources
-
-        return sources.load(config, checkpoint, **options)
-
     chosen = find_target(target)
     if (chosen.backend, chosen.precision) != (ENGINE, "fp32"):
         raise BackendError(f"MMDeploy's folders are written for {ENGINE} in fp32, not for {chosen}")
     require_extra()
-    tell = on_stage or (lambda _: None)
-    return ship_mmdeploy(load, Path(out), chosen, images, find_backend(chosen.backend), tell)
+    tell = progress or (lambda _: None)
+    return ship_mmdeploy(as_source(source).load, Path(out), chosen, _paths(images), find_backend(chosen.backend), tell)
 
 
-def describe(
-    config: str | Path, checkpoint: str | Path | None = None, **options: Any
-) -> tuple[ModelSpec, SizeRule, tuple[str, ...]]:
-    """What a trained network expects and means, before anything is exported.
+def describe(source: Source | str | os.PathLike[str]) -> tuple[ModelSpec, SizeRule, tuple[str, ...]]:
+    """Read what a trained network expects and means, before anything is exported.
 
     Args:
-        config: As for `export`.
-        checkpoint: As for `export`; may be left out.
-        **options: ``source``, ``cfg_options``, ``spec``, ``trust``, as for `export`.
+        source: A `segship.Source`; or the framework's config, folder or file.
 
     Returns:
         The spec, the sizes it takes, and notes.
@@ -193,17 +239,18 @@ def describe(
         SegshipError: It cannot be read.
     """
     require_extra()
-    from segship import sources
-
-    loaded = sources.load(config, checkpoint, **options)
+    loaded = as_source(source).load()
     return loaded.spec, loaded.network.sizes, loaded.notes
 
 
 def find_target(target: str | Target) -> Target:
-    """The target that is meant.
+    """Read a target.
 
     Args:
         target: A target, its text as `Target.parse` reads it, or the path of a deploy config of MMDeploy.
+
+    Returns:
+        The target.
 
     Raises:
         SegshipError: It is none of these.
@@ -215,3 +262,35 @@ def find_target(target: str | Target) -> Target:
 
         return read_target(Path(target))
     return Target.parse(target)
+
+
+def _paths(images: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    return [Path(image) for image in images]
+
+
+def _old_target(target: str | Target | None, **parts: str | None) -> Target:
+    """The target, or the one that version 0.1's three arguments name together."""
+    given = {name: value for name, value in parts.items() if value is not None}
+    if not given:
+        return find_target(target or _DYNAMIC)
+    if target is not None:
+        raise InputError(f"target={str(target)!r} names engine, precision and shape: leave {', '.join(given)} out")
+    shape = Shape.parse(given.pop("shape", "dynamic"))
+    chosen = Target.model_validate({"backend": DEFAULT, "shape": shape} | given)
+    warnings.warn(
+        f"backend, precision and shape go with the next version: give target={str(chosen)!r} instead",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    return chosen
+
+
+def _renamed(
+    progress: Callable[[str], None] | None, on_stage: Callable[[str], None] | None
+) -> Callable[[str], None] | None:
+    if on_stage is None:
+        return progress
+    if progress is not None:
+        raise InputError("on_stage is the old name of progress: give one of them")
+    warnings.warn("on_stage is called progress now, and goes with the next version", DeprecationWarning, stacklevel=3)
+    return on_stage

@@ -16,6 +16,7 @@ from segship.deploy.ship import require_extra
 from segship.runtime.package import find_package
 from segship.runtime.pipeline import Pipeline
 from segship.runtime.predict import output_names
+from segship.sources import Source, as_source
 from segship.verification.compare import GATES, Sample, compare, failures
 from segship.vision.bands import read_pixels, synthesize_bands
 from segship.vision.decode import find_images
@@ -23,6 +24,7 @@ from segship.vision.draw import write_png
 from segship.vision.palette import colorize
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
@@ -78,44 +80,44 @@ class Verification:
 
 
 def verify(
-    config: str | Path,
-    checkpoint: str | Path | None,
-    package: str | Path,
+    source: Source | str | os.PathLike[str],
+    package: str | os.PathLike[str],
     *,
     images: Sequence[str | Path] = (),
     to: str | Path | None = None,
     device: str | None = None,
-    on_stage: Callable[[str], None] | None = None,
-    **options: Any,
+    progress: Callable[[str], None] | None = None,
 ) -> Verification:
     """Compare a package with the network it was made of.
 
     The network runs in the framework that reads it: Paddle Inference for PaddleSeg's folders, PyTorch for most others.
 
     Args:
-        config: The network, as for `export`.
-        checkpoint: Its weights, where ``config`` does not bring them.
+        source: The network: a `segship.Source`, or the config, folder or file of one that brings its weights.
         package: What was exported; a folder that MMDeploy made, or the file of an engine, will do.
         images: Files or folders; none: the bundled scenes.
         to: Folder for two pictures of each image, ``NAME_network.png`` and ``NAME_package.png``; None: none.
-        device: What the package runs on; None: ``cpu``, or the first of an engine that has no cpu.
-        on_stage: Called with the name of each stage as it begins.
-        **options: ``source``, ``cfg_options``, ``spec``, ``trust``, as for `export`.
+        device: What the package runs on: ``cpu``, ``cuda:0``, …; None: ``cpu``, or the first device of an engine that
+            does not run there. The network runs on the cpu.
+        progress: Called with the name of each stage as it begins.
+
+    Returns:
+        The figures of each image, and what does not hold.
 
     Raises:
         SegshipError: Something cannot be read or run, or the two are of different networks.
     """
-    tell = on_stage or (lambda _: None)
+    tell = progress or (lambda _: None)
+    given = as_source(source)
     require_extra()
-    from segship import sources
     from segship.networks.session import EagerSession
 
     found = find_package(Path(package))
     manifest = found.manifest
     files = find_images([Path(image) for image in images]) if images else []
-    engine = found.pipeline(device=device, trust=bool(options.get("trust")))
+    engine = found.pipeline(device=device, trust=given.trust)
     tell("reading the network")
-    loaded = sources.load(config, checkpoint, **options)
+    loaded = given.load()
     _require_kin(loaded, manifest)
     network = Pipeline(EagerSession(loaded.network), manifest.spec, manifest.sizes)
     pair = _Pair(network, engine, manifest.spec, Path(to) if to is not None else None)

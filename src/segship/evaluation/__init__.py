@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from segship.evaluation.data import Data, SampleSet
 from segship.evaluation.job import Job
 from segship.evaluation.network import NetworkFiles
-from segship.evaluation.options import EvalOptions
+from segship.evaluation.options import EvalOptions, read_eval_options
+from segship.evaluation.outputs import OutputFolders
 from segship.evaluation.result import Comparison, Evaluation
 from segship.evaluation.run import evaluate, evaluate_job, pair_files
 
-__all__ = ["Comparison", "EvalOptions", "Evaluation", "Job", "NetworkFiles", "evaluate", "evaluate_job", "pair_files"]
+__all__ = [
+    "Comparison",
+    "Data",
+    "EvalOptions",
+    "Evaluation",
+    "Job",
+    "NetworkFiles",
+    "OutputFolders",
+    "SampleSet",
+    "evaluate",
+    "evaluate_job",
+    "pair_files",
+    "read_eval_options",
+]

@@ -15,7 +15,7 @@ from segship.evaluation.workers import CHUNK, MOST_DEATHS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from segship.evaluation.counter import Lane
+    from segship.evaluation.counter import WorkerEngines
     from segship.evaluation.job import Job
     from segship.evaluation.tally import Tally
 
@@ -81,7 +81,7 @@ def _count(ray: Any, job: Job, places: Sequence[int], done: Callable[[tuple[int,
 def _count_chunk(job: Job, chunk: tuple[int, ...]) -> Tally | SegshipError:
     tally = job.counter.empty()
     try:
-        job.count(_lanes(_Same(job)), chunk, lambda _, counted: tally.add(counted))
+        job.count(_engines(_Same(job)), chunk, lambda _, counted: tally.add(counted))
     except SegshipError as error:
         return SegshipError(str(error))
     return tally
@@ -92,7 +92,7 @@ class _Same:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self._identity = json.dumps(job.identity()["networks"], sort_keys=True)
+        self._identity = json.dumps((job.identity() or {})["networks"], sort_keys=True)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Same) and other._identity == self._identity
@@ -102,6 +102,6 @@ class _Same:
 
 
 @lru_cache(maxsize=1)
-def _lanes(same: _Same) -> list[Lane]:
+def _engines(same: _Same) -> list[WorkerEngines]:
     """The networks, opened once in each process: Ray gives one process many chunks."""
     return same.job.open(processors())

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segship.core.errors import InputError
-from segship.datasets.coding import IGNORE, match_classes
+from segship.datasets.label_encoding import IGNORE
 from segship.evaluation.counter import remap_labels
 from segship.vision.bands import as_picture, read_pixels
 from segship.vision.draw import contact_sheet, overlay, write_jpeg
@@ -18,41 +17,26 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from segship.core.spec import ModelSpec
-    from segship.evaluation.counter import Lane
+    from segship.evaluation.counter import WorkerEngines
     from segship.evaluation.job import Job
     from segship.evaluation.result import Comparison
 
-__all__ = ["draw_differences", "translation"]
+__all__ = ["draw_differences"]
 
 _MARK = (255, 0, 80)  # of pixels that differ
 
 
-def translation(first: ModelSpec, second: ModelSpec) -> tuple[int, ...]:
-    """The first network's class for each class of the second; empty: the same.
-
-    Raises:
-        InputError: One has classes that the other lacks.
-    """
-    found = match_classes(second.classes, first.classes)
-    if IGNORE in found:
-        more = [name for name, place in zip(second.classes, found, strict=True) if place == IGNORE]
-        raise InputError(f"the second network has classes that the first lacks: {', '.join(map(repr, more[:3]))}")
-    return found
-
-
-def draw_differences(job: Job, lane: Lane, found: Comparison, to: Path, *, most: int = 8, opacity: float = 0.5) -> int:
+def draw_differences(job: Job, networks: WorkerEngines, found: Comparison, to: Path, *, most: int = 8) -> int:
     """Write a picture of each image on which two networks differ most, as ``01_NAME.jpg`` and so on.
 
     Image, truth, both masks, and where they differ, side by side.
 
     Args:
         job: What was evaluated.
-        lane: Both networks.
+        networks: Both networks.
         found: What was found.
         to: Folder for the pictures.
         most: How many.
-        opacity: Of the masks.
 
     Returns:
         How many were written.
@@ -63,12 +47,12 @@ def draw_differences(job: Job, lane: Lane, found: Comparison, to: Path, *, most:
     places = found.places[:most]
     for number, place in enumerate(places, start=1):
         sample = job.samples[place]
-        image = read_pixels(sample.image, lane[0].spec)
-        truth = job.counter.coding.read(sample).labels
-        masks = [network(image, channel_order="bgr") for network in lane]
+        image = read_pixels(sample.image, networks[0].spec)
+        truth = job.counter.encoding.read(sample).labels
+        masks = [network(image, channel_order="bgr") for network in networks]
         masks[1] = remap_labels(masks[1], job.counter.translate)
         rgb = as_picture(image)
-        pictures = _row(rgb, truth, masks, lane[0].spec.palette, opacity)
+        pictures = _row(rgb, truth, masks, networks[0].spec.palette, job.counter.outputs.folders.opacity)
         titles = ("image", "truth", "first", "second", f"{found.images[number - 1][1]:.2f} % differ")
         sheet = contact_sheet(pictures, titles=titles, columns=len(titles), width=480)
         write_jpeg(to / f"{number:02d}_{sample.name.replace('/', '_')}.jpg", sheet)

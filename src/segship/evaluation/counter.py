@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segship.core.errors import InputError
-from segship.datasets.coding import IGNORE, Coding, Truth
+from segship.datasets.label_encoding import IGNORE, LabelEncoding, Truth, match_classes
 from segship.evaluation.outputs import Outputs
 from segship.evaluation.tally import Tally
 from segship.metrics.boundary import boundary_areas
@@ -24,15 +24,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from segship.core.spec import ModelSpec
     from segship.datasets.samples import Sample
     from segship.evaluation.network import Labeller
 
-    Lane = tuple[Labeller, ...]
+    WorkerEngines = tuple[Labeller, ...]
 
-__all__ = ["Counter", "count_all", "remap_labels"]
+__all__ = ["Counter", "count_all", "remap_labels", "translation"]
 
-_SPARE = 2  # threads that decode and count while every lane computes
-_WRITABLE = 1 << 16
+_SPARE = 2  # threads that decode and count while every engine computes
+_BYTE = 256
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Counter:
     """What is counted of each image.
 
     Attributes:
-        coding: What the numbers of the label maps mean.
+        encoding: What the numbers of the label maps mean.
         classes: How many classes the network has.
         against: Whether a second network is counted, too.
         translate: Class of the first network for each class of the second; empty: the same.
@@ -51,7 +52,7 @@ class Counter:
         bands: How many bands images have that the network takes as they are stored; None: photographs.
     """
 
-    coding: Coding
+    encoding: LabelEncoding
     classes: int
     against: bool = False
     translate: tuple[int, ...] = ()
@@ -65,13 +66,13 @@ class Counter:
         """A tally of the right shape with nothing in it."""
         return Tally.empty(self.classes, against=self.against, boundary=self.boundary)
 
-    def count(self, place: int, sample: Sample, lanes: queue.SimpleQueue[Lane]) -> Tally:
+    def count(self, place: int, sample: Sample, engines: queue.SimpleQueue[WorkerEngines]) -> Tally:
         """Everything about one sample.
 
         Args:
             place: Of the sample in the data set.
             sample: Its files.
-            lanes: Networks that are free; one is taken while it computes.
+            engines: Networks that are free; one is taken while it computes.
 
         Raises:
             SegshipError: A result cannot be written, or the engine failed.
@@ -81,14 +82,14 @@ class Counter:
         if read is None:
             return tally
         image, truth = read
-        lane = lanes.get()
+        networks = engines.get()
         try:
-            masks = [network(image, channel_order="bgr") for network in lane]
+            masks = [network(image, channel_order="bgr") for network in networks]
         except InputError as error:
             tally.blame("refused", place, str(error))
             return tally
         finally:
-            lanes.put(lane)
+            engines.put(networks)
         labels = None if truth is None else truth.labels
         self.outputs.write(sample, image, masks[0], labels)
         tally.images = 1
@@ -106,7 +107,7 @@ class Counter:
                 if self.bands is None
                 else read_stored(sample.image, self.bands, max_pixels=self.max_pixels)
             )
-            truth = self.coding.read(sample) if self.labelled else None
+            truth = self.encoding.read(sample) if self.labelled else None
         except InputError as error:
             tally.blame("unreadable", place, str(error))
             return None
@@ -116,8 +117,8 @@ class Counter:
             sizes = (f"{width}x{height}" for height, width in (truth.labels.shape, image.shape[:2]))
             tally.blame("size_mismatch", place, "{} is {}, its image {}".format(sample.labels, *sizes))
             return None
-        if truth.strange:
-            values = ", ".join(f"{name} ({count} pixels)" for name, count in list(truth.strange.items())[:5])
+        if truth.unknown_values:
+            values = ", ".join(f"{name} ({count} pixels)" for name, count in list(truth.unknown_values.items())[:5])
             tally.blame("labels_out_of_range", place, f"{sample.labels}: {values}")
         return image, truth
 
@@ -142,23 +143,36 @@ def remap_labels(mask: NDArray[Any], translate: tuple[int, ...]) -> NDArray[Any]
         mask: Labels (H, W).
         translate: The first network's class for each of the second's; empty: the same.
     """
-    return mask if not translate else np.asarray(translate, np.uint8 if max(translate) < _WRITABLE else None)[mask]
+    return mask if not translate else np.asarray(translate, np.uint8 if max(translate) < _BYTE else np.uint16)[mask]
+
+
+def translation(first: ModelSpec, second: ModelSpec) -> tuple[int, ...]:
+    """The first network's class for each class of the second; empty: the same.
+
+    Raises:
+        InputError: One has classes that the other lacks.
+    """
+    found = match_classes(second.classes, first.classes)
+    if IGNORE in found:
+        more = [name for name, place in zip(second.classes, found, strict=True) if place == IGNORE]
+        raise InputError(f"the second network has classes that the first lacks: {', '.join(map(repr, more[:3]))}")
+    return found
 
 
 def count_all(
     counter: Counter,
-    lanes: Sequence[Lane],
+    engines: Sequence[WorkerEngines],
     samples: Sequence[Sample],
     places: Iterable[int],
     done: Callable[[int, Tally], None],
 ) -> None:
-    """Count the samples at ``places``, as many at once as there are lanes.
+    """Count the samples at ``places``, as many at once as there are engines.
 
-    At most two images more than lanes are in memory.
+    At most two images more than engines are in memory.
 
     Args:
         counter: What is counted.
-        lanes: Networks that may run at the same time.
+        engines: Networks that may run at the same time.
         samples: Of the whole data set.
         places: Which of them.
         done: Called with the place of each sample and its tally, one call at a time.
@@ -166,9 +180,9 @@ def count_all(
     Raises:
         SegshipError: A result cannot be written, or an engine failed; what was done by then was handed over.
     """
-    free: queue.SimpleQueue[Lane] = queue.SimpleQueue()
-    for lane in lanes:
-        free.put(lane)
+    free: queue.SimpleQueue[WorkerEngines] = queue.SimpleQueue()
+    for networks in engines:
+        free.put(networks)
     left, taking, telling, stop = iter(places), threading.Lock(), threading.Lock(), threading.Event()
 
     def work() -> None:
@@ -181,8 +195,8 @@ def count_all(
             with telling:
                 done(place, tally)
 
-    with ThreadPoolExecutor(len(lanes) + _SPARE) as pool:
-        threads = [pool.submit(work) for _ in range(len(lanes) + _SPARE)]
+    with ThreadPoolExecutor(len(engines) + _SPARE) as pool:
+        threads = [pool.submit(work) for _ in range(len(engines) + _SPARE)]
         try:
             for thread in as_completed(threads):
                 thread.result()

@@ -2,105 +2,207 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segship.core.errors import InputError
 from segship.datasets import choose_layout
-from segship.datasets.coding import Coding, coding_for
+from segship.datasets.label_encoding import LabelEncoding, encoding_for
 from segship.datasets.samples import Sample, find_folder, find_samples, pair_up
 from segship.vision.decode import find_images
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import os
+    from collections.abc import Sequence
 
     from segship.core.spec import ModelSpec
     from segship.datasets.layout import Layout
 
-__all__ = ["Data", "from_folders", "from_images", "from_layout"]
+__all__ = ["Data", "SampleSet"]
 
 
 @dataclass(frozen=True)
-class Data:
-    """What is evaluated on.
+class SampleSet:
+    """Samples that were found, and how to read their label maps for one network.
 
     Attributes:
         samples: Images and label maps.
-        coding: What the label maps mean.
+        encoding: What the label maps mean.
         layout: The data set they are of, if it is known.
     """
 
     samples: tuple[Sample, ...]
-    coding: Coding
+    encoding: LabelEncoding
     layout: Layout | None = None
 
     def submission(self) -> tuple[int, ...]:
         """Number of each class in the files that the data set's test server takes, or that its label maps have."""
         if self.layout is not None and self.layout.submission:
             return self.layout.submission
-        first = int(self.coding.reduce_zero_label)
-        return tuple(range(first, first + self.coding.classes))
+        first = int(self.encoding.reduce_zero_label)
+        return tuple(range(first, first + self.encoding.classes))
 
 
-def from_layout(
-    spec: ModelSpec,
-    name: str,
-    root: Path,
-    split: str | None = None,
-    *,
-    reduce_zero_label: bool | None = None,
-    limit: int | None = None,
-) -> Data:
-    """A part of a data set.
+@dataclass(frozen=True)
+class Data:
+    """Images and label maps to evaluate on: made by `layout`, `folders`, `pairs` or `unlabelled`.
 
-    Args:
-        spec: Of the network.
-        name: Of the data set; ``folder``: images and label maps in folders with usual names.
-        root: Its folder.
-        split: The part; None: ``val``, or all of a ``folder``.
-        reduce_zero_label: Whether label 0 means "ignore" and the others move down; None: as the data set has it.
+    Attributes:
+        root: Folder of the data set, or of the images; None: ``files`` names them.
+        name: Name of the data set; None: ``root`` holds images.
+        labels: Folder of the label maps; None: where the data set has them, or there are none.
+        files: Image and label map of each sample, where they are named one by one.
+        split: Part of the data set.
+        reduce_zero_label: Whether label 0 means "ignore" and the others move down by one; None: as the data set has
+            it, else as the network was trained.
         limit: Take only so many samples.
 
-    Raises:
-        UnsupportedError: No data set is called so.
-        InputError: It is not there, or has other classes than the network.
+    Examples:
+        >>> from segship import Data, evaluate
+        >>> found = evaluate("package", Data.folders("images", "labels"))
+        >>> found.images, round(found.scores.mIoU)
+        (2, 100)
     """
-    if name == "folder":
-        return Data(tuple(find_folder(root, split, limit)), _own_coding(spec, reduce_zero_label))
-    layout = choose_layout(name, len(spec.classes), root, split or "val")
-    coding = coding_for(layout, spec.classes, reduce_zero_label=reduce_zero_label)
-    return Data(tuple(find_samples(layout, root, split or "val", limit)), coding, layout)
+
+    root: Path | None
+    _: KW_ONLY
+    name: str | None = None
+    labels: Path | None = None
+    files: tuple[tuple[Path, Path], ...] = ()
+    split: str | None = None
+    reduce_zero_label: bool | None = None
+    limit: int | None = None
+
+    @classmethod
+    def layout(
+        cls,
+        name: str,
+        root: str | os.PathLike[str],
+        split: str | None = None,
+        *,
+        reduce_zero_label: bool | None = None,
+        limit: int | None = None,
+    ) -> Data:
+        """A part of a data set, in the folders that MMSegmentation's preparation leaves.
+
+        Args:
+            name: Of the data set, as ``cityscapes``; ``folder``: images and label maps in folders with usual names.
+            root: Its folder.
+            split: The part; None: ``val``, or all of a ``folder``.
+            reduce_zero_label: Whether label 0 means "ignore" and the others move down; None: as the data set has it.
+            limit: Take only so many samples.
+
+        Returns:
+            What `segship.evaluate` takes; no file is read yet.
+        """
+        return cls(Path(root), name=name, split=split, reduce_zero_label=reduce_zero_label, limit=limit)
+
+    @classmethod
+    def folders(
+        cls,
+        images: str | os.PathLike[str],
+        labels: str | os.PathLike[str],
+        *,
+        reduce_zero_label: bool | None = None,
+        limit: int | None = None,
+    ) -> Data:
+        """A folder of images and one of label maps, whose files go together by name.
+
+        Args:
+            images: Folder of images.
+            labels: Folder of label maps.
+            reduce_zero_label: Whether label 0 means "ignore" and the others move down; None: as the network was
+                trained.
+            limit: Take only so many samples.
+
+        Returns:
+            What `segship.evaluate` takes; no file is read yet.
+        """
+        return cls(Path(images), labels=Path(labels), reduce_zero_label=reduce_zero_label, limit=limit)
+
+    @classmethod
+    def pairs(
+        cls,
+        files: Sequence[tuple[str | os.PathLike[str], str | os.PathLike[str]]],
+        *,
+        reduce_zero_label: bool | None = None,
+    ) -> Data:
+        """Samples that are named one by one.
+
+        Args:
+            files: Image and label map of each.
+            reduce_zero_label: As for `folders`.
+
+        Returns:
+            What `segship.evaluate` takes; no file is read yet.
+        """
+        paths = tuple((Path(image), Path(labels)) for image, labels in files)
+        return cls(None, files=paths, reduce_zero_label=reduce_zero_label)
+
+    @classmethod
+    def unlabelled(cls, images: str | os.PathLike[str], *, limit: int | None = None) -> Data:
+        """Images without label maps, to write predictions for.
+
+        Args:
+            images: A folder of images, or one image.
+            limit: Take only so many.
+
+        Returns:
+            What `segship.evaluate` takes; no file is read yet.
+        """
+        return cls(Path(images), limit=limit)
+
+    def __str__(self) -> str:
+        if self.name is not None:
+            return f"{self.name} {self.split or ''}".strip()
+        return f"{len(self.files)} pairs" if self.root is None else str(self.root)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there are label maps."""
+        return self.name is not None or self.labels is not None or bool(self.files)
+
+    def samples_for(self, spec: ModelSpec) -> SampleSet:
+        """Find the samples, and what their label maps mean for a network.
+
+        Args:
+            spec: What the network expects and means.
+
+        Returns:
+            At least one sample.
+
+        Raises:
+            UnsupportedError: No data set is called so.
+            InputError: A folder is missing or empty, no image has a label map, or the data set has other classes than
+                the network.
+        """
+        if self.name is not None and self.root is not None and self.name != "folder":
+            split = self.split or "val"
+            layout = choose_layout(self.name, len(spec.classes), self.root, split)
+            encoding = encoding_for(layout, spec.classes, reduce_zero_label=self.reduce_zero_label)
+            return SampleSet(tuple(find_samples(layout, self.root, split, self.limit)), encoding, layout)
+        reduce = spec.reduce_zero_label if self.reduce_zero_label is None else self.reduce_zero_label
+        return SampleSet(self._found(), LabelEncoding(len(spec.classes), reduce, spec.palette))
+
+    def _found(self) -> tuple[Sample, ...]:
+        """The samples of folders, and of files that are named."""
+        if self.root is None:
+            return tuple(Sample(image.stem, image, labels) for image, labels in self.files)
+        if self.name is not None:
+            return tuple(find_folder(self.root, self.split, self.limit))
+        if self.labels is not None:
+            return _paired(self.root, self.labels, self.limit)
+        root = self.root if self.root.is_dir() else self.root.parent
+        files = find_images([self.root])[: self.limit]
+        return tuple(Sample(file.relative_to(root).with_suffix("").as_posix(), file, None) for file in files)
 
 
-def from_folders(
-    spec: ModelSpec, images: Path, labels: Path, *, reduce_zero_label: bool | None = None, limit: int | None = None
-) -> Data:
-    """Two folders, whose files go together by name; label maps as the network was trained with.
-
-    Raises:
-        InputError: A folder is missing or empty, or no image has a label map; the message names the first.
-    """
+def _paired(images: Path, labels: Path, limit: int | None) -> tuple[Sample, ...]:
     samples = pair_up(images, labels, limit)
     if all(sample.labels is None for sample in samples):
         raise InputError(
             f"none of the {len(samples)} images has a label map; the first is {samples[0].image}: "
             f"no {labels / samples[0].name}.png"
         )
-    return Data(tuple(samples), _own_coding(spec, reduce_zero_label))
-
-
-def from_images(spec: ModelSpec, images: Path, *, limit: int | None = None) -> Data:
-    """Images without label maps, to predict and not to count.
-
-    Raises:
-        InputError: There is no such folder, or no image in it.
-    """
-    files = find_images([images])[:limit]
-    root = images if images.is_dir() else images.parent
-    samples = [Sample(file.relative_to(root).with_suffix("").as_posix(), file, None) for file in files]
-    return Data(tuple(samples), _own_coding(spec, None))
-
-
-def _own_coding(spec: ModelSpec, reduce_zero_label: bool | None) -> Coding:
-    reduce = spec.reduce_zero_label if reduce_zero_label is None else reduce_zero_label
-    return Coding(len(spec.classes), reduce, spec.palette)
+    return tuple(samples)

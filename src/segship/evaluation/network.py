@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from segship.core.errors import InputError, MissingExtraError
@@ -12,18 +13,17 @@ from segship.core.files import digest
 from segship.core.manifest import MANIFEST
 from segship.runtime.package import can_open, find_package
 from segship.runtime.segmentor import Segmentor
+from segship.sources import Source
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     from numpy.typing import NDArray
 
     from segship.core.spec import ModelSpec
 
-__all__ = ["Eager", "Labeller", "NetworkFiles", "processors"]
+__all__ = ["Eager", "Evaluable", "Labeller", "NetworkFiles", "OpenNetwork", "processors"]
 
-_MOST_LANES = 4
+_MOST_AT_ONCE = 4
 _MOST_WEIGHTS = 2 << 30  # bytes of engine files that are open at the same time, beyond one engine
 
 
@@ -47,8 +47,7 @@ class Eager:
     """The network itself, without any engine.
 
     Args:
-        config: The framework's config.
-        checkpoint: Its weights; None where the config brings them.
+        source: Where it lies.
         threads: Threads of PyTorch in the whole process; None: as they are.
 
     Attributes:
@@ -60,19 +59,18 @@ class Eager:
         SegshipError: It cannot be read.
     """
 
-    def __init__(self, config: Path, checkpoint: Path | None, threads: int | None) -> None:
+    def __init__(self, source: Source, threads: int | None) -> None:
         try:
             import torch
         except ImportError as error:
             raise MissingExtraError("Evaluating a config", "export", "torch") from error
-        from segship import sources
         from segship.core.spec import Padding
         from segship.networks.session import EagerSession
         from segship.runtime.pipeline import Pipeline
 
         if threads is not None:
             torch.set_num_threads(threads)
-        loaded = sources.load(config, checkpoint)
+        loaded = source.load()
         self.spec = loaded.spec
         sizes = loaded.network.sizes
         if sizes.multiple_of > 1 and self.spec.slide is None and self.spec.padding is None:
@@ -86,28 +84,106 @@ class Eager:
         return self._pipeline.labels(image, channel_order)
 
 
+class Evaluable(Protocol):
+    """What can be evaluated."""
+
+    def spec(self) -> ModelSpec:
+        """What the network expects and what its labels mean."""
+
+    def identity(self) -> dict[str, str] | None:
+        """Digest of each file that decides the labels, by name; None: it is of this process alone."""
+
+    def open(self, shares: int = 1) -> list[Labeller]:
+        """Open the network, once for each thread that computes.
+
+        Args:
+            shares: How many processes work beside this one, itself included.
+        """
+
+
+@dataclass(frozen=True)
+class OpenNetwork:
+    """A network that the caller has opened.
+
+    Attributes:
+        network: A `Segmentor`, or another labeller; it computes one image at a time.
+    """
+
+    network: Labeller
+
+    def __str__(self) -> str:
+        return repr(self.network)
+
+    def spec(self) -> ModelSpec:
+        """What the network expects and what its labels mean."""
+        return self.network.spec
+
+    def identity(self) -> None:
+        """Nothing is known of its files."""
+        return
+
+    def open(self, _shares: int = 1) -> list[Labeller]:
+        """The network."""
+        return [self.network]
+
+
 @dataclass(frozen=True)
 class NetworkFiles:
     """Where a network lies, and how it is run.
 
     Attributes:
-        path: Folder of a package, or a config.
+        path: A package, or a config.
         checkpoint: The weights that go with a config.
-        device: ``cpu``, ``cuda:0``, …
+        device: ``cpu``, ``cuda:0``, …; None: ``cpu``, or the first device of an engine that does not run there.
         threads: Threads of one engine; None: the processors are shared out evenly.
         trust: Open engines that carry code, which then runs.
+        origin: How a config is read, in full, where path and checkpoint do not say it all.
     """
 
     path: Path
     checkpoint: Path | None = None
-    device: str = "cpu"
+    device: str | None = None
     threads: int | None = None
     trust: bool = False
+    origin: Source | None = None
+
+    @classmethod
+    def of(
+        cls,
+        network: str | os.PathLike[str] | Source,
+        device: str | None = None,
+        threads: int | None = None,
+        *,
+        trust: bool = False,
+    ) -> NetworkFiles:
+        """The files of a package or of a source.
+
+        Args:
+            network: Path of a package; or a config with its checkpoint.
+            device: As the attribute.
+            threads: As the attribute.
+            trust: As the attribute.
+
+        Returns:
+            Nothing is opened yet.
+        """
+        if not isinstance(network, Source):
+            return cls(Path(network), None, device, threads, trust)
+        checkpoint = None if network.checkpoint is None else Path(network.checkpoint)
+        return cls(Path(network.config), checkpoint, device, threads, trust or network.trust, network)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def source(self) -> Source:
+        """How a config is read."""
+        return self.origin or Source(self.path, self.checkpoint)
 
     @functools.cached_property
     def is_package(self) -> bool:
         """Whether it is a package or another engine that says what it is, not a config."""
-        return can_open(self.path) or not self.path.exists()
+        return self.origin is None and (can_open(self.path) or not self.path.exists())
 
     def identity(self) -> dict[str, str]:
         """Digest of each file that decides the labels, by name."""
@@ -118,7 +194,9 @@ class NetworkFiles:
             return {name: found.sha256 for name, found in (manifest.files | manifest.origin).items()}
         files = [self.path] if self.path.is_file() else sorted(self.path.rglob("*"))
         files += [] if self.checkpoint is None else [self.checkpoint]
-        return {str(file): digest(file).sha256 for file in files if file.is_file()}
+        plain = self.origin is None or self.origin == Source(self.origin.config, self.origin.checkpoint)
+        how = {} if plain else {"source": repr(self.origin)}
+        return {str(file): digest(file).sha256 for file in files if file.is_file()} | how
 
     def spec(self) -> ModelSpec:
         """What the network expects and what its labels mean; of a package without opening its engine."""
@@ -133,7 +211,7 @@ class NetworkFiles:
             shares: How many processes work beside this one, itself included.
 
         Returns:
-            The same network, once for each lane.
+            The same network, once for each thread that computes.
 
         Raises:
             SegshipError: It cannot be opened.
@@ -141,16 +219,18 @@ class NetworkFiles:
         here = max(1, processors() // shares)
         if not self.is_package:
             return [self._eager(self.threads or here)]
-        if self.device != "cpu":
-            return [Segmentor(self.path, device=self.device, threads=self.threads, trust=self.trust)]
-        weights = sum(file.size for file in find_package(self.path).manifest.files.values())
-        lanes = max(1, min(_MOST_LANES, here // (self.threads or 1), _MOST_WEIGHTS // max(1, weights)))
-        threads = self.threads or max(1, here // lanes)
-        return [Segmentor(self.path, threads=threads, trust=self.trust) for _ in range(lanes)]
+        files = find_package(self.path)
+        device = self.device or files.default_device
+        if device != "cpu":
+            return [Segmentor(self.path, device=device, threads=self.threads, trust=self.trust)]
+        weights = sum(file.size for file in files.manifest.files.values())
+        engines = max(1, min(_MOST_AT_ONCE, here // (self.threads or 1), _MOST_WEIGHTS // max(1, weights)))
+        threads = self.threads or max(1, here // engines)
+        return [Segmentor(self.path, device=device, threads=threads, trust=self.trust) for _ in range(engines)]
 
     def _eager(self, threads: int) -> Labeller:
-        if self.checkpoint is None and self.path.is_file():
+        if self.origin is None and self.checkpoint is None and self.path.is_file():
             raise InputError(f"{self.path} is a file, not a package: after a config comes its checkpoint")
-        if self.device != "cpu":
+        if self.device not in {None, "cpu"}:
             raise InputError(f"a config is evaluated on the cpu, not on {self.device}: export a package for that")
-        return Eager(self.path, self.checkpoint, threads)
+        return Eager(self.source, threads)

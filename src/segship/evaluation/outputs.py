@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import cv2
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from segship.datasets.samples import Sample
 
-__all__ = ["Format", "Outputs", "as_rle", "from_rle"]
+__all__ = ["Format", "OutputFolders", "Outputs", "as_rle"]
 
 Format: TypeAlias = Literal["png", "npz", "rle"]
 
@@ -30,28 +30,43 @@ _GAP = 8  # pixels between truth and prediction
 
 
 @dataclass(frozen=True)
+class OutputFolders:
+    """What an evaluation writes beside its figures.
+
+    Attributes:
+        predictions: Folder for the predictions, at the images' relative paths; None: none are written.
+        form: ``png``: labels with the palette; ``npz``: uint8 or uint16 array ``labels``; ``rle``: JSON with the run
+            lengths of each class (`as_rle`).
+        submission: Count nothing, and write predictions with the numbers that the data set's test server takes, as grey
+            PNG named after the image alone.
+        pictures: Folder for pictures: the prediction over the image, beside the truth over the image; None: none.
+        opacity: Of the masks in pictures, 0-1.
+        differences: Folder for pictures of the images on which two networks differ most; None: none.
+    """
+
+    predictions: Path | None = None
+    form: Format = "png"
+    submission: bool = False
+    pictures: Path | None = None
+    opacity: float = 0.5
+    differences: Path | None = None
+
+
+@dataclass(frozen=True)
 class Outputs:
-    """What to write for each image, and where to.
+    """Writes the files of each image.
 
     Attributes:
         classes: Name of each class.
         palette: RGB of each class.
-        to: Folder for the predictions, at the images' relative paths; None: none are written.
-        form: ``png``: labels with the palette; ``npz``: uint8 or uint16 array ``labels``; ``rle``: JSON with the run
-            lengths of each class (`as_rle`).
-        submission: Number of each class in the files, in place of its label; files are then grey PNG, named after the
-            image alone.
-        pictures: Folder for pictures: the prediction over the image, beside the truth over the image; None: none.
-        opacity: Of the masks in the pictures, 0-1.
+        folders: What to write, and where to.
+        numbers: Number of each class in the files, in place of its label; empty: the labels.
     """
 
     classes: tuple[str, ...] = ()
     palette: tuple[tuple[int, int, int], ...] = ()
-    to: Path | None = None
-    form: Format = "png"
-    submission: tuple[int, ...] = ()
-    pictures: Path | None = None
-    opacity: float = 0.5
+    folders: OutputFolders = field(default_factory=OutputFolders)
+    numbers: tuple[int, ...] = ()
 
     def write(self, sample: Sample, image: NDArray[np.uint8], mask: NDArray[Any], truth: NDArray[Any] | None) -> None:
         """Write the files of one image.
@@ -65,19 +80,21 @@ class Outputs:
         Raises:
             InputError: A file cannot be written.
         """
-        if self.to is not None and self.submission:
-            numbers = np.asarray(self.submission, np.uint8 if max(self.submission) <= 255 else np.uint16)  # noqa: PLR2004
-            _write_grey(self.to / f"{sample.image.stem}.png", numbers[mask])
-        elif self.to is not None:
-            self._predict(self.to / sample.name, mask)
-        if self.pictures is not None:
-            self._draw(self.pictures / f"{sample.name}.jpg", image, mask, truth)
+        to, pictures = self.folders.predictions, self.folders.pictures
+        if to is not None and self.numbers:
+            numbers = np.asarray(self.numbers, np.uint8 if max(self.numbers) <= 255 else np.uint16)  # noqa: PLR2004
+            _write_grey(to / f"{sample.image.stem}.png", numbers[mask])
+        elif to is not None:
+            self._predict(to / sample.name, mask)
+        if pictures is not None:
+            self._draw(pictures / f"{sample.name}.jpg", image, mask, truth)
 
     def _predict(self, stem: Path, mask: NDArray[Any]) -> None:
-        path = stem.with_name(f"{stem.name}.{'json' if self.form == 'rle' else self.form}")
-        if self.form == "png":
+        form = self.folders.form
+        path = stem.with_name(f"{stem.name}.{'json' if form == 'rle' else form}")
+        if form == "png":
             write_mask_png(path, mask, self.palette)
-        elif self.form == "npz":
+        elif form == "npz":
             buffer = io.BytesIO()
             np.savez_compressed(buffer, labels=mask)
             write_atomically(path, buffer.getvalue())
@@ -86,8 +103,8 @@ class Outputs:
             write_atomically(path, json.dumps(named).encode())
 
     def _draw(self, path: Path, image: NDArray[np.uint8], mask: NDArray[Any], truth: NDArray[Any] | None) -> None:
-        rgb = as_picture(image)
-        drawn = [overlay(rgb, labels, self.palette, self.opacity) for labels in (truth, mask) if labels is not None]
+        rgb, opacity = as_picture(image), self.folders.opacity
+        drawn = [overlay(rgb, labels, self.palette, opacity) for labels in (truth, mask) if labels is not None]
         gap = np.full((rgb.shape[0], _GAP, 3), 255, np.uint8)
         write_jpeg(path, drawn[0] if len(drawn) == 1 else np.hstack([drawn[0], gap, drawn[1]]))
 
@@ -118,20 +135,3 @@ def as_rle(mask: NDArray[Any]) -> list[dict[str, Any]]:
         counts = counts if counts[-1] else counts[:-1]
         found.append({"class": int(label), "size": list(mask.shape), "counts": counts.tolist()})
     return found
-
-
-def from_rle(entries: list[dict[str, Any]]) -> NDArray[np.uint16]:
-    """The mask that `as_rle` was given.
-
-    Args:
-        entries: One or more classes of one image.
-
-    Returns:
-        Labels uint16 (H, W).
-    """
-    height, width = entries[0]["size"]
-    flat = np.zeros(height * width, np.uint16)
-    for entry in entries:
-        inside = np.repeat(np.arange(len(entry["counts"])) % 2 == 1, entry["counts"])
-        flat[: inside.size][inside] = entry["class"]
-    return flat.reshape((height, width), order="F")

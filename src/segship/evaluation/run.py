@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segship.core.errors import InputError
-from segship.datasets.coding import Coding
-from segship.datasets.samples import Sample, pair_up
+from segship.datasets.samples import pair_up
 from segship.evaluation.cluster import count_on_ray
-from segship.evaluation.counter import Counter, count_all
+from segship.evaluation.compare import draw_differences
+from segship.evaluation.data import Data
+from segship.evaluation.job import Job
+from segship.evaluation.network import NetworkFiles, OpenNetwork
+from segship.evaluation.options import EvalOptions
+from segship.evaluation.outputs import OutputFolders
 from segship.evaluation.result import Evaluation
 from segship.evaluation.state import Ledger, ledger_path
 from segship.evaluation.workers import count_in_processes
-from segship.vision.bands import stored_bands
+from segship.sources import Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
-    from segship.evaluation.job import Job
-    from segship.evaluation.network import Labeller
-    from segship.evaluation.options import EvalOptions
+    from segship.evaluation.network import Evaluable, Labeller
     from segship.evaluation.tally import Tally
 
     Progress = Callable[[int, int], None]
@@ -54,54 +58,111 @@ def pair_files(images: Path, labels: Path, limit: int | None = None) -> list[tup
 
 
 def evaluate(
-    segmentor: Labeller,
-    pairs: Sequence[tuple[Path, Path]],
+    network: str | os.PathLike[str] | Source | Labeller,
+    data: Data | Sequence[tuple[Path, Path]],
     *,
-    zero_is_ignore: bool | None = None,
+    against: str | os.PathLike[str] | Source | Labeller | None = None,
+    boundary: bool = False,
     options: EvalOptions | None = None,
+    outputs: OutputFolders | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    trust: bool = False,
+    workers: int = 1,
+    ray: str | None = None,
+    resume: bool = False,
+    zero_is_ignore: bool | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Predict every image and count its pixels by class.
+    """Predict every image and count its pixels by class, with MMSegmentation's definitions.
+
+    The counts are saved every few seconds, so that a run that was interrupted can be resumed.
 
     Args:
-        segmentor: An opened package.
-        pairs: Image and label map of each sample.
-        zero_is_ignore: Whether label 0 means "ignore" and the others move down by one; None: as the package says.
+        network: A package or its path; a `segship.Source`, which PyTorch runs; or an opened `segship.Segmentor`.
+        data: What to evaluate on; or image and label map of each sample.
+        against: A second network, of the same classes, to compare with.
+        boundary: Also measure the boundary IoU.
         options: How the figures are made; None: as MMSegmentation's evaluator makes them by default.
+        outputs: What to write for each image; None: nothing.
+        device: ``cpu``, ``cuda:0``, …; None: ``cpu``, or the first device of an engine that does not run there.
+        threads: Threads of one engine; None: several images at once.
+        trust: Open engines that carry code, which then runs.
+        workers: Processes that share the work.
+        ray: Address of a Ray cluster that shares the work; ``local`` starts one.
+        resume: Go on where an interrupted run of the same evaluation stopped.
+        zero_is_ignore: Of pairs: whether label 0 means "ignore" and the others move down by one; None: as the package
+            says. For other data, `Data` has ``reduce_zero_label``.
         progress: Called with (done, all) after each image.
 
     Returns:
-        The figures. Samples that cannot be used are left out and named.
+        The figures, identical for any number of workers. Samples that cannot be used are left out and named.
 
     Raises:
-        InputError: No sample can be used; the message names the first reason.
+        InputError: No sample can be used, or options contradict each other; the message names the first reason.
+        SegshipError: A network cannot be opened or run, or a result cannot be written.
 
     Examples:
-        >>> from pathlib import Path
-        >>> from segship import Segmentor
-        >>> from segship.evaluation import evaluate, pair_files
-        >>> found = evaluate(Segmentor("package"), pair_files(Path("images"), Path("labels")))
+        >>> import segship
+        >>> found = segship.evaluate("package", segship.Data.folders("images", "labels"))
         >>> found.images, round(found.scores.mIoU)
         (2, 100)
     """
-    spec = segmentor.spec
-    reduce = spec.reduce_zero_label if zero_is_ignore is None else zero_is_ignore
-    ignore = None if options is None else options.ignore_index
-    coding = Coding(len(spec.classes), reduce, spec.palette, ignore=ignore)
-    counter = Counter(coding, len(spec.classes), bands=stored_bands(spec))
-    samples = tuple(Sample(image.stem, image, labels) for image, labels in pairs)
-    ledger = Ledger(counter.empty(), len(samples))
-    begin = time.perf_counter()
+    chosen = data if isinstance(data, Data) else Data.pairs(data, reduce_zero_label=zero_is_ignore)
+    if chosen is data and zero_is_ignore is not None:
+        raise InputError("zero_is_ignore is for pairs: Data has reduce_zero_label")
+    figures = options or EvalOptions()
+    folders = _folders(outputs or OutputFolders(), figures, against=against is not None, labelled=chosen.labelled)
+    alone = (device, threads) != (None, None) or trust or workers > 1 or ray is not None or resume
+    first, second = (
+        None if one is None else _evaluable(one, NetworkFiles(Path(), None, device, threads, trust), alone=alone)
+        for one in (network, against)
+    )
+    assert first is not None  # noqa: S101  (a network is always given)
+    spec = first.spec()
+    job = Job.of(
+        first,
+        spec,
+        chosen.samples_for(spec),
+        against=second,
+        boundary=boundary,
+        ignore=figures.ignore_index,
+        outputs=folders,
+    )
+    found = evaluate_job(job, spec.classes, workers=workers, ray=ray, resume=resume, options=figures, progress=progress)
+    if folders.differences is not None and found.against is not None:
+        draw_differences(job, job.open()[0], found.against, folders.differences)
+    return found
 
-    def done(place: int, tally: Tally) -> None:
-        ledger.add([place], tally)
-        if progress is not None:
-            progress(ledger.done, len(samples))
 
-    count_all(counter, [(segmentor,)], samples, ledger.left(), done)
-    seconds = time.perf_counter() - begin
-    found = Evaluation.of(ledger.tally, spec.classes, samples, seconds=seconds, options=options)
-    return _useful(found)
+def _folders(outputs: OutputFolders, options: EvalOptions, *, against: bool, labelled: bool) -> OutputFolders:
+    """What is written, with what MMSegmentation's own options say of it."""
+    folders = replace(
+        outputs,
+        submission=outputs.submission or options.format_only,
+        predictions=outputs.predictions or options.output_dir,
+    )
+    if folders.submission and folders.predictions is None:
+        raise InputError("--format-only writes predictions: give --to FOLDER for them (in Python, predictions=FOLDER)")
+    if folders.differences is not None and not against:
+        raise InputError("--differences shows where two networks differ: give --against PACKAGE (in Python, against=…)")
+    if not labelled and not folders.submission:
+        raise InputError(
+            "the data has no label maps: give --labels FOLDER, or --format-only to write predictions alone "
+            "(in Python, Data.folders or submission=True)"
+        )
+    return folders
+
+
+def _evaluable(network: str | os.PathLike[str] | Source | Labeller, how: NetworkFiles, *, alone: bool) -> Evaluable:
+    if isinstance(network, (str, os.PathLike, Source)):
+        return NetworkFiles.of(network, how.device, how.threads, trust=how.trust)
+    if alone:
+        raise InputError(
+            "an opened network is evaluated as it is, in this process: device, threads, trust, workers, ray and resume "
+            "are for paths and sources"
+        )
+    return OpenNetwork(network)
 
 
 def evaluate_job(
@@ -111,7 +172,7 @@ def evaluate_job(
     workers: int = 1,
     ray: str | None = None,
     resume: bool = False,
-    lanes: Sequence[Any] | None = None,
+    engines: Sequence[Any] | None = None,
     options: EvalOptions | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -125,7 +186,7 @@ def evaluate_job(
         workers: Number of processes; 1: this one.
         ray: Address of a Ray cluster that does the work, or ``local``.
         resume: Go on from what an interrupted run of the same evaluation has counted.
-        lanes: The networks, if they are open already.
+        engines: The networks, if they are open already.
         options: How the figures are made; None: as MMSegmentation's evaluator makes them by default.
         progress: Called with (done, all) as samples are counted.
 
@@ -136,8 +197,8 @@ def evaluate_job(
         InputError: No sample can be used; the message names the first reason.
         SegshipError: A network cannot be opened or run, or a result cannot be written.
     """
-    total = len(job.samples)
-    ledger = Ledger(job.counter.empty(), total, ledger_path(job.identity()))
+    total, identity = len(job.samples), job.identity()
+    ledger = Ledger(job.counter.empty(), total, None if identity is None else ledger_path(identity))
     resumed = ledger.done if resume and ledger.resume() else 0
     begin = time.perf_counter()
 
@@ -154,13 +215,13 @@ def evaluate_job(
         elif workers > 1:
             count_in_processes(job, ledger.left(), workers, done)
         else:
-            job.count(lanes or job.open(), ledger.left(), lambda place, tally: done([place], tally))
+            job.count(engines or job.open(), ledger.left(), lambda place, tally: done([place], tally))
     except BaseException:
         ledger.save()
         raise
     ledger.forget()
     seconds = time.perf_counter() - begin
-    second = "" if job.against is None else str(job.against.path)
+    second = "" if job.against is None else str(job.against)
     found = Evaluation.of(
         ledger.tally, classes, job.samples, second=second, seconds=seconds, resumed=resumed, options=options
     )

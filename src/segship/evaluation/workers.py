@@ -122,12 +122,12 @@ def _collect(crew: list[_Worker], shift: _Shift, done: Callable[[tuple[int, ...]
 def _serve(job: Job, workers: int, connection: Connection) -> None:
     """The life of a worker: open the networks, then count what is asked for until nobody asks."""
     try:
-        lanes = job.open(workers)
+        engines = job.open(workers)
         while True:
             chunk = connection.recv()
             tally = job.counter.empty()
             for_all = functools.partial(_add, tally)
-            job.count(lanes, chunk, for_all)
+            job.count(engines, chunk, for_all)
             connection.send(tally)
     except SegshipError as error:
         connection.send(SegshipError(str(error)))

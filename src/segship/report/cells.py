@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-__all__ = ["ORIGINAL", "Candidate", "Report", "Store", "now", "rows", "slug"]
+__all__ = ["ORIGINAL", "Report", "Store", "TargetResult", "now", "rows", "slug"]
 
 ORIGINAL = "PyTorch"
 """Name of the network itself, with which all targets are compared."""
@@ -89,7 +89,7 @@ def _digest(key: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class TargetResult:
     """One target.
 
     Attributes:
@@ -135,7 +135,7 @@ class Report:
     files: tuple[str, ...]
     data: str
     classes: tuple[str, ...]
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[TargetResult, ...]
     machine: Mapping[str, Any]
     when: str
     samples: tuple[tuple[str, Path, Path], ...] = ()
@@ -177,7 +177,7 @@ def rows(report: Report) -> list[dict[str, Any]]:
     return found
 
 
-def _notes(one: Candidate, timing: Mapping[str, Any], *, several: bool) -> list[str]:
+def _notes(one: TargetResult, timing: Mapping[str, Any], *, several: bool) -> list[str]:
     """What must be known of a row; times of different runs do not compare."""
     notes = [*one.failures, *([timing["error"]] if "error" in timing else [])]
     return [*notes, f"timed on {timing['run']}, others in another run"] if several and "run" in timing else notes

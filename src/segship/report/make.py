@@ -3,46 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segship import bench
+from segship.bench.candidate import Candidate
 from segship.bench.run import machine
-from segship.bench.subject import Subject
 from segship.core.errors import SegshipError
 from segship.core.manifest import read_manifest
 from segship.evaluation import Job, evaluate_job
-from segship.evaluation.counter import Counter
 from segship.evaluation.network import Eager
 from segship.report import samples
-from segship.report.cells import ORIGINAL, Candidate, Report, Store, now
+from segship.report.cells import ORIGINAL, Report, Store, TargetResult, now
 from segship.report.request import Request, network_of
 from segship.runtime.pipeline import Pipeline
-from segship.vision.bands import stored_bands
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from segship.core.spec import ModelSpec
-    from segship.evaluation.data import Data
+    from segship.evaluation import SampleSet
 
-    Tell = Callable[[str], None]
+    Progress = Callable[[str], None]
 
 __all__ = ["make_report"]
 
 _TIMED = 8  # images that are timed, spread over the data
 
 
-def make_report(request: Request, spec: ModelSpec, data: Data, *, tell: Tell | None = None) -> Report:
+def make_report(request: Request, *, progress: Progress | None = None) -> Report:
     """Make what is missing of a report, and put it together.
 
     A target that fails is told with its reason, and tried again the next time.
 
     Args:
         request: What is reported.
-        spec: Of the network.
-        data: What is evaluated on.
-        tell: Called with the name of each stage as it begins.
+        progress: Called with the name of each stage as it begins.
 
     Returns:
         Everything that the page shows.
@@ -51,24 +47,26 @@ def make_report(request: Request, spec: ModelSpec, data: Data, *, tell: Tell | N
         SegshipError: The network itself cannot be evaluated, a target's name is none, a device is for none of the
             targets, or the disk is full.
     """
-    say = tell or (lambda _: None)
+    progress = progress or (lambda _: None)
     request.check()
+    spec = request.files.spec()
+    data = request.data.samples_for(spec)
     store = Store(request.to / "cells", request.redo)
-    exports = {target: _export(request, store, target, say) for target in request.targets}
-    evaluations = {ORIGINAL: _evaluate(request, store, ORIGINAL, spec, data, say)}
+    exports = {target: _export(request, store, target, progress) for target in request.targets}
+    evaluations = {ORIGINAL: _evaluate(request, store, ORIGINAL, spec, data, progress)}
     if "error" in evaluations[ORIGINAL]:
         raise SegshipError(evaluations[ORIGINAL]["error"])
     usable = [target for target in request.targets if "error" not in exports[target]]
     devices = {name: request.device(name) for name in (ORIGINAL, *usable)}
     for target in usable:
-        evaluations[target] = _evaluate(request, store, target, spec, data, say)
+        evaluations[target] = _evaluate(request, store, target, spec, data, progress)
     running = [name for name, found in evaluations.items() if "error" not in found]
-    timings = _time(request, store, running, data, say)
-    say("drawing sample masks")
+    timings = _time(request, store, running, data, progress)
+    progress("drawing sample masks")
     shown = samples.choose(data, request.pictures)
     masks = {name: samples.draw(request, store, name, spec, shown) for name in running}
     candidates = [
-        Candidate(
+        TargetResult(
             ORIGINAL,
             evaluations[ORIGINAL],
             timings[ORIGINAL],
@@ -79,7 +77,7 @@ def make_report(request: Request, spec: ModelSpec, data: Data, *, tell: Tell | N
     for target in request.targets:
         found = exports[target]
         candidates.append(
-            Candidate(
+            TargetResult(
                 target,
                 evaluations.get(target, {}),
                 timings.get(target, {}),
@@ -93,8 +91,8 @@ def make_report(request: Request, spec: ModelSpec, data: Data, *, tell: Tell | N
         )
     return Report(
         title=spec.architecture,
-        files=tuple(path.name for path in (request.config, request.checkpoint) if path is not None),
-        data=f"{request.data_name}, {evaluations[ORIGINAL]['images']} images",
+        files=tuple(Path(path).name for path in (request.source.config, request.source.checkpoint) if path is not None),
+        data=f"{request.data}, {evaluations[ORIGINAL]['images']} images",
         classes=spec.classes,
         candidates=tuple(candidates),
         machine=machine(),
@@ -103,7 +101,7 @@ def make_report(request: Request, spec: ModelSpec, data: Data, *, tell: Tell | N
     )
 
 
-def _export(request: Request, store: Store, target: str, say: Tell) -> dict[str, Any]:
+def _export(request: Request, store: Store, target: str, progress: Progress) -> dict[str, Any]:
     folder = request.package(target)
     key = [request.files.identity(), target, str(request.calibration)]
 
@@ -112,12 +110,11 @@ def _export(request: Request, store: Store, target: str, say: Tell) -> dict[str,
 
         lowering = deploy.Lowering(request.calibration, allow_inexact=True)
         package = deploy.export(
-            request.config,
-            request.checkpoint,
+            request.source,
             folder,
             target=target,
             lowering=lowering,
-            on_stage=lambda stage: say(f"{target}: {stage}"),
+            progress=lambda stage: progress(f"{target}: {stage}"),
         )
         manifest = package.manifest
         return {
@@ -143,44 +140,44 @@ def _is_whole(folder: Path) -> bool:
     return True
 
 
-def _evaluate(request: Request, store: Store, name: str, spec: ModelSpec, data: Data, say: Tell) -> dict[str, Any]:
-    job = Job(
-        network_of(request, name), Counter(data.coding, len(spec.classes), bands=stored_bands(spec)), data.samples
-    )
+def _evaluate(
+    request: Request, store: Store, name: str, spec: ModelSpec, data: SampleSet, progress: Progress
+) -> dict[str, Any]:
+    job = Job.of(network_of(request, name), spec, data)
     place = _place(request, name)
     key = [job.identity(), *place] if place else job.identity()
 
-    def progress(done: int, every: int) -> None:
-        say(f"{name}: evaluating, {done} of {every}")
+    def counted(done: int, every: int) -> None:
+        progress(f"{name}: evaluating, {done} of {every}")
 
     def make() -> dict[str, Any]:
-        return evaluate_job(job, spec.classes, workers=request.workers, resume=True, progress=progress).as_dict()
+        return evaluate_job(job, spec.classes, workers=request.workers, resume=True, progress=counted).as_dict()
 
     return store.cell(name, "evaluate", key, make)
 
 
 def _time(
-    request: Request, store: Store, names: list[str], data: Data, say: Tell
+    request: Request, store: Store, names: list[str], data: SampleSet, progress: Progress
 ) -> dict[str, dict[int, dict[str, Any]]]:
     """Time what is missing, all of it in turns, so that it may be compared."""
     step = max(1, len(data.samples) // _TIMED)
     images = [sample.image for sample in data.samples[::step]][:_TIMED]
 
     def key(name: str, batch: int) -> list[Any]:
-        settings = [str(request.threads), [str(path) for path in images], *_place(request, name)]
+        settings = [str(request.timing.threads), [str(path) for path in images], *_place(request, name)]
         return [network_of(request, name).identity(), batch, *settings]
 
     found: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in names}
     missing = []
     for name in names:
-        for batch in request.batch_sizes:
+        for batch in request.timing.batch_sizes:
             known = None if request.retime else store.get(name, f"benchmark-{batch}", key(name, batch))
             if known is None:
                 missing.append((name, batch))
             else:
                 found[name][batch] = known
     if missing:
-        say(f"timing {len(missing)} of {len(names) * len(request.batch_sizes)} combinations")
+        progress(f"timing {len(missing)} of {len(names) * len(request.timing.batch_sizes)} combinations")
         for (name, batch), result in _measure(request, missing, images).items():
             kept = "error" not in result
             found[name][batch] = store.put(name, f"benchmark-{batch}", key(name, batch), result) if kept else result
@@ -214,10 +211,10 @@ def _measure(
 def _measure_together(
     request: Request, names: list[str], batches: tuple[int, ...], images: list[Path]
 ) -> dict[tuple[str, int], dict[str, Any]]:
-    subjects = [_subject(request, name) for name in names]
-    name_of = {subject.name: name for subject, name in zip(subjects, names, strict=True)}
+    opened = [_candidate(request, name) for name in names]
+    name_of = {one.name: name for one, name in zip(opened, names, strict=True)}
     measured = bench.benchmark(
-        subjects, batch_sizes=batches, images=images, threads=request.threads, duration=request.duration
+        opened, batch_sizes=batches, images=images, threads=request.timing.threads, duration=request.timing.duration
     )
     load = measured.machine["load"]
     run = now() if load is None else f"{now()}, load {load:.1f}"
@@ -230,10 +227,10 @@ def _measure_together(
     return found
 
 
-def _subject(request: Request, name: str) -> Subject:
+def _candidate(request: Request, name: str) -> Candidate:
     if name != ORIGINAL:
         folder, device = request.package(name), request.device(name)
-        return Subject.open(folder, device=device, threads=request.threads, trust=True)  # it was made here
-    eager = Eager(request.config, request.checkpoint, request.threads)
+        return Candidate.open(folder, device=device, threads=request.timing.threads, trust=True)  # it was made here
+    eager = Eager(request.source, request.timing.threads)
     pipeline = Pipeline(eager.session, eager.spec, eager.sizes)
-    return Subject(pipeline, eager.spec, eager.sizes, name=ORIGINAL, target=ORIGINAL)
+    return Candidate(pipeline, eager.spec, eager.sizes, name=ORIGINAL, target=ORIGINAL)

@@ -12,7 +12,7 @@ from segship.report.plot import COLOURS, Point, scatter
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from segship.report.cells import Candidate, Report
+    from segship.report.cells import Report, TargetResult
 
 __all__ = ["HEADS", "cell", "columns", "page"]
 
@@ -219,7 +219,7 @@ def _heat(report: Report) -> str:
     )
 
 
-def _iou(one: Candidate, place: int) -> float | None:
+def _iou(one: TargetResult, place: int) -> float | None:
     value: float | None = one.evaluation["classes"][place]["IoU"]
     return value
 

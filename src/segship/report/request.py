@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING
 
 from segship.backends import default_device
@@ -14,9 +14,27 @@ from segship.report.cells import ORIGINAL, slug
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Request", "network_of"]
+    from segship.evaluation import Data
+    from segship.sources import Source
+
+__all__ = ["Request", "Timing", "network_of"]
 
 _CPU = "cpu"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How targets are timed.
+
+    Attributes:
+        batch_sizes: Images in one run.
+        duration: Seconds for each target and batch size.
+        threads: Threads of each engine; None: its own choice.
+    """
+
+    batch_sizes: tuple[int, ...] = (1,)
+    duration: float = 3.0
+    threads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -24,15 +42,12 @@ class Request:
     """What is reported.
 
     Attributes:
-        config: The framework's config.
-        checkpoint: Its weights; None where the config brings them.
+        source: The trained network.
+        data: What is evaluated on.
         targets: Engine, precision and shape of each column.
         to: Folder of the report: cells, packages and the page.
-        data_name: What is evaluated on, for people.
-        batch_sizes: Images in one run, for the timing.
-        duration: Seconds of timing for each target and batch size.
+        timing: How targets are timed.
         calibration: Folder of images that int8 is fitted to.
-        threads: Threads of each engine in the timing; None: its own choice.
         workers: Processes that share an evaluation.
         redo: Targets that are made again, however complete they are.
         retime: Time everything again, so that all of it is of one run.
@@ -41,15 +56,13 @@ class Request:
             ``cpu``, or where an engine has none, as TensorRT, the first device it has.
     """
 
-    config: Path
-    checkpoint: Path | None
+    source: Source
+    data: Data
     targets: tuple[str, ...]
     to: Path
-    data_name: str
-    batch_sizes: tuple[int, ...] = (1,)
-    duration: float = 3.0
+    _: KW_ONLY
+    timing: Timing = field(default_factory=Timing)
     calibration: Path | None = None
-    threads: int | None = None
     workers: int = 1
     redo: tuple[str, ...] = ()
     retime: bool = False
@@ -59,7 +72,7 @@ class Request:
     @property
     def files(self) -> NetworkFiles:
         """The network itself."""
-        return NetworkFiles(self.config, self.checkpoint)
+        return NetworkFiles.of(self.source)
 
     def package(self, target: str) -> Path:
         """Where a target's package lies.
@@ -97,10 +110,10 @@ class Request:
             InputError: A target's name is none, or a device is for an engine that no target is of.
         """
         engines = {Target.parse(target).backend for target in self.targets}
-        strange = sorted(dict(map(_read_device, self.devices)).keys() - engines - {""})
-        if strange:
+        unused = sorted(dict(map(_read_device, self.devices)).keys() - engines - {""})
+        if unused:
             raise InputError(
-                f"a device is given for {', '.join(strange)}, but the targets are of {', '.join(sorted(engines))}"
+                f"a device is given for {', '.join(unused)}, but the targets are of {', '.join(sorted(engines))}"
             )
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from segship.core.spec import ModelSpec
     from segship.datasets.samples import Sample
-    from segship.evaluation.data import Data
+    from segship.evaluation.data import SampleSet
     from segship.evaluation.network import NetworkFiles
     from segship.report.cells import Store
     from segship.report.request import Request
@@ -33,7 +33,7 @@ _WIDTH = 360  # of a picture
 _OPACITY = 0.65
 
 
-def choose(data: Data, count: int) -> list[Sample]:
+def choose(data: SampleSet, count: int) -> list[Sample]:
     """Samples with label maps, spread over the data."""
     labelled = [sample for sample in data.samples if sample.labels is not None]
     places = np.linspace(0, len(labelled) - 1, min(count, len(labelled))).astype(int)
@@ -41,7 +41,7 @@ def choose(data: Data, count: int) -> list[Sample]:
 
 
 def originals(
-    request: Request, spec: ModelSpec, data: Data, shown: Sequence[Sample]
+    request: Request, spec: ModelSpec, data: SampleSet, shown: Sequence[Sample]
 ) -> tuple[tuple[str, Path, Path], ...]:
     """Name, picture and truth of each sample; one that cannot be read is left out.
 
@@ -61,7 +61,7 @@ def originals(
         image, truth = folder / f"{stem}.jpg", folder / f"{stem}_truth.jpg"
         rgb = as_picture(read_pixels(sample.image, spec))
         write_jpeg(image, _small(rgb))
-        write_jpeg(truth, _small(overlay(rgb, data.coding.read(sample).labels, spec.palette, _OPACITY)))
+        write_jpeg(truth, _small(overlay(rgb, data.encoding.read(sample).labels, spec.palette, _OPACITY)))
         found.append((sample.name, image, truth))
     return tuple(found)
 
@@ -82,7 +82,7 @@ def draw(request: Request, store: Store, name: str, spec: ModelSpec, shown: Sequ
     network = network_of(request, name)
     folder = request.to / "samples" / ("original" if name == ORIGINAL else request.package(name).name)
     paths = tuple(folder / f"{_stem(sample)}.jpg" for sample in shown)
-    place = [] if network.device == "cpu" else [network.device]
+    place = [] if network.device in {None, "cpu"} else [network.device]
     key = [network.identity(), [str(sample.image) for sample in shown], _WIDTH, *place]
 
     def make() -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from segship.runtime.package import Package
+from segship.runtime.predict import predict
 from segship.runtime.segmentor import Segmentor
 
-__all__ = ["Segmentor"]
+__all__ = ["Package", "Segmentor", "predict"]

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from segship.core.errors import InputError
 from segship.core.files import write_atomically
+from segship.runtime.segmentor import Segmentor
 from segship.vision.bands import read_pixels
+from segship.vision.decode import MAX_PIXELS, find_images
 from segship.vision.draw import write_jpeg
 from segship.vision.palette import write_mask_png
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from segship.runtime.segmentor import Segmentor
-
-__all__ = ["output_names", "predict_files"]
+__all__ = ["output_names", "predict"]
 
 
 def output_names(files: Sequence[Path]) -> list[str]:
@@ -41,30 +43,64 @@ def output_names(files: Sequence[Path]) -> list[str]:
     return names
 
 
-def predict_files(
-    segmentor: Segmentor,
-    files: Sequence[Path],
-    to: Path,
+def predict(
+    package: str | os.PathLike[str] | Segmentor,
+    images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    to: str | os.PathLike[str],
     *,
     opacity: float = 0.5,
     scores: bool = False,
-    max_pixels: int = 100_000_000,
+    device: str | None = None,
+    threads: int | None = None,
+    trust: bool = False,
+    max_pixels: int = MAX_PIXELS,
     progress: Callable[[int, int], None] | None = None,
-) -> None:
+) -> list[Path]:
     """Write ``NAME.png`` (labels, palette embedded), ``NAME_overlay.jpg`` and, if asked for, ``NAME_scores.npz``.
 
     Args:
-        segmentor: An opened package.
-        files: Image files.
+        package: A package, its path, or an opened `segship.Segmentor`.
+        images: An image file or a folder of images, or several of these.
         to: Folder for the results; made if need be.
-        opacity: Of the mask in the overlay, 0-1.
+        opacity: Opacity of the mask in the overlay, 0-1.
         scores: Also write float16 (C, H, W) probabilities as ``scores`` of an .npz.
+        device: As for `segship.Segmentor`.
+        threads: As for `segship.Segmentor`.
+        trust: As for `segship.Segmentor`.
         max_pixels: Refuse images with more pixels.
         progress: Called with (done, all) after each image.
 
+    Returns:
+        The label map of each image.
+
     Raises:
-        InputError: An image cannot be read, or a result cannot be written.
+        InputError: An image cannot be read, a result cannot be written, or options are given for what is open.
+        SegshipError: The package cannot be opened.
+
+    Examples:
+        >>> import segship
+        >>> [path.name for path in segship.predict("package", "images", to="masks")]
+        ['a.png', 'b.png']
     """
+    if isinstance(package, Segmentor):
+        if (device, threads, trust) != (None, None, False):
+            raise InputError("an opened Segmentor runs as it was opened: device, threads and trust are for paths")
+        return _predict(package, images, Path(to), opacity, max_pixels, progress, scores=scores)
+    with Segmentor(package, device=device, threads=threads, trust=trust) as segmentor:
+        return _predict(segmentor, images, Path(to), opacity, max_pixels, progress, scores=scores)
+
+
+def _predict(
+    segmentor: Segmentor,
+    images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    to: Path,
+    opacity: float,
+    max_pixels: int,
+    progress: Callable[[int, int], None] | None,
+    *,
+    scores: bool,
+) -> list[Path]:
+    files = find_images([images] if isinstance(images, (str, os.PathLike)) else images)
     names = output_names(files)
     with ThreadPoolExecutor(1) as pool:
         waiting = [pool.submit(read_pixels, file, segmentor.spec, max_pixels=max_pixels) for file in files[:1]]
@@ -75,6 +111,7 @@ def predict_files(
             _write(segmentor, image, to / name, opacity, scores=scores)
             if progress is not None:
                 progress(index + 1, len(files))
+    return [to / f"{name}.png" for name in names]
 
 
 def _write(segmentor: Segmentor, image: NDArray[np.uint8], stem: Path, opacity: float, *, scores: bool) -> None:

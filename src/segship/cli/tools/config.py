@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from segship.cli.options import OldSize, either
 from segship.core.errors import InputError
 
 __all__ = ["config"]
@@ -22,8 +23,9 @@ def config(
     graph: Annotated[
         bool, typer.Option("--graph", help="Print the network's modules as a tree, with the shapes they return.")
     ] = False,
-    shape: Annotated[
-        str | None, typer.Option(help="With --graph: height x width of the image. Default: 512x1024.")
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="HxW", help="With --graph: height x width of the image. Default: 512x1024."),
     ] = None,
     depth: Annotated[int | None, typer.Option(min=0, help="With --graph: levels to show. Default: all.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write to this file instead.")] = None,
@@ -31,6 +33,7 @@ def config(
         list[str] | None,
         typer.Option(help="Override of the config, key.sub=value; may be repeated. With diff: of the second."),
     ] = None,
+    old_size: OldSize = None,
 ) -> None:
     """Print a config with its bases and overrides merged, its network as a tree, or what separates two configs.
 
@@ -41,7 +44,8 @@ def config(
     elif len(paths) != 1:
         raise InputError(f"{len(paths)} paths are given ({', '.join(paths)}): expected CONFIG, or diff A B")
     else:
-        _write(_graph(paths[0], shape, depth, cfg_options) if graph else _text(paths[0], format, cfg_options), out)
+        size = either(size, old_size, "--size", "--shape")
+        _write(_graph(paths[0], size, depth, cfg_options) if graph else _text(paths[0], format, cfg_options), out)
 
 
 def _text(path: str, format: str, cfg_options: list[str] | None) -> str:  # noqa: A002
@@ -50,16 +54,16 @@ def _text(path: str, format: str, cfg_options: list[str] | None) -> str:  # noqa
     return resolve(path, cfg_options=cfg_options).text(format)
 
 
-def _graph(path: str, shape: str | None, depth: int | None, cfg_options: list[str] | None) -> str:
+def _graph(path: str, size: str | None, depth: int | None, cfg_options: list[str] | None) -> str:
     from segship.tools.extras import require_torch
 
     require_torch("Building the network")
+    from segship.cli.options import read_size
     from segship.sources import load_network
     from segship.tools.config.graph import network_graph
-    from segship.tools.sizes import parse_size
 
     network = load_network(path, cfg_options=cfg_options, with_auxiliary=True)
-    tree = network_graph(network, parse_size(shape) if shape else None)
+    tree = network_graph(network, read_size(size))
     return "\n".join(tree.lines(depth)) + "\n"
 
 

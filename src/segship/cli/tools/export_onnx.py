@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from segship.cli.options import OldSize, either
 from segship.cli.tools import graphs
 
 __all__ = ["export_onnx"]
@@ -17,8 +18,8 @@ def export_onnx(
     checkpoint: graphs.Checkpoint = None,
     output_file: graphs.OutputFile = Path("tmp.onnx"),
     input_img: graphs.InputImage = None,
-    shape: graphs.Shape = None,
-    rescale_shape: graphs.RescaleShape = None,
+    size: graphs.Size = None,
+    rescale_size: graphs.RescaleSize = None,
     show: Annotated[bool, typer.Option("--show", help="Print the graph.")] = False,
     verify: graphs.Verify = False,
     dynamic_export: Annotated[
@@ -27,6 +28,8 @@ def export_onnx(
     logits: Annotated[bool, typer.Option("--logits", help="Return full-size logits instead of labels.")] = False,
     cfg_options: graphs.CfgOptions = None,
     trust: graphs.Trust = False,
+    old_size: OldSize = None,
+    old_rescale_size: graphs.OldRescaleSize = None,
 ) -> None:
     """Write the whole inference - windows, resize, argmax - as one ONNX file, as pytorch2onnx.py did.
 
@@ -43,8 +46,8 @@ def export_onnx(
         config,
         checkpoint,
         output_file,
-        shape=shape,
-        rescale_shape=rescale_shape,
+        size=either(size, old_size, "--size", "--shape"),
+        rescale_size=either(rescale_size, old_rescale_size, "--rescale-size", "--rescale-shape"),
         show=show,
         dynamic=dynamic_export,
         verify=verify,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from segship.cli.options import OldSize, either
 from segship.cli.tools import graphs
 
 __all__ = ["export_torchscript"]
@@ -17,13 +18,15 @@ def export_torchscript(
     checkpoint: graphs.Checkpoint = None,
     output_file: graphs.OutputFile = Path("tmp.pt"),
     input_img: graphs.InputImage = None,
-    shape: graphs.Shape = None,
-    rescale_shape: graphs.RescaleShape = None,
+    size: graphs.Size = None,
+    rescale_size: graphs.RescaleSize = None,
     show: Annotated[bool, typer.Option("--show", help="Print the traced graph.")] = False,
     verify: graphs.Verify = False,
     labels: Annotated[bool, typer.Option("--labels", help="Return labels instead of full-size logits.")] = False,
     cfg_options: graphs.CfgOptions = None,
     trust: graphs.Trust = False,
+    old_size: OldSize = None,
+    old_rescale_size: graphs.OldRescaleSize = None,
 ) -> None:
     """Write the whole inference as one TorchScript file, as pytorch2torchscript.py did.
 
@@ -39,8 +42,8 @@ def export_torchscript(
         config,
         checkpoint,
         output_file,
-        shape=shape,
-        rescale_shape=rescale_shape,
+        size=either(size, old_size, "--size", "--shape"),
+        rescale_size=either(rescale_size, old_rescale_size, "--rescale-size", "--rescale-shape"),
         show=show,
         verify=verify,
         image=input_img,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from segship.cli.options import JsonFile, OldSize
 
 if TYPE_CHECKING:
     from segship.tools.flops import Complexity, Cost
@@ -15,17 +16,18 @@ __all__ = ["flops"]
 
 def flops(
     source: Annotated[str, typer.Argument(help="Config or folder of the network, a package, or an ONNX file.")],
-    shape: Annotated[
+    size: Annotated[
         str | None,
-        typer.Option(help="Height x width of the input, as 2048x1024. Default: 512x1024 or the nearest it takes."),
+        typer.Option(
+            metavar="HxW", help="Height x width of the input, as 2048x1024. Default: 512x1024 or the nearest it takes."
+        ),
     ] = None,
     depth: Annotated[int, typer.Option(min=0, help="Show modules down to this depth; 0 for the totals alone.")] = 2,
     cfg_options: Annotated[
         list[str] | None, typer.Option(help="Override of the config, key.sub=value; may be repeated.")
     ] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write macs, params and all modules to this file; - to print them.")
-    ] = None,
+    json_file: JsonFile = None,
+    old_size: OldSize = None,
 ) -> None:
     """Count multiply-accumulates, parameters and activations, in all and module by module.
 
@@ -33,10 +35,10 @@ def flops(
     The products alone stand beside them; twice that is what PyTorch's FlopCounterMode gives.
     """
     from segship.cli import output
+    from segship.cli.options import either, read_size
     from segship.tools.flops import NOT_COUNTED, count
-    from segship.tools.sizes import parse_size
 
-    found = count(source, parse_size(shape) if shape else None, cfg_options=cfg_options)
+    found = count(source, read_size(either(size, old_size, "--size", "--shape")), cfg_options=cfg_options)
     output.write_json(json_file, found.as_dict())
     if output.is_standard_output(json_file):
         return

@@ -17,9 +17,10 @@ __all__ = [
     "Checkpoint",
     "Config",
     "InputImage",
+    "OldRescaleSize",
     "OutputFile",
-    "RescaleShape",
-    "Shape",
+    "RescaleSize",
+    "Size",
     "Trust",
     "Verify",
     "write",
@@ -29,10 +30,16 @@ Config = Annotated[Path, typer.Argument(help="Config of the network.")]
 Checkpoint = Annotated[Path | None, typer.Option(help="The trained weights. Default: random ones.")]
 OutputFile = Annotated[Path, typer.Option(help="File to write.")]
 InputImage = Annotated[Path | None, typer.Option(help="Image to verify with. Default: noise.")]
-Shape = Annotated[
-    str | None, typer.Option(help="Height x width of the input, as 512x1024. Default: the test pipeline's, or 512x512.")
+Size = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HxW", help="Height x width of the input, as 512x1024. Default: the test pipeline's, or 512x512."
+    ),
 ]
-RescaleShape = Annotated[str | None, typer.Option(help="Height x width of the output. Default: the input's.")]
+RescaleSize = Annotated[
+    str | None, typer.Option(metavar="HxW", help="Height x width of the output. Default: the input's.")
+]
+OldRescaleSize = Annotated[str | None, typer.Option("--rescale-shape", hidden=True)]
 Verify = Annotated[bool, typer.Option("--verify", help="Compare the file with the network.")]
 CfgOptions = Annotated[list[str] | None, typer.Option(help="Override of the config, key.sub=value; may be repeated.")]
 Trust = Annotated[
@@ -41,27 +48,27 @@ Trust = Annotated[
 
 
 def write(
-    run: Callable[..., ExportedGraph], *files: Any, shape: str | None, rescale_shape: str | None, show: bool, **how: Any
+    run: Callable[..., ExportedGraph], *files: Any, size: str | None, rescale_size: str | None, show: bool, **how: Any
 ) -> None:
     """Export, and print what was written and how it compares.
 
     Args:
         run: The function of `segship.tools.graphs`.
         files: Config, checkpoint and the file to write.
-        shape: Height x width of the input, as the command line has it.
-        rescale_shape: Of the output, likewise.
+        size: Height x width of the input, as the command line has it.
+        rescale_size: Of the output, likewise.
         show: Print the graph.
         how: Further arguments of ``run``.
     """
     from segship.cli import output
-    from segship.tools.sizes import parse_size
+    from segship.cli.options import read_size
 
     with output.stages() as stage:
         stage("exporting")
         done = run(
             *files,
-            shape=parse_size(shape) if shape else None,
-            rescale_shape=parse_size(rescale_shape) if rescale_shape else None,
+            shape=read_size(size),
+            rescale_shape=read_size(rescale_size),
             **how,
         )
     if show:

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from segship.cli.options import JsonFile, read_names
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from segship.tools.log import Curve, Run
 
 __all__ = ["log"]
@@ -28,16 +32,14 @@ def log(
     ] = "whitegrid",
     title: Annotated[str, typer.Option(help="Above the picture.")] = "",
     out: Annotated[Path | None, typer.Option(help="Picture to write: .png, .svg or .pdf. Default: none.")] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the curves to this file; - to print them.")
-    ] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Draw the curves of one or more training runs, and tell the last and the best of each."""
     from segship.cli import output
     from segship.tools.log import plot, read_log
 
     runs = [read_log(path) for path in logs]
-    wanted, names = _split(keys), _split(legend)
+    wanted, names = read_names(*(keys or ())), read_names(*(legend or ()))
     for run in runs:
         for key in wanted:
             run.curve(key)
@@ -51,17 +53,12 @@ def log(
             output.say(f"-> {out}")
 
 
-def _split(texts: list[str] | None) -> list[str]:
-    """What stands between commas, in one option or in several."""
-    return [part.strip() for text in texts or () for part in text.split(",") if part.strip()]
-
-
 def _as_dict(run: Run) -> dict[str, Any]:
     curves = {key: {"steps": curve.steps, "values": curve.values} for key, curve in run.curves.items()}
     return {"path": str(run.path), "broken": run.broken, "curves": curves}
 
 
-def _tell(run: Run, keys: list[str]) -> None:
+def _tell(run: Run, keys: Sequence[str]) -> None:
     from rich.table import Table
 
     from segship.cli import output

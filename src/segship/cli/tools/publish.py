@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from segship.cli.options import JsonFile
+
 __all__ = ["publish"]
 
 
@@ -24,9 +26,7 @@ def publish(
     trust: Annotated[
         bool, typer.Option("--trust", help="Run code that the checkpoint carries. Only for files of your own.")
     ] = False,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write path, digest and sizes to this file; - to print them.")
-    ] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Strip a checkpoint to what others need, name it by its SHA-256, read it back and compare.
 

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from segship.cli.options import JsonFile, OldLayout
+
 __all__ = ["app", "pack", "score"]
 
 app = typer.Typer(
@@ -21,7 +23,7 @@ app = typer.Typer(
 def pack(
     network: Annotated[Path, typer.Argument(help="Package, or config or folder of the network.")],
     to: Annotated[Path, typer.Option(help="Folder to write.")],
-    layout: Annotated[
+    dataset: Annotated[
         tuple[str, Path] | None, typer.Option(metavar="NAME ROOT", help="A data set, as for `segship evaluate`.")
     ] = None,
     split: Annotated[str | None, typer.Option(help="Part of the data set. Default: val.")] = None,
@@ -35,19 +37,22 @@ def pack(
     cfg_options: Annotated[
         list[str] | None, typer.Option(help="Of a config: override, key.sub=value; may be repeated.")
     ] = None,
+    old_layout: OldLayout = None,
 ) -> None:
     """Write what the network would be given: float32 NCHW, one .bin for each image or window, and an index.
 
     index.csv says which file is of which image and label map; index.json also what `score` needs.
     """
     from segship.cli import output
-    from segship.cli.evaluate import find_data
+    from segship.cli.options import either, find_data
+    from segship.sources import Source
     from segship.tools import tensors
 
-    read = tensors.read_network(network, **({"cfg_options": cfg_options} if cfg_options else {}))
-    data = find_data(read.spec, layout, split, images, labels, reduce_zero_label, limit, labelled=False)
+    read = tensors.read_network(Source(network, cfg_options=cfg_options) if cfg_options else network)
+    named = either(dataset, old_layout, "--dataset", "--layout")
+    data = find_data(named, split, images, labels, reduce_zero_label, limit).samples_for(read.spec)
     with output.progress_bar("packing", len(data.samples)) as progress:
-        index = tensors.pack(read, data.samples, data.coding, to, progress=progress)
+        index = tensors.pack(read, data.samples, data.encoding, to, progress=progress)
     files = [tensor for item in index.items for tensor in item.inputs]
     shapes = sorted({"x".join(map(str, tensor.shape)) for tensor in files})
     more = f" and {len(shapes) - 1} other shapes" if len(shapes) > 1 else ""
@@ -65,15 +70,15 @@ def score(
     output_size: Annotated[
         str | None, typer.Option(help="Height x width of an output. Default: follows from the size of the file.")
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="The figures; - for standard output.")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Read raw outputs back, make masks of them at the images' own size, and print the metrics."""
     from segship.cli import output
+    from segship.cli.options import read_size
     from segship.evaluation import Evaluation
     from segship.tools import tensors
-    from segship.tools.sizes import parse_size
 
-    size = parse_size(output_size) if output_size else None
+    size = read_size(output_size)
     with output.progress_bar("scoring", 2) as progress:
         found = tensors.score(folder, outputs, dtype=dtype, output_size=size, progress=progress)
     evaluation = Evaluation(found.images, found.classes, found.matrix, found.scores)

@@ -15,9 +15,9 @@ from segship.core.files import write_atomically
 from segship.core.spec import Frozen, ModelSpec, SizeRule
 
 if TYPE_CHECKING:
-    from segship.datasets.coding import Coding
+    from segship.datasets.label_encoding import LabelEncoding
 
-__all__ = ["INDEX", "Index", "LabelCoding", "Packed", "TensorFile", "read_index"]
+__all__ = ["INDEX", "Index", "Packed", "StoredEncoding", "TensorFile", "read_index"]
 
 INDEX = "index.json"
 _VERSION = 1
@@ -57,8 +57,8 @@ class Packed(Frozen):
     inputs: tuple[TensorFile, ...]
 
 
-class LabelCoding(Frozen):
-    """What the numbers of the label maps mean; see `segship.datasets.coding.Coding`."""
+class StoredEncoding(Frozen):
+    """What the numbers of the label maps mean; see `segship.datasets.label_encoding.LabelEncoding`."""
 
     classes: int
     reduce_zero_label: bool = False
@@ -68,9 +68,9 @@ class LabelCoding(Frozen):
     colours: tuple[tuple[tuple[int, int, int], int], ...] = ()
 
     @classmethod
-    def of(cls, coding: Coding) -> LabelCoding:
-        """``coding`` as it is stored."""
-        return cls(**vars(coding))
+    def of(cls, encoding: LabelEncoding) -> StoredEncoding:
+        """``encoding`` as it is stored."""
+        return cls(**vars(encoding))
 
 
 class Index(Frozen):
@@ -87,7 +87,7 @@ class Index(Frozen):
     version: int = _VERSION
     spec: ModelSpec
     sizes: SizeRule
-    coding: LabelCoding
+    coding: StoredEncoding  # as the file has it
     items: tuple[Packed, ...]
 
     def write(self, folder: Path) -> None:

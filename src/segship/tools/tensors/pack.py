@@ -13,7 +13,8 @@ from segship.core.errors import InputError
 from segship.core.files import replace_directory
 from segship.core.manifest import MANIFEST, read_manifest
 from segship.runtime.pipeline import Pipeline
-from segship.tools.tensors.index import INDEX, Index, LabelCoding, Packed, TensorFile
+from segship.sources import Source
+from segship.tools.tensors.index import INDEX, Index, Packed, StoredEncoding, TensorFile
 from segship.vision.bands import read_pixels
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from segship.core.spec import ModelSpec, SizeRule
-    from segship.datasets.coding import Coding
+    from segship.datasets.label_encoding import LabelEncoding
     from segship.datasets.samples import Sample
 
 __all__ = ["Network", "pack", "read_network"]
@@ -41,12 +42,11 @@ class Network:
     sizes: SizeRule
 
 
-def read_network(source: str | Path, **options: Any) -> Network:
-    """What a package, or a framework's config or folder, says of its network.
+def read_network(source: str | Path | Source) -> Network:
+    """Read what a package, or a framework's config or folder, says of its network.
 
     Args:
         source: A package; anything else needs torch.
-        **options: ``cfg_options``, ``source``, ``spec``, ``trust``, as for `segship.export`.
 
     Returns:
         What `pack` needs to know of it.
@@ -54,20 +54,19 @@ def read_network(source: str | Path, **options: Any) -> Network:
     Raises:
         SegshipError: It cannot be read.
     """
-    path = Path(source)
-    if (path / MANIFEST).is_file():
-        manifest = read_manifest(path)
+    if not isinstance(source, Source) and (Path(source) / MANIFEST).is_file():
+        manifest = read_manifest(Path(source))
         return Network(manifest.spec, manifest.sizes)
     from segship import deploy  # asks for torch
 
-    spec, sizes, _ = deploy.describe(source, **options)
+    spec, sizes, _ = deploy.describe(source)
     return Network(spec, sizes)
 
 
 def pack(
     network: Network,
     samples: Sequence[Sample],
-    coding: Coding,
+    encoding: LabelEncoding,
     to: str | Path,
     *,
     progress: Callable[[int, int], None] | None = None,
@@ -77,7 +76,7 @@ def pack(
     Args:
         network: As `read_network` returned it.
         samples: Images and label maps, as `segship.datasets.samples` finds them.
-        coding: What the label maps mean, as `segship.datasets.coding` says.
+        encoding: What the label maps mean, as `segship.datasets.label_encoding` says.
         to: Folder to write; it appears whole or not at all.
         progress: Called with (done, all) after each image.
 
@@ -95,7 +94,7 @@ def pack(
             items.append(_pack(network, sample, stem, folder))
             if progress is not None:
                 progress(done, len(samples))
-        index = Index(spec=network.spec, sizes=network.sizes, coding=LabelCoding.of(coding), items=tuple(items))
+        index = Index(spec=network.spec, sizes=network.sizes, coding=StoredEncoding.of(encoding), items=tuple(items))
         index.write(folder)
     return index
 

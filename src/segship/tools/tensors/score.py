@@ -12,7 +12,7 @@ import numpy as np
 
 from segship.core.artifacts import Session
 from segship.core.errors import InputError, did_you_mean
-from segship.datasets.coding import Coding
+from segship.datasets.label_encoding import LabelEncoding
 from segship.datasets.samples import Sample
 from segship.metrics.confusion import Scores, confusion_matrix, scores
 from segship.runtime.pipeline import Pipeline
@@ -81,11 +81,11 @@ def score(
     if not items:
         raise InputError(f"{folder} was packed without label maps: nothing can be scored")
     reader = _Reader(Path(outputs), index.spec, dtype, output_size)
-    coding = Coding(**dict(index.coding))
+    encoding = LabelEncoding(**dict(index.coding))
     classes = index.spec.classes
     matrix = np.zeros((len(classes), len(classes)), np.int64)
     for done, item in enumerate(items, start=1):
-        truth = coding.read(Sample(item.name, Path(item.image), Path(str(item.labels)), item.table)).labels
+        truth = encoding.read(Sample(item.name, Path(item.image), Path(str(item.labels)), item.table)).labels
         matrix += confusion_matrix(_labels(index, item, reader), truth, len(classes))
         if progress is not None:
             progress(done, len(items))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from segship.datasets.layout import Layout
     from segship.datasets.samples import Sample
 
-__all__ = ["IGNORE", "Coding", "Truth", "coding_for", "match_classes"]
+__all__ = ["IGNORE", "LabelEncoding", "Truth", "encoding_for", "match_classes"]
 
 IGNORE = 255
 """Label of pixels that do not count."""
@@ -34,16 +34,16 @@ class Truth:
 
     Attributes:
         labels: (H, W) uint8 or uint16: a class of the network, or `IGNORE`.
-        strange: Number of pixels for each value that is neither a class nor to be ignored: ``{"label 7": 120}`` or
-            ``{"colour #ff00aa": 3}``. They are `IGNORE` in ``labels``.
+        unknown_values: Number of pixels for each value that is neither a class nor to be ignored: ``{"label 7": 120}``
+            or ``{"colour #ff00aa": 3}``. They are `IGNORE` in ``labels``.
     """
 
     labels: NDArray[Any]
-    strange: Mapping[str, int] = field(default_factory=dict)
+    unknown_values: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Coding:
+class LabelEncoding:
     """What the numbers of a label map mean.
 
     Attributes:
@@ -84,9 +84,9 @@ class Coding:
             table: Class of each stored number, where they are not the classes themselves.
         """
         size = _BYTE if stored.dtype == np.uint8 else 1 << 16
-        lookup, strange = self._lookup(size, table)
+        lookup, unknown = self._lookup(size, table)
         present = _present(stored, size)
-        found = np.flatnonzero(strange & present)
+        found = np.flatnonzero(unknown & present)
         if not (present & (lookup != np.arange(size))).any():
             labels: NDArray[Any] = stored.astype(lookup.dtype, copy=False)
         elif stored.dtype == np.uint8 and lookup.dtype == np.uint8:
@@ -106,15 +106,15 @@ class Coding:
             labels = np.where((labels == 0) | (labels == IGNORE), IGNORE, labels - 1)
         if self.ignore is not None and self.ignore >= self.classes:
             labels[labels == self.ignore] = IGNORE
-        strange = (labels >= self.classes) & (labels != IGNORE)
-        labels[strange] = IGNORE
+        unknown = (labels >= self.classes) & (labels != IGNORE)
+        labels[unknown] = IGNORE
         if self.relabel:
             targets = np.full(max(size, IGNORE + 1), IGNORE)
             targets[: len(self.relabel)] = self.relabel
             labels = targets[labels]
         if self.ignore is not None:
             labels[labels == self.ignore] = IGNORE
-        return labels.astype(np.uint8 if labels.max() < _BYTE else np.uint16), strange
+        return labels.astype(np.uint8 if labels.max() < _BYTE else np.uint16), unknown
 
     def _colours(self, stored: NDArray[np.uint8]) -> Truth:
         """Turn colours (H, W, 3) into classes; black means "ignore" where it is no class's colour."""
@@ -179,7 +179,7 @@ def _plain(name: str) -> str:
     return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
-def coding_for(layout: Layout, classes: Sequence[str], *, reduce_zero_label: bool | None = None) -> Coding:
+def encoding_for(layout: Layout, classes: Sequence[str], *, reduce_zero_label: bool | None = None) -> LabelEncoding:
     """How to read a data set's label maps for a network.
 
     Args:
@@ -192,4 +192,4 @@ def coding_for(layout: Layout, classes: Sequence[str], *, reduce_zero_label: boo
     """
     reduce = layout.reduce_zero_label if reduce_zero_label is None else reduce_zero_label
     relabel = match_classes(layout.classes, classes)
-    return Coding(len(layout.classes), reduce, layout.palette, relabel, colours=layout.colours)
+    return LabelEncoding(len(layout.classes), reduce, layout.palette, relabel, colours=layout.colours)

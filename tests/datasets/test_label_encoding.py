@@ -10,7 +10,7 @@ import pytest
 
 from segship.core.errors import InputError
 from segship.datasets import choose_layout, find_layout
-from segship.datasets.coding import Coding, coding_for, match_classes
+from segship.datasets.label_encoding import LabelEncoding, encoding_for, match_classes
 from segship.datasets.samples import Sample, find_samples
 
 
@@ -22,67 +22,67 @@ def write(path: Path, values: object) -> Sample:
 
 
 def test_labels_that_are_classes_stay_as_they_are() -> None:
-    truth = Coding(3).decode(np.array([[0, 1, 2, 255]], np.uint8))
+    truth = LabelEncoding(3).decode(np.array([[0, 1, 2, 255]], np.uint8))
     assert truth.labels.tolist() == [[0, 1, 2, 255]]
     assert truth.labels.dtype == np.uint8
-    assert not truth.strange
+    assert not truth.unknown_values
 
 
 def test_label_zero_may_mean_ignore_while_the_others_move_down() -> None:
-    truth = Coding(150, reduce_zero_label=True).decode(np.array([[0, 1, 150, 255, 151]], np.uint8))
+    truth = LabelEncoding(150, reduce_zero_label=True).decode(np.array([[0, 1, 150, 255, 151]], np.uint8))
     assert truth.labels.tolist() == [[255, 0, 149, 255, 255]]
-    assert truth.strange == {"label 151": 1}
+    assert truth.unknown_values == {"label 151": 1}
 
 
 def test_labels_out_of_range_are_counted_by_value_and_ignored() -> None:
-    truth = Coding(2).decode(np.array([[0, 7, 7, 200]], np.uint8))
+    truth = LabelEncoding(2).decode(np.array([[0, 7, 7, 200]], np.uint8))
     assert truth.labels.tolist() == [[0, 255, 255, 255]]
-    assert truth.strange == {"label 7": 2, "label 200": 1}
+    assert truth.unknown_values == {"label 7": 2, "label 200": 1}
 
 
 def test_one_more_label_may_not_count() -> None:
     stored = np.array([[0, 1, 2, 254, 255]], np.uint8)
-    assert Coding(3, ignore=1).decode(stored).labels.tolist() == [[0, 255, 2, 255, 255]]
-    assert Coding(3, ignore=1).decode(stored).strange == {"label 254": 1}
-    assert not Coding(3, ignore=254).decode(stored).strange
+    assert LabelEncoding(3, ignore=1).decode(stored).labels.tolist() == [[0, 255, 2, 255, 255]]
+    assert LabelEncoding(3, ignore=1).decode(stored).unknown_values == {"label 254": 1}
+    assert not LabelEncoding(3, ignore=254).decode(stored).unknown_values
     # After the numbers have become the network's, as the framework compares them.
-    assert Coding(3, relabel=(1, 0, 255), ignore=1).decode(stored).labels.tolist() == [[255, 0, 255, 255, 255]]
-    assert Coding(3, reduce_zero_label=True, ignore=0).decode(stored[:, :3]).labels.tolist() == [[255, 255, 1]]
+    assert LabelEncoding(3, relabel=(1, 0, 255), ignore=1).decode(stored).labels.tolist() == [[255, 0, 255, 255, 255]]
+    assert LabelEncoding(3, reduce_zero_label=True, ignore=0).decode(stored[:, :3]).labels.tolist() == [[255, 255, 1]]
 
 
 def test_sixteen_bits_are_read_as_eight() -> None:
-    truth = Coding(300).decode(np.array([[0, 254, 299, 300, 65535]], np.uint16))
+    truth = LabelEncoding(300).decode(np.array([[0, 254, 299, 300, 65535]], np.uint16))
     assert truth.labels.tolist() == [[0, 254, 299, 255, 255]]
-    assert truth.strange == {"label 300": 1, "label 65535": 1}
+    assert truth.unknown_values == {"label 300": 1, "label 65535": 1}
 
 
 def test_labels_that_fit_into_bytes_become_bytes() -> None:
-    truth = Coding(3).decode(np.array([[0, 1, 2, 255]], np.uint16))
+    truth = LabelEncoding(3).decode(np.array([[0, 1, 2, 255]], np.uint16))
     assert truth.labels.dtype == np.uint8
     assert truth.labels.tolist() == [[0, 1, 2, 255]]
 
 
 def test_ids_of_cityscapes_become_its_classes() -> None:
-    coding = coding_for(find_layout("cityscapes"), find_layout("cityscapes").classes)
+    encoding = encoding_for(find_layout("cityscapes"), find_layout("cityscapes").classes)
     table = find_layout("cityscapes").published[0].table
     # ego vehicle, road, parking, sidewalk, license plate stored as 255, bicycle
-    truth = coding.decode(np.array([[1, 7, 9, 8, 255, 33]], np.uint8), table)
+    truth = encoding.decode(np.array([[1, 7, 9, 8, 255, 33]], np.uint8), table)
     assert truth.labels.tolist() == [[255, 0, 255, 1, 255, 18]]
-    assert not truth.strange
+    assert not truth.unknown_values
 
 
 def test_a_network_of_fewer_classes_ignores_the_others() -> None:
-    coding = coding_for(find_layout("camvid"), ("tree", "sky"))
-    truth = coding.decode(np.array([[0, 1, 5, 255]], np.uint8))  # sky, building, tree
+    encoding = encoding_for(find_layout("camvid"), ("tree", "sky"))
+    truth = encoding.decode(np.array([[0, 1, 5, 255]], np.uint8))  # sky, building, tree
     assert truth.labels.tolist() == [[1, 255, 0, 255]]
-    assert not truth.strange
+    assert not truth.unknown_values
 
 
 def test_pascal_context_counts_the_same_for_59_classes_in_both_ways() -> None:
     fewer = find_layout("pascal_context_59")
     stored = np.array([[0, 1, 59, 255]], np.uint8)
-    by_layout = coding_for(fewer, fewer.classes).decode(stored)
-    by_names = coding_for(find_layout("pascal_context"), fewer.classes).decode(stored)
+    by_layout = encoding_for(fewer, fewer.classes).decode(stored)
+    by_names = encoding_for(find_layout("pascal_context"), fewer.classes).decode(stored)
     assert by_layout.labels.tolist() == by_names.labels.tolist() == [[255, 0, 58, 255]]
 
 
@@ -98,25 +98,25 @@ def test_colours_become_classes_and_black_is_ignored(tmp_path: Path) -> None:
     layout = find_layout("potsdam")
     white, blue, black, odd = (255, 255, 255), (0, 0, 255), (0, 0, 0), (1, 2, 3)
     sample = write(tmp_path / "a.png", np.array([[white, blue, black, odd]], np.uint8))
-    truth = coding_for(layout, layout.classes).read(sample)
+    truth = encoding_for(layout, layout.classes).read(sample)
     assert truth.labels.tolist() == [[0, 1, 255, 255]]
-    assert truth.strange == {"colour #010203": 1}
+    assert truth.unknown_values == {"colour #010203": 1}
 
 
 def test_black_counts_where_it_is_the_colour_of_a_class(tmp_path: Path) -> None:
     layout = find_layout("isaid")
     sample = write(tmp_path / "a.png", np.array([[(0, 0, 0), (0, 0, 63)]], np.uint8))  # background, ship
-    assert coding_for(layout, layout.classes).read(sample).labels.tolist() == [[0, 1]]
+    assert encoding_for(layout, layout.classes).read(sample).labels.tolist() == [[0, 1]]
 
 
 def test_colours_that_two_classes_share_are_refused(tmp_path: Path) -> None:
     sample = write(tmp_path / "a.png", np.zeros((2, 2, 3), np.uint8))
     with pytest.raises(InputError, match="two classes of the data set share one"):
-        Coding(2, palette=((1, 1, 1), (1, 1, 1))).read(sample)
+        LabelEncoding(2, palette=((1, 1, 1), (1, 1, 1))).read(sample)
     with pytest.raises(InputError, match="stores colours"):
-        Coding(2).read(sample)
+        LabelEncoding(2).read(sample)
     with pytest.raises(InputError, match="has no label map"):
-        Coding(2).read(Sample("a", tmp_path / "a.png", None))
+        LabelEncoding(2).read(Sample("a", tmp_path / "a.png", None))
 
 
 def test_camvid_as_published_becomes_eleven_classes(tmp_path: Path) -> None:
@@ -130,10 +130,10 @@ def test_camvid_as_published_becomes_eleven_classes(tmp_path: Path) -> None:
     samples = find_samples(layout, tmp_path, "test")
     assert [sample.name for sample in samples] == ["0001TP_008550", "Seq05VD_f00000"]
     assert [len(find_samples(layout, tmp_path, part)) for part in ("train", "val")] == [1, 1]
-    truth = coding_for(layout, layout.classes).read(samples[0])
+    truth = encoding_for(layout, layout.classes).read(samples[0])
     assert [layout.classes[label] for label in truth.labels[0, :3]] == ["building", "pavement", "car"]
     assert truth.labels[0, 3:].tolist() == [255, 255]
-    assert truth.strange == {"colour #090909": 1}
+    assert truth.unknown_values == {"colour #090909": 1}
 
 
 def test_camvid_prepared_with_published_label_maps_is_read(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_camvid_prepared_with_published_label_maps_is_read(tmp_path: Path) -> No
     write(tmp_path / "ann_dir/test/a_L.png", np.array([[(192, 192, 0)]], np.uint8))  # VegetationMisc
     layout = choose_layout("camvid", 11, tmp_path, "test")
     (sample,) = find_samples(layout, tmp_path, "test")
-    labels = coding_for(layout, ("car", "tree")).read(sample).labels
+    labels = encoding_for(layout, ("car", "tree")).read(sample).labels
     assert labels.tolist() == [[1]]
 
 
@@ -155,8 +155,8 @@ def test_parts_of_camvid_are_those_of_segnet(shared: Path) -> None:
 
 def test_real_label_maps_hold_classes_only(shared: Path) -> None:
     layout = find_layout("camvid")
-    coding = coding_for(layout, layout.classes)
+    encoding = encoding_for(layout, layout.classes)
     for sample in find_samples(layout, shared / "data" / "camvid", "test", limit=5):
-        truth = coding.read(sample)
-        assert not truth.strange
+        truth = encoding.read(sample)
+        assert not truth.unknown_values
         assert set(np.unique(truth.labels)) <= {*range(11), 255}

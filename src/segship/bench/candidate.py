@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from segship.runtime.pipeline import Pipeline
     from segship.vision.preprocess import Prepared
 
-__all__ = ["Subject", "Work"]
+__all__ = ["Candidate", "Workload"]
 
 _TENSOR = 4  # dimensions of (N, C, H, W)
 
 
 @dataclass(frozen=True)
-class Work:
+class Workload:
     """What one run is given.
 
     Attributes:
@@ -47,7 +47,7 @@ class Work:
         return int(sides[0]), int(sides[1])
 
 
-class Subject:
+class Candidate:
     """An opened engine with what belongs to it.
 
     Args:
@@ -81,23 +81,25 @@ class Subject:
         self.name, self.target, self.device = name, target, device
 
     @classmethod
-    def open(cls, package: Path, *, device: str = "cpu", threads: int | None = None, trust: bool = False) -> Subject:
+    def open(
+        cls, package: Path, *, device: str | None = None, threads: int | None = None, trust: bool = False
+    ) -> Candidate:
         """Open a package.
 
         Args:
             package: Its folder, a folder of MMDeploy's, or an engine file.
-            device: ``cpu``, ``cuda:0``, …
+            device: ``cpu``, ``cuda:0``, …; None: ``cpu``, or the first device of an engine that does not run there.
             threads: Threads of the engine; None: its own choice.
             trust: Open engines that carry code, which then runs.
 
         Raises:
             SegshipError: It cannot be opened.
         """
-        found = find_package(package)
-        manifest = found.manifest
+        files = find_package(package)
+        manifest, device = files.manifest, device or files.default_device
         first = manifest.inputs[0].shape[0]
         return cls(
-            found.pipeline(device=device, threads=threads, trust=trust),
+            files.pipeline(device=device, threads=threads, trust=trust),
             manifest.spec,
             manifest.sizes,
             name=str(package),
@@ -106,7 +108,7 @@ class Subject:
             device=device,
         )
 
-    def work(self, files: Sequence[Path], batch: int, size: tuple[int, int] | None) -> Work:
+    def workload(self, files: Sequence[Path], batch: int, size: tuple[int, int] | None) -> Workload:
         """Find out what a run is given, and that the package takes it.
 
         Args:
@@ -133,7 +135,7 @@ class Subject:
                 raise InputError(f"the network's input would be {found}, it takes {self._sizes}")
         elif size is not None:
             tensor = np.resize(tensor, (*size, tensor.shape[2]))
-        return Work(chosen, np.ascontiguousarray(tensor))
+        return Workload(chosen, np.ascontiguousarray(tensor))
 
     def _first(self, image: NDArray[np.uint8]) -> NDArray[Any]:
         """What the engine is given for an image; the first window, where the network slides."""
@@ -143,16 +145,16 @@ class Subject:
         windows = tiling.plan((tensor.shape[2], tensor.shape[3]), self.spec.slide, self._sizes)
         return next(windows.batches(tensor))
 
-    def engine(self, work: Work) -> dict[str, float]:
+    def engine(self, workload: Workload) -> dict[str, float]:
         """Run the engine alone; seconds by stage."""
         begin = time.perf_counter()
-        self._pipeline.run(work.tensor)
+        self._pipeline.run(workload.tensor)
         return {"engine": time.perf_counter() - begin}
 
-    def end_to_end(self, work: Work) -> dict[str, float]:
+    def end_to_end(self, workload: Workload) -> dict[str, float]:
         """From the files to the masks; seconds by stage."""
         marks = [time.perf_counter()]
-        images = [read_pixels(file, self.spec) for file in work.files]
+        images = [read_pixels(file, self.spec) for file in workload.files]
         marks.append(time.perf_counter())
         prepared = [self._pipeline.prepare(image, "bgr") for image in images]
         marks.append(time.perf_counter())

@@ -1,0 +1,138 @@
+"""What several subcommands take: sizes, lists, the data to evaluate on, and names that options had before."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from segship.core.errors import InputError
+
+if TYPE_CHECKING:
+    from segship.evaluation import Data
+
+__all__ = [
+    "DEVICE",
+    "IgnoreUnknown",
+    "JsonFile",
+    "OldImage",
+    "OldLayout",
+    "OldSize",
+    "either",
+    "find_data",
+    "read_names",
+    "read_numbers",
+    "read_size",
+]
+
+DEVICE = "cpu, cuda:0, …; `segship doctor` lists them. Default: cpu, or the first device of an engine that has none."
+
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", help="Write it all to this file as JSON; - for standard output."),
+]
+IgnoreUnknown = Annotated[
+    bool, typer.Option("--ignore-unknown", help="Note options that the framework does not have; do not refuse them.")
+]
+OldLayout = Annotated[tuple[str, Path] | None, typer.Option("--layout", "--data", hidden=True)]
+OldSize = Annotated[str | None, typer.Option("--shape", hidden=True)]
+OldImage = Annotated[list[Path] | None, typer.Option("--image", hidden=True)]
+
+_SIZE = re.compile(r"(\d+)(?:\s*[x, ]\s*(\d+))?", re.IGNORECASE)
+_Value = TypeVar("_Value")
+
+
+def either(new: _Value | None, old: _Value | None, name: str, old_name: str) -> _Value | None:
+    """The value of an option that had another name in version 0.1, under which it is still taken.
+
+    Args:
+        new: What the option says.
+        old: What it says under the old name.
+        name: As it is called.
+        old_name: As it was called.
+
+    Raises:
+        InputError: It is given under both.
+    """
+    if old is None:
+        return new
+    if new is not None:
+        raise InputError(f"{old_name} is the old name of {name}: give one of them")
+    from segship.cli import output
+
+    output.warn(f"{old_name} is called {name} now, and goes with the next version")
+    return old
+
+
+def read_size(text: str | None) -> tuple[int, int] | None:
+    """``"512x1024"`` as (height, width); one number is a square, None stays None.
+
+    Raises:
+        InputError: It is no size, or a side is zero.
+    """
+    if text is None:
+        return None
+    match = _SIZE.fullmatch(text.strip())
+    if match is None or not int(match[1]) or (match[2] and not int(match[2])):
+        raise InputError(f"{text!r} is not a size: height x width in pixels, as in 512x1024")
+    return int(match[1]), int(match[2] or match[1])
+
+
+def read_numbers(text: str) -> tuple[int, ...]:
+    """``"1,4,8"`` as numbers.
+
+    Raises:
+        InputError: It is something else.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise InputError(f"{text!r} is not a list of positive numbers: 1,4,8")
+    return tuple(int(part) for part in parts)
+
+
+def read_names(*texts: str) -> tuple[str, ...]:
+    """What stands between commas, in one option or in several."""
+    return tuple(part.strip() for text in texts for part in text.split(",") if part.strip())
+
+
+def find_data(
+    dataset: tuple[str, Path] | None,
+    split: str | None,
+    images: Path | None,
+    labels: Path | None,
+    reduce_zero_label: bool | None,
+    limit: int | None,
+) -> Data:
+    """The data that options name.
+
+    Args:
+        dataset: Name and folder of a data set.
+        split: Part of the data set.
+        images: Folder of images, where there is no data set.
+        labels: Folder of their label maps.
+        reduce_zero_label: Whether label 0 means "ignore" and the others move down.
+        limit: Take only so many samples.
+
+    Returns:
+        What `segship.evaluate` takes; no file is read yet.
+
+    Raises:
+        InputError: Nothing is named, or options contradict each other.
+    """
+    from segship.evaluation import Data
+
+    if dataset is not None:
+        if images is not None or labels is not None:
+            raise InputError("--dataset names images and label maps: leave --images and --labels out")
+        return Data.layout(*dataset, split, reduce_zero_label=reduce_zero_label, limit=limit)
+    if split is not None:
+        raise InputError("--split is a part of a data set: give --dataset NAME ROOT")
+    if images is None:
+        raise InputError("say what to evaluate on: --dataset NAME ROOT, or --images FOLDER and --labels FOLDER")
+    if labels is not None:
+        return Data.folders(images, labels, reduce_zero_label=reduce_zero_label, limit=limit)
+    if reduce_zero_label is not None:
+        raise InputError("--reduce-zero-label and --keep-zero-label are about label maps: give --labels FOLDER")
+    return Data.unlabelled(images, limit=limit)
