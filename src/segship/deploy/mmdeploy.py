@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    import onnx
     from numpy.typing import NDArray
 
     from segship.core.artifacts import Backend, Graph
@@ -87,18 +88,19 @@ def ship_mmdeploy(
 
 
 def _write_graph(loaded: Loaded, spec: ModelSpec, sizes: SizeRule, directory: Path, *, dynamic: bool) -> Graph:
-    import onnx
-
     from segship.capture import CaptureOptions, capture
     from segship.onnxgraph.image.postprocess import end_whole
+    from segship.onnxgraph.rewrite import rewrite
 
     path = directory / MODEL
     options = CaptureOptions(sizes.nearest(*TRACED), spec.channels, dynamic, opset=OPSET)
     graph = capture(loaded.network, path, options)
-    model = onnx.load(path)
-    end_whole(model, spec, image=INPUT, output=OUTPUT)
-    model.ir_version = _IR_VERSION
-    onnx.save_model(model, path)
+
+    def finish(model: onnx.ModelProto) -> None:
+        end_whole(model, spec, image=INPUT, output=OUTPUT)
+        model.ir_version = _IR_VERSION
+
+    rewrite(graph, path, finish)
     image = graph.inputs[0]
     mask = TensorInfo(name=OUTPUT, dtype="int64", shape=(image.shape[0], 1, *image.shape[2:]))
     return type(graph)(path, "onnx", (image.model_copy(update={"name": INPUT}),), (mask,))

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
 import torch
 from torch import Tensor
 
 from segship.core.errors import UnsupportedError
 from segship.networks.graph import PROBE, GraphNetwork
+from segship.onnxgraph.conventions import INPUT, OUTPUT
+from segship.onnxgraph.passes.rename_values import rename_values
+from segship.onnxgraph.ports import outputs_of
+from segship.onnxgraph.session import open_model
 
 if TYPE_CHECKING:
+    import onnx
     from numpy.typing import NDArray
 
     from segship.core.spec import SizeRule
@@ -65,9 +70,8 @@ class OnnxNetwork(GraphNetwork):
 
     def onnx_model(self) -> onnx.ModelProto:
         """The model with its input called ``image`` and its output called ``logits``."""
-        model = onnx.ModelProto()
-        model.CopyFrom(self.model)
-        _rename(model.graph, {self._image: "image", model.graph.output[0].name: "logits"})
+        model = copy.deepcopy(self.model)
+        rename_values(model, {self._image: INPUT, outputs_of(model)[0].name: OUTPUT})
         return model
 
     def _run(self, image: NDArray[Any]) -> NDArray[np.float32]:
@@ -83,26 +87,7 @@ class OnnxNetwork(GraphNetwork):
 
 
 def _open(model: onnx.ModelProto) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return open_model(model)
     except Exception as error:
         raise UnsupportedError(f"ONNX Runtime refuses the file: {' '.join(str(error).split())[:300]}") from error
-
-
-def _rename(graph: onnx.GraphProto, names: dict[str, str]) -> None:
-    """Give values other names, in the graph and in its branches; who has the name already gives way."""
-    given = {new: f"{new}_before" for new in names.values() if new not in names} | names
-    graphs = [graph]
-    while graphs:
-        part = graphs.pop()
-        for value in (*part.input, *part.output, *part.initializer, *part.value_info):
-            value.name = given.get(value.name, value.name)
-        for node in part.node:
-            for values in (node.input, node.output):
-                values[:] = [given.get(value, value) for value in values]
-            for attribute in node.attribute:
-                graphs += [attribute.g] if attribute.HasField("g") else list(attribute.graphs)

@@ -24,7 +24,7 @@ def inputs_of(model: onnx.ModelProto) -> tuple[TensorInfo, ...]:
 
 
 def outputs_of(model: onnx.ModelProto) -> tuple[TensorInfo, ...]:
-    """Return the outputs of a model."""
+    """Return the outputs of a model; a side of which nothing is said is ``""``."""
     return tuple(map(_described, model.graph.output))
 
 
@@ -61,5 +61,5 @@ def _described(value: onnx.ValueInfoProto) -> TensorInfo:
         dtype = helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
     except KeyError:
         dtype = TensorProto.DataType.Name(tensor.elem_type).lower()
-    shape = tuple(dim.dim_param or dim.dim_value for dim in tensor.shape.dim)
+    shape = tuple(dim.dim_value or dim.dim_param for dim in tensor.shape.dim)
     return TensorInfo(name=value.name, dtype=dtype, shape=shape)

@@ -11,19 +11,23 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper
+from onnx import helper
 
 from segship.core.artifacts import TensorInfo
 from segship.core.errors import UnsupportedError
 from segship.onnxgraph.build import Builder, Value
 from segship.onnxgraph.conventions import INPUT, OUTPUT
+from segship.onnxgraph.file import load, save
 from segship.onnxgraph.image.preprocess import prepare
+from segship.onnxgraph.passes.rename_values import rename_values
+from segship.onnxgraph.ports import declare, inputs_of, outputs_of
 from segship.vision.upsample import logit_above
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    import onnx
 
     from segship.core.artifacts import Graph
     from segship.core.manifest import Embedded
@@ -68,13 +72,13 @@ def embed(
             "a network that slides has as many windows as fit into the image, which one graph cannot count: leave "
             "--embed out, or see the whole image with --cfg-options model.test_cfg.mode=whole"
         )
-    model = onnx.load(graph.path)
+    model = load(graph.path)
     inputs, outputs = graph.inputs, graph.outputs
     builder = Builder("segship")
     last = classes_last and "post" in what and len(spec.classes) >= _MANY
     logits = Value(builder, OUTPUT, "float32")
     if "pre" in what:
-        _rename(model.graph, INPUT, _TENSOR)
+        rename_values(model, {INPUT: _TENSOR})
         before = prepare(builder, Value(builder, INPUT, "uint8"), spec)
         inputs = (TensorInfo(name=INPUT, dtype="uint8", shape=(*_SIDES, 3)),)
         _put_before(model.graph, builder, before.tensor)
@@ -90,9 +94,8 @@ def embed(
         mask = builder.add("Squeeze", mask, builder.constant([0, 1] if "pre" in what else 1, "int64"))
         outputs = (TensorInfo(name=MASK, dtype=mask.dtype, shape=shape),)
         builder.nodes.append(helper.make_node("Identity", [mask.name], [MASK]))
-    _put_after(model.graph, builder, inputs, outputs)
-    large = (graph.path.parent / f"{graph.path.name}.data").is_file()
-    onnx.save_model(model, path, save_as_external_data=large, location=f"{path.name}.data" if large else None)
+    _put_after(model, builder, inputs, outputs)
+    save(model, path)
     return dataclasses.replace(graph, path=path, inputs=inputs, outputs=outputs)
 
 
@@ -115,35 +118,25 @@ def end_whole(
         size: (height, width) to resize to after that; None: no further resize.
         labels: Whether labels are returned, or logits.
     """
-    _rename(model.graph, INPUT, image)
+    rename_values(model, {INPUT: image})
     builder = Builder("segship")
     source = Value(builder, image, "float32")
     scores = _Scores(builder, Value(builder, OUTPUT, "float32"), spec)
     scores = scores.resized((builder.length(source, 2), builder.length(source, 3)))
     if size is not None:
         scores = scores.resized(_fixed(builder, size))
-    classes = model.graph.output[0].type.tensor_type.shape.dim[1].dim_value
+    classes = outputs_of(model)[0].shape[1]
     found = scores.labels() if labels else scores.value
     builder.nodes.append(helper.make_node("Identity", [found.name], [output]))
-    batch, channels, *sides = (
-        dim.dim_param or dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim
-    )
+    batch, channels, *sides = inputs_of(model)[0].shape
     given = TensorInfo(name=image, dtype="float32", shape=(batch, channels, *sides))
     shape = (batch, 1 if labels else classes, *(size or sides))
-    _put_after(model.graph, builder, (given,), (TensorInfo(name=output, dtype=found.dtype, shape=shape),))
+    _put_after(model, builder, (given,), (TensorInfo(name=output, dtype=found.dtype, shape=shape),))
 
 
 def _fixed(builder: Builder, size: tuple[int, int]) -> Size:
     """A fixed size as two values."""
     return builder.constant(size[0], "int64"), builder.constant(size[1], "int64")
-
-
-def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
-    """Give a value another name wherever it is used."""
-    for node in graph.node:
-        node.input[:] = [new if name == old else name for name in node.input]
-    for value in graph.input:
-        value.name = new if value.name == old else value.name
 
 
 def _back(logits: _Scores, before: Prepared, spec: ModelSpec) -> _Scores:
@@ -223,13 +216,9 @@ def _put_before(graph: onnx.GraphProto, builder: Builder, tensor: Value) -> None
 
 
 def _put_after(
-    graph: onnx.GraphProto, builder: Builder, inputs: Iterable[TensorInfo], outputs: Iterable[TensorInfo]
+    model: onnx.ModelProto, builder: Builder, inputs: Iterable[TensorInfo], outputs: Iterable[TensorInfo]
 ) -> None:
     """Add the rest of what was built, and say what goes in and out."""
-    graph.node.extend(builder.nodes)
-    graph.initializer.extend(builder.constants.values())
-    del graph.input[:], graph.output[:]
-    for values, tensors in ((graph.input, inputs), (graph.output, outputs)):
-        for tensor in tensors:
-            kind = helper.np_dtype_to_tensor_dtype(np.dtype(tensor.dtype))
-            values.append(helper.make_tensor_value_info(tensor.name, kind or TensorProto.UNDEFINED, tensor.shape))
+    model.graph.node.extend(builder.nodes)
+    model.graph.initializer.extend(builder.constants.values())
+    declare(model, inputs, outputs)

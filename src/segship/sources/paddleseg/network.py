@@ -8,23 +8,25 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import onnx
 import torch
 
 from segship.core.errors import InputError, UnsupportedError
 from segship.core.files import digest
 from segship.core.spec import SizeRule
 from segship.networks.onnx import OnnxNetwork
+from segship.onnxgraph.file import load
+from segship.onnxgraph.passes.fold_constants import fold_constants
+from segship.onnxgraph.ports import inputs_of
 from segship.reading.description import Description, read_description
 from segship.reading.documents import read_mapping
 from segship.reading.options import merge_options
 from segship.sources import Loaded
 from segship.sources.paddleseg.conversion import PaddleProgram, convert
-from segship.sources.paddleseg.fold import fold_constants
 from segship.sources.paddleseg.folder import Folder, read_folder
 
 if TYPE_CHECKING:
     import numpy as np
+    import onnx
     from numpy.typing import NDArray
 
     from segship.sources import Request
@@ -44,7 +46,7 @@ class PaddleNetwork(OnnxNetwork):
     """
 
     def __init__(self, model: onnx.ModelProto, *, sizes: SizeRule, process: PaddleProgram) -> None:
-        super().__init__(model, model.graph.input[0].name, sizes=sizes)
+        super().__init__(model, inputs_of(model)[0].name, sizes=sizes)
         self._process = process
 
     def _run(self, image: NDArray[Any]) -> NDArray[np.float32]:
@@ -67,7 +69,8 @@ def load_folder(request: Request) -> Loaded:
     scratch = Path(tempfile.mkdtemp(prefix="segship-paddle-"))
     try:
         report = convert(folder.program, folder.params, scratch, opset=_OPSET)
-        model = fold_constants(onnx.load(scratch / "model.onnx"))
+        model = load(scratch / "model.onnx")
+        fold_constants(model)
         process = PaddleProgram(scratch / "cut.json", scratch / "cut.pdiparams", threads=torch.get_num_threads())
         sizes, channels = _input(report["inputs"][0]["shape"], said, folder)
         network = PaddleNetwork(model, sizes=sizes, process=process)

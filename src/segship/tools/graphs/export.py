@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx.printer
 import torch
 
 from segship.capture import CaptureOptions, capture
 from segship.core.errors import InputError, SizeError, UnsupportedError, VerificationError
 from segship.core.spec import Resize
 from segship.onnxgraph.image.postprocess import end_whole
+from segship.onnxgraph.rewrite import rewrite
+from segship.onnxgraph.text import text_of
 from segship.sources import load
 from segship.tools.graphs.whole import WholeInference
 from segship.verification.compare import GATES
@@ -24,8 +25,10 @@ from segship.vision.preprocess import prepare
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import onnx
     from numpy.typing import NDArray
 
+    from segship.core.artifacts import Graph
     from segship.core.spec import ModelSpec
     from segship.sources import Loaded
     from segship.tools.graphs.whole import Output
@@ -128,13 +131,13 @@ def export_onnx(
     network = loaded.network
     if loaded.spec.slide is not None:
         network = WholeInference(network, loaded.spec, "logits", None).eval()
-    capture(network, path, CaptureOptions(size, loaded.spec.channels, dynamic))
-    text = _finish(path, loaded.spec, output, rescale_shape)
+    graph = capture(network, path, CaptureOptions(size, loaded.spec.channels, dynamic))
+    _finish(graph, loaded.spec, output, rescale_shape)
     whole = WholeInference(loaded.network, loaded.spec, output, rescale_shape).eval()
     checks: tuple[GraphCheck, ...] = ()
     if verify:
         checks = _verify(path, whole, _onnx_runner(path), _tensors(loaded, size, image, dynamic=dynamic))
-    return ExportedGraph(path, size, dynamic, output, text, checks, notes)
+    return ExportedGraph(path, size, dynamic, output, text_of(path), checks, notes)
 
 
 def export_torchscript(
@@ -220,13 +223,13 @@ def _allowed(loaded: Loaded, size: Size) -> Size:
     return size
 
 
-def _finish(path: Path, spec: ModelSpec, output: Output, size: Size | None) -> str:
-    """Let the file end as MMSegmentation's tool let it end, under its names; the graph as text."""
-    model = onnx.load(path, load_external_data=False)
-    end_whole(model, spec, image="input", output="output", size=size, labels=output == "labels")
-    path.write_bytes(model.SerializeToString())
-    del model.graph.initializer[:]  # the weights' numbers would drown the operators
-    return str(onnx.printer.to_text(model))
+def _finish(graph: Graph, spec: ModelSpec, output: Output, size: Size | None) -> None:
+    """Let the file end as MMSegmentation's tool let it end, under its names."""
+
+    def end(model: onnx.ModelProto) -> None:
+        end_whole(model, spec, image="input", output="output", size=size, labels=output == "labels")
+
+    rewrite(graph, graph.path, end)
 
 
 def _onnx_runner(path: Path) -> Run:
