@@ -73,7 +73,7 @@ def _spread(arguments: list[str]) -> list[str]:
 def _json_alone(arguments: list[str]) -> list[str]:
     """``--json`` without a file as ``--json -``: version 0.1's `info` and `doctor` had it so."""
     found: list[str] = []
-    for argument, after in zip(arguments, [*arguments[1:], "--"], strict=True):
+    for argument, after in zip(arguments, [*arguments[1:], "--"], strict=False):
         found.append(argument)
         if argument == "--json" and after.startswith("-") and after != "-":
             found.append("-")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from segship.cli.options import DEVICE, OldLayout, either
+from segship.core.errors import InputError
 
 if TYPE_CHECKING:
     from segship.evaluation import Evaluation, OutputFolders
@@ -136,10 +137,16 @@ def evaluate(
 
     options = read_eval_options(eval_options or [])
     named = either(dataset, old_layout, "--dataset", "--layout")
+    to, form = either(to, old_out, "--to", "--out"), either(form, old_form, "--format", "--out-format")
+    submission = format_only or options.format_only
+    if form is not None and to is None and options.output_dir is None:
+        raise InputError("--format is of predictions: give --to FOLDER for them")
+    if submission and (form is not None or confusion):
+        raise InputError("--format-only writes grey PNG and counts nothing: leave --format and --confusion out")
     outputs = OutputFolders(
-        predictions=either(to, old_out, "--to", "--out"),
-        form=either(form, old_form, "--format", "--out-format") or "png",
-        submission=format_only,
+        predictions=to,
+        form=form or "png",
+        submission=submission,
         pictures=show_dir,
         opacity=opacity,
         differences=differences,
@@ -160,7 +167,7 @@ def evaluate(
             resume=resume,
             progress=progress,
         )
-    _write(found, json_file, confusion or [], None if not (format_only or options.format_only) else outputs)
+    _write(found, json_file, confusion or [], outputs if submission else None)
 
 
 def _write(found: Evaluation, json_file: Path | None, confusion: list[Path], written: OutputFolders | None) -> None:

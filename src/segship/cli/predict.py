@@ -42,8 +42,8 @@ def predict(
     from segship.runtime import predict as run
     from segship.vision.decode import find_images
 
-    files = find_images(images)
     names, layout = read_classes(either(classes, old_layout, "--classes", "--layout"))
+    files = find_images(images)
     segmentor = Segmentor(package, device=device, threads=threads, trust=trust, classes=names, layout=layout)
     with output.progress_bar("predicting", len(files)) as progress:
         run(segmentor, files, to, opacity=opacity, scores=scores, max_pixels=max_pixels, progress=progress)

@@ -108,11 +108,15 @@ def evaluate(
         >>> found.images, round(found.scores.mIoU)
         (2, 100)
     """
+    if workers > 1 and ray is not None:
+        raise InputError("workers and ray both say who shares the work: give one of them")
     chosen = data if isinstance(data, Data) else Data.pairs(data, reduce_zero_label=zero_is_ignore)
     if chosen is data and zero_is_ignore is not None:
         raise InputError("zero_is_ignore is for pairs: Data has reduce_zero_label")
     figures = options or EvalOptions()
     folders = _folders(outputs or OutputFolders(), figures, against=against is not None, labelled=chosen.labelled)
+    if folders.submission and (boundary or against is not None):
+        raise InputError("--format-only counts nothing: leave --boundary and --against out")
     alone = (device, threads) != (None, None) or trust or workers > 1 or ray is not None or resume
     first, second = (
         None if one is None else _evaluable(one, NetworkFiles(Path(), None, device, threads, trust), alone=alone)

@@ -39,12 +39,16 @@ def config(
 
     Configs are read, never run. diff exits with status 1 where they differ.
     """
+    size = either(size, old_size, "--size", "--shape")
+    if not graph and (size, depth) != (None, None):
+        raise InputError("--size and --depth are about the tree: give --graph")
     if paths[0] == _DIFF and len(paths) == 3:  # noqa: PLR2004  (diff A B)
+        if graph:
+            raise InputError("diff compares the configs' values: leave --graph out")
         _print_differences(paths[1], paths[2], cfg_options, out)
     elif len(paths) != 1:
         raise InputError(f"{len(paths)} paths are given ({', '.join(paths)}): expected CONFIG, or diff A B")
     else:
-        size = either(size, old_size, "--size", "--shape")
         _write(_graph(paths[0], size, depth, cfg_options) if graph else _text(paths[0], format, cfg_options), out)
 
 
