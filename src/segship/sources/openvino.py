@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segship.backends.openvino import inspect
 from segship.core.errors import ConfigError, InputError
 from segship.core.files import digest
-from segship.core.manifest import METADATA
 from segship.networks.openvino import OpenvinoNetwork
-from segship.reading.description import read_description, read_noted
 from segship.reading.documents import read_mapping
-from segship.reading.options import merge_options
-from segship.reading.ports import fixed, is_labels, only_image, scores_or_labels, sizes_of
+from segship.reading.graph_description import FoundDescription, describe_graph, find_description
 from segship.reading.ultralytics import read_ultralytics
 from segship.sources import Loaded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from segship.sources import Request
 
@@ -29,10 +26,6 @@ LOOKS_FOR = "an .xml file of OpenVINO's with its .bin beside, or a folder with o
 
 _HEAD = 4096
 _YES = {"yes", "true", "1"}
-_CLASSES_MISSING = (
-    "the model returns labels, so the number of classes must be told: classes: [road, …], or a number, in a YAML file "
-    "beside it, or --cfg-options classes=[road,…]"
-)
 _ITS_OWN = (
     "The network comes as a model of OpenVINO and was compared with itself, run in float32: that it computes what was "
     "trained is for its maker to say."
@@ -69,22 +62,17 @@ def load(request: Request) -> Loaded:
     if path is None:
         raise InputError(f"{request.path} is no model of OpenVINO: expected {LOOKS_FOR}")
     engine, metadata = inspect(path)
-    options = merge_options({}, request.options or {})
-    output_name = options.pop("output_name", None)
-    given, beside, told = _description(request, path, metadata)
-    said = read_description(given, options)
-    image, output = only_image(engine.inputs, path), scores_or_labels(engine.outputs, output_name, path)
-    labels = said.count if is_labels(output) else None
-    if is_labels(output) and labels is None:
-        raise ConfigError(_CLASSES_MISSING)
-    sizes, channels = sizes_of(image, said.sizes), fixed(image, 1) or len(said.normalization.mean or (0, 0, 0))
-    network = OpenvinoNetwork(path, engine.outputs.index(output), labels, sizes=sizes)
-    outputs = network.probe(channels)
-    spec, notes = said.spec(source="openvino", architecture=path.stem, outputs=outputs, channels=channels)
+    found = find_description(request.description, path, metadata) or _own_description(path, metadata)
+    graph = describe_graph(path, (engine.inputs, engine.outputs), found.values, request.options)
+    network = OpenvinoNetwork(path, engine.outputs.index(graph.output), graph.labels, sizes=graph.sizes)
+    outputs = network.probe(graph.channels)
+    spec, notes = graph.description.spec(
+        source="openvino", architecture=path.stem, outputs=outputs, channels=graph.channels
+    )
     network.describe(len(spec.classes), outputs, align_corners=spec.align_corners)
     files = [path.parent / name for name in engine.files]
-    origin = {file.name: digest(file) for file in (*files, *beside)}
-    return Loaded(spec, network, (*notes, *told, *_quantized(network), _ITS_OWN), origin)
+    origin = {file.name: digest(file) for file in (*files, *found.files)}
+    return Loaded(spec, network, (*notes, *found.notes, *_quantized(network), _ITS_OWN), origin)
 
 
 def _quantized(network: OpenvinoNetwork) -> tuple[str, ...]:
@@ -92,22 +80,15 @@ def _quantized(network: OpenvinoNetwork) -> tuple[str, ...]:
     return (f"The model is quantised already: {count} of its operations round to a few levels.",) if count else ()
 
 
-def _description(request: Request, path: Path, metadata: Mapping[str, str]) -> tuple[Any, list[Path], tuple[str, ...]]:
-    """The description, the file it comes from, and notes."""
-    if request.description is not None:
-        return request.description, [request.description] if isinstance(request.description, Path) else [], ()
-    for file in (path.with_suffix(".yaml"), path.with_suffix(".yml")):
-        if file.is_file():
-            return file, [file], ()
-    if METADATA in metadata:
-        return read_noted(metadata[METADATA], path), [], ()
+def _own_description(path: Path, metadata: Mapping[str, str]) -> FoundDescription:
+    """What Ultralytics' ``metadata.yaml`` beside the model says, else what the model itself says."""
     file = path.with_name("metadata.yaml")
     if file.is_file() and (said := read_ultralytics(read_mapping(file), path)) is not None:
-        return said, [file], ()
+        return FoundDescription(said, (file,))
     return _model_info(metadata, path)
 
 
-def _model_info(metadata: Mapping[str, str], path: Path) -> tuple[dict[str, Any], list[Path], tuple[str, ...]]:
+def _model_info(metadata: Mapping[str, str], path: Path) -> FoundDescription:
     """What stands under ``model_info``, which OpenVINO's Model API and its training tools write.
 
     Raises:
@@ -122,12 +103,12 @@ def _model_info(metadata: Mapping[str, str], path: Path) -> tuple[dict[str, Any]
         said["normalization"] = {"mean": _spread(means, many, 0.0), "std": _spread(deviations, many, 1.0)}
     order = info.get("reverse_input_channels")
     if order is None or order.lower() in _YES:
-        return said, [], ()
+        return FoundDescription(said)
     note = (
         f"The model says reverse_input_channels={order}, which leaves open whether it was trained on RGB or BGR: it is "
         "given RGB; --cfg-options normalization.channel_order=bgr changes that."
     )
-    return said, [], (note,)
+    return FoundDescription(said, notes=(note,))
 
 
 def _numbers(text: str, path: Path) -> list[float]:

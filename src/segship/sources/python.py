@@ -18,7 +18,8 @@ from segship.core.spec import SizeRule
 from segship.networks.network import Network
 from segship.networks.wrapped import WrappedNetwork
 from segship.reading.checkpoint import read_checkpoint
-from segship.reading.description import read_description, read_noted
+from segship.reading.description import read_description
+from segship.reading.graph_description import FoundDescription, find_description
 from segship.reading.weights import flush_denormals, load_strict
 from segship.sources import Loaded
 
@@ -84,13 +85,12 @@ def _load_program(request: Request) -> Loaded:
         raise ConfigError(
             f"{path} is no program of torch.export (a compiled one holds no graph): {one_line(error)}"
         ) from error
-    beside = path.with_suffix(".yaml")
-    said = request.description or (beside if beside.is_file() else None)
-    if said is None and noted[METADATA]:
-        said = read_noted(noted[METADATA], path)
-    origin = {file.name: digest(file) for file in (path, said) if isinstance(file, Path)}
-    found = load_module(_Program(program), said, options=request.options, sizes=_sizes(program, path), origin=origin)
-    return dataclasses.replace(found, spec=found.spec.model_copy(update={"architecture": path.stem}))
+    found = find_description(request.description, path, noted) or FoundDescription(None)
+    origin = {file.name: digest(file) for file in (path, *found.files)}
+    loaded = load_module(
+        _Program(program), found.values, options=request.options, sizes=_sizes(program, path), origin=origin
+    )
+    return dataclasses.replace(loaded, spec=loaded.spec.model_copy(update={"architecture": path.stem}))
 
 
 class _Program(nn.Module):
