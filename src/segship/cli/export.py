@@ -33,7 +33,9 @@ def split_paths(paths: list[str], source: str | None) -> tuple[str, str | None, 
     Raises:
         InputError: There are too few or too many.
     """
-    if source is not None and source.startswith("python:") and len(paths) == 1:
+    from segship.sources import named_function
+
+    if source is not None and named_function(source) is not None and len(paths) == 1:
         return source, None, Path(paths[0])
     if not 1 < len(paths) <= _MOST:
         raise InputError(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from segship.core.errors import UnsupportedError
-from segship.networks.graph import PROBE, GraphNetwork
+from segship.networks.graph import GraphNetwork
 from segship.onnxgraph.conventions import INPUT, OUTPUT
 from segship.onnxgraph.passes.rename_values import rename_values
 from segship.onnxgraph.ports import outputs_of
@@ -39,21 +39,6 @@ class OnnxNetwork(GraphNetwork):
         self.model = model
         self._image = image
         self._session: Any = None
-
-    def probe(self, channels: int) -> int:
-        """Channels of the scores, found by running the network once.
-
-        Args:
-            channels: Of the image.
-
-        Raises:
-            UnsupportedError: It does not run, or its output has another rank.
-        """
-        height, width = self.sizes.nearest(*PROBE)
-        scores = self._run(np.zeros((self.sizes.batch or 1, channels, height, width), np.float32))
-        if scores.ndim != 4:  # noqa: PLR2004
-            raise UnsupportedError(f"the file returns an array of shape {scores.shape}, expected (N, classes, h, w)")
-        return int(scores.shape[1])
 
     def logits(self, x: Tensor) -> Tensor:
         """float32 (N, C, H, W) -> scores (N, K, h, w).

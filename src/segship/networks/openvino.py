@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from segship.core.errors import MissingExtraError, UnsupportedError, engine_errors, one_line
-from segship.networks.graph import PROBE, GraphNetwork
+from segship.networks.graph import GraphNetwork
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,18 +57,6 @@ class OpenvinoNetwork(GraphNetwork):
     def quantized(self) -> int:
         """How many of its operations round to a few levels: of an int8 model, many."""
         return sum(node.get_type_name() == "FakeQuantize" for node in self._model.get_ops())
-
-    def probe(self, channels: int) -> int:
-        """Channels of the scores, found by running the network once.
-
-        Args:
-            channels: Of the image.
-
-        Raises:
-            UnsupportedError: It does not run.
-        """
-        size = self.sizes.nearest(*PROBE)
-        return int(self.logits(torch.zeros(self.sizes.batch or 1, channels, *size)).shape[1])
 
     def logits(self, x: Tensor) -> Tensor:
         """float32 (N, C, H, W) -> scores (N, K, h, w).

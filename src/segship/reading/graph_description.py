@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from segship.core.artifacts import TensorInfo
-    from segship.core.spec import SizeRule
+    from segship.core.spec import ModelSpec, SizeRule
+    from segship.networks.graph import GraphNetwork
     from segship.reading.description import Description
 
 __all__ = ["DescribedGraph", "FoundDescription", "describe_graph", "find_description"]
@@ -86,6 +87,28 @@ class DescribedGraph:
     labels: int | None
     sizes: SizeRule
     channels: int
+
+    def settle(self, network: GraphNetwork, source: str, architecture: str) -> tuple[ModelSpec, tuple[str, ...]]:
+        """Run the network once, and let it and its description know of each other.
+
+        Args:
+            network: The graph's network.
+            source: Name of the source.
+            architecture: What the network is, where the description does not say.
+
+        Returns:
+            What the network expects and means, and notes for the user.
+
+        Raises:
+            ConfigError: The description is of another network.
+            UnsupportedError: The network does not run, or returns no scores.
+        """
+        outputs = network.probe(self.channels)
+        spec, notes = self.description.spec(
+            source=source, architecture=architecture, outputs=outputs, channels=self.channels
+        )
+        network.describe(len(spec.classes), outputs, align_corners=spec.align_corners)
+        return spec, notes
 
 
 def describe_graph(

@@ -1,15 +1,16 @@
 """Where trained networks come from: one file or folder for each framework.
 
-A module of this package is a `Framework`; nothing else has to be told of it.
+A module of this package that defines ``FRAMEWORK`` is one; nothing else has to be told of it.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from segship.core.errors import ConfigError, InputError, UnsupportedError, did_you_mean
 
@@ -24,24 +25,23 @@ if TYPE_CHECKING:
 Options: TypeAlias = "Mapping[str, Any] | Sequence[str] | None"
 """Overrides of a config: ``{"model.backbone.depth": 101}`` or ``["model.backbone.depth=101"]``."""
 
-Description: TypeAlias = "Path | Mapping[str, Any] | None"
+DescriptionLike: TypeAlias = "Path | Mapping[str, Any] | None"
 """What a network expects and means, where its own files do not say: a YAML file, or its content."""
 
-ENTRY = "python:"
-"""What a SOURCE begins with that is a function: ``python:package.module:function``."""
+_FUNCTION = "python:"
 
 __all__ = [
-    "ENTRY",
-    "Description",
+    "DescriptionLike",
     "Framework",
+    "LoadRequest",
     "Loaded",
     "Options",
-    "Request",
     "Source",
     "as_source",
     "find_source",
     "load",
     "load_network",
+    "named_function",
     "sources",
 ]
 
@@ -92,7 +92,7 @@ class Source:
         request = self.request(with_auxiliary=with_auxiliary)
         return find_source(request.path, "python" if request.entry else self.source).load(request)
 
-    def request(self, *, with_auxiliary: bool = False) -> Request:
+    def request(self, *, with_auxiliary: bool = False) -> LoadRequest:
         """What a framework's reader is asked for.
 
         Args:
@@ -102,18 +102,17 @@ class Source:
             The same, with paths, and the function of the user's that makes the network, if there is one.
         """
         path, description = Path(self.config), Path(self.spec) if isinstance(self.spec, str) else self.spec
-        text = str(self.config)
-        entry = text.removeprefix(ENTRY) if text.startswith(ENTRY) else ""
-        if self.source is not None and self.source.startswith(ENTRY):
+        function = named_function(str(self.config))
+        if self.source is not None and (named := named_function(self.source)) is not None:
             # Where nothing else is given, the command line has the function itself in the description's place.
-            described = description is not None or text.startswith(ENTRY)
-            entry, description = self.source.removeprefix(ENTRY), description if described else path
-        return Request(
+            described = description is not None or function is not None
+            function, description = named, description if described else path
+        return LoadRequest(
             path,
             _path(self.checkpoint),
             self.cfg_options,
             description,
-            entry,
+            function or "",
             with_auxiliary,
             self.trust,
             self.ignore_unknown,
@@ -130,7 +129,7 @@ def as_source(source: Source | str | os.PathLike[str]) -> Source:
 
 
 @dataclass(frozen=True)
-class Request:
+class LoadRequest:
     """What a user asks a framework's reader for.
 
     Attributes:
@@ -147,7 +146,7 @@ class Request:
     path: Path
     checkpoint: Path | None = None
     options: Options = None
-    description: Description = None
+    description: DescriptionLike = None
     entry: str = ""
     with_auxiliary: bool = False
     trust: bool = False
@@ -173,30 +172,45 @@ class Loaded:
     denormals: int = 0
 
 
-class Framework(Protocol):
-    """What a module of this package provides."""
+@dataclass(frozen=True)
+class Framework:
+    """How the networks of one framework are read: what a module of this package defines as ``FRAMEWORK``.
 
-    TITLE: str
-    """Name of the framework, for people."""
-    LOOKS_FOR: str
-    """What it recognises, to end a sentence with: ``"a .py config with model = dict(...)"``."""
+    Attributes:
+        title: Name of the framework, for people.
+        looks_for: What it recognises, to end a sentence with: ``"a .py config with model = dict(...)"``.
+        recognises: Tells whether what lies at a path is of this framework; cheap, runs nothing, and never raises.
+        load: Reads a network and what it means; raises a `SegshipError` where a file cannot be read, or what is asked
+            for does not fit together.
+        network: Reads the network alone, where that takes less than ``load``; None: it does not.
+    """
 
-    def recognises(self, path: Path) -> bool:
-        """Whether what lies at ``path`` is of this framework; cheap, runs nothing, and never raises."""
+    title: str
+    looks_for: str
+    recognises: Callable[[Path], bool]
+    load: Callable[[LoadRequest], Loaded]
+    network: Callable[[LoadRequest], Network] | None = None
 
-    def load(self, request: Request) -> Loaded:
-        """The network and what it means.
+    def load_network(self, request: LoadRequest) -> Network:
+        """Read the network alone.
 
         Raises:
-            SegshipError: A file cannot be read, or what is asked for does not fit together.
+            SegshipError: As for ``load``.
         """
+        return self.load(request).network if self.network is None else self.network(request)
 
 
-def sources() -> dict[str, Framework]:
-    """All sources by name."""
+@functools.cache
+def sources() -> Mapping[str, Framework]:
+    """Return all frameworks by name."""
     names = [entry.name for entry in pkgutil.iter_modules(__path__)]
-    modules: dict[str, Any] = {name: importlib.import_module(f"{__name__}.{name}") for name in names}
-    return {name: module for name, module in modules.items() if hasattr(module, "recognises")}
+    modules = {name: importlib.import_module(f"{__name__}.{name}") for name in names}
+    return {name: module.FRAMEWORK for name, module in modules.items() if hasattr(module, "FRAMEWORK")}
+
+
+def named_function(source: str) -> str | None:
+    """Return ``package.module:function`` of ``python:package.module:function``; None for other sources."""
+    return source.removeprefix(_FUNCTION) if source.startswith(_FUNCTION) else None
 
 
 def find_source(path: Path, name: str | None = None) -> Framework:
@@ -219,7 +233,7 @@ def find_source(path: Path, name: str | None = None) -> Framework:
         if source.recognises(path):
             return source
     kind = "The folder" if path.is_dir() else "The file"
-    looked_for = "; ".join(f"{source.TITLE}: {source.LOOKS_FOR}" for source in known.values())
+    looked_for = "; ".join(f"{source.title}: {source.looks_for}" for source in known.values())
     raise ConfigError(f"{kind} {path} is not recognised. Looked for {looked_for}. --source NAME decides by name")
 
 
@@ -252,9 +266,7 @@ def load_network(
         given = Source(config, checkpoint, cfg_options=cfg_options)
     request = given.request(with_auxiliary=with_auxiliary)
     framework = find_source(request.path, "python" if request.entry else given.source)
-    # MMSegmentation's networks are there before their test pipeline is understood.
-    alone: Callable[[Request], Network] | None = getattr(framework, "load_network", None)
-    return framework.load(request).network if alone is None else alone(request)
+    return framework.load_network(request)
 
 
 def load(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from segship.core.errors import ConfigError, InputError, UnsupportedError
+from segship.core.errors import InputError, UnsupportedError
 from segship.core.files import digest
-from segship.core.manifest import METADATA
 from segship.networks.onnx import OnnxNetwork
 from segship.onnxgraph.file import load as load_model
 from segship.onnxgraph.metadata import metadata_of
@@ -15,26 +13,18 @@ from segship.onnxgraph.operators import foreign_operators
 from segship.onnxgraph.passes.inline_functions import inline_functions
 from segship.onnxgraph.passes.one_hot_labels import one_hot_labels
 from segship.onnxgraph.ports import inputs_of, outputs_of, select_output
-from segship.reading.description import read_description, read_noted
-from segship.reading.options import merge_options
-from segship.reading.ports import fixed, is_labels, only_image, scores_or_labels, sizes_of
+from segship.reading.graph_description import FoundDescription, describe_graph, find_description
 from segship.reading.ultralytics import read_ultralytics
-from segship.sources import Loaded
+from segship.sources import Framework, Loaded
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import onnx
 
-    from segship.sources import Request
+    from segship.sources import LoadRequest
 
-__all__ = ["LOOKS_FOR", "TITLE", "load", "recognises"]
-
-TITLE = "ONNX"
-LOOKS_FOR = "an .onnx file with one image as input and scores (N, classes, h, w) or labels (N, H, W) as output"
-
-_CLASSES_MISSING = (
-    "the file returns labels, so the number of classes must be told: classes: [road, …], or a number, in a YAML file "
-    "beside it, or --cfg-options classes=[road,…]"
-)
+__all__ = ["FRAMEWORK", "load", "recognises"]
 
 
 def recognises(path: Path) -> bool:
@@ -42,34 +32,23 @@ def recognises(path: Path) -> bool:
     return path.suffix == ".onnx" and path.is_file()
 
 
-def load(request: Request) -> Loaded:
-    """The graph of a file, and what its description says of it.
+def load(request: LoadRequest) -> Loaded:
+    """Read the graph of a file, and what its description says of it.
 
     The description is the one named (``--spec``), else ``NAME.yaml`` beside the file, else its metadata. Options are
     laid over it; ``output_name=NAME`` chooses among several outputs.
     """
-    model = _read(request.path)
-    options = merge_options({}, request.options or {})
-    output_name = options.pop("output_name", None)
-    given, beside = _description(request, model)
-    said = read_description(given, options)
-    image = only_image(inputs_of(model), request.path)
-    output = scores_or_labels(outputs_of(model), output_name, request.path)
-    if not is_labels(output):
-        select_output(model, output.name)
-    elif said.count is not None:
-        one_hot_labels(model, output, said.count)
+    path, model = request.path, _read(request.path)
+    metadata = metadata_of(model)
+    found = find_description(request.description, path, metadata) or FoundDescription(read_ultralytics(metadata, path))
+    graph = describe_graph(path, (inputs_of(model), outputs_of(model)), found.values, request.options)
+    if graph.labels is None:
+        select_output(model, graph.output.name)
     else:
-        raise ConfigError(_CLASSES_MISSING)
-    sizes, channels = sizes_of(image, said.sizes), fixed(image, 1) or len(said.normalization.mean or (0, 0, 0))
-    network = OnnxNetwork(model, image.name, sizes=sizes)
-    outputs = network.probe(channels)
-    spec, notes = said.spec(
-        source="onnx", architecture=model.graph.name or request.path.stem, outputs=outputs, channels=channels
-    )
-    network.describe(len(spec.classes), outputs, align_corners=spec.align_corners)
-    origin = {request.path.name: digest(request.path)} | {file.name: digest(file) for file in beside}
-    return Loaded(spec, network, notes, origin)
+        one_hot_labels(model, graph.output, graph.labels)
+    network = OnnxNetwork(model, graph.image.name, sizes=graph.sizes)
+    spec, notes = graph.settle(network, "onnx", model.graph.name or path.stem)
+    return Loaded(spec, network, notes, {file.name: digest(file) for file in (path, *found.files)})
 
 
 def _read(path: Path) -> onnx.ModelProto:
@@ -93,15 +72,9 @@ def _read(path: Path) -> onnx.ModelProto:
     return model
 
 
-def _description(request: Request, model: onnx.ModelProto) -> tuple[Any, list[Path]]:
-    """The description, and the file it comes from."""
-    if request.description is not None:
-        return request.description, [request.description] if isinstance(request.description, Path) else []
-    for suffix in (".yaml", ".yml"):
-        file = request.path.with_suffix(suffix)
-        if file.is_file():
-            return file, [file]
-    metadata = metadata_of(model)
-    if METADATA in metadata:
-        return read_noted(metadata[METADATA], request.path), []
-    return read_ultralytics(metadata, request.path), []
+FRAMEWORK = Framework(
+    "ONNX",
+    "an .onnx file with one image as input and scores (N, classes, h, w) or labels (N, H, W) as output",
+    recognises,
+    load,
+)

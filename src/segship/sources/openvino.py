@@ -11,18 +11,16 @@ from segship.networks.openvino import OpenvinoNetwork
 from segship.reading.documents import read_mapping
 from segship.reading.graph_description import FoundDescription, describe_graph, find_description
 from segship.reading.ultralytics import read_ultralytics
-from segship.sources import Loaded
+from segship.sources import Framework, Loaded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from segship.sources import Request
+    from segship.sources import LoadRequest
 
-__all__ = ["LOOKS_FOR", "TITLE", "load", "recognises"]
+__all__ = ["FRAMEWORK", "load", "recognises"]
 
-TITLE = "OpenVINO"
-LOOKS_FOR = "an .xml file of OpenVINO's with its .bin beside, or a folder with one such pair"
 
 _HEAD = 4096
 _YES = {"yes", "true", "1"}
@@ -52,7 +50,7 @@ def _model(path: Path) -> Path | None:
     return path if path.suffix == ".xml" and path.is_file() else None
 
 
-def load(request: Request) -> Loaded:
+def load(request: LoadRequest) -> Loaded:
     """The model, and what its description says of it.
 
     The description is the one named (``--spec``), else ``NAME.yaml`` beside the file, else what the model itself or
@@ -60,16 +58,12 @@ def load(request: Request) -> Loaded:
     """
     path = _model(request.path)
     if path is None:
-        raise InputError(f"{request.path} is no model of OpenVINO: expected {LOOKS_FOR}")
+        raise InputError(f"{request.path} is no model of OpenVINO: expected {FRAMEWORK.looks_for}")
     engine, metadata = inspect(path)
     found = find_description(request.description, path, metadata) or _own_description(path, metadata)
     graph = describe_graph(path, (engine.inputs, engine.outputs), found.values, request.options)
     network = OpenvinoNetwork(path, engine.outputs.index(graph.output), graph.labels, sizes=graph.sizes)
-    outputs = network.probe(graph.channels)
-    spec, notes = graph.description.spec(
-        source="openvino", architecture=path.stem, outputs=outputs, channels=graph.channels
-    )
-    network.describe(len(spec.classes), outputs, align_corners=spec.align_corners)
+    spec, notes = graph.settle(network, "openvino", path.stem)
     files = [path.parent / name for name in engine.files]
     origin = {file.name: digest(file) for file in (*files, *found.files)}
     return Loaded(spec, network, (*notes, *found.notes, *_quantized(network), _ITS_OWN), origin)
@@ -121,3 +115,11 @@ def _numbers(text: str, path: Path) -> list[float]:
 def _spread(numbers: list[float], many: int, otherwise: float) -> list[float]:
     """One number for each channel; one alone counts for all."""
     return numbers * many if len(numbers) == 1 else numbers or [otherwise] * many
+
+
+FRAMEWORK = Framework(
+    "OpenVINO",
+    "an .xml file of OpenVINO's with its .bin beside, or a folder with one such pair",
+    recognises,
+    load,
+)

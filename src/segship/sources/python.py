@@ -21,19 +21,17 @@ from segship.reading.checkpoint import read_checkpoint
 from segship.reading.description import read_description
 from segship.reading.graph_description import FoundDescription, find_description
 from segship.reading.weights import flush_denormals, load_strict
-from segship.sources import Loaded
+from segship.sources import Framework, Loaded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from segship.core.files import FileDigest
     from segship.core.spec import ModelSpec
-    from segship.sources import Description, Options, Request
+    from segship.sources import DescriptionLike, LoadRequest, Options
 
-__all__ = ["LOOKS_FOR", "TITLE", "load", "load_module", "recognises"]
+__all__ = ["FRAMEWORK", "load", "load_module", "recognises"]
 
-TITLE = "a torch module"
-LOOKS_FOR = "python:package.module:function, or a .pt2 program of torch.export, both with --trust"
 _PROBE = (256, 320)
 _IMAGE = 4  # dimensions of (N, C, H, W)
 
@@ -43,7 +41,7 @@ def recognises(path: Path) -> bool:
     return path.suffix == ".pt2" and path.is_file()
 
 
-def load(request: Request) -> Loaded:
+def load(request: LoadRequest) -> Loaded:
     """The module that ``request.entry`` makes, or that lies in a file, with what the description says of it.
 
     The function takes no argument. It returns the module, or the module and its description (a mapping or ModelSpec).
@@ -71,7 +69,7 @@ def load(request: Request) -> Loaded:
     return load_module(module, said, options=request.options, origin=origin)
 
 
-def _load_program(request: Request) -> Loaded:
+def _load_program(request: LoadRequest) -> Loaded:
     """A file of ``torch.export.save``: its description is the one named, ``NAME.yaml`` beside it, or what it notes."""
     path = request.path
     if not recognises(path):
@@ -124,7 +122,7 @@ def _sizes(program: torch.export.ExportedProgram, path: Path) -> SizeRule | None
 
 def load_module(
     module: nn.Module,
-    description: Description | ModelSpec | str,
+    description: DescriptionLike | ModelSpec | str,
     *,
     options: Options = None,
     sizes: SizeRule | None = None,
@@ -196,3 +194,11 @@ def _outputs(network: Network, channels: int, rule: SizeRule) -> int:
             f"{str(error).partition(chr(10))[0]:.200}. Name the sizes it takes, as in sizes: {{multiple_of: 32}} or "
             "sizes: {fixed: [512, 512]}, and a mean and std for each of its channels"
         ) from error
+
+
+FRAMEWORK = Framework(
+    "a torch module",
+    "python:package.module:function, or a .pt2 program of torch.export, both with --trust",
+    recognises,
+    load,
+)

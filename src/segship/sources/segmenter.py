@@ -27,19 +27,17 @@ from segship.reading.key_rules import rename
 from segship.reading.options import merge_options
 from segship.reading.origins import segmenter as keys
 from segship.reading.weights import load_strict
-from segship.sources import Loaded
+from segship.sources import Framework, Loaded
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor, nn
 
-    from segship.sources import Request
+    from segship.sources import LoadRequest
 
-__all__ = ["LOOKS_FOR", "TITLE", "Segmenter", "load", "recognises"]
+__all__ = ["FRAMEWORK", "Segmenter", "load", "recognises"]
 
-TITLE = "Segmenter"
-LOOKS_FOR = "a folder with variant.yml and checkpoint.pth, or one of the two"
 
 _VARIANT, _CHECKPOINT = "variant.yml", "checkpoint.pth"
 _WEIGHTS = frozenset({".pth", ".pt", ".safetensors"})
@@ -117,7 +115,7 @@ def recognises(path: Path) -> bool:
     return (folder / _VARIANT).is_file()
 
 
-def load(request: Request) -> Loaded:
+def load(request: LoadRequest) -> Loaded:
     """The network of a folder with ``variant.yml``, and what its inputs and outputs mean."""
     folder = request.path if request.path.is_dir() else request.path.parent
     path = folder / _VARIANT
@@ -137,7 +135,7 @@ def load(request: Request) -> Loaded:
     return Loaded(_spec(variant, notes), network, tuple(notes), origin, denormals)
 
 
-def _read_variant(path: Path, request: Request) -> _Variant:
+def _read_variant(path: Path, request: LoadRequest) -> _Variant:
     values = read_mapping(path)
     if request.options:
         values = merge_options(values, request.options)
@@ -148,7 +146,7 @@ def _read_variant(path: Path, request: Request) -> _Variant:
         raise ConfigError(f"{path} cannot be used: {'; '.join(wrong)}") from None
 
 
-def _find_checkpoint(request: Request) -> Path | None:
+def _find_checkpoint(request: LoadRequest) -> Path | None:
     """The weights that are named, or lie beside the variant."""
     if request.checkpoint is not None:
         return request.checkpoint
@@ -241,3 +239,11 @@ def _spec(variant: _Variant, notes: list[str]) -> ModelSpec:
         slide=Slide(crop=(window, window), stride=(stride, stride)),
         reduce_zero_label=layout is not None and layout.reduce_zero_label,
     )
+
+
+FRAMEWORK = Framework(
+    "Segmenter",
+    "a folder with variant.yml and checkpoint.pth, or one of the two",
+    recognises,
+    load,
+)

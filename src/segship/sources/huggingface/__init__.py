@@ -16,7 +16,7 @@ from segship.networks.wrapped import WrappedNetwork
 from segship.reading.documents import read_mapping
 from segship.reading.options import merge_options
 from segship.reading.weights import flush_denormals
-from segship.sources import Loaded
+from segship.sources import Framework, Loaded
 from segship.sources.huggingface.families import find_family
 from segship.sources.huggingface.folder import load_model, require_harmless
 from segship.sources.huggingface.processor import PROCESSOR_CONFIGS, default_size, load_processor, preprocessing
@@ -24,12 +24,10 @@ from segship.sources.huggingface.processor import PROCESSOR_CONFIGS, default_siz
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from segship.sources import Request
+    from segship.sources import LoadRequest
 
-__all__ = ["LOOKS_FOR", "TITLE", "load", "recognises"]
+__all__ = ["FRAMEWORK", "load", "recognises"]
 
-TITLE = "Hugging Face"
-LOOKS_FOR = "a folder with config.json that names architectures, as save_pretrained writes it"
 
 _CONFIG = "config.json"
 _MAXIMUM_JSON = 8 * 2**20
@@ -50,7 +48,7 @@ def recognises(path: Path) -> bool:
     return isinstance(values, dict) and "model_type" in values and isinstance(values.get("architectures"), list)
 
 
-def load(request: Request) -> Loaded:
+def load(request: LoadRequest) -> Loaded:
     """The network of a folder and what its processor says of images.
 
     Options are ``image_size=[h,w]`` for networks whose graph takes one size only, and ``processor.NAME=value``, laid
@@ -123,3 +121,11 @@ def _size(value: Any) -> tuple[int, int] | None:
     if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):  # noqa: PLR2004
         raise ConfigError(f"image_size is {value!r:.60}, expected (height, width), as in image_size=[512,512]")
     return sides[0], sides[1]
+
+
+FRAMEWORK = Framework(
+    "Hugging Face",
+    "a folder with config.json that names architectures, as save_pretrained writes it",
+    recognises,
+    load,
+)

@@ -11,7 +11,7 @@ from segship.networks.wrapped import WrappedNetwork
 from segship.reading.checkpoint import read_checkpoint
 from segship.reading.configs.config import read_config
 from segship.reading.weights import load_strict
-from segship.sources import Loaded
+from segship.sources import Framework, Loaded
 from segship.sources.mmseg.build import build_network
 from segship.sources.mmseg.foreign import build_foreign
 from segship.sources.mmseg.spec import build_spec
@@ -23,12 +23,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from segship.networks.network import Network
-    from segship.sources import Request
+    from segship.sources import LoadRequest
 
-__all__ = ["LOOKS_FOR", "TITLE", "load", "load_network", "recognises"]
+__all__ = ["FRAMEWORK", "load", "load_network", "recognises"]
 
-TITLE = "MMSegmentation"
-LOOKS_FOR = "a .py file (or .json) with model = dict(type='EncoderDecoder', …)"
 _MAXIMUM_JSON = 2**20
 
 
@@ -45,7 +43,7 @@ def recognises(path: Path) -> bool:
     return isinstance(values, dict) and (isinstance(values.get("model"), dict) or "_base_" in values)
 
 
-def load_network(request: Request) -> Network:
+def load_network(request: LoadRequest) -> Network:
     """The network alone; see `segship.sources.load_network`."""
     values = read_config(request.path, request.options).values
     network = _build(values, request)
@@ -55,7 +53,7 @@ def load_network(request: Request) -> Network:
     return network
 
 
-def _build(values: Mapping[str, Any], request: Request) -> Network:
+def _build(values: Mapping[str, Any], request: LoadRequest) -> Network:
     """Our network of the config; where it names modules of the user's own and is trusted, the framework's."""
     try:
         return build_network(values.get("model"), with_auxiliary=request.with_auxiliary)
@@ -75,7 +73,7 @@ def _keys(network: Network) -> nn.Module:
     return keys
 
 
-def load(request: Request) -> Loaded:
+def load(request: LoadRequest) -> Loaded:
     """The network and what its inputs and outputs mean; see `segship.sources.load`."""
     read = read_config(request.path, request.options)
     network = _build(read.values, request)
@@ -88,3 +86,12 @@ def load(request: Request) -> Loaded:
         denormals = load_strict(_keys(network), weights.state, what=str(request.checkpoint))
         origin[weights.path.name] = weights.digest
     return Loaded(spec, network, notes, origin, denormals)
+
+
+FRAMEWORK = Framework(
+    "MMSegmentation",
+    "a .py file (or .json) with model = dict(type='EncoderDecoder', …)",
+    recognises,
+    load,
+    load_network,  # networks are there before their test pipeline is understood
+)

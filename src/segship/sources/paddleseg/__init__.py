@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from segship.sources import Framework
 from segship.sources.paddleseg.folder import DESCRIPTIONS, PROGRAMS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from segship.sources import Loaded, Request
+    from segship.sources import Loaded, LoadRequest
 
-__all__ = ["LOOKS_FOR", "TITLE", "load", "recognises"]
-
-TITLE = "PaddleSeg"
-LOOKS_FOR = "a folder with deploy.yaml, model.json or model.pdmodel, and model.pdiparams"
+__all__ = ["FRAMEWORK", "load", "recognises"]
 
 
 def recognises(path: Path) -> bool:
@@ -29,7 +27,7 @@ def recognises(path: Path) -> bool:
     return described and any((folder / name).is_file() for name in PROGRAMS)
 
 
-def load(request: Request) -> Loaded:
+def load(request: LoadRequest) -> Loaded:
     """The network of an inference folder, run by Paddle itself, and what ``deploy.yaml`` says of its input.
 
     A description (``--spec``) and options are laid over what the YAML says: classes, layout, sizes.
@@ -37,3 +35,11 @@ def load(request: Request) -> Loaded:
     from segship.sources.paddleseg.network import load_folder  # setting Paddle up needs no torch
 
     return load_folder(request)
+
+
+FRAMEWORK = Framework(
+    "PaddleSeg",
+    "a folder with deploy.yaml, model.json or model.pdmodel, and model.pdiparams",
+    recognises,
+    load,
+)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
-    from segship.sources import Request
+    from segship.sources import LoadRequest
 
 __all__ = ["PaddleNetwork", "for_channels", "load_folder"]
 
@@ -53,7 +53,7 @@ class PaddleNetwork(OnnxNetwork):
         return self._process(image)
 
 
-def load_folder(request: Request) -> Loaded:
+def load_folder(request: LoadRequest) -> Loaded:
     """The network of an inference folder and what its input and output mean.
 
     Args:
@@ -90,7 +90,7 @@ def load_folder(request: Request) -> Loaded:
     return Loaded(spec, network, (*notes, *_contradiction(folder, tail)), origin)
 
 
-def _description(folder: Folder, request: Request) -> Description:
+def _description(folder: Folder, request: LoadRequest) -> Description:
     """What the YAML says of the input, with the user's description and then the options laid over it."""
     values, own = dict(folder.said), request.description
     if own is not None:
