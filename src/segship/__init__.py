@@ -1,13 +1,16 @@
 """Segship: trained semantic-segmentation networks in, verified, fast, self-describing packages out.
 
 Opening a package needs no torch: ``segship.Segmentor(package)``. Making one does: ``segship.export(...)``.
-Names are imported on first use, so ``import segship`` stays cheap and free of torch.
+Names are imported on first use, so ``import segship`` stays cheap and free of torch. It switches the telemetry of the
+libraries off that Segship uses.
 """
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
+
+from segship.core.telemetry import switch_off
 
 if TYPE_CHECKING:
     from segship.bench import benchmark
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
     from segship.sources import Source, load_network
 
 __version__ = "0.1.0"
+
+switch_off()
 
 __all__ = [
     "BackendError",
