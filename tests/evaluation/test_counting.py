@@ -12,7 +12,7 @@ from segship.core.errors import InputError
 from segship.datasets.label_encoding import LabelEncoding
 from segship.datasets.samples import Sample
 from segship.evaluation import Evaluation, evaluate, pair_files
-from segship.evaluation.counter import Counter, count_all
+from segship.evaluation.counter import Counter, count_all, remap_labels
 from segship.evaluation.tally import EXTREMES, Tally
 from segship.metrics.boundary import boundary_areas
 
@@ -142,3 +142,9 @@ def test_only_a_few_images_and_messages_are_remembered() -> None:
     assert tally.extremes[:2] == [(0.9, 9), (0.9, 19)]
     assert tally.problems["refused"].count == 100
     assert len(tally.problems["refused"].examples) == 20
+
+
+def test_labels_beyond_a_byte_are_remapped() -> None:
+    mask = np.array([[0, 1]], np.uint8)
+    assert remap_labels(mask, (300, 2)).tolist() == [[300, 2]]
+    assert remap_labels(mask, ()) is mask

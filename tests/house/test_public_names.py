@@ -2,11 +2,17 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import pkgutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 import segship
+from segship.core import errors
 
 
 def modules() -> list[str]:
@@ -14,9 +20,58 @@ def modules() -> list[str]:
     return sorted(module.name for module in found if not module.name.endswith("__main__"))
 
 
+PUBLIC = """
+BackendError CheckpointError ConfigError Data DownloadError InputError Manifest MissingExtraError ModelSpec Package
+PackageError Segmentor SegshipError SegshipWarning SizeError SizeRule Source Target UnsafeFileError UnsupportedError
+VerificationError __version__ benchmark evaluate export export_module load_network predict verify
+"""
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(segship.__all__) == sorted(PUBLIC.split())
+    assert dir(segship) == sorted(segship.__all__)
+
+
 def test_every_public_name_can_be_imported() -> None:
     for name in segship.__all__:
         assert getattr(segship, name) is not None
+
+
+def test_every_error_is_public() -> None:
+    kinds = [
+        value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, (Exception, Warning))
+    ]
+    assert {kind.__name__ for kind in kinds} <= set(segship.__all__)
+    for kind in kinds:
+        assert getattr(segship, kind.__name__) is kind
+
+
+def test_no_public_function_takes_anything_by_any_name() -> None:
+    for name in segship.__all__:
+        value = getattr(segship, name)
+        if not callable(value) or (inspect.isclass(value) and issubclass(value, (BaseException, BaseModel))):
+            continue
+        kinds = {parameter.kind for parameter in inspect.signature(value).parameters.values()}
+        assert inspect.Parameter.VAR_KEYWORD not in kinds, f"{name} takes **options"
+
+
+@pytest.mark.slow
+def test_a_type_checker_sees_what_users_write(tmp_path: Path) -> None:
+    """mypy, as a user with strict settings runs it, over a script in the words of the README."""
+    pytest.importorskip("mypy")
+    script = Path(__file__).with_name("user_script.py")
+    root = Path(segship.__file__).parents[1]
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--follow-imports=silent"]
+    done = subprocess.run(
+        [*command, f"--cache-dir={tmp_path}", str(script)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=script.parent,
+        env=os.environ | {"MYPYPATH": str(root)},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (Path(segship.__file__).parent / "py.typed").is_file()
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -13,6 +13,7 @@ from segship.vision.bands import read_pixels, synthesize_bands
 from segship.vision.decode import find_images, read_image
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
@@ -37,7 +38,7 @@ class Pictures:
         InputError: A file or folder is not there, or holds no image.
     """
 
-    def __init__(self, images: Sequence[str | Path], size: tuple[int, int] | None, folder: Path) -> None:
+    def __init__(self, images: Sequence[str | os.PathLike[str]], size: tuple[int, int] | None, folder: Path) -> None:
         self._given = bool(images)
         self._files = find_images([Path(image) for image in images] or [_SCENES])[:_MOST]
         self._size, self._folder = size, folder

@@ -39,11 +39,11 @@ class _Series:
 
 
 def benchmark(
-    packages: Sequence[str | Path | Candidate],
+    packages: Sequence[str | os.PathLike[str] | Candidate],
     *,
     batch_sizes: Sequence[int] = (1,),
     size: tuple[int, int] | None = None,
-    images: Sequence[str | Path] = (),
+    images: Sequence[str | os.PathLike[str]] = (),
     device: str | None = None,
     threads: int | None = None,
     duration: float = 5.0,
@@ -118,7 +118,7 @@ def machine() -> dict[str, Any]:
 
 
 def _candidates(
-    packages: Sequence[str | Path | Candidate],
+    packages: Sequence[str | os.PathLike[str] | Candidate],
     batch_sizes: Sequence[int],
     pictures: Pictures,
     size: tuple[int, int] | None,

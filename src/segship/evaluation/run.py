@@ -118,11 +118,9 @@ def evaluate(
     if folders.submission and (boundary or against is not None):
         raise InputError("--format-only counts nothing: leave --boundary and --against out")
     alone = (device, threads) != (None, None) or trust or workers > 1 or ray is not None or resume
-    first, second = (
-        None if one is None else _evaluable(one, NetworkFiles(Path(), None, device, threads, trust), alone=alone)
-        for one in (network, against)
-    )
-    assert first is not None  # noqa: S101  (a network is always given)
+    how = NetworkFiles(Path(), None, device, threads, trust)
+    first = _evaluable(network, how, alone=alone)
+    second = None if against is None else _evaluable(against, how, alone=alone)
     spec = first.spec()
     job = Job.of(
         first,
