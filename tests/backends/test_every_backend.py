@@ -1,10 +1,15 @@
-"""One black-box suite for all engines: the demo's trained network in every precision and shape an engine builds."""
+"""One black-box suite for all engines: the demo's trained network, exported in every precision and shape of each.
+
+What is tested is what ``segship export`` makes, opened as users open it.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import inspect
+import itertools
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +18,28 @@ import numpy as np
 import pytest
 
 from segship.backends import backend_names, default_device, find_backend
-from segship.capture import CaptureOptions, capture
-from segship.core.artifacts import Engine, Graph, GraphFormat, Session
+from segship.core.artifacts import Engine, Session
 from segship.core.errors import BackendError
+from segship.core.manifest import MANIFEST
 from segship.core.spec import ModelSpec
 from segship.core.target import Shape, Target
+from segship.deploy import Lowering, export
 from segship.networks.session import EagerSession
-from segship.onnxgraph.passes.float16 import float16
-from segship.onnxgraph.rewrite import rewrite
-from segship.quantize import quantize
-from segship.quantize.nncf import to_int8
+from segship.runtime.package import PackageFiles, find_package
 from segship.sources import Loaded, load
 from segship.vision.decode import find_images, read_image
 from segship.vision.preprocess import prepare
 
 ASSETS = Path(__file__).parents[2] / "src" / "segship" / "assets" / "demo"
+NETWORK = (ASSETS / "fast_scnn_scenes.py", ASSETS / "fast_scnn_scenes.pth")
 TRACED, OTHERS = (128, 192), ((161, 225), (96, 160))
 # Least share of equal labels, on masks of a trained network, and greatest mean difference of the logits.
 TOLERANCES = {"fp32": (0.9999, 1e-5), "fp16": (0.995, 2e-3), "bf16": (0.98, 1e-2), "int8": (0.95, 5e-2)}
+OPTIONS = {"workspace": 4096}  # of the engines that have such a one
+THREADS, RUNS = 4, 12
 Case = tuple[str, str, str]  # backend, precision, shape
 Request = pytest.FixtureRequest
-Graphs = Callable[[GraphFormat, str, str], Graph]
-Build = Callable[[Case], tuple[Engine, Session]]
-SUFFIXES: dict[GraphFormat, str] = {"onnx": ".onnx", "pt2": ".pt2", "torchscript": ".pt"}
+Build = Callable[[Case], PackageFiles]
 
 
 def cases() -> list[Case]:
@@ -67,7 +71,7 @@ def require(name: str, request: Request) -> None:
 
 @pytest.fixture(scope="module")
 def network() -> Loaded:
-    return load(ASSETS / "fast_scnn_scenes.py", ASSETS / "fast_scnn_scenes.pth")
+    return load(*NETWORK)
 
 
 @pytest.fixture(scope="module")
@@ -81,50 +85,35 @@ def at(image: np.ndarray, size: tuple[int, int], spec: ModelSpec) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def graphs(network: Loaded, scenes: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Graphs:
-    made: dict[tuple[str, str, str], Graph] = {}
+def build(scenes: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Build:
+    made: dict[Case, PackageFiles] = {}
+    calibration = tmp_path_factory.mktemp("calibration")
+    for place, scene in enumerate(scenes):
+        cv2.imwrite(str(calibration / f"{place}.png"), cv2.resize(scene, TRACED[::-1]))
 
-    def make(kind: GraphFormat, precision: str, shape: str) -> Graph:
-        key = (kind, precision, shape)
-        if key in made:
-            return made[key]
-        path = tmp_path_factory.mktemp(f"{kind}-{precision}-{shape}") / f"model{SUFFIXES[kind]}"
-        if precision == "fp32":
-            made[key] = capture(
-                network.network, path, CaptureOptions(size=TRACED, dynamic=shape == "dynamic"), format=kind
-            )
-        elif precision == "fp16":
-            made[key] = rewrite(make(kind, "fp32", shape), path, float16)
-        else:
-            pytest.importorskip("nncf", reason="int8 needs segship[int8]")
-            original = make(kind, "fp32", shape)
-            made[key] = to_int8(original, path, [at(scene, TRACED, network.spec) for scene in scenes])
-        return made[key]
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def build(graphs: Graphs, network: Loaded, scenes: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Build:
-    made: dict[Case, Engine] = {}
-
-    def make(case: Case) -> tuple[Engine, Session]:
+    def make(case: Case) -> PackageFiles:
         name, precision, shape = case
-        backend = find_backend(name)
+        info = find_backend(name).INFO
+        if precision == "int8" and info.quantizer == "nncf":  # others bring their own
+            pytest.importorskip("nncf", reason="int8 needs segship[int8]")
         if case not in made:  # some engines take half a minute to build
-            lowered = precision if precision in backend.INFO.lowered else "fp32"
-            free = Shape() if shape == "dynamic" else Shape.only(*TRACED)
-            target = Target.model_validate({"backend": name, "precision": precision, "shape": free})
-            folder = tmp_path_factory.mktemp("-".join(case))
-            if lowered == "int8" and backend.INFO.quantizer != "nncf":  # it brings its own
-                original = graphs(backend.INFO.graph, "fp32", shape)
-                found = quantize(original, target, backend, [at(scene, TRACED, network.spec) for scene in scenes])
-                made[case] = found.build((), folder, lambda graph: graph)
-            else:
-                made[case] = backend.convert(graphs(backend.INFO.graph, lowered, shape), target, folder)
-        return made[case], backend.open(made[case])
+            target = Target(
+                backend=name,
+                precision=precision,
+                shape=Shape() if shape == "dynamic" else Shape.only(*TRACED),
+                options={key: value for key, value in OPTIONS.items() if key in info.options},
+            )
+            # The gates of fp32 are the product's; what less precision may cost is told by TOLERANCES.
+            how = Lowering(calibration, agreement=0.9, allow_inexact=precision != "fp32")
+            folder = tmp_path_factory.mktemp("-".join(case)) / "package"
+            made[case] = find_package(export(*NETWORK, folder, target=target, lowering=how).path)
+        return made[case]
 
     return make
+
+
+def opened(package: PackageFiles) -> Session:
+    return package.session(trust=True)
 
 
 @pytest.mark.filterwarnings("ignore")  # engines' own
@@ -137,24 +126,92 @@ def test_an_engine_gives_the_networks_masks(
     request: Request,
 ) -> None:
     require(case[0], request)
-    engine, session = build(case)
+    package = build(case)
     inputs = [at(scenes[0], TRACED, network.spec)]
     if case[2] == "dynamic":
         inputs += [at(scenes[0], size, network.spec) for size in OTHERS]
         inputs.append(np.concatenate([at(scene, OTHERS[1], network.spec) for scene in scenes[:2]]))
     eager = EagerSession(network.network)
     equal, difference = [], []
-    for image in inputs:
-        expected, found = eager.run({"image": image})["logits"], session.run({"image": image})["logits"]
-        assert found.dtype == np.float32
-        assert found.shape == expected.shape
-        equal.append((found.argmax(1) == expected.argmax(1)).ravel())
-        difference.append(float(np.abs(found - expected).mean() / np.abs(expected).max()))
+    with opened(package) as session:
+        for image in inputs:
+            expected, found = eager.run({"image": image})["logits"], session.run({"image": image})["logits"]
+            assert found.dtype == np.float32
+            assert found.shape == expected.shape
+            equal.append((found.argmax(1) == expected.argmax(1)).ravel())
+            difference.append(float(np.abs(found - expected).mean() / np.abs(expected).max()))
     labels, mean = TOLERANCES[case[1]]
     assert np.concatenate(equal).mean() >= labels
     assert max(difference) <= mean
-    written = [path for path in engine.directory.rglob("*") if path.is_file()]
-    assert {path.relative_to(engine.directory).as_posix() for path in written} == set(engine.files)
+    written = [path for path in package.directory.rglob("*") if path.is_file()]
+    names = {path.relative_to(package.directory).as_posix() for path in written}
+    assert names == {*package.manifest.files, MANIFEST}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("case", [marked(case) for case in cases()], ids="-".join)
+def test_threads_that_share_a_session_get_what_they_would_alone(
+    case: Case,
+    build: Build,
+    network: Loaded,
+    scenes: list[np.ndarray],
+    request: Request,
+) -> None:
+    require(case[0], request)
+    with opened(build(case)) as session:
+        images = [at(scene, TRACED, network.spec) for scene in scenes[:THREADS]]
+        alone = [session.run({"image": image})["logits"] for image in images]
+        apart = min(float(np.abs(one - other).max()) for one, other in itertools.pairwise(alone))
+
+        def work(place: int) -> list[float]:
+            found = [session.run({"image": images[place]})["logits"] for _ in range(RUNS)]
+            return [float(np.abs(logits - alone[place]).max()) for logits in found]
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            differences = [each for found in pool.map(work, range(THREADS)) for each in found]
+    assert len(differences) == THREADS * RUNS
+    assert max(differences) < 1e-3 * apart
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("case", [case for case in cases() if case[1] == "fp32"], ids="-".join)
+def test_a_closed_session_is_refused_and_no_other_is_disturbed(
+    case: Case,
+    build: Build,
+    network: Loaded,
+    scenes: list[np.ndarray],
+    request: Request,
+) -> None:
+    require(case[0], request)
+    package, feeds = build(case), {"image": at(scenes[0], TRACED, network.spec)}
+    with opened(package) as other:
+        with opened(package) as session:
+            expected = session.run(feeds)["logits"]
+        with pytest.raises(BackendError, match=r"^the session of .* is closed: open the package again"):
+            session.run(feeds)
+        session.close()
+        assert np.allclose(other.run(feeds)["logits"], expected, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("case", [case for case in cases() if case[1:] == ("fp32", "static")], ids="-".join)
+def test_a_number_of_threads_is_taken_or_refused(
+    case: Case,
+    build: Build,
+    network: Loaded,
+    scenes: list[np.ndarray],
+    request: Request,
+) -> None:
+    require(case[0], request)
+    package, feeds = build(case), {"image": at(scenes[0], TRACED, network.spec)}
+    if not find_backend(case[0]).INFO.threads:
+        with pytest.raises(BackendError, match="threads"):
+            package.session(threads=1, trust=True)
+        return
+    with opened(package) as session:
+        expected = session.run(feeds)["logits"]
+    with package.session(threads=1, trust=True) as session:
+        assert np.allclose(session.run(feeds)["logits"], expected, atol=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -167,13 +224,13 @@ def test_runs_do_not_disturb_each_other(
     request: Request,
 ) -> None:
     require(case[0], request)
-    _, session = build(case)
-    first, second = (at(scene, TRACED, network.spec) for scene in scenes[:2])
-    kept = session.run({"image": first})["logits"]
-    copy = kept.copy()
-    session.run({"image": second})
-    assert np.array_equal(kept, copy)
-    assert np.allclose(session.run({"image": first})["logits"], copy, atol=1e-5)
+    with opened(build(case)) as session:
+        first, second = (at(scene, TRACED, network.spec) for scene in scenes[:2])
+        kept = session.run({"image": first})["logits"]
+        copy = kept.copy()
+        session.run({"image": second})
+        assert np.array_equal(kept, copy)
+        assert np.allclose(session.run({"image": first})["logits"], copy, atol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -186,14 +243,14 @@ def test_the_layout_of_an_inputs_memory_changes_nothing(
     request: Request,
 ) -> None:
     require(case[0], request)
-    _, session = build(case)
     image = at(scenes[0], TRACED, network.spec)
     wide = np.concatenate([image, image], 3)
     window, turned = wide[:, :, :, : image.shape[3]], np.asfortranarray(image)
-    expected = session.run({"image": image})["logits"]
-    for same in (window, turned):
-        assert not same.flags.c_contiguous
-        assert np.allclose(session.run({"image": same})["logits"], expected, atol=1e-5)
+    with opened(build(case)) as session:
+        expected = session.run({"image": image})["logits"]
+        for same in (window, turned):
+            assert not same.flags.c_contiguous
+            assert np.allclose(session.run({"image": same})["logits"], expected, atol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -202,8 +259,7 @@ def test_an_input_of_the_wrong_size_is_refused_with_its_shape(case: Case, build:
     require(case[0], request)
     if "wrong-size" in find_backend(case[0]).INFO.gaps:
         pytest.skip(find_backend(case[0]).INFO.gaps["wrong-size"])
-    _, session = build(case)
-    with pytest.raises(BackendError, match=r"refuses the input .*64"):
+    with opened(build(case)) as session, pytest.raises(BackendError, match=r"refuses the input .*64"):
         session.run({"image": np.zeros((1, 3, 64, 64), np.float32)})
 
 
