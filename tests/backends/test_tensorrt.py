@@ -13,14 +13,18 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, numpy_helper
 
+from segship.backends import DEFAULT, find_backend
 from segship.backends import tensorrt as backend
 from segship.capture import CaptureOptions, capture
-from segship.core.artifacts import Engine, TensorInfo
+from segship.core.artifacts import Device, Engine, TensorInfo
 from segship.core.errors import BackendError
-from segship.core.target import Shape
+from segship.core.target import Shape, Target
+from segship.deploy import Lowering, export
 from segship.quantize.nncf import to_int8
+from segship.vision.draw import write_png
 from support.fill import image
 from support.tiny import tiny_network
+from support.trained import write_trained
 
 FREE = TensorInfo(name="image", dtype="float32", shape=("batch", 3, "height", "width"))
 Dims = tuple[int, int, int, int]
@@ -44,6 +48,17 @@ def test_a_fixed_input_keeps_its_shape() -> None:
     fixed = (1, 6, 512, 1024)
     image = TensorInfo(name="image", dtype="float32", shape=fixed)
     assert backend.profile(image, Shape.parse("static-512x1024")) == (fixed, fixed, fixed)
+
+
+def assert_symmetric(model: onnx.ModelProto) -> None:
+    """Signed values without zero points."""
+    values = {tensor.name: tensor for tensor in model.graph.initializer}
+    pairs = [node for node in model.graph.node if node.op_type in {"QuantizeLinear", "DequantizeLinear"}]
+    assert pairs
+    for node in pairs:
+        zero = values[node.input[2]]
+        assert zero.data_type == TensorProto.INT8
+        assert not numpy_helper.to_array(zero).any()
 
 
 def test_a_workspace_is_positive() -> None:
@@ -71,17 +86,31 @@ def test_symmetric_int8_has_signed_values_and_no_zero_points(tmp_path: Path) -> 
     graph = capture(tiny_network(), tmp_path / "model.onnx", CaptureOptions(size=(48, 64), opset=backend.INFO.opset))
     samples = [image(48, 64, 1), image(64, 48, 1)]
     found = to_int8(graph, tmp_path / "int8.onnx", samples, symmetric=backend.INFO.symmetric)
-    model = onnx.load(found.path)
-    values = {tensor.name: tensor for tensor in model.graph.initializer}
-    pairs = [node for node in model.graph.node if node.op_type in {"QuantizeLinear", "DequantizeLinear"}]
-    assert pairs
-    for node in pairs:
-        zero = values[node.input[2]]
-        assert zero.data_type == TensorProto.INT8
-        assert not numpy_helper.to_array(zero).any()
+    assert_symmetric(onnx.load(found.path))
     feeds = {"image": samples[0]}
     whole, eight = (
         onnxruntime.InferenceSession(file.path, providers=["CPUExecutionProvider"]).run(None, feeds)[0]
         for file in (graph, found)
     )
     assert np.abs(whole - eight).max() < 0.05 * np.abs(whole).max()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:int8 is calibrated on")
+def test_an_export_builds_of_symmetric_int8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("nncf", reason="int8 needs segship[int8]")
+    stand_in = find_backend(DEFAULT)  # for the GPU: what it is given to build of is what matters
+    monkeypatch.setattr(backend, "convert", stand_in.convert)
+    monkeypatch.setattr(backend, "open", lambda engine, **_: stand_in.open(engine))
+    monkeypatch.setattr(backend, "probe", lambda: (Device("cuda:0", usable=True, note=""),))
+    images = tmp_path / "images"
+    images.mkdir()
+    for seed in range(3):
+        write_png(images / f"{seed}.png", np.random.default_rng(seed).integers(0, 256, (96, 160, 3), np.uint8))
+    target = Target.parse("tensorrt-int8_static-96x160").model_copy(update={"options": {"workspace": "64"}})
+    how = Lowering(images, agreement=0, allow_inexact=True)
+    package = export(*write_trained(tmp_path / "trained"), tmp_path / "package", target=target, lowering=how)
+    assert package.manifest.target.options == {"workspace": 64}
+    model = onnx.load(package.path / next(iter(package.manifest.files)))
+    assert {each.version for each in model.opset_import if not each.domain} == {backend.INFO.opset}
+    assert_symmetric(model)
