@@ -109,7 +109,7 @@ def six_bands(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     spec = {
         "classes": ["water", "land"],
-        "pixels": "stored",
+        "pixels": "multispectral",
         "normalization": {"mean": [1000.0] * 6, "std": [500.0] * 6},
     }
     return segship.export_module(nn.Conv2d(6, 2, 3, stride=4, padding=1), spec, folder / "package").path

@@ -60,7 +60,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "slide": ({"slide": Slide(crop=(8, 8), stride=(4, 4))}, "no sliding windows"),
     "directly": ({"geometry": SAID["resize"]["geometry"], "resize_logits": "directly"}, "decides at the network's"),
     "grey": ({"normalization": Normalization(mean=(1,), std=(1,))}, "three channels; this one takes 1"),
-    "bands": ({"normalization": Normalization(mean=(1,) * 5, std=(1,) * 5), "pixels": "stored"}, "this one takes 5"),
+    "bands": (
+        {"normalization": Normalization(mean=(1,) * 5, std=(1,) * 5), "pixels": "multispectral"},
+        "this one takes 5",
+    ),
 }
 
 

@@ -133,7 +133,7 @@ def test_openvino_computes_the_same(name: str, tmp_path: Path) -> None:
 
 
 def test_images_of_many_bands_are_refused() -> None:
-    spec = described(normalization=Normalization(mean=(0.0,) * 5, std=(1.0,) * 5), pixels="stored")
+    spec = described(normalization=Normalization(mean=(0.0,) * 5, std=(1.0,) * 5), pixels="multispectral")
     with pytest.raises(UnsupportedError, match="takes bands as stored"):
         model(spec)
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from segship import export, load_network
+from segship import ModelSpec, export, load_network
 from segship.evaluation import evaluate
+from segship.reading.description import read_description
 from segship.runtime import Segmentor, predict
 from segship.sources import load
 from segship.vision.palette import write_mask_png
@@ -60,7 +61,7 @@ def six(loader: str = "LoadSingleRSImageFromFile", options: str = "", *, flip: b
 def test_configs_say_that_bands_are_stored(tmp_path: Path, loader: str, options: str) -> None:
     (tmp_path / "config.py").write_text(six(loader, options))
     spec = load(tmp_path / "config.py").spec
-    assert (spec.pixels, spec.channels) == ("stored", 6)
+    assert (spec.pixels, spec.channels) == ("multispectral", 6)
 
 
 def test_a_pipeline_that_loads_photographs_for_six_bands_is_told(tmp_path: Path) -> None:
@@ -108,3 +109,11 @@ def test_one_band_of_sixteen_bits_keeps_its_numbers(tmp_path: Path) -> None:
         x = (torch.from_numpy(image.astype(np.float32))[None, None] - 1000) / 500
         expected = load_network(config, checkpoint)(x).argmax(1)[0].numpy()
     assert (Segmentor(package.path)(image) == expected).mean() > 0.999
+
+
+def test_what_version_0_1_called_stored_is_still_understood() -> None:
+    values = {"source": "x", "architecture": "x", "classes": ("a", "b"), "palette": ((0, 0, 0), (1, 1, 1))}
+    assert ModelSpec.model_validate(values | {"pixels": "stored"}).pixels == "multispectral"
+    assert read_description({"pixels": "stored"}).pixels == "multispectral"
+    with pytest.raises(ValueError, match="'uint8' or 'multispectral'"):
+        ModelSpec.model_validate(values | {"pixels": "bytes"})

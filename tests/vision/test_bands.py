@@ -28,7 +28,13 @@ def stack(bands: int, kind: Any) -> Any:
 def spec(bands: int, **options: Any) -> ModelSpec:
     normalization = Normalization(mean=tuple(range(bands)), std=tuple(range(1, bands + 1)))
     return ModelSpec(
-        source="", architecture="", classes=(), palette=(), normalization=normalization, pixels="stored", **options
+        source="",
+        architecture="",
+        classes=(),
+        palette=(),
+        normalization=normalization,
+        pixels="multispectral",
+        **options,
     )
 
 

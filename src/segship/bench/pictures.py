@@ -56,7 +56,7 @@ class Pictures:
         Raises:
             InputError: A file cannot be read, or has another number of bands.
         """
-        stored = spec.pixels == "stored"
+        stored = spec.pixels == "multispectral"
         if self._size is None and (self._given or not stored):
             return tuple(self._files)
         key = repr((spec.normalization, spec.channels)) if stored else ""
@@ -71,7 +71,7 @@ class Pictures:
             pixels = read_pixels(file, spec) if self._given else synthesize_bands(read_image(file), spec)
             pixels = pixels if self._size is None else _resized(pixels, self._size)
             photograph = ".png" if file.suffix == ".png" else ".jpg"
-            path = folder / f"{number:02d}{'.npy' if spec.pixels == 'stored' else photograph}"
+            path = folder / f"{number:02d}{'.npy' if spec.pixels == 'multispectral' else photograph}"
             if path.suffix == ".npy":
                 np.save(path, pixels)
             else:

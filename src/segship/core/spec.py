@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from segship.core.frozen import Frozen, Positive
 from segship.core.geometry_steps import (
@@ -37,6 +37,7 @@ __all__ = [
     "Normalization",
     "Pad",
     "Padding",
+    "PixelKind",
     "Resize",
     "ResizeByEdge",
     "ResizeEdges",
@@ -48,6 +49,15 @@ __all__ = [
 ]
 
 Byte = Annotated[int, Field(ge=0, le=255)]
+
+
+def _current(value: object) -> object:
+    """The name of today; version 0.1 wrote ``"stored"``."""
+    return "multispectral" if value == "stored" else value
+
+
+PixelKind = Annotated[Literal["uint8", "multispectral"], BeforeValidator(_current)]
+"""Which numbers a network sees; `ModelSpec.pixels` tells what they mean."""
 
 
 class Normalization(Frozen):
@@ -173,8 +183,8 @@ class ModelSpec(Frozen):
         geometry: Steps on the uint8 image before normalisation.
         normalization: Channel order, mean and standard deviation.
         pixels: ``"uint8"``: photographs, as bytes of red, green and blue (grey is repeated, 16 bits become 8);
-            ``"stored"``: all bands with the numbers and in the order the file stores them. Other numbers of channels
-            than one and three are always stored.
+            ``"multispectral"``: all bands with the numbers and in the order the file stores them. Other numbers of
+            channels than one and three are always multispectral.
         padding: Padding after normalisation, or None.
         slide: Window and stride, or None to see the whole image at once.
         align_corners: How logits are resized.
@@ -191,7 +201,7 @@ class ModelSpec(Frozen):
     palette: tuple[tuple[Byte, Byte, Byte], ...]
     geometry: tuple[GeometryStep, ...] = ()
     normalization: Normalization = Normalization()
-    pixels: Literal["uint8", "stored"] = "uint8"
+    pixels: PixelKind = "uint8"
     padding: Padding | None = None
     slide: Slide | None = None
     align_corners: bool = False
@@ -205,7 +215,9 @@ class ModelSpec(Frozen):
         if len(self.classes) != len(self.palette):
             raise ValueError(f"{len(self.classes)} classes but {len(self.palette)} colours")
         if self.pixels == "uint8" and self.channels not in {1, 3}:
-            raise ValueError(f"a network of {self.channels} channels takes pixels as they are stored: pixels='stored'")
+            raise ValueError(
+                f"a network of {self.channels} channels takes pixels as they are stored: pixels='multispectral'"
+            )
         if self.output == "sigmoid" and len(self.classes) != 2:  # noqa: PLR2004
             raise ValueError(f"a sigmoid output means two classes, not {len(self.classes)}")
         return self

@@ -9,7 +9,7 @@ from pydantic import PositiveFloat, PositiveInt, ValidationError
 
 from segship.core.errors import ConfigError, did_you_mean
 from segship.core.manifest import METADATA, Described
-from segship.core.spec import Frozen, GeometryStep, ModelSpec, Normalization, Padding, SizeRule, Slide
+from segship.core.spec import Frozen, GeometryStep, ModelSpec, Normalization, Padding, PixelKind, SizeRule, Slide
 from segship.datasets import find_layout
 from segship.datasets.class_names import named_classes
 from segship.reading.documents import read_mapping
@@ -68,7 +68,7 @@ class Description(Frozen):
     layout: str | None = None
     geometry: tuple[GeometryStep, ...] = ()
     normalization: DescribedNormalization = DescribedNormalization()
-    pixels: Literal["uint8", "stored"] | None = None
+    pixels: PixelKind | None = None
     padding: Padding | None = None
     slide: Slide | None = None
     align_corners: bool = False
@@ -116,7 +116,7 @@ class Description(Frozen):
             palette=palette,
             geometry=self.geometry,
             normalization=normalization,
-            pixels=self.pixels or ("uint8" if channels in _PHOTOGRAPHS else "stored"),
+            pixels=self.pixels or ("uint8" if channels in _PHOTOGRAPHS else "multispectral"),
             padding=self.padding,
             slide=self.slide,
             align_corners=self.align_corners,

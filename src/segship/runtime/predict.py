@@ -116,7 +116,7 @@ def _predict(
 
 def _write(segmentor: Segmentor, image: NDArray[np.uint8], stem: Path, opacity: float, *, scores: bool) -> None:
     mask: NDArray[Any] = segmentor(image, channel_order="bgr")
-    rgb = image if segmentor.spec.pixels == "stored" else np.ascontiguousarray(image[:, :, ::-1])
+    rgb = image if segmentor.spec.pixels == "multispectral" else np.ascontiguousarray(image[:, :, ::-1])
     stem.parent.mkdir(parents=True, exist_ok=True)
     write_mask_png(stem.with_name(f"{stem.name}.png"), mask, segmentor.spec.palette)
     write_jpeg(stem.with_name(f"{stem.name}_overlay.jpg"), segmentor.draw(rgb, mask, opacity))

@@ -203,7 +203,7 @@ class Segmentor:
         shape = self._manifest.target.shape
         height, width = size or self._manifest.sizes.nearest(*(shape.typical or shape.maximum or _WARM_UP_SIZE))
         if size is not None or "pre" in self._manifest.embed:
-            dtype = np.float32 if self.spec.pixels == "stored" else np.uint8
+            dtype = np.float32 if self.spec.pixels == "multispectral" else np.uint8
             self._pipeline.labels(np.zeros((height, width, self.spec.channels), dtype), "rgb")
         else:
             crop = self.spec.slide.crop if self.spec.slide is not None else (height, width)
@@ -224,7 +224,7 @@ class Segmentor:
 
     def _rgb(self, image: Image) -> NDArray[np.uint8]:
         pixels, order = self._pixels(image, None)
-        if self.spec.pixels == "stored":
+        if self.spec.pixels == "multispectral":
             return to_preview_rgb(pixels)
         return np.ascontiguousarray(pixels[:, :, ::-1]) if order == "bgr" else pixels
 
@@ -232,7 +232,7 @@ class Segmentor:
         """The image as the pipeline takes it, and the order of its channels."""
         if is_encoded(image):
             return read_pixels(image, self.spec, max_pixels=self._max_pixels), "bgr"
-        stored = self.spec.pixels == "stored"
+        stored = self.spec.pixels == "multispectral"
         pixels: Any = image
         order = channel_order or self._channel_order
         if isinstance(image, PIL.Image.Image):

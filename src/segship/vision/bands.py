@@ -57,14 +57,14 @@ def read_pixels(image: Encoded, spec: ModelSpec, *, max_pixels: int = MAX_PIXELS
     Raises:
         InputError: The image cannot be used.
     """
-    if spec.pixels == "stored":
+    if spec.pixels == "multispectral":
         return read_stored(image, spec.channels, max_pixels=max_pixels)
     return read_image(image, max_pixels=max_pixels)
 
 
 def stored_bands(spec: ModelSpec) -> int | None:
     """How many bands images have that the network takes as they are stored; None: it takes photographs."""
-    return spec.channels if spec.pixels == "stored" else None
+    return spec.channels if spec.pixels == "multispectral" else None
 
 
 def read_stored(image: Encoded, bands: int, *, max_pixels: int = MAX_PIXELS) -> Stored:
@@ -261,7 +261,7 @@ def synthesize_bands(image: NDArray[np.uint8], spec: ModelSpec) -> Any:
         image: uint8 (H, W, 3).
         spec: What the network expects; where it takes uint8 pixels, ``image`` is returned as it is.
     """
-    if spec.pixels != "stored":
+    if spec.pixels != "multispectral":
         return image
     normal = spec.normalization
     bands = [

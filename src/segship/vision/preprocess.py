@@ -85,7 +85,7 @@ def prepare(image: NDArray[Any], spec: ModelSpec, *, channel_order: ChannelOrder
     Raises:
         InputError: The image cannot be brought to the network's size.
     """
-    if spec.pixels == "stored":
+    if spec.pixels == "multispectral":
         return _prepare_stored(as_stored(image, spec.channels), spec)
     image = as_image(image)
     size = (image.shape[0], image.shape[1])

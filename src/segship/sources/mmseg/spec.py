@@ -65,7 +65,7 @@ def build_spec(
         "palette": classes.palette,
         "geometry": tuple(pipeline.geometry),
         "normalization": normalized,
-        "pixels": "stored" if pipeline.stored else "uint8",
+        "pixels": "multispectral" if pipeline.stored else "uint8",
         "padding": padding,
         "slide": _slide(values),
         "align_corners": network.align_corners,

@@ -95,8 +95,8 @@ def score(
 def _labels(index: Index, item: Packed, reader: _Reader) -> NDArray[Any]:
     replay = _Replay([reader.read(tensor) for tensor in item.inputs])
     # What the image shows plays no part any more, only its size does.
-    kind = np.float32 if index.spec.pixels == "stored" else np.uint8
-    channels = index.spec.channels if index.spec.pixels == "stored" else 3
+    kind = np.float32 if index.spec.pixels == "multispectral" else np.uint8
+    channels = index.spec.channels if index.spec.pixels == "multispectral" else 3
     blank: Any = np.zeros((*item.size, channels), kind)
     return Pipeline(replay, index.spec, index.sizes).labels(blank, "bgr")
 
