@@ -10,7 +10,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from segship.core import spellings
 from segship.core.telemetry import switch_off
+from segship.formats.mmdeploy import names
 
 if TYPE_CHECKING:
     from segship.bench import benchmark
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 switch_off()
+spellings.register(names.EXAMPLE, names.read_name)
 
 __all__ = [
     "BackendError",

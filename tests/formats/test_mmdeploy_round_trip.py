@@ -35,6 +35,7 @@ SPEC = ModelSpec(
     normalization=Normalization(channel_order="rgb", mean=(1, 2.5, 3), std=(4, 5, 6.125)),
 )
 BGR = Normalization(channel_order="bgr", mean=(0, 0, 0), std=(1, 1, 255))
+BANDS = Normalization(mean=(1,) * 5, std=(1,) * 5)
 SAID = {
     "nothing": {},
     "bgr": {"normalization": BGR},
