@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "segship"
-# Fields and methods of ONNX's messages that nothing else has, and those that only a graph's message has under these names.
+# Fields and methods of ONNX's messages that nothing else has, and those that other things have, too.
 FIELDS = {"initializer", "metadata_props", "value_info", "opset_import", "SerializeToString", "ParseFromString"}
 FIELDS_OF_A_GRAPH = {"node", "input", "output"}
 FILES = {"load", "load_model", "load_from_string", "load_external_data_for_model", "save", "save_model"}
@@ -17,18 +17,22 @@ FILES = {"load", "load_model", "load_from_string", "load_external_data_for_model
 
 def surgery(text: str) -> Iterator[int]:
     """Lines that use a field of a graph, or ONNX's own functions for files."""
-    for node in ast.walk(ast.parse(text)):
+    nodes = list(ast.walk(ast.parse(text)))
+    graphs = {ast.unparse(node.targets[0]) for node in nodes if isinstance(node, ast.Assign) and is_graph(node.value)}
+    for node in nodes:
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "onnx":
             yield from (node.lineno for alias in node.names if alias.name in FILES)
-        if not isinstance(node, ast.Attribute):
-            continue
-        owner = ast.unparse(node.value).rpartition(".")[2]
-        if (
+        if isinstance(node, ast.Attribute) and (
             node.attr in FIELDS
-            or (node.attr in FIELDS_OF_A_GRAPH and owner.endswith("graph"))
-            or (node.attr in FILES and owner == "onnx")
+            or (node.attr in FIELDS_OF_A_GRAPH and (is_graph(node.value) or ast.unparse(node.value) in graphs))
+            or (node.attr in FILES and ast.unparse(node.value) == "onnx")
         ):
             yield node.lineno
+
+
+def is_graph(value: ast.expr) -> bool:
+    """Whether it is the graph of a model, as in ``model.graph``."""
+    return isinstance(value, ast.Attribute) and value.attr == "graph"
 
 
 def test_graphs_are_edited_in_onnxgraph_alone() -> None:
@@ -64,6 +68,7 @@ def test_every_pass_is_a_file_named_after_its_function_with_its_test_beside() ->
         ("graph.inputs[0].name", False),
         ("for node in program.graph.nodes: pass", False),
         ("model.save(path)", False),
+        ("graph = describe(path)\nshape = graph.output.shape", False),
         ("name = port.node.friendly_name", False),
     ],
 )
