@@ -25,6 +25,8 @@ from segship.vision.preprocess import prepare
 from support.hugging import CLASSES, NETWORKS, save
 from support.references import REFERENCES
 
+UNRECORDED = "compared with transformers itself while the tests run"
+
 NOISE = 3e-5
 pytestmark = pytest.mark.filterwarnings("ignore")  # the library's own, of many kinds
 

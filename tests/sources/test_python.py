@@ -21,6 +21,8 @@ MODULE = """
 import torch
 from torch import nn
 
+UNRECORDED = "the module that the user's function returns is the reference"
+
 class Net(nn.Module):
     def __init__(self):
         super().__init__()

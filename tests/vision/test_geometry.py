@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from segship.core.errors import InputError
-from segship.core.geometry_steps import padded_size
+from segship.core.geometry_steps import ImageStep, padded_size
 from segship.core.spec import ModelSpec, Pad, Resize, ResizeShortestEdge
 from segship.vision.geometry import apply
 from segship.vision.preprocess import inverse_steps
 from segship.vision.upsample import Step
+from support.steps import EXAMPLES, KINDS
 
 
 @pytest.mark.parametrize(
@@ -89,4 +90,24 @@ def test_a_margin_that_is_cut_off_goes_through_the_input_whatever_the_spec_says(
         Step((32, 32), crop=(32, 32)),
         Step((32, 32), crop=(20, 30)),
         Step((20, 30)),
+    )
+
+
+def test_there_is_an_example_of_each_step() -> None:
+    assert {type(step) for step in EXAMPLES} == KINDS
+    assert len(EXAMPLES) == len(KINDS)
+
+
+@pytest.mark.parametrize("step", EXAMPLES, ids=lambda step: step.kind)
+@pytest.mark.parametrize("size", [(64, 97), (97, 64), (300, 20), (1, 1)])
+def test_pixels_are_as_many_as_planned_and_the_margin_lies_around_the_image(
+    step: ImageStep, size: tuple[int, int]
+) -> None:
+    try:
+        plan = step.plan(*size)
+    except InputError:
+        return
+    assert apply(step, np.zeros((*size, 3), np.uint8)).shape == (*plan.size, 3)
+    assert all(
+        0 <= start <= whole - inner for start, whole, inner in zip(plan.origin, plan.size, plan.inner, strict=True)
     )
