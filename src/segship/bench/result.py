@@ -1,4 +1,4 @@
-"""What a benchmark found."""
+"""The result of a benchmark."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Benchmark", "Measurement", "Refusal", "Spread"]
 
 @dataclass(frozen=True)
 class Spread:
-    """How some durations are distributed, in milliseconds.
+    """The distribution of some durations, in milliseconds.
 
     Attributes:
         p50, p90, p99: So many per cent of the runs took no longer.
@@ -34,10 +34,10 @@ class Spread:
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Spread:
-        """The distribution of durations in seconds; there is at least one.
+        """Summarise durations.
 
         Args:
-            seconds: How long each run took.
+            seconds: How long each run took; at least one.
 
         Returns:
             Milliseconds.
@@ -73,7 +73,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A package that cannot be run so.
+    """A package that cannot be run with a batch size, and why.
 
     Attributes:
         package: Its folder.
@@ -88,7 +88,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """All measurements of one run; only these may be compared with one another.
+    """The measurements of one run; only these may be compared with one another.
 
     Attributes:
         kind: ``"engine"``: the network alone, as vendors' tools time it; ``"end_to_end"``: from the image file to the
@@ -104,5 +104,5 @@ class Benchmark:
     machine: Mapping[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything as JSON types."""
+        """Turn everything into JSON types."""
         return asdict(self)

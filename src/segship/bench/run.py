@@ -52,7 +52,7 @@ def benchmark(
     trust: bool = False,
     progress: Callable[[float], None] | None = None,
 ) -> Benchmark:
-    """Time packages.
+    """Time packages, side by side, from the image file to the mask or the engine alone.
 
     Args:
         packages: Folders written by ``segship export`` or MMDeploy, engine files, or opened engines; they take turns.
@@ -103,7 +103,7 @@ def benchmark(
 
 
 def machine() -> dict[str, Any]:
-    """Where the figures come from: processor, processors, load, versions."""
+    """Describe this machine: processor, number of processors, load, versions."""
     cpu = Path("/proc/cpuinfo")
     lines = cpu.read_text(encoding="utf-8").splitlines() if cpu.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -141,13 +141,13 @@ def _candidates(
 def _rounds(
     series: list[_Series], seconds: float, progress: Callable[[float], None] | None, *, engine_only: bool
 ) -> None:
-    tell = progress or (lambda _: None)
+    progress = progress or (lambda _: None)
     begin, slow = time.perf_counter(), False
     for turn in range(_WARM_UP):
         for one in series if not slow else ():
             _ = one.candidate.engine(one.workload) if engine_only else one.candidate.end_to_end(one.workload)
         slow = slow or time.perf_counter() - begin > _SLOW * (turn + 1)
-        tell(0.01 * turn)
+        progress(0.01 * turn)
     begin, turn, fewest = time.perf_counter(), 0, _FEWEST_SLOW if slow else _FEWEST
     while turn < fewest or time.perf_counter() - begin < seconds:
         # The order turns around from round to round, so that nobody always runs after the same neighbour.
@@ -157,9 +157,9 @@ def _rounds(
                 one.candidate.engine(one.workload) if engine_only else one.candidate.end_to_end(one.workload)
             )
             rounds = (turn + (place + 1) / len(series)) / fewest
-            tell(min(1.0, rounds, (time.perf_counter() - begin) / max(seconds, 1e-9)))
+            progress(min(1.0, rounds, (time.perf_counter() - begin) / max(seconds, 1e-9)))
         turn += 1
-    tell(1.0)
+    progress(1.0)
 
 
 def _measurement(one: _Series, peak: float | None) -> Measurement:

@@ -30,8 +30,8 @@ def demo(
     from segship.runtime import Segmentor, predict
 
     config, checkpoint = _ASSETS / "fast_scnn_scenes.py", _ASSETS / "fast_scnn_scenes.pth"
-    with output.stages() as tell:
-        package = deploy.export(config, checkpoint, folder / "package", progress=tell)
+    with output.stages() as progress:
+        package = deploy.export(config, checkpoint, folder / "package", progress=progress)
     output.print_checks(package.manifest.checks)
     segmentor = Segmentor(package)
     pairs = pair_files(_ASSETS / "images", _ASSETS / "labels")

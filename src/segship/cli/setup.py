@@ -26,8 +26,8 @@ def set_up(name: str, json_file: Path | None) -> None:
 
     toolchain = find_toolchain(name)
     before = toolchain.environment().ready
-    with output.stages() as tell:
-        made = toolchain.set_up(lambda line: tell(f"setting up {toolchain.title}: {line}"))
+    with output.stages() as progress:
+        made = toolchain.set_up(lambda line: progress(f"setting up {toolchain.title}: {line}"))
     values = {"setup": name, "folder": str(made.folder), "packages": dict(made.packages), "made": not before}
     output.write_json(json_file, values)
     if output.is_standard_output(json_file):

@@ -55,7 +55,7 @@ def verify(
     from segship.sources import Source
 
     config, checkpoint, package = split_paths(paths, source)
-    with output.stages() as tell:
+    with output.stages() as progress:
         found = run(
             Source(
                 config,
@@ -70,7 +70,7 @@ def verify(
             images=either(images, old_image, "--images", "--image") or (),
             to=to,
             device=device,
-            progress=tell,
+            progress=progress,
         )
     output.write_json(json_file, found.as_dict())
     if not output.is_standard_output(json_file):

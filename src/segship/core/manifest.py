@@ -155,7 +155,7 @@ class Manifest(Frozen):
         (directory / MANIFEST).write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     def engine(self, directory: Path) -> Engine:
-        """The engine, as its backend opens it.
+        """Describe the engine, as its backend opens it.
 
         Args:
             directory: Where its files lie.

@@ -128,7 +128,7 @@ class SizeRule(Frozen):
     batch: Positive | None = None
 
     def allows(self, height: int, width: int) -> bool:
-        """Whether an input can be taken.
+        """Tell whether an input can be taken.
 
         Args:
             height: Of the input, in pixels.
@@ -143,7 +143,7 @@ class SizeRule(Frozen):
         return divisible and height >= self.minimum[0] and width >= self.minimum[1]
 
     def nearest(self, height: int, width: int) -> tuple[int, int]:
-        """A size that can be taken: rounded down to a multiple, at least the minimum.
+        """Find a size that can be taken: rounded down to a multiple, at least the minimum.
 
         Args:
             height: Of the input that is wished for, in pixels.

@@ -24,7 +24,7 @@ __all__ = ["Data", "SampleSet"]
 
 @dataclass(frozen=True)
 class SampleSet:
-    """Samples that were found, and how to read their label maps for one network.
+    """The samples of a data set, and how to read their label maps for one network.
 
     Attributes:
         samples: Images and label maps.
@@ -37,7 +37,7 @@ class SampleSet:
     layout: Layout | None = None
 
     def submission(self) -> tuple[int, ...]:
-        """Number of each class in the files that the data set's test server takes, or that its label maps have."""
+        """Tell the number of each class in the files that the data set's test server takes, else in its label maps."""
         if self.layout is not None and self.layout.submission:
             return self.layout.submission
         first = int(self.encoding.reduce_zero_label)
@@ -84,7 +84,7 @@ class Data:
         reduce_zero_label: bool | None = None,
         limit: int | None = None,
     ) -> Data:
-        """A part of a data set, in the folders that MMSegmentation's preparation leaves.
+        """Name a part of a data set, in the folders that MMSegmentation's preparation leaves.
 
         Args:
             name: Of the data set, as ``cityscapes``; ``folder``: images and label maps in folders with usual names.
@@ -107,7 +107,7 @@ class Data:
         reduce_zero_label: bool | None = None,
         limit: int | None = None,
     ) -> Data:
-        """A folder of images and one of label maps, whose files go together by name.
+        """Name a folder of images and one of label maps, whose files go together by name.
 
         Args:
             images: Folder of images.
@@ -128,7 +128,7 @@ class Data:
         *,
         reduce_zero_label: bool | None = None,
     ) -> Data:
-        """Samples that are named one by one.
+        """Name samples one by one.
 
         Args:
             files: Image and label map of each.
@@ -142,7 +142,7 @@ class Data:
 
     @classmethod
     def unlabelled(cls, images: str | os.PathLike[str], *, limit: int | None = None) -> Data:
-        """Images without label maps, to write predictions for.
+        """Name images without label maps, to write predictions for.
 
         Args:
             images: A folder of images, or one image.

@@ -24,7 +24,7 @@ __all__ = ["Job"]
 
 @dataclass(frozen=True)
 class Job:
-    """An evaluation.
+    """An evaluation that other processes can take part in.
 
     Attributes:
         network: What is evaluated.
@@ -50,7 +50,7 @@ class Job:
         ignore: int | None = None,
         outputs: OutputFolders | None = None,
     ) -> Job:
-        """An evaluation of a network on samples.
+        """Set up the evaluation of a network on samples.
 
         Args:
             network: What is evaluated.
@@ -108,7 +108,7 @@ class Job:
         count_all(self.counter, engines, self.samples, places, done)
 
     def identity(self) -> dict[str, Any] | None:
-        """What decides the counts, as JSON types; None: a network is of this process alone."""
+        """Tell what decides the counts, as JSON types; None: a network is of this process alone."""
         networks = [network.identity() for network in (self.network, self.against) if network is not None]
         if None in networks:
             return None

@@ -129,7 +129,7 @@ class OpenNetwork:
 
 @dataclass(frozen=True)
 class NetworkFiles:
-    """Where a network lies, and how it is run.
+    """The place of a network, and how it is run.
 
     Attributes:
         path: A package, or a config.
@@ -156,7 +156,7 @@ class NetworkFiles:
         *,
         trust: bool = False,
     ) -> NetworkFiles:
-        """The files of a package or of a source.
+        """Name the files of a package or of a source.
 
         Args:
             network: Path of a package; or a config with its checkpoint.
@@ -186,7 +186,7 @@ class NetworkFiles:
         return self.origin is None and (can_open(self.path) or not self.path.exists())
 
     def identity(self) -> dict[str, str]:
-        """Digest of each file that decides the labels, by name."""
+        """Compute the digest of each file that decides the labels, by name."""
         if self.is_package and (self.path / MANIFEST).is_file():
             return {MANIFEST: digest(self.path / MANIFEST).sha256}
         if self.is_package:
@@ -199,7 +199,7 @@ class NetworkFiles:
         return {str(file): digest(file).sha256 for file in files if file.is_file()} | how
 
     def spec(self) -> ModelSpec:
-        """What the network expects and what its labels mean; of a package without opening its engine."""
+        """Read what the network expects and what its labels mean; of a package without opening its engine."""
         return find_package(self.path).manifest.spec if self.is_package else self.open()[0].spec
 
     def open(self, shares: int = 1) -> list[Labeller]:

@@ -28,7 +28,7 @@ _EVALUATORS = ("test_evaluator.", "val_evaluator.")  # as in --cfg-options of 1.
 
 @dataclass(frozen=True)
 class EvalOptions:
-    """How figures are made of the counts.
+    """The options of MMSegmentation's evaluator.
 
     Attributes:
         iou_metrics: ``mIoU`` (IoU and Acc), ``mDice`` (Dice and Acc), ``mFscore`` (Fscore, Precision and Recall).
@@ -55,7 +55,7 @@ class EvalOptions:
 
 
 def read_eval_options(options: Iterable[str]) -> EvalOptions:
-    """``["iou_metrics=mIoU,mFscore", "beta=2"]`` as options.
+    """Read ``["iou_metrics=mIoU,mFscore", "beta=2"]``.
 
     Args:
         options: ``key=value`` each: the arguments of MMSegmentation's ``IoUMetric``, which ``test_evaluator.`` may

@@ -31,7 +31,7 @@ _GAP = 8  # pixels between truth and prediction
 
 @dataclass(frozen=True)
 class OutputFolders:
-    """What an evaluation writes beside its figures.
+    """The files that an evaluation writes for each image.
 
     Attributes:
         predictions: Folder for the predictions, at the images' relative paths; None: none are written.

@@ -1,4 +1,4 @@
-"""What an evaluation found."""
+"""The result of an evaluation."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found.
+    """The result of an evaluation.
 
     Attributes:
         images: Number of images that were counted.
@@ -81,7 +81,7 @@ class Evaluation:
         resumed: int = 0,
         options: EvalOptions | None = None,
     ) -> Evaluation:
-        """The figures that follow from a tally.
+        """Compute the figures that follow from a tally.
 
         Args:
             tally: Of all samples.
@@ -116,11 +116,11 @@ class Evaluation:
 
     @property
     def skipped(self) -> int:
-        """How many samples were left out because of a problem."""
+        """The number of samples that were left out because of a problem."""
         return sum(problem.count for problem in self.problems if problem.kind != "labels_out_of_range")
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything as JSON types; a figure that has no meaning for a class is None."""
+        """Turn everything into JSON types; a figure that has no meaning for a class is None."""
         means = self._means(self.scores)
         columns = self.columns
         if self.boundary is not None:

@@ -34,7 +34,7 @@ __all__ = ["evaluate", "evaluate_job", "pair_files"]
 
 
 def pair_files(images: Path, labels: Path, limit: int | None = None) -> list[tuple[Path, Path]]:
-    """Each image of a folder with the label map of the same name; every image must have one.
+    """Pair each image of a folder with the label map of the same name; every image must have one.
 
     Args:
         images: Folder of images.
@@ -178,7 +178,7 @@ def evaluate_job(
     options: EvalOptions | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Evaluate as a job says, in this process or in several.
+    """Evaluate a network as a job says, in this process or in several.
 
     The counts are saved every few seconds, so that a run that was interrupted can be resumed.
 

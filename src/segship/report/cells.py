@@ -90,7 +90,7 @@ def _digest(key: Any) -> str:
 
 @dataclass(frozen=True)
 class TargetResult:
-    """One target.
+    """The results of one target.
 
     Attributes:
         name: The target, or `ORIGINAL`.
@@ -118,7 +118,7 @@ class TargetResult:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that the page shows.
+    """The results of a report.
 
     Attributes:
         title: The network, for people.

@@ -32,7 +32,7 @@ _TIMED = 8  # images that are timed, spread over the data
 
 
 def make_report(request: Request, *, progress: Progress | None = None) -> Report:
-    """Make what is missing of a report, and put it together.
+    """Export, evaluate and time what is missing of a report, and put it together.
 
     A target that fails is told with its reason, and tried again the next time.
 

@@ -107,7 +107,7 @@ def columns(table: list[dict[str, Any]]) -> list[str]:
 
 
 def page(report: Report) -> str:
-    """The whole page.
+    """Write the report as one HTML page.
 
     Args:
         report: What was found.

@@ -1,4 +1,4 @@
-"""What is reported."""
+"""A report that is asked for."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Request:
-    """What is reported.
+    """A report that is asked for.
 
     Attributes:
         source: The trained network.
@@ -75,7 +75,7 @@ class Request:
         return NetworkFiles.of(self.source)
 
     def package(self, target: str) -> Path:
-        """Where a target's package lies.
+        """Name the folder of a target's package.
 
         Args:
             target: One of ``targets``.
@@ -86,7 +86,7 @@ class Request:
         return self.to / "packages" / slug(target)
 
     def device(self, name: str) -> str:
-        """What a candidate runs on.
+        """Choose the device that a target runs on.
 
         Args:
             name: `ORIGINAL`, which runs on the processor, or one of ``targets``.
@@ -118,7 +118,7 @@ class Request:
 
 
 def network_of(request: Request, name: str) -> NetworkFiles:
-    """The network itself, or a target's package.
+    """Choose the network itself, or a target's package.
 
     Args:
         request: What is reported.

@@ -124,7 +124,7 @@ class Segmentor:
         self.close()
 
     def close(self) -> None:
-        """Give the engine's memory back; the Segmentor cannot be used any more. Closing it twice does no harm."""
+        """Free the engine's memory; the Segmentor cannot be used any more. Closing it twice does no harm."""
         self._pipeline.close()
 
     @overload

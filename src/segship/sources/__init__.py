@@ -93,7 +93,7 @@ class Source:
         return find_source(request.path, "python" if request.entry else self.source).load(request)
 
     def request(self, *, with_auxiliary: bool = False) -> LoadRequest:
-        """What a framework's reader is asked for.
+        """Build the request for a framework's reader.
 
         Args:
             with_auxiliary: Build and load the heads that only training uses, too.
@@ -120,7 +120,7 @@ class Source:
 
 
 def as_source(source: Source | str | os.PathLike[str]) -> Source:
-    """A source as it is, a path as a source without options.
+    """Turn a path into a source without options; leave a source as it is.
 
     Args:
         source: Either.
