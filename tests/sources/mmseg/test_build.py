@@ -53,7 +53,9 @@ def test_auxiliary_heads_are_built_on_request() -> None:
 def test_scopes_and_marks_of_the_config_are_passed_over() -> None:
     changed = model(type="mmseg.EncoderDecoder")
     changed["backbone"] |= {"type": "mmseg.models.CGNet", "_scope_": "mmseg", "_delete_": True}
-    build_network(changed)
+    network, expected = build_network(changed), build_network(model())
+    assert [type(part) for part in network.modules()] == [type(part) for part in expected.modules()]
+    assert network.state_dict().keys() == expected.state_dict().keys()
 
 
 def test_all_mistakes_are_told_at_once() -> None:
