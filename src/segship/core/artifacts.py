@@ -56,7 +56,7 @@ class TensorInfo(Frozen):
 
     @property
     def is_whole(self) -> bool:
-        """Whether its elements are whole numbers: of an output, labels rather than scores."""
+        """True where the elements are whole numbers: an output's are labels then, not scores."""
         return self.dtype.startswith(("int", "uint"))
 
 
@@ -148,7 +148,7 @@ class EngineOption:
     choices: tuple[str, ...] = ()
 
     def read(self, value: object) -> bool | int | float | str:
-        """The value as its own type; a text, as a command line gives it, is read.
+        """Return the value as its own type; a text, as a command line gives it, is read.
 
         Raises:
             ValueError: It is none; the message says what is expected.
@@ -167,7 +167,7 @@ class EngineOption:
 
 @dataclass(frozen=True)
 class BackendInfo:
-    """What a backend is able to do, as data: support tables, checks and defaults are made from it.
+    """The abilities of a backend as data: support tables, checks and defaults are made from them.
 
     Attributes:
         title: For people: ``"ONNX Runtime"``.
@@ -228,7 +228,7 @@ class BackendInfo:
     elsewhere: str = ""
 
     def read_options(self, given: Mapping[str, object]) -> dict[str, bool | int | float | str]:
-        """The engine's own settings, each as its own type.
+        """Return the engine's own settings, each as its own type.
 
         Args:
             given: By name; values may be texts.
@@ -266,7 +266,7 @@ class Device:
 
 
 class Backend(Protocol):
-    """What a module of ``segship.backends`` provides."""
+    """The functions and data that a module of ``segship.backends`` provides."""
 
     INFO: BackendInfo
 
@@ -289,14 +289,14 @@ class Backend(Protocol):
         """
 
     def probe(self) -> tuple[Device, ...]:
-        """The devices this machine offers to the backend; never raises."""
+        """Return the devices this machine offers to the backend; never raises."""
 
 
 class FileBackend(Backend, Protocol):
     """A backend whose engines say of themselves what they take and return."""
 
     def inspect(self, path: Path) -> tuple[Engine, Mapping[str, str]]:
-        """The engine that the file at ``path`` is, and the file's metadata; no code that it carries is run.
+        """Return the engine that the file at ``path`` is, and the file's metadata; no code that it carries is run.
 
         Raises:
             BackendError: It cannot be read.
@@ -304,5 +304,5 @@ class FileBackend(Backend, Protocol):
 
 
 def shapes_of(feeds: Mapping[str, NDArray[Any]]) -> str:
-    """The inputs' shapes for an error message: ``"image (1, 3, 512, 1024)"``."""
+    """Return the inputs' shapes for an error message: ``"image (1, 3, 512, 1024)"``."""
     return ", ".join(f"{name} {value.shape}" for name, value in feeds.items())

@@ -112,7 +112,7 @@ class VerificationError(SegshipError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of an error message that suggests near names.
+    """Return the end of an error message that suggests near names.
 
     Args:
         name: What was asked for.
@@ -126,7 +126,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def one_line(text: object, *, last: bool = False) -> str:
-    """The first line that says something, short enough for an error message.
+    """Return the first line that says something, short enough for an error message.
 
     Args:
         text: What a library said, often an exception with a stack of its own.
@@ -141,7 +141,7 @@ def one_line(text: object, *, last: bool = False) -> str:
 
 @contextlib.contextmanager
 def engine_errors(what: str, *, last: bool = False) -> Iterator[None]:
-    """Whatever an engine's library raises inside becomes a `BackendError`; our own errors pass.
+    """Turn whatever an engine's library raises inside into a `BackendError`; Segship's own errors pass.
 
     Args:
         what: The message's beginning: ``"ONNX Runtime cannot open model.onnx"``.

@@ -44,12 +44,12 @@ class FileDigest(Frozen):
 
 
 def cache_folder() -> Path:
-    """Where what can be made again is kept: ``segship`` in ``$XDG_CACHE_HOME``, or in ``~/.cache``."""
+    """Return the folder for files that can be made again: ``segship`` in ``$XDG_CACHE_HOME``, or in ``~/.cache``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segship"
 
 
 def digest(path: Path) -> FileDigest:
-    """Size and SHA-256 of the file at ``path``."""
+    """Return the size and SHA-256 of the file at ``path``."""
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return FileDigest(size=path.stat().st_size, sha256=sha256)

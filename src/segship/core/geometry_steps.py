@@ -40,7 +40,7 @@ filters, which widen where they shrink (antialiasing)."""
 
 @dataclass(frozen=True)
 class Plan:
-    """What a step does to an image of one size: it resizes the image and puts it into a frame.
+    """The sizes that a step makes of an image of one size: it resizes the image and puts it into a frame.
 
     Attributes:
         size: (height, width) of the result.
@@ -54,7 +54,7 @@ class Plan:
 
 
 class ImageStep(Frozen):
-    """What every step provides."""
+    """The base of all steps."""
 
     @abstractmethod
     def _plan(self, height: int, width: int) -> Plan:
@@ -76,7 +76,7 @@ class ImageStep(Frozen):
 
     @property
     def resampling(self) -> Interpolation:
-        """How pixels are resized: the field ``interpolation`` of steps that have one, else bilinear."""
+        """The interpolation of pixels: the field ``interpolation`` of steps that have one, else bilinear."""
         found: Interpolation = getattr(self, "interpolation", "bilinear")
         return found
 
@@ -88,7 +88,7 @@ class ImageStep(Frozen):
 
     @property
     def cuts_margin(self) -> bool:
-        """Whether the margin is cut off from the logits before they are resized back."""
+        """True where the margin is cut off from the logits before they are resized back."""
         return bool(getattr(self, "crop", False))
 
 
@@ -100,7 +100,7 @@ def _resized(height: int, width: int) -> Plan:
 def padded_size(
     height: int, width: int, *, to: tuple[int | None, int | None] = (None, None), multiple_of: int | None
 ) -> tuple[int, int]:
-    """Size after padding at the bottom and right.
+    """Return the size after padding at the bottom and right.
 
     Args:
         height: Height of the image.
@@ -270,7 +270,7 @@ class Letterbox(ImageStep):
 
     @property
     def cuts_margin(self) -> bool:
-        """Whether the margin is cut off from the logits: always."""
+        """Always true: the margin is cut off from the logits."""
         return True
 
     def _plan(self, height: int, width: int) -> Plan:

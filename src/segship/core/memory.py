@@ -23,7 +23,7 @@ def release_memory() -> None:
 
 
 def memory_bytes() -> int:
-    """Bytes of memory this machine has; the greatest integer where the system does not tell."""
+    """Return the bytes of memory that this machine has; the greatest integer where the system does not tell."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):

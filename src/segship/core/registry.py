@@ -38,7 +38,7 @@ class Registry(Generic[T]):
         return self.register_as(getattr(unit, "__name__", repr(unit)))(unit)
 
     def register_as(self, name: str) -> Callable[[T], T]:
-        """A decorator that adds a unit under ``name``.
+        """Return a decorator that adds a unit under ``name``.
 
         Raises:
             ValueError: ``name`` is taken.
@@ -61,7 +61,7 @@ class Registry(Generic[T]):
         self._searched = True
 
     def __getitem__(self, name: str) -> T:
-        """The unit called ``name``.
+        """Return the unit called ``name``.
 
         Raises:
             UnsupportedError: There is none; near names are suggested.

@@ -20,7 +20,7 @@ _SHAPE = re.compile(r"(?P<kind>dynamic|static)(?:-(\d+)x(\d+))?(?:-(\d+)x(\d+))?
 
 
 class Shape(Frozen):
-    """Which input sizes an engine takes, height before width everywhere.
+    """The input sizes that an engine takes, height before width everywhere.
 
     Attributes:
         minimum: Least (height, width), or None where there is no bound.
@@ -59,7 +59,7 @@ class Shape(Frozen):
 
     @classmethod
     def only(cls, height: int, width: int) -> Shape:
-        """The static shape of one size."""
+        """Return the static shape of one size."""
         return cls(minimum=(height, width), maximum=(height, width))
 
     @property

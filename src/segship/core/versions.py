@@ -13,7 +13,7 @@ __all__ = ["module_versions"]
 
 
 def module_versions(modules: Iterable[str]) -> dict[str, str | None]:
-    """The distributions that provide modules, and their versions.
+    """Return the distributions that provide modules, and their versions.
 
     Args:
         modules: Names as they are imported: ``"cv2"``, ``"onnxruntime"``.

@@ -26,7 +26,7 @@ _SIZE = "0123456789k"  # at the end of a name: "coco_stuff164k"
 
 @functools.cache
 def layouts() -> Mapping[str, Layout]:
-    """All data sets by name, as ``pascal_context_59``.
+    """Return all data sets by name, such as ``pascal_context_59``.
 
     Raises:
         ValueError: Two files define the same name.
@@ -42,7 +42,7 @@ def layouts() -> Mapping[str, Layout]:
 
 
 def find_layout(name: str) -> Layout:
-    """The data set called ``name``.
+    """Return the data set called ``name``.
 
     Raises:
         UnsupportedError: There is none; near names are suggested.
@@ -57,7 +57,7 @@ def find_layout(name: str) -> Layout:
 
 
 def choose_layout(name: str, classes: int, root: Path, split: str) -> Layout:
-    """The data set called ``name``, or the one of those whose names begin so that fits.
+    """Return the data set called ``name``, or the one of those whose names begin so that fits.
 
     ``mapillary`` is either version, ``coco_stuff`` either size. What fits has as many classes as the network, and,
     where that is not enough to tell, the folders of ``split`` below ``root``. ``camvid`` is ``camvid_raw`` where only
@@ -93,5 +93,5 @@ def _plain(name: str) -> str:
 
 
 def layout_of_mmseg_type(type_name: str) -> Layout | None:
-    """The data set that MMSegmentation's class ``type_name`` reads, or None."""
+    """Return the data set that MMSegmentation's class ``type_name`` reads, or None."""
     return next((layout for layout in layouts().values() if type_name in layout.mmseg_types), None)

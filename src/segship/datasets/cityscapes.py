@@ -36,7 +36,7 @@ IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 
 
 def published(suffix: str) -> tuple[LabelFile, ...]:
-    """The label maps with the ids of all 34 labels, of which 19 count."""
+    """Return the label maps with the ids of all 34 labels, of which 19 count."""
     return (LabelFile(suffix, {number: label for label, number in enumerate(IDS)}),)
 
 

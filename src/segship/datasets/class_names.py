@@ -91,7 +91,7 @@ def layout_of(prefix: str, count: int) -> Layout | None:
 
 @dataclass(frozen=True)
 class ClassNames:
-    """What a user says of classes that the files themselves do not name.
+    """The classes as a user names them, where the files themselves do not.
 
     Attributes:
         names: In the order of the labels.

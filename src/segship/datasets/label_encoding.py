@@ -44,7 +44,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class LabelEncoding:
-    """What the numbers of a label map mean.
+    """The meaning of the numbers in a label map.
 
     Attributes:
         classes: How many classes the files have.
@@ -64,7 +64,7 @@ class LabelEncoding:
     colours: tuple[tuple[tuple[int, int, int], int], ...] = ()
 
     def read(self, sample: Sample) -> Truth:
-        """The label map of a sample.
+        """Return the label map of a sample.
 
         Raises:
             InputError: It has none, or the file cannot be used.
@@ -180,7 +180,7 @@ def _plain(name: str) -> str:
 
 
 def encoding_for(layout: Layout, classes: Sequence[str], *, reduce_zero_label: bool | None = None) -> LabelEncoding:
-    """How to read a data set's label maps for a network.
+    """Return the encoding that reads a data set's label maps for a network.
 
     Args:
         layout: The data set.

@@ -16,7 +16,7 @@ Color = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Split:
-    """Where the files of one part of a data set lie, below its root.
+    """The folders of one part of a data set, below the root.
 
     Attributes:
         images: Folder of the images.

@@ -29,7 +29,7 @@ _LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
 
 @dataclass(frozen=True)
 class Sample:
-    """One image and what is true of it.
+    """One image with its ground truth.
 
     Attributes:
         name: Path of the image below its folder, with forward slashes, without its suffix.
@@ -45,7 +45,7 @@ class Sample:
 
 
 def find_samples(layout: Layout, root: Path, split: str = "val", limit: int | None = None) -> list[Sample]:
-    """The samples of one part of a data set, as MMSegmentation's class for it lists them.
+    """Return the samples of one part of a data set, as MMSegmentation's class for it lists them.
 
     Args:
         layout: How the data set lies on the disk.
@@ -115,7 +115,7 @@ def _sample(layout: Layout, images: Path, labels: Path, stem: str) -> Sample:
 
 
 def find_folder(root: Path, split: str | None = None, limit: int | None = None) -> list[Sample]:
-    """The samples of a folder that follows no data set in particular.
+    """Return the samples of a folder that follows no data set in particular.
 
     Args:
         root: Holds a folder of images and one of label maps under usual names (``images`` and ``labels``, ``img_dir``
@@ -152,7 +152,7 @@ def _folder_part(root: Path, images: Path, labels: Path, split: str | None, limi
 
 
 def pair_up(images: Path, labels: Path, limit: int | None = None) -> list[Sample]:
-    """Each image of a folder with the label map of the same name.
+    """Return each image of a folder with the label map of the same name.
 
     Args:
         images: Folder of images, or one image.

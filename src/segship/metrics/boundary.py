@@ -18,12 +18,12 @@ _SHARE = 0.02  # of the diagonal: the paper's choice for every data set
 
 
 def reach(height: int, width: int) -> int:
-    """How far from an edge a pixel still counts, in pixels: 2 % of the image's diagonal, at least one."""
+    """Return the greatest distance from an edge that counts, in pixels: 2 % of the image's diagonal, at least one."""
     return max(1, round(_SHARE * float(np.hypot(height, width))))
 
 
 def inner_boundary(labels: NDArray[Any], distance: int) -> NDArray[np.bool_]:
-    """The pixels that have another label, or the image's border, within ``distance`` rows and columns.
+    """Return the pixels that have another label, or the image's border, within ``distance`` rows and columns.
 
     That is what eroding the mask of each class ``distance`` times with a 3x3 square takes away, found for all classes
     at once: the greatest and the least label of a window differ.

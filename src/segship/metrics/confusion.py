@@ -126,7 +126,7 @@ class Scores:
 
 
 def scores(matrix: NDArray[np.int64], *, beta: float = 1, nan: float | None = None) -> Scores:
-    """The figures of a confusion matrix (rows true, columns predicted).
+    """Return the figures of a confusion matrix (rows true, columns predicted).
 
     Classes for which a figure has no meaning are left out of its mean, as MMSegmentation does with ``nanmean``.
 
@@ -164,6 +164,6 @@ def scores(matrix: NDArray[np.int64], *, beta: float = 1, nan: float | None = No
 
 
 def mean_of(values: NDArray[np.float64]) -> float:
-    """The mean of what is not NaN; NaN where nothing is left."""
+    """Return the mean of what is not NaN; NaN where nothing is left."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else float("nan")

@@ -47,7 +47,7 @@ _AGAIN = "copy or download it again"
 
 
 class Archive(ABC):
-    """An opened checkpoint: its values, and the numbers of its tensors when they are asked for.
+    """An opened checkpoint: values at once, the numbers of tensors when they are asked for.
 
     Attributes:
         values: What the file holds, with `StoredTensor` in place of tensors.

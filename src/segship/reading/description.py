@@ -41,7 +41,7 @@ class DescribedNormalization(Frozen):
     max_pixel_value: PositiveFloat = 1.0
 
     def normalization(self, channels: int) -> Normalization:
-        """What it amounts to for pixels of 0-255, of ``channels`` channels where no mean tells their number."""
+        """Return the normalisation of pixels of 0-255, for ``channels`` channels where no mean tells their number."""
         known = len(self.mean or self.std or (0.0,) * channels)
         mean, std = self.mean or (0.0,) * known, self.std or (1.0,) * known
         scale = self.max_pixel_value
@@ -88,7 +88,7 @@ class Description(Frozen):
     def spec(
         self, *, source: str, architecture: str, outputs: int, channels: int = 3
     ) -> tuple[ModelSpec, tuple[str, ...]]:
-        """The ModelSpec of a network, and notes for the user.
+        """Return the ModelSpec of a network, and notes for the user.
 
         Args:
             source: Name of the source.
@@ -145,7 +145,7 @@ class Description(Frozen):
 def read_description(
     given: Path | Mapping[str, Any] | ModelSpec | None, options: Mapping[str, Any] | Sequence[str] | None = None
 ) -> Description:
-    """A description from a YAML or JSON file, its content, or a ModelSpec.
+    """Return a description from a YAML or JSON file, its content, or a ModelSpec.
 
     Args:
         given: Where it is; None: an empty one.
@@ -170,7 +170,7 @@ def read_description(
 
 
 def read_noted(text: str, path: Path) -> dict[str, Any]:
-    """The description that Segship notes in the files it writes, for `read_description`.
+    """Return the description that Segship notes in the files it writes, for `read_description`.
 
     Args:
         text: What stands under the key ``segship``.

@@ -19,7 +19,7 @@ _DIGITS = 100
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """The mapping that a YAML or JSON file holds.
+    """Return the mapping that a YAML or JSON file holds.
 
     Args:
         path: ``.json``; anything else is read as YAML.
@@ -55,7 +55,7 @@ def _parse_json(text: str, path: Path) -> Any:
 
 
 def parse_yaml(text: str, what: str) -> Any:
-    """The plain values that YAML text holds; tuples that Python's dumper marks as such become tuples.
+    """Return the plain values that YAML text holds; tuples that Python's dumper marks as such become tuples.
 
     Args:
         text: At most a few megabytes.

@@ -16,7 +16,10 @@ _HASHES = 2**61 - 1
 
 
 def is_slow_key(key: Any) -> bool:
-    """Whether ``key`` is, or holds, an integer of more than 60 bits; dictionaries of such can be made to hang."""
+    """Return whether ``key`` is, or holds, an integer of more than 60 bits.
+
+    A dictionary of such keys can be made to hang.
+    """
     if isinstance(key, tuple):
         return any(is_slow_key(part) for part in key)
     return isinstance(key, int) and abs(key) >= _HASHES

@@ -103,7 +103,7 @@ def _number(key: str | int) -> int:
 
 
 def unpickle(file: IO[bytes], *, what: str) -> Any:
-    """The object that ``file`` holds from where it stands; afterwards it stands behind it.
+    """Return the object that ``file`` holds from where it stands; afterwards it stands behind it.
 
     Args:
         file: A pickle.

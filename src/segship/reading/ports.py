@@ -21,7 +21,7 @@ _CHANNELS = {1, 3, 4}
 
 
 def only_image(inputs: Sequence[TensorInfo], path: Path) -> TensorInfo:
-    """The input.
+    """Return the input.
 
     Args:
         inputs: All that the file takes.
@@ -43,7 +43,7 @@ def _is_image(value: TensorInfo) -> bool:
 
 
 def scores_or_labels(outputs: Sequence[TensorInfo], name: Any, path: Path) -> TensorInfo:
-    """The output that holds scores (N, K, h, w) or labels (N, H, W).
+    """Return the output that holds scores (N, K, h, w) or labels (N, H, W).
 
     Args:
         outputs: All that the file returns.
@@ -72,13 +72,13 @@ def _is_scores(value: TensorInfo) -> bool:
 
 
 def is_labels(value: TensorInfo) -> bool:
-    """Whether an output holds whole numbers (N, H, W) or (N, 1, H, W)."""
+    """Return whether an output holds whole numbers (N, H, W) or (N, 1, H, W)."""
     rank = len(value.shape)
     return value.is_whole and (rank == _LABELS or (rank == _IMAGE and fixed(value, 1) == 1))
 
 
 def sizes_of(image: TensorInfo, described: SizeRule) -> SizeRule:
-    """What a file's input allows; where it leaves height and width free, what the description says.
+    """Return the sizes that a file's input allows; where it leaves height and width free, the description's.
 
     Raises:
         UnsupportedError: Only one of height and width is free.
@@ -94,7 +94,7 @@ def sizes_of(image: TensorInfo, described: SizeRule) -> SizeRule:
 
 
 def fixed(value: TensorInfo, axis: int) -> int | None:
-    """The length of an axis, or None where it is free."""
+    """Return the length of an axis, or None where it is free."""
     length = value.shape[axis] if axis < len(value.shape) else 0
     return length if isinstance(length, int) and length else None
 

@@ -120,7 +120,7 @@ class StoredArray:
         self._state = state
 
     def values(self, work: Allowance) -> Any:
-        """The numbers as nested lists; None where they are no plain numbers."""
+        """Return the numbers as nested lists; None where they are no plain numbers."""
         if not isinstance(self._state, tuple) or len(self._state) < 4:
             return None
         shape, dtype, fortran, data = self._state[-4:]
@@ -153,7 +153,7 @@ class StoredNumber:
         self._data = data
 
     def values(self) -> Any:
-        """The number, or None."""
+        """Return the number, or None."""
         name = getattr(self._dtype, "name", "")
         if name not in _NUMBER_TYPES or not isinstance(self._data, bytes) or len(self._data) != int(name[1:]):
             return None
@@ -343,7 +343,7 @@ _HARMLESS = frozenset(
 
 
 def stand_in(module: str, name: str, work: Allowance) -> Any:
-    """What answers to the global ``module.name``.
+    """Return the stand-in for the global ``module.name``.
 
     Raises:
         UnsafeFileError: It is not in the list.

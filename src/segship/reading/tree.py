@@ -45,7 +45,7 @@ class Inherited(dict[Any, Any]):
             self[key] = value
 
     def copy(self) -> Inherited:
-        """A dictionary of its own with the same items."""
+        """Return a new dictionary with the same items."""
         twin = Inherited()
         for key, value in self.items():
             twin[key] = value
@@ -74,7 +74,7 @@ def _overlay(new: dict[Any, Any], old: Any) -> dict[Any, Any]:
 
 
 def plain(value: Any) -> Any:
-    """``value`` as a tree of its own, made of plain dictionaries, lists and tuples."""
+    """Return a copy of ``value`` that is made of plain dictionaries, lists and tuples."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

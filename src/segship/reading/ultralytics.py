@@ -19,7 +19,7 @@ _MARGIN = 114.0  # grey
 
 
 def read_ultralytics(metadata: Mapping[str, Any], path: Path) -> dict[str, Any] | None:
-    """The description of a semantic network of Ultralytics; None for files of others.
+    """Return the description of a semantic network of Ultralytics; None for files of others.
 
     Args:
         metadata: As its YAML file holds it, or with every value as text, as ONNX does.

@@ -63,7 +63,7 @@ def read_pixels(image: Encoded, spec: ModelSpec, *, max_pixels: int = MAX_PIXELS
 
 
 def stored_bands(spec: ModelSpec) -> int | None:
-    """How many bands images have that the network takes as they are stored; None: it takes photographs."""
+    """Return the number of bands of images that the network takes as they are stored; None: it takes photographs."""
     return spec.channels if spec.pixels == "multispectral" else None
 
 
@@ -255,7 +255,7 @@ def _by_tifffile(name: str, data: bytes) -> NDArray[Any]:
 
 
 def synthesize_bands(image: NDArray[np.uint8], spec: ModelSpec) -> Any:
-    """A photograph as an image of many bands: its channels in turn, brought to each band's mean and deviation.
+    """Return a photograph as an image of many bands: its channels in turn, brought to each band's mean and deviation.
 
     Args:
         image: uint8 (H, W, 3).
@@ -272,7 +272,7 @@ def synthesize_bands(image: NDArray[np.uint8], spec: ModelSpec) -> Any:
 
 
 def as_picture(image: NDArray[Any]) -> NDArray[np.uint8]:
-    """What people can look at: a photograph as it is, `to_preview_rgb` of anything else.
+    """Return a picture for people to look at: a photograph as it is, `to_preview_rgb` of anything else.
 
     Args:
         image: As `read_pixels` returns it.
@@ -286,7 +286,7 @@ def as_picture(image: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def to_preview_rgb(image: NDArray[Any]) -> NDArray[np.uint8]:
-    """The first three bands (or the first, repeated) as a picture: each stretched over its own range.
+    """Return the first three bands (or the first, repeated) as a picture: each stretched over its own range.
 
     Args:
         image: (H, W, C).

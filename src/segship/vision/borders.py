@@ -50,7 +50,7 @@ class Blocks:
 
     @property
     def pixels(self) -> int:
-        """Of one block."""
+        """The pixels of one block."""
         return len(self.rows.positions) * len(self.columns.positions)
 
     @property

@@ -105,7 +105,7 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def is_encoded(image: object) -> TypeGuard[Encoded]:
-    """Whether ``image`` is a path, bytes or a file object, rather than pixels.
+    """Return whether ``image`` is a path, bytes or a file object, rather than pixels.
 
     Args:
         image: Anything.
@@ -182,7 +182,7 @@ def read_image(image: Encoded, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.ui
 
 
 def from_pillow(image: Image, *, max_pixels: int = MAX_PIXELS, stored: bool = False) -> NDArray[Any]:
-    """The pixels of a Pillow image, as `read_image` would decode its file, but for an EXIF rotation.
+    """Return the pixels of a Pillow image, as `read_image` would decode its file, but for an EXIF rotation.
 
     Args:
         image: Of any mode but ``I`` and ``F``, whose range is not known.

@@ -29,7 +29,7 @@ _GAP = 8  # pixels between pictures and around text
 def overlay(
     image: NDArray[np.uint8], mask: NDArray[Any], palette: Sequence[tuple[int, int, int]], opacity: float = 0.5
 ) -> NDArray[np.uint8]:
-    """The colours of a mask over its image.
+    """Return the colours of a mask over its image.
 
     Args:
         image: uint8 (H, W, 3), RGB.
@@ -58,7 +58,7 @@ def overlay(
 def legend(
     classes: Sequence[str], palette: Sequence[tuple[int, int, int]], *, width: int, size: int = 14
 ) -> NDArray[np.uint8]:
-    """A strip that names the colours, in as many lines as ``width`` demands.
+    """Return a strip that names the colours, in as many lines as ``width`` demands.
 
     Args:
         classes: Name of each class.

@@ -52,7 +52,7 @@ def _deal(number: int) -> tuple[int, int, int]:
 
 
 def colorize(mask: NDArray[Any], palette: Sequence[tuple[int, int, int]]) -> NDArray[np.uint8]:
-    """Each label as its colour.
+    """Return each label as its colour.
 
     Args:
         mask: Labels (H, W), any integer type.

@@ -114,7 +114,7 @@ def _prepare_stored(image: geometry.Pixels, spec: ModelSpec) -> Prepared:
 
 
 def prepared_size(spec: ModelSpec, height: int, width: int) -> tuple[int, int]:
-    """Size (height, width) of the network's input for an image of ``height`` x ``width`` pixels.
+    """Return the size (height, width) of the network's input for an image of ``height`` x ``width`` pixels.
 
     Raises:
         InputError: The image cannot be brought to the network's size.

@@ -39,7 +39,7 @@ class Taps:
 
     @property
     def is_identity(self) -> bool:
-        """Whether output equals input."""
+        """True where the output equals the input."""
         return self.index.shape == (self.cells, 1) and bool((self.index[:, 0] == np.arange(self.cells)).all())
 
 
@@ -74,7 +74,7 @@ def linear(cells: int, positions: int, *, align_corners: bool) -> Taps:
 
 
 def part(taps: Taps, begin: int, positions: int) -> Taps:
-    """The operator that yields only ``positions`` outputs of ``taps``, from ``begin`` on."""
+    """Return the operator that yields only ``positions`` outputs of ``taps``, from ``begin`` on."""
     if positions == len(taps):
         return taps
     kept = slice(begin, begin + positions)
@@ -82,7 +82,7 @@ def part(taps: Taps, begin: int, positions: int) -> Taps:
 
 
 def compose(outer: Taps, inner: Taps) -> Taps:
-    """The operator that equals ``inner`` followed by ``outer``."""
+    """Return the operator that equals ``inner`` followed by ``outer``."""
     if inner.is_identity:
         return outer
     if outer.is_identity:

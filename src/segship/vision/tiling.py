@@ -32,7 +32,7 @@ __all__ = ["Plan", "labels", "plan", "scores"]
 
 @dataclass(frozen=True)
 class Plan:
-    """Where the windows over one input lie.
+    """The places of the windows over one input.
 
     Attributes:
         size: (height, width) of the input.
@@ -50,7 +50,7 @@ class Plan:
         return len(self.tops) * len(self.lefts)
 
     def batches(self, tensor: NDArray[np.float32], batch: int = 1) -> Iterator[NDArray[np.float32]]:
-        """The windows, line by line from the left.
+        """Yield the windows, line by line from the left.
 
         Args:
             tensor: float32 (1, C, H, W), H and W as planned.

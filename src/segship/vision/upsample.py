@@ -85,7 +85,7 @@ def scores(
 
 @lru_cache(maxsize=32)
 def operators(size: tuple[int, int], steps: tuple[Step, ...], *, align_corners: bool) -> tuple[Taps, Taps]:
-    """The whole chain as one operator for the rows and one for the columns.
+    """Return the whole chain as one operator for the rows and one for the columns.
 
     Args:
         size: (height, width) of the logits.
@@ -227,7 +227,7 @@ def _sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=16)
 def logit_above(threshold: float) -> float:
-    """The float32 x such that float32 sigmoid(y) > threshold exactly when y > x.
+    """Return the float32 x such that float32 sigmoid(y) > threshold exactly when y > x.
 
     Found by bisection, because ``log(t / (1 - t))`` misses where the sigmoid rounds: near 0, near 1 and next to a tie.
     """

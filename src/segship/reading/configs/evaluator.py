@@ -93,7 +93,7 @@ class Evaluator:
             self.problems.append(problem)
 
     def value(self, node: ast.expr) -> Any:
-        """The value of the expression ``node``.
+        """Return the value of the expression ``node``.
 
         Raises:
             RefusedError: It holds something that a config may not hold, or that has no value.

@@ -97,12 +97,12 @@ def _check_size_of_container(kind: type[ast.operator], left: Any, right: Any, al
 
 
 def unary(kind: type[ast.unaryop], value: Any) -> Any:
-    """The operator ``kind`` applied to ``value``."""
+    """Return the operator ``kind`` applied to ``value``."""
     return _UNARY[kind](value)
 
 
 def compare(kind: type[ast.cmpop], left: Any, right: Any, allowance: Allowance) -> bool:
-    """Whether the comparison ``kind`` holds between ``left`` and ``right``."""
+    """Return whether the comparison ``kind`` holds between ``left`` and ``right``."""
     allowance.weigh(left)
     if not isinstance(right, range):
         allowance.weigh(right)

@@ -40,26 +40,26 @@ def tidy(text: str) -> str:
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """The end of a message that suggests names near ``name``, as long as looking for them is cheap."""
+    """Return the end of a message that suggests names near ``name``, as long as looking for them is cheap."""
     short = (other for other in itertools.islice(known, _NEAR_NAMES) if len(other) <= _NEAR_LENGTH)
     return did_you_mean(name, short) if len(name) <= _NEAR_LENGTH else ""
 
 
 def describe(node: ast.AST) -> str:
-    """What ``node`` is, as the subject of a sentence."""
+    """Return a name for ``node``, as the subject of a sentence."""
     name = type(node).__name__
     what = _WORDS.get(name, f"{name} syntax")
     return f"{what} (`{source(node)}`)" if name.startswith("Import") else what
 
 
 def source(node: ast.AST) -> str:
-    """The beginning of the text of ``node``."""
+    """Return the beginning of the text of ``node``."""
     text = " ".join(ast.unparse(node).split())
     return text if len(text) <= _LENGTH else text[: _LENGTH - 1] + "…"
 
 
 def assigned(statement: ast.stmt) -> set[str]:
-    """Names that ``statement`` would have set, imports and definitions included."""
+    """Return the names that ``statement`` would have set, imports and definitions included."""
     names = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     for node in ast.walk(statement):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):

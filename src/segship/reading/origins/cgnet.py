@@ -44,7 +44,7 @@ RULES: Rules = (
 
 
 def recognises(state: Mapping[str, Tensor]) -> bool:
-    """By the names of its parts for local and surrounding context."""
+    """Recognise the network by the names of the parts for local and surrounding context."""
     return {"level1_0.conv.weight", "level2_0.F_sur.conv.weight"} <= state.keys()
 
 

@@ -47,7 +47,7 @@ RULES: Rules = (
 
 
 def recognises(state: Mapping[str, Tensor]) -> bool:
-    """By the depthwise convolution of its first block."""
+    """Recognise the network by the depthwise convolution of the first block."""
     return bool({"stages.0.blocks.0.conv_dw.weight", "stages.0.0.dwconv.weight"} & state.keys())
 
 

@@ -49,7 +49,7 @@ RULES: Rules = (
 
 
 def recognises(state: Mapping[str, Tensor]) -> bool:
-    """By the names of its blocks' convolutions; MobileNetV3 has other parts in them."""
+    """Recognise the network by the names of the blocks' convolutions; MobileNetV3 has other parts in them."""
     known = {"conv_stem.weight", "blocks.0.0.conv_dw.weight", "blocks.1.0.conv_pwl.weight"} <= state.keys()
     return known and not any(".se." in key for key in state)
 

@@ -45,7 +45,7 @@ RULES: Rules = (
 
 
 def recognises(state: Mapping[str, Tensor]) -> bool:
-    """By the blocks of its layers."""
+    """Recognise the network by the blocks of the layers."""
     return "layers.0.blocks.0.attn.relative_position_bias_table" in state
 
 

@@ -43,7 +43,7 @@ class Difference:
 def compare(
     first: str | Path, second: str | Path, *, cfg_options: Mapping[str, Any] | Sequence[str] | None = None
 ) -> tuple[Difference, ...]:
-    """The differences between two configs, bases merged.
+    """Return the differences between two configs, bases merged.
 
     Args:
         first: A config.

@@ -43,7 +43,7 @@ class Node:
     children: tuple[Node, ...]
 
     def lines(self, depth: int | None = None, indent: int = 0) -> Iterator[str]:
-        """The tree as text, one module a line, ``depth`` levels deep; None: all."""
+        """Yield the tree as text, one module a line, ``depth`` levels deep; None: all."""
         name = f"{self.name}: " if self.name else ""
         settings = f"({self.settings})" if self.settings else ""
         shapes = ", ".join("x".join(map(str, shape)) or "scalar" for shape in self.shapes[:_SHOWN])
@@ -54,7 +54,7 @@ class Node:
 
 
 def network_graph(network: Network, shape: tuple[int, int] | None = None, *, channels: int = 3) -> Node:
-    """The tree of a network's modules, without computing anything.
+    """Return the tree of a network's modules, without computing anything.
 
     Args:
         network: In evaluation mode; it is left as it is.

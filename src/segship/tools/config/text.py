@@ -39,7 +39,7 @@ class ResolvedConfig:
     files: tuple[Path, ...]
 
     def text(self, format: str = "python") -> str:  # noqa: A002  (the word users know)
-        """The config as ``python``, ``yaml`` or ``json``; tuples are lists in the latter two.
+        """Return the config as ``python``, ``yaml`` or ``json``; tuples are lists in the latter two.
 
         Args:
             format: One of `FORMATS`.

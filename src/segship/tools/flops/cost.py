@@ -22,7 +22,7 @@ NOT_COUNTED = (
 
 @dataclass(frozen=True)
 class Cost:
-    """What one module, with all that is inside it, computes on one image.
+    """The operations of one module, with all modules inside it, on one image.
 
     Attributes:
         name: Dotted name, as in the state dict; empty for the whole network.
@@ -43,7 +43,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Complexity:
-    """What a network computes on one image.
+    """The operations and parameters of a network on one image.
 
     Attributes:
         shape: (height, width) of the image.

@@ -58,7 +58,7 @@ def count_network(network: Network, shape: tuple[int, int] | None = None, *, cha
 
 
 def shadow(network: Network) -> Network:
-    """The same modules with shapes instead of numbers, on PyTorch's meta device; ``network`` is left as it is.
+    """Return the same modules with shapes instead of numbers, on PyTorch's meta device; ``network`` is left as it is.
 
     Raises:
         UnsupportedError: It is a graph of another engine, without modules.

@@ -47,11 +47,11 @@ class WholeInference(Network):
 
     @property
     def sizes(self) -> SizeRule:
-        """Of the network; where it slides, windows fit any size."""
+        """The sizes that the network takes; where it slides, windows fit any size."""
         return type(self.network.sizes)() if self._spec.slide is not None else self.network.sizes
 
     def logits(self, x: Tensor) -> Tensor:
-        """What leaves the file.
+        """Return the outputs of the file.
 
         Args:
             x: float32 (N, C, H, W), normalised; with windows, of the size that is traced.

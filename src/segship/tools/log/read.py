@@ -59,7 +59,7 @@ class Run:
         return folder.parent.name if folder.name == "vis_data" else folder.name
 
     def curve(self, key: str) -> Curve:
-        """The curve called ``key``.
+        """Return the curve called ``key``.
 
         Args:
             key: As the log names it: ``loss``, ``mIoU``, ``lr``.

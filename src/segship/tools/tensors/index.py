@@ -58,7 +58,7 @@ class Packed(Frozen):
 
 
 class StoredEncoding(Frozen):
-    """What the numbers of the label maps mean; see `segship.datasets.label_encoding.LabelEncoding`."""
+    """The meaning of the numbers in the label maps; see `segship.datasets.label_encoding.LabelEncoding`."""
 
     classes: int
     reduce_zero_label: bool = False
@@ -105,7 +105,7 @@ class Index(Frozen):
 
 
 def read_index(folder: str | Path) -> Index:
-    """The index that `pack` wrote into ``folder``.
+    """Return the index that `pack` wrote into ``folder``.
 
     Args:
         folder: What `pack` wrote.

@@ -31,7 +31,7 @@ __all__ = ["Network", "pack", "read_network"]
 
 @dataclass(frozen=True)
 class Network:
-    """What has to be known of a network to feed it.
+    """The facts about a network that are needed to feed it.
 
     Attributes:
         spec: What it expects and means.
@@ -43,7 +43,7 @@ class Network:
 
 
 def read_network(source: str | Path | Source) -> Network:
-    """Read what a package, or a framework's config or folder, says of its network.
+    """Read the network's spec from a package, or from a framework's config or folder.
 
     Args:
         source: A package; anything else needs torch.

@@ -36,7 +36,7 @@ _HEADS = ("decode_head.", "auxiliary_head.")
 
 
 class Origin(Protocol):
-    """What a module of ``origins`` provides.
+    """The functions that a module of ``origins`` provides.
 
     It may also define ``prepare(state)``, which sees the original keys before the rules do, ``finish(state)``, which
     sees the converted ones, and ``KEEPS_HEADS = False`` where the heads of a whole network fit none of ours.
@@ -52,7 +52,7 @@ class Origin(Protocol):
     """Pattern of our keys that the original has not: what segmentation adds, to be trained."""
 
     def recognises(self, state: Mapping[str, Tensor]) -> bool:
-        """Whether the keys are of this kind."""
+        """Return whether the keys are of this kind."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,14 @@ class Converted:
 
 
 def origins() -> dict[str, Origin]:
-    """All origins by name, as ``mobilenet_v2``."""
+    """Return all origins by name, such as ``mobilenet_v2``."""
     names = [entry.name for entry in pkgutil.iter_modules(_origins.__path__)]
     modules: dict[str, Any] = {name: importlib.import_module(f"{_origins.__name__}.{name}") for name in names}
     return modules
 
 
 def find_origin(state: Mapping[str, Tensor], name: str | None = None) -> str:
-    """The origin called ``name``, or the only one that recognises the keys.
+    """Return the origin called ``name``, or the only one that recognises the keys.
 
     Args:
         state: The original weights.

@@ -71,7 +71,7 @@ def fetch(url: str, path: Path, *, timeout: float = 30, progress: Callable[[int,
 
 
 def fetch_text(url: str, *, timeout: float = 30) -> str:
-    """The text at ``url``, at most a megabyte.
+    """Return the text at ``url``, at most a megabyte.
 
     Raises:
         MissingExtraError: requests is not installed.

@@ -56,7 +56,7 @@ def _all() -> tuple[PublishedModel, ...]:
 
 
 def published_models(pattern: str = "*", *, family: str = "", dataset: str = "") -> tuple[PublishedModel, ...]:
-    """The published networks, by name.
+    """Return the published networks, by name.
 
     Args:
         pattern: With ``*`` and ``?``; without them, a part of the name.
@@ -83,7 +83,7 @@ def published_models(pattern: str = "*", *, family: str = "", dataset: str = "")
 
 
 def find_model(name: str) -> PublishedModel:
-    """The published network called ``name``: by its config, or by its weights as 0.x called them.
+    """Return the published network called ``name``: by its config, or by its weights as 0.x called them.
 
     Args:
         name: Of the network.
