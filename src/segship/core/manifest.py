@@ -69,7 +69,7 @@ class Accuracy(Frozen):
 
 
 class Quantization(Frozen):
-    """How an int8 engine was made, and what it costs.
+    """The settings that an int8 engine was made with, and its cost in accuracy.
 
     Attributes:
         images: Number of images it was calibrated on.
@@ -92,7 +92,7 @@ class Quantization(Frozen):
 
 
 class Described(Frozen):
-    """What an engine's own file says of itself.
+    """The spec that is embedded in an engine's own file.
 
     Attributes:
         schema_version: Version of this format.
@@ -110,7 +110,7 @@ class Described(Frozen):
 
 
 class Manifest(Frozen):
-    """What a package is.
+    """The content of a package's ``manifest.json``.
 
     Attributes:
         schema_version: Version of this format.

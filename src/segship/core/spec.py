@@ -113,7 +113,7 @@ class Slide(Frozen):
 
 
 class SizeRule(Frozen):
-    """Which input sizes a network takes.
+    """The input sizes that a network takes.
 
     Attributes:
         fixed: The only (height, width), or None.
@@ -173,7 +173,7 @@ class SizeRule(Frozen):
 
 
 class ModelSpec(Frozen):
-    """What a network expects and what its outputs mean.
+    """The input that a network expects, and the meaning of its outputs.
 
     Attributes:
         source: Framework the network comes from: ``"mmseg"``.
