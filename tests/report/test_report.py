@@ -22,9 +22,9 @@ from segship import report as reports
 from segship.core.errors import BackendError, InputError, SegshipError
 from segship.evaluation import Data, Job
 from segship.report import make
-from segship.report.cells import ORIGINAL, Report, Store, TargetResult, rows
 from segship.report.page import page
 from segship.report.plot import Point, scatter, ticks
+from segship.report.results import ORIGINAL, Report, Store, TargetResult, rows
 from segship.report.tables import as_csv, as_markdown
 from segship.sources import Source
 from support import fill
@@ -122,7 +122,7 @@ def test_what_was_made_is_not_made_again(
 
     monkeypatch.setattr(deploy, "export", refuse)
     monkeypatch.setattr(make, "evaluate_job", refuse)
-    monkeypatch.setattr("segship.report.samples._draw_all", refuse)
+    monkeypatch.setattr("segship.report.masks._draw_all", refuse)
     only = replace(request_, targets=TARGETS[:2])
     again = reports.make_report(only)
     assert again.candidates[1].timings == found.candidates[1].timings
@@ -155,13 +155,13 @@ def test_a_target_that_is_none_is_told_at_once(request_: reports.Request, tmp_pa
         reports.make_report(replace(request_, targets=("x",), to=tmp_path))
 
 
-def test_cells_survive_damage_and_errors_are_not_kept(tmp_path: Path) -> None:
+def test_kept_results_survive_damage_and_errors_are_not_kept(tmp_path: Path) -> None:
     store = Store(tmp_path)
 
     def fail() -> dict[str, object]:
         raise BackendError("no engine")
 
-    assert store.cell("a/b", "x", [1], fail) == {"error": "no engine"}
+    assert store.cached("a/b", "x", [1], fail) == {"error": "no engine"}
     assert store.get("a/b", "x", [1]) is None
     store.put("a/b", "x", [1], {"value": 2})
     assert store.get("a/b", "x", [1]) == {"value": 2}

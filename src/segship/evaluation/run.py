@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from segship.core.errors import InputError
 from segship.datasets.samples import pair_up
 from segship.evaluation.cluster import count_on_ray
-from segship.evaluation.compare import draw_differences
 from segship.evaluation.data import Data
+from segship.evaluation.differences import draw_differences
 from segship.evaluation.job import Job
 from segship.evaluation.network import NetworkFiles, OpenNetwork
 from segship.evaluation.options import EvalOptions

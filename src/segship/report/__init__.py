@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from segship.report.cells import Report, TargetResult
 from segship.report.make import make_report
 from segship.report.page import page
 from segship.report.request import Request, Timing
+from segship.report.results import Report, TargetResult
 from segship.report.tables import write_report
 
 __all__ = ["Report", "Request", "TargetResult", "Timing", "make_report", "page", "write_report"]

@@ -13,9 +13,9 @@ from segship.core.errors import SegshipError
 from segship.core.manifest import read_manifest
 from segship.evaluation import Job, evaluate_job
 from segship.evaluation.network import Eager
-from segship.report import samples
-from segship.report.cells import ORIGINAL, Report, Store, TargetResult, now
+from segship.report import masks as pictures
 from segship.report.request import Request, network_of
+from segship.report.results import ORIGINAL, Report, Store, TargetResult, now
 from segship.runtime.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def make_report(request: Request, *, progress: Progress | None = None) -> Report
     running = [name for name, found in evaluations.items() if "error" not in found]
     timings = _time(request, store, running, data, progress)
     progress("drawing sample masks")
-    shown = samples.choose(data, request.pictures)
-    masks = {name: samples.draw(request, store, name, spec, shown) for name in running}
+    shown = pictures.choose(data, request.pictures)
+    masks = {name: pictures.draw(request, store, name, spec, shown) for name in running}
     candidates = [
         TargetResult(
             ORIGINAL,
@@ -97,7 +97,7 @@ def make_report(request: Request, *, progress: Progress | None = None) -> Report
         candidates=tuple(candidates),
         machine=machine(),
         when=now(),
-        samples=samples.originals(request, spec, data, shown),
+        samples=pictures.originals(request, spec, data, shown),
     )
 
 
@@ -153,7 +153,7 @@ def _evaluate(
     def make() -> dict[str, Any]:
         return evaluate_job(job, spec.classes, workers=request.workers, resume=True, progress=counted).as_dict()
 
-    return store.cell(name, "evaluate", key, make)
+    return store.cached(name, "evaluate", key, make)
 
 
 def _time(
@@ -185,7 +185,7 @@ def _time(
 
 
 def _place(request: Request, name: str) -> list[str]:
-    """What else a cell depends on where it is not made on the processor."""
+    """The device, where results do not come from the processor."""
     device = request.device(name)
     return [] if device == "cpu" else [device]
 

@@ -6,13 +6,13 @@ import base64
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from segship.report.cells import ORIGINAL, rows
 from segship.report.plot import COLOURS, Point, scatter
+from segship.report.results import ORIGINAL, rows
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from segship.report.cells import Report, TargetResult
+    from segship.report.results import Report, TargetResult
 
 __all__ = ["HEADS", "cell", "columns", "page"]
 

@@ -9,7 +9,7 @@ from segship.backends import default_device
 from segship.core.errors import InputError
 from segship.core.target import Target
 from segship.evaluation import NetworkFiles
-from segship.report.cells import ORIGINAL, slug
+from segship.report.results import ORIGINAL, slug
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +45,7 @@ class Request:
         source: The trained network.
         data: What is evaluated on.
         targets: Engine, precision and shape of each column.
-        to: Folder of the report: cells, packages and the page.
+        to: Folder of the report: results, packages and the page.
         timing: How targets are timed.
         calibration: Folder of images that int8 is fitted to.
         workers: Processes that share an evaluation.

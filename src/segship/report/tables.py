@@ -9,13 +9,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from segship.core.files import write_atomically
-from segship.report.cells import rows
 from segship.report.page import HEADS, cell, columns, page
+from segship.report.results import rows
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from segship.report.cells import Report
+    from segship.report.results import Report
 
 __all__ = ["as_csv", "as_markdown", "write_report"]
 

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from segship.core.errors import SegshipError
-from segship.report.cells import ORIGINAL
 from segship.report.request import network_of
+from segship.report.results import ORIGINAL
 from segship.vision.bands import as_picture, read_pixels
 from segship.vision.draw import overlay, write_jpeg
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from segship.datasets.samples import Sample
     from segship.evaluation.data import SampleSet
     from segship.evaluation.network import NetworkFiles
-    from segship.report.cells import Store
     from segship.report.request import Request
+    from segship.report.results import Store
 
 __all__ = ["choose", "draw", "originals"]
 
@@ -72,7 +72,7 @@ def draw(request: Request, store: Store, name: str, spec: ModelSpec, shown: Sequ
     Args:
         request: Says where to.
         store: Knows what was drawn before.
-        name: `segship.report.cells.ORIGINAL` or a target.
+        name: `segship.report.results.ORIGINAL` or a target.
         spec: For the colours.
         shown: The samples.
 

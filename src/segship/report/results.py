@@ -1,4 +1,4 @@
-"""What a report is made of: each cell is a file, so that one can be made again without the others."""
+"""The results that a report is made of: each is kept in a file, so that one can be made again without the others."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def slug(target: str) -> str:
 
 
 class Store:
-    """The cells of a report, on the disk.
+    """The results of a report that are kept on the disk.
 
     Args:
         folder: Where they lie.
-        redo: Targets whose cells are made again.
+        redo: Targets whose results are made again.
     """
 
     def __init__(self, folder: Path, redo: tuple[str, ...] = ()) -> None:
@@ -40,7 +40,7 @@ class Store:
         self._fresh: set[Path] = set()
 
     def get(self, target: str, kind: str, key: Any) -> dict[str, Any] | None:
-        """What was found before with the same key; None where the cell has to be made.
+        """Look up a result of an earlier run with the same key; None where it has to be made.
 
         Args:
             target: Row.
@@ -51,21 +51,21 @@ class Store:
         if target in self._redo and path not in self._fresh:
             return None
         try:
-            cell = json.loads(path.read_text(encoding="utf-8"))
+            kept = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        return cell["result"] if isinstance(cell, dict) and cell.get("key") == _digest(key) else None
+        return kept["result"] if isinstance(kept, dict) and kept.get("key") == _digest(key) else None
 
     def put(self, target: str, kind: str, key: Any, result: dict[str, Any]) -> dict[str, Any]:
         """Keep what was found."""
         path = self._path(target, kind)
-        cell = {"key": _digest(key), "when": now(), "result": result}
-        write_atomically(path, json.dumps(cell, indent=1, ensure_ascii=False).encode())
+        entry = {"key": _digest(key), "when": now(), "result": result}
+        write_atomically(path, json.dumps(entry, indent=1, ensure_ascii=False).encode())
         self._fresh.add(path)
         kept: dict[str, Any] = json.loads(json.dumps(result))  # the same now as when it is read again
         return kept
 
-    def cell(self, target: str, kind: str, key: Any, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def cached(self, target: str, kind: str, key: Any, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What was found before, or what ``make`` finds; an error is told as ``{"error": …}`` and is not kept."""
         known = self.get(target, kind, key)
         if known is not None:
