@@ -30,7 +30,7 @@ from segship.core.spec import (
     ResizeToMultiple,
 )
 from segship.onnxgraph.build import Builder, Value
-from segship.onnxgraph.image.preprocess import prepare
+from segship.onnxgraph.image.preprocess import add_preprocess
 from segship.vision import preprocess
 from support.steps import EXAMPLES, KINDS
 
@@ -83,7 +83,7 @@ PILLOW = {
 @cache
 def model(spec: ModelSpec) -> onnx.ModelProto:
     builder = Builder("pre")
-    tensor = prepare(builder, Value(builder, "image", "uint8"), spec).tensor
+    tensor = add_preprocess(builder, Value(builder, "image", "uint8"), spec).tensor
     image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["h", "w", 3])
     output = helper.make_tensor_value_info(tensor.name, TensorProto.FLOAT, [1, spec.channels, None, None])
     graph = helper.make_graph(builder.nodes, "pre", [image], [output], list(builder.constants.values()))

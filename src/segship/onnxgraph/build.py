@@ -31,11 +31,11 @@ _TYPES = {
 
 
 class Value:
-    """A tensor of the graph that is being built; numbers it is combined with take its type.
+    """A tensor of the graph that is being built. Numbers that it is combined with take its type.
 
     Args:
         builder: The graph.
-        name: Of the tensor.
+        name: Name of the tensor.
         dtype: NumPy's name of its type.
     """
 
@@ -67,14 +67,14 @@ class Value:
         return self._combined("Div", other, self)
 
     def __floordiv__(self, other: Value | float) -> Value:
-        """Of whole numbers, none of them negative: ONNX rounds towards zero."""
+        """Divide whole numbers, none of them negative: ONNX rounds towards zero."""
         return self._combined("Div", self, other)
 
     def __rfloordiv__(self, other: int) -> Value:
         return self._combined("Div", other, self)
 
     def __mod__(self, other: Value | int) -> Value:
-        """Of whole numbers; the result has the divisor's sign, as in Python."""
+        """Take the rest of whole numbers; it has the divisor's sign, as in Python."""
         return self._combined("Mod", self, other)
 
     def __rmod__(self, other: int) -> Value:
@@ -87,21 +87,21 @@ class Value:
         return self._compared("Less", other)
 
     def maximum(self, other: Value | float) -> Value:
-        """The greater of the two, element by element."""
+        """Return the greater of the two, element by element."""
         return self._combined("Max", self, other)
 
     def minimum(self, other: Value | float) -> Value:
-        """The lesser of the two, element by element."""
+        """Return the lesser of the two, element by element."""
         return self._combined("Min", self, other)
 
     def to(self, dtype: str) -> Value:
-        """The same numbers as another type; fractions are cut off."""
+        """Return the same numbers as another type; fractions are cut off."""
         if dtype == self.dtype:
             return self
         return self.builder.add("Cast", self, dtype=dtype, to=_TYPES[dtype])
 
     def _compared(self, operator: str, other: Value | float) -> Value:
-        """Of floats only.
+        """Compare floats, and nothing else.
 
         OpenVINO compares the bits of whole numbers as if they were floats: denormal ones, and all of them equal in a
         thread that takes denormals for zero, as ONNX Runtime's sessions are told to do.
@@ -116,10 +116,10 @@ class Value:
 
 
 class Builder:
-    """Collects nodes and constants.
+    """Collects nodes and constants, and makes a model of them.
 
     Args:
-        prefix: What every name begins with, so that none meets those of another graph.
+        prefix: The beginning of every name, so that none meets those of another graph.
     """
 
     def __init__(self, prefix: str) -> None:
@@ -130,13 +130,13 @@ class Builder:
         self.constants: dict[tuple[Any, ...], onnx.TensorProto] = {}
 
     def add(self, operator: str, *inputs: Value | None, dtype: str | None = None, **attributes: Any) -> Value:
-        """The only output of a node; an equal node is not made twice.
+        """Add a node of one output and return that; an equal node is not made twice.
 
         Args:
-            operator: Of ONNX's standard.
+            operator: An operator of ONNX's standard.
             inputs: Its inputs; None where an optional one is left out.
-            dtype: Of the output; None: as the first input's.
-            attributes: Of the node.
+            dtype: The type of the output; None: the first input's.
+            attributes: The node's attributes.
         """
         sources = tuple("" if source is None else source.name for source in inputs)
         key = (operator, sources, repr(sorted(attributes.items())))
@@ -147,7 +147,7 @@ class Builder:
         return Value(self, self._made[key], dtype or first.dtype)
 
     def outputs(self, operator: str, count: int, *inputs: Value | None, **attributes: Any) -> list[Value]:
-        """All outputs of a new node that has several, each of the first input's type."""
+        """Add a node of several outputs and return them, each of the first input's type."""
         names = [self._new(operator) for _ in range(count)]
         sources = ["" if source is None else source.name for source in inputs]
         self.nodes.append(helper.make_node(operator, sources, names, **attributes))
@@ -159,15 +159,15 @@ class Builder:
         return f"{self._prefix}.{operator}.{self._count}"
 
     def constant(self, values: Any, dtype: str) -> Value:
-        """Numbers; one alone becomes a vector of length one."""
+        """Return constant numbers; one alone becomes a vector of length one."""
         return self.exact(np.atleast_1d(np.asarray(values, dtype)))
 
     def number(self, value: float, dtype: str) -> Value:
-        """One number, of shape ()."""
+        """Return one constant number, of shape ()."""
         return self.exact(np.asarray(value, dtype))
 
     def exact(self, array: NDArray[Any]) -> Value:
-        """Numbers in just that shape."""
+        """Return constant numbers in just that shape."""
         dtype = array.dtype.name
         key = (dtype, array.shape, array.tobytes())
         if key not in self.constants:
@@ -176,29 +176,29 @@ class Builder:
         return Value(self, self.constants[key].name, dtype)
 
     def where(self, condition: Value, yes: Value, no: Value) -> Value:
-        """Elements of ``yes`` where ``condition`` holds, of ``no`` elsewhere."""
+        """Return elements of ``yes`` where ``condition`` holds, of ``no`` elsewhere."""
         return self.add("Where", condition, yes, no, dtype=yes.dtype)
 
     def length(self, tensor: Value, axis: int) -> Value:
-        """Length of an axis: int64 of shape (1,)."""
+        """Return the length of an axis: int64 of shape (1,)."""
         return self.add("Shape", tensor, dtype="int64", start=axis, end=axis + 1)
 
     def count(self, length: Value) -> Value:
-        """0, 1, …, ``length`` - 1 as int64."""
+        """Return 0, 1, …, ``length`` - 1 as int64."""
         none = self.add("Squeeze", self.constant(0, "int64"))
         one = self.add("Squeeze", self.constant(1, "int64"))
         return self.add("Range", none, self.add("Squeeze", length), one)
 
     def take(self, tensor: Value, index: Value, axis: int) -> Value:
-        """Slices of ``tensor`` along an axis."""
+        """Return slices of ``tensor`` along an axis."""
         return self.add("Gather", tensor, index, axis=axis)
 
     def reshape(self, tensor: Value, shape: tuple[int, ...]) -> Value:
-        """As another shape; one side may be -1."""
+        """Return the tensor in another shape; one side may be -1."""
         return self.add("Reshape", tensor, self.constant(shape, "int64"))
 
     def join(self, *parts: Value) -> Value:
-        """Vectors one behind the other."""
+        """Return vectors one behind the other."""
         return self.add("Concat", *parts, axis=0)
 
     def model(self, inputs: Iterable[TensorInfo], outputs: Iterable[TensorInfo], opset: int) -> onnx.ModelProto:

@@ -17,7 +17,7 @@ __all__ = ["Inputs", "Quantized", "quantize"]
 
 
 class Inputs(Protocol):
-    """What calibration looks at: float32 (1, C, H, W) each, gone through several times."""
+    """The network's inputs that calibration looks at: float32 (1, C, H, W) each, gone through several times."""
 
     def __iter__(self) -> Iterator[NDArray[Any]]: ...
 
@@ -49,7 +49,7 @@ class Quantized(Protocol):
         """Return the layers, those that suffer most from quantisation first.
 
         Args:
-            inputs: What to look at, float32 (1, C, H, W) each; a few are enough.
+            inputs: Images to rank on, float32 (1, C, H, W) each; a few are enough.
             progress: Called with (done, all) after each layer.
         """
 
@@ -61,7 +61,7 @@ def quantize(graph: Graph, target: Target, backend: Backend, inputs: Inputs) -> 
         graph: float32; other files are written beside it.
         target: Engine, precision and shape.
         backend: The engine's module.
-        inputs: What calibration looks at.
+        inputs: The images to calibrate on.
 
     Raises:
         MissingExtraError: The tool is not installed.

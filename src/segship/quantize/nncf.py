@@ -66,7 +66,7 @@ def to_int8(graph: Graph, path: Path, inputs: Inputs, *, symmetric: bool = False
     Args:
         graph: float32, ONNX.
         path: The file to write.
-        inputs: What calibration looks at.
+        inputs: The images to calibrate on.
         symmetric: Signed activations without zero points and weights in all eight bits, as GPUs want them.
 
     Returns:

@@ -84,7 +84,7 @@ def rank_layers(
 
     Args:
         layers: Their names.
-        inputs: What to look at, float32 (N, C, H, W) each; a few are enough.
+        inputs: Images to rank on, float32 (N, C, H, W) each; a few are enough.
         original: Computes the logits of an input in floating point.
         alone: Makes what computes the logits with only the named layer quantised.
         progress: Called with (done, all) after each layer.

@@ -18,7 +18,7 @@ from segship.core.errors import UnsupportedError
 from segship.onnxgraph.build import Builder, Value
 from segship.onnxgraph.conventions import INPUT, OUTPUT
 from segship.onnxgraph.file import load, save
-from segship.onnxgraph.image.preprocess import prepare
+from segship.onnxgraph.image.preprocess import add_preprocess
 from segship.onnxgraph.passes.rename_values import rename_values
 from segship.onnxgraph.ports import declare, inputs_of, outputs_of
 from segship.vision.upsample import logit_above
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from segship.core.artifacts import Graph
     from segship.core.manifest import Embedded
     from segship.core.spec import ModelSpec
-    from segship.onnxgraph.image.preprocess import Prepared
+    from segship.onnxgraph.image.preprocess import Preprocessed
     from segship.onnxgraph.image.sizes import Size
 
 __all__ = ["MASK", "embed", "end_whole"]
@@ -79,7 +79,7 @@ def embed(
     logits = Value(builder, OUTPUT, "float32")
     if "pre" in what:
         rename_values(model, {INPUT: _TENSOR})
-        before = prepare(builder, Value(builder, INPUT, "uint8"), spec)
+        before = add_preprocess(builder, Value(builder, INPUT, "uint8"), spec)
         inputs = (TensorInfo(name=INPUT, dtype="uint8", shape=(*_SIDES, 3)),)
         _put_before(model.graph, builder, before.tensor)
         if "post" in what:
@@ -139,7 +139,7 @@ def _fixed(builder: Builder, size: tuple[int, int]) -> Size:
     return builder.constant(size[0], "int64"), builder.constant(size[1], "int64")
 
 
-def _back(logits: _Scores, before: Prepared, spec: ModelSpec) -> _Scores:
+def _back(logits: _Scores, before: Preprocessed, spec: ModelSpec) -> _Scores:
     """The way of logits from the network's input to the image: as `segship.vision.preprocess.inverse_steps`."""
     first, kept = before.padded, before.sizes[-1]
     if spec.resize_logits == "directly" and not any(step.cuts_margin for step in spec.geometry):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from segship.onnxgraph.build import Builder, Value
     from segship.onnxgraph.image.sizes import Size
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Preprocessed", "add_preprocess"]
 
 _ONE = 2048  # OpenCV's weights have eleven bits
 _GREY = (9798, 19235, 3735)  # of red, green and blue in OpenCV's grey, of 2 ** 15
@@ -29,8 +29,8 @@ _CUBIC = -0.5  # Pillow's
 _UNIT = 2.0**22  # Pillow's weights have as many bits
 
 
-class Prepared:
-    """What the network is given, and how its logits find back.
+class Preprocessed:
+    """The network's input as values of a graph, with the sizes by which its logits find back to the image.
 
     Args:
         tensor: float32 (1, C, H, W).
@@ -42,13 +42,16 @@ class Prepared:
         self.tensor, self.sizes, self.padded = tensor, sizes, padded
 
 
-def prepare(b: Builder, image: Value, spec: ModelSpec) -> Prepared:
-    """Geometry, channel order, normalisation and padding of an image.
+def add_preprocess(b: Builder, image: Value, spec: ModelSpec) -> Preprocessed:
+    """Add the geometry, channel order, normalisation and padding of an image.
 
     Args:
         b: Takes the operators.
         image: uint8 (H, W, 3), RGB.
         spec: What the network expects.
+
+    Returns:
+        The tensor that the network takes.
 
     Raises:
         UnsupportedError: The network does not see photographs.
@@ -70,12 +73,12 @@ def prepare(b: Builder, image: Value, spec: ModelSpec) -> Prepared:
     mean, std = (b.reshape(b.constant(values, "float32"), (-1, 1, 1)) for values in (rule.mean, rule.std))
     tensor = b.add("Unsqueeze", (planes - mean) / std, b.constant(0, "int64"))
     if spec.padding is None:
-        return Prepared(tensor, sizes, sizes[-1])
+        return Preprocessed(tensor, sizes, sizes[-1])
     padded = padded_size(sizes[-1], (spec.padding.height, spec.padding.width), spec.padding.multiple_of)
     none = b.constant([0, 0, 0, 0, 0, 0], "int64")
     pads = b.join(none, padded[0] - sizes[-1][0], padded[1] - sizes[-1][1])
     value = b.add("Squeeze", b.constant(spec.padding.value, "float32"))
-    return Prepared(b.add("Pad", tensor, pads, value), sizes, padded)
+    return Preprocessed(b.add("Pad", tensor, pads, value), sizes, padded)
 
 
 def _grey(b: Builder, image: Value) -> Value:
