@@ -149,7 +149,7 @@ def _packed(colours: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def match_classes(theirs: Sequence[str], ours: Sequence[str]) -> tuple[int, ...]:
-    """For each of ``theirs`` its place among ``ours``, by name; empty where both are the same.
+    """Return for each of ``theirs`` its place among ``ours``, by name; empty where both are the same.
 
     Args:
         theirs: Classes of label maps, or of another network.

@@ -83,7 +83,7 @@ class Layout:
 
 
 def split_table(text: str) -> tuple[tuple[str, ...], tuple[Color, ...]]:
-    """Classes and colours from lines like ``804080 road``: red, green and blue in hexadecimal, then the name."""
+    """Return classes and colours from lines like ``804080 road``: red, green and blue in hexadecimal, then the name."""
     lines = [line.strip() for line in text.strip().splitlines()]
     classes = tuple(line[7:] for line in lines)
     palette = tuple((int(line[0:2], 16), int(line[2:4], 16), int(line[4:6], 16)) for line in lines)

@@ -214,7 +214,7 @@ def named_function(source: str) -> str | None:
 
 
 def find_source(path: Path, name: str | None = None) -> Framework:
-    """The source called ``name``, or the one that recognises what lies at ``path``.
+    """Return the framework called ``name``, or the one that recognises what lies at ``path``.
 
     Raises:
         UnsupportedError: No source has that name.
@@ -280,7 +280,7 @@ def load(
     trust: bool = False,
     ignore_unknown: bool = False,
 ) -> Loaded:
-    """A trained network and what it means.
+    """Read a trained network and what it means.
 
     Args:
         config: The framework's config, folder or file; or ``python:package.module:function``.

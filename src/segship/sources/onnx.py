@@ -28,7 +28,7 @@ __all__ = ["FRAMEWORK", "load", "recognises"]
 
 
 def recognises(path: Path) -> bool:
-    """Whether ``path`` is a file called ``.onnx``."""
+    """Return whether ``path`` is a file called ``.onnx``."""
     return path.suffix == ".onnx" and path.is_file()
 
 

@@ -31,7 +31,7 @@ _ITS_OWN = (
 
 
 def recognises(path: Path) -> bool:
-    """Whether ``path`` is a model's ``.xml``, or a folder that holds one."""
+    """Return whether ``path`` is a model's ``.xml``, or a folder that holds one."""
     try:
         found = _model(path)
         if found is None:
@@ -51,7 +51,7 @@ def _model(path: Path) -> Path | None:
 
 
 def load(request: LoadRequest) -> Loaded:
-    """The model, and what its description says of it.
+    """Read the model, and what its description says of it.
 
     The description is the one named (``--spec``), else ``NAME.yaml`` beside the file, else what the model itself or
     Ultralytics' ``metadata.yaml`` says. Options are laid over it; ``output_name=NAME`` chooses among several outputs.

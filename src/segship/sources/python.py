@@ -37,12 +37,12 @@ _IMAGE = 4  # dimensions of (N, C, H, W)
 
 
 def recognises(path: Path) -> bool:
-    """Whether ``path`` is a file called ``.pt2``; a function is always named."""
+    """Return whether ``path`` is a file called ``.pt2``; a function is always named."""
     return path.suffix == ".pt2" and path.is_file()
 
 
 def load(request: LoadRequest) -> Loaded:
-    """The module that ``request.entry`` makes, or that lies in a file, with what the description says of it.
+    """Read the module that ``request.entry`` makes, or that lies in a file, with what the description says of it.
 
     The function takes no argument. It returns the module, or the module and its description (a mapping or ModelSpec).
     """
@@ -128,7 +128,7 @@ def load_module(
     sizes: SizeRule | None = None,
     origin: Mapping[str, FileDigest] | None = None,
 ) -> Loaded:
-    """A module and what its description says of it.
+    """Return a module and what its description says of it.
 
     Args:
         module: float32 (N, C, H, W), normalised -> scores (N, K, h, w); put into evaluation mode, on the CPU.

@@ -108,7 +108,7 @@ class Segmenter(EncoderDecoder):
 
 
 def recognises(path: Path) -> bool:
-    """Whether ``path`` is a folder with ``variant.yml``, that file, or weights beside it."""
+    """Return whether ``path`` is a folder with ``variant.yml``, that file, or weights beside it."""
     if path.is_file() and path.name != _VARIANT and path.suffix not in _WEIGHTS:
         return False
     folder = path if path.is_dir() else path.parent
@@ -116,7 +116,7 @@ def recognises(path: Path) -> bool:
 
 
 def load(request: LoadRequest) -> Loaded:
-    """The network of a folder with ``variant.yml``, and what its inputs and outputs mean."""
+    """Read the network of a folder with ``variant.yml``, and what its inputs and outputs mean."""
     folder = request.path if request.path.is_dir() else request.path.parent
     path = folder / _VARIANT
     if not path.is_file():

@@ -139,7 +139,7 @@ _DEPLOY_FILE, _PIPELINE_FILE = TypeAdapter(DeployFile), TypeAdapter(PipelineFile
 
 
 def is_mmdeploy_folder(path: Path) -> bool:
-    """Whether ``path`` is a folder with the files by which MMDeploy's runtime knows one."""
+    """Return whether ``path`` is a folder with the files by which MMDeploy's runtime knows one."""
     return (path / DEPLOY).is_file() and (path / PIPELINE).is_file()
 
 

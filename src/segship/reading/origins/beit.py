@@ -43,7 +43,7 @@ RULES: Rules = (
 
 
 def recognises(state: Mapping[str, Tensor]) -> bool:
-    """By its tables of relative positions and the factors after each part of a block."""
+    """Recognise the network by its tables of relative positions and the factors after each part of a block."""
     tables = {f"blocks.0.attn.{_TABLE}", f"rel_pos_bias.{_TABLE}"}
     return "blocks.0.gamma_1" in state and bool(tables & state.keys())
 

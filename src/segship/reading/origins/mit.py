@@ -45,7 +45,7 @@ _NAMES = {"patch_embed": "embed", "block": "block", "norm": "norm"}
 
 
 def recognises(state: Mapping[str, Tensor]) -> bool:
-    """By its stages, which are counted from one."""
+    """Recognise the network by its stages, which are counted from one."""
     return {"patch_embed1.proj.weight", "block1.0.attn.kv.weight"} <= state.keys()
 
 

@@ -49,7 +49,7 @@ RULES: Rules = (
 
 
 def recognises(state: Mapping[str, Tensor]) -> bool:
-    """By an encoder with a class token and a decoder."""
+    """Recognise the network by an encoder with a class token and a decoder."""
     return "encoder.cls_token" in state and any(key.startswith("decoder.") for key in state)
 
 

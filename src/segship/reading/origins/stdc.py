@@ -40,7 +40,7 @@ _FEATURE = re.compile(r"features\.(\d+)\.(.+)")
 
 
 def recognises(state: Mapping[str, Tensor]) -> bool:
-    """By its flat list of blocks."""
+    """Recognise the network by its flat list of blocks."""
     return any(re.match(r"(cp\.)?(backbone\.)?features\.2\.conv_list\.0\.", key) for key in state)
 
 

@@ -43,7 +43,7 @@ RULES: Rules = (
 
 
 def recognises(state: Mapping[str, Tensor]) -> bool:
-    """By the position encodings between its stages."""
+    """Recognise the network by the position encodings between its stages."""
     return {"pos_block.0.proj.0.weight", "patch_embeds.0.proj.weight"} <= state.keys()
 
 

@@ -39,7 +39,7 @@ RULES: Rules = (
 
 
 def recognises(state: Mapping[str, Tensor]) -> bool:
-    """By its position embedding and its joined queries, keys and values without a table of relative positions."""
+    """Recognise the network by its position embedding and joined queries and keys without relative positions."""
     return (
         {"pos_embed", "blocks.0.attn.qkv.weight", "patch_embed.proj.weight"} <= state.keys()
         and "blocks.0.attn.relative_position_bias_table" not in state
@@ -53,7 +53,7 @@ def prepare(state: Mapping[str, Tensor]) -> State:
 
 
 def join_tokens(state: Mapping[str, Tensor], prefix: str = "") -> State:
-    """``cls_token`` and ``dist_token`` as one (1, 2, C), where there is the latter."""
+    """Join ``cls_token`` and ``dist_token`` to one (1, 2, C), where there is the latter."""
     joined = dict(state)
     distilled = joined.pop(f"{prefix}dist_token", None)
     if distilled is not None:

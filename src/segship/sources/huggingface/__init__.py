@@ -37,7 +37,7 @@ _TALL = (1000, 500)  # an image of a shape that a rule which keeps the aspect ra
 
 
 def recognises(path: Path) -> bool:
-    """Whether ``path`` is a folder with a ``config.json`` that names architectures, or that file."""
+    """Return whether ``path`` is a folder with a ``config.json`` that names architectures, or that file."""
     file = path / _CONFIG if path.is_dir() else path
     if file.name != _CONFIG or not file.is_file() or file.stat().st_size > _MAXIMUM_JSON:
         return False
@@ -49,7 +49,7 @@ def recognises(path: Path) -> bool:
 
 
 def load(request: LoadRequest) -> Loaded:
-    """The network of a folder and what its processor says of images.
+    """Read the network of a folder and what its processor says of images.
 
     Options are ``image_size=[h,w]`` for networks whose graph takes one size only, and ``processor.NAME=value``, laid
     over the processor's config.

@@ -82,7 +82,7 @@ class _Masks(_Logits):
         return torch.unflatten(scores, 2, masks.shape[2:])
 
     def inputs(self, x: Tensor) -> dict[str, Tensor]:
-        """What the network is called with."""
+        """Return what the network is called with."""
         return {"pixel_values": x}
 
 
@@ -120,7 +120,7 @@ class _TaskMasks(_Masks):
             return super().forward(x)
 
     def inputs(self, x: Tensor) -> dict[str, Tensor]:
-        """What the network is called with."""
+        """Return what the network is called with."""
         return {"pixel_values": x, "task_inputs": self.task.expand(x.shape[0], -1)}
 
 
@@ -158,7 +158,7 @@ _CONVOLUTIONAL = frozenset({"convnext", "convnextv2", "resnet"})
 
 
 def find_family(config: Mapping[str, Any]) -> Family:
-    """The family that ``config.json`` names.
+    """Return the family that ``config.json`` names.
 
     Raises:
         UnsupportedError: It is not provided; the message lists what is.

@@ -53,7 +53,7 @@ def _parts(config: Mapping[str, Any], where: str, depth: int = 0) -> Iterator[tu
 
 
 def load_model(folder: Path, architecture: str, checkpoint: Path | None, *, trust: bool) -> Any:
-    """The ``transformers`` network of ``folder``, in evaluation mode.
+    """Return the ``transformers`` network of ``folder``, in evaluation mode.
 
     Args:
         folder: With ``config.json`` and safetensors; a lone ``pytorch_model.bin`` is read without running it.

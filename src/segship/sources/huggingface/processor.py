@@ -63,7 +63,7 @@ _MASKS = ("MaskFormer", "Mask2Former")
 def load_processor(
     folder: Path, config: Mapping[str, Any], options: Mapping[str, Any], *, ignore_unknown: bool = False
 ) -> tuple[Any, list[str]]:
-    """The image processor of ``folder``, with the library's defaults for what its config leaves out, and notes.
+    """Return the image processor of ``folder``, with the library's defaults for what its config leaves out, and notes.
 
     Args:
         folder: With ``preprocessor_config.json``, or ``processor_config.json`` as transformers 5 writes it; without
@@ -135,7 +135,7 @@ def _unknown(values: dict[str, Any], kind: Any, file: Path, *, ignore: bool) -> 
 
 
 def preprocessing(processor: Any, notes: list[str]) -> dict[str, Any]:
-    """``geometry`` and ``normalization`` of a ModelSpec; what a user should know is added to ``notes``.
+    """Return ``geometry`` and ``normalization`` of a ModelSpec; what a user should know is added to ``notes``.
 
     Raises:
         UnsupportedError: The processor does something that is not provided.
@@ -152,7 +152,7 @@ def preprocessing(processor: Any, notes: list[str]) -> dict[str, Any]:
 
 
 def default_size(processor: Any, config: Any) -> tuple[int, int]:
-    """(height, width) that the network sees of an image of the commonest shape."""
+    """Return (height, width) that the network sees of an image of the commonest shape."""
     crop = _mapping(processor, "crop_size") if _says(processor, "do_center_crop") else {}
     if crop.get("height") and crop.get("width"):
         return crop["height"], crop["width"]

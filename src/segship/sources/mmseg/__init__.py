@@ -31,7 +31,7 @@ _MAXIMUM_JSON = 2**20
 
 
 def recognises(path: Path) -> bool:
-    """Whether the config at ``path`` looks like one of MMSegmentation's."""
+    """Return whether the config at ``path`` looks like one of MMSegmentation's."""
     if path.suffix == ".py":
         return path.is_file()
     if path.suffix != ".json" or not path.is_file() or path.stat().st_size > _MAXIMUM_JSON:
@@ -44,7 +44,7 @@ def recognises(path: Path) -> bool:
 
 
 def load_network(request: LoadRequest) -> Network:
-    """The network alone; see `segship.sources.load_network`."""
+    """Read the network alone; see `segship.sources.load_network`."""
     values = read_config(request.path, request.options).values
     network = _build(values, request)
     if request.checkpoint is not None:
@@ -74,7 +74,7 @@ def _keys(network: Network) -> nn.Module:
 
 
 def load(request: LoadRequest) -> Loaded:
-    """The network and what its inputs and outputs mean; see `segship.sources.load`."""
+    """Read the network and what its inputs and outputs mean; see `segship.sources.load`."""
     read = read_config(request.path, request.options)
     network = _build(read.values, request)
     weights = None if request.checkpoint is None else read_checkpoint(request.checkpoint, trust=request.trust)

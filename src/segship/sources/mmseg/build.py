@@ -45,7 +45,7 @@ _MODEL_KEYS = frozenset({
 
 
 def build_network(model: Any, *, with_auxiliary: bool = False) -> EncoderDecoder:
-    """The network that ``model`` of a config describes, with random weights, in evaluation mode.
+    """Build the network that ``model`` of a config describes, with random weights, in evaluation mode.
 
     Args:
         model: The config's ``model``.
@@ -89,7 +89,7 @@ def _multimodal(model: dict[str, Any]) -> EncoderDecoder:
 
 
 def architecture(model: Mapping[str, Any]) -> str:
-    """What ``model`` of a config describes, for people: ``"EncoderDecoder(ResNetV1c, PSPHead)"``."""
+    """Return what ``model`` of a config describes, for people: ``"EncoderDecoder(ResNetV1c, PSPHead)"``."""
     parts = [model.get(key) for key in ("backbone", "neck", "decode_head")]
     names = [_name(part) for group in parts for part in _as_list(group) if isinstance(part, dict)]
     return f"{_name(model)}({', '.join(names)})"
@@ -133,13 +133,13 @@ class _Builder:
         self._problems: list[SegshipError] = []
 
     def parts(self, registry: Registry[type[nn.Module]], cfgs: Any, where: str) -> nn.Module | list[nn.Module]:
-        """One part, or one for each item of a list."""
+        """Build one part, or one for each item of a list."""
         if not isinstance(cfgs, (list, tuple)):
             return self.part(registry, cfgs, where)
         return [self.part(registry, cfg, f"{where}.{index}") for index, cfg in enumerate(cfgs)]
 
     def part(self, registry: Registry[type[nn.Module]], cfg: Any, where: str) -> nn.Module:
-        """The part that ``cfg`` describes; something that must not be used when there are problems."""
+        """Build the part that ``cfg`` describes; something that must not be used when there are problems."""
         try:
             return build_part(registry, cfg)
         except SegshipError as problem:

@@ -18,7 +18,7 @@ __all__ = ["build_foreign"]
 
 
 def build_foreign(values: Mapping[str, Any]) -> WrappedNetwork:
-    """The network that the installed MMSegmentation (1.x, or its fork onedl-mmsegmentation) builds of a config.
+    """Build the network that the installed MMSegmentation (1.x, or its fork onedl-mmsegmentation) makes of a config.
 
     Args:
         values: The config; its ``custom_imports`` are imported, as training did.

@@ -78,7 +78,7 @@ TEST = _known(
 
 
 def unknown_options(cfg: Mapping[str, Any], known: Known, where: str) -> list[str]:
-    """A sentence for each option of ``cfg`` that is not known.
+    """Return a sentence for each option of ``cfg`` that is not known.
 
     Args:
         cfg: The unit, with its type.

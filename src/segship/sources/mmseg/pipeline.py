@@ -76,7 +76,7 @@ class Pipeline:
         step(self, transform)
 
     def load_image(self, cfg: dict[str, Any]) -> None:
-        """Reading the file."""
+        """Take in how the file is read."""
         if cfg.get("imdecode_backend") == "tifffile" and cfg.get("color_type") == "unchanged":
             self.stored = True
             return
@@ -88,16 +88,16 @@ class Pipeline:
         self.grey = color == "grayscale"
 
     def load_bands(self, _: dict[str, Any]) -> None:
-        """Reading all bands of a file of remote sensing."""
+        """Take in that all bands of a file are read."""
         self.stored = True
 
     def load_labels(self, cfg: dict[str, Any]) -> None:
-        """Reading the label map, which only tells about label 0."""
+        """Take in what is said of label 0."""
         if cfg.get("reduce_zero_label") is not None:
             self.reduce_zero_label = bool(cfg["reduce_zero_label"])
 
     def resize(self, cfg: dict[str, Any]) -> None:
-        """Resize, of mmcv 2 or of mmseg 0.x."""
+        """Take in Resize, of mmcv 2 or of mmseg 0.x."""
         _require_plain_resize(cfg)
         scale = cfg.get("scale", cfg.get("img_scale"))
         if scale is None and cfg.get("scale_factor") is not None:
@@ -119,21 +119,21 @@ class Pipeline:
             self.geometry.append(Resize(width=width, height=height, keep_ratio=keep_ratio))
 
     def resize_shortest_edge(self, cfg: dict[str, Any]) -> None:
-        """ResizeShortestEdge of mmseg 1.x."""
+        """Take in ResizeShortestEdge of mmseg 1.x."""
         size = min(_pair(cfg.get("scale"), "ResizeShortestEdge.scale"))
         limit = cfg.get("max_size")
         maximum = _ANY_LENGTH if limit is None else _whole(limit, "ResizeShortestEdge.max_size")
         self.geometry.append(ResizeShortestEdge(size=size, max_size=maximum))
 
     def resize_to_multiple(self, cfg: dict[str, Any]) -> None:
-        """ResizeToMultiple of mmseg."""
+        """Take in ResizeToMultiple of mmseg."""
         if cfg.get("interpolation") not in {None, "bilinear"}:
             raise UnsupportedError("ResizeToMultiple in the test pipeline: only bilinear interpolation is provided")
         divisor = _whole(cfg.get("size_divisor", 32), "ResizeToMultiple.size_divisor")
         self.geometry.append(ResizeToMultiple(multiple_of=divisor))
 
     def pad(self, cfg: dict[str, Any]) -> None:
-        """Pad: before normalisation a step on the image, after it (0.x) a step on the network's input.
+        """Take in Pad: before normalisation a step on the image, after it (0.x) a step on the network's input.
 
         In 1.x nothing cuts the margin off again: the logits, margin included, are resized to the image's size. In 0.x
         it is cut off.
@@ -156,18 +156,18 @@ class Pipeline:
             raise UnsupportedError("this Pad after Normalize in the test pipeline is not provided")
 
     def normalize(self, cfg: dict[str, Any]) -> None:
-        """Normalize of 0.x; in 1.x the data preprocessor normalises."""
+        """Take in Normalize of 0.x; in 1.x the data preprocessor normalises."""
         if self.normalization is not None:
             raise UnsupportedError("the test pipeline normalises twice, which is not provided")
         self.normalization = normalization(cfg.get("mean"), cfg.get("std"), rgb=bool(cfg.get("to_rgb", True)))
 
     def flip(self, cfg: dict[str, Any]) -> None:
-        """RandomFlip, which must not flip."""
+        """Take in RandomFlip, which must not flip."""
         if not self._old and (cfg.get("prob") or cfg.get("flip_ratio")):
             raise UnsupportedError("the test pipeline flips images at random: take RandomFlip out of test_pipeline")
 
     def multi_scale_flip(self, cfg: dict[str, Any]) -> None:
-        """MultiScaleFlipAug, of mmcv 2 or of mmseg 0.x, which must have one scale and not flip."""
+        """Take in MultiScaleFlipAug, of mmcv 2 or of mmseg 0.x, which must have one scale and not flip."""
         new = sorted(_NEW_AUGMENTATION & cfg.keys())
         old = sorted(_OLD_AUGMENTATION & cfg.keys())
         if new and old:
@@ -222,7 +222,7 @@ _STEPS: Mapping[str, Callable[[Pipeline, dict[str, Any]], None]] = {
 
 
 def read_pipeline(transforms: Any) -> Pipeline:
-    """What ``transforms`` amount to.
+    """Return what ``transforms`` amount to.
 
     Raises:
         ConfigError: They are no list of transforms.
@@ -237,7 +237,7 @@ def read_pipeline(transforms: Any) -> Pipeline:
 
 
 def find_pipeline(values: Mapping[str, Any]) -> tuple[Any, str]:
-    """The test pipeline of a config, and a note about the choice or an empty string.
+    """Return the test pipeline of a config, and a note about the choice or an empty string.
 
     MMSegmentation's ``inference_model`` takes ``test_pipeline``; its test loop takes the data set's.
     """
@@ -254,7 +254,7 @@ def find_pipeline(values: Mapping[str, Any]) -> tuple[Any, str]:
 
 
 def find_dataset(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The test data set of a config, out of its wrappers; empty where there is none."""
+    """Return the test data set of a config, out of its wrappers; empty where there is none."""
     old = values.get("data")
     for loader, split in _SPLITS:
         new = values.get(loader)
@@ -283,7 +283,7 @@ def _unwrap(dataset: Any) -> dict[str, Any]:
 
 
 def normalization(mean: Any, std: Any, *, rgb: bool, channels: int = 3) -> Normalization:
-    """``(x - mean) / std``; without a mean, of ``channels`` channels as they are.
+    """Return ``(x - mean) / std``; without a mean, of ``channels`` channels as they are.
 
     Raises:
         ConfigError: They are no numbers, or not as many of one as of the other.

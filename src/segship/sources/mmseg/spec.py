@@ -31,7 +31,7 @@ _PREPROCESSORS = {"SegDataPreProcessor", "None"}
 def build_spec(
     values: Mapping[str, Any], network: Network, meta: Mapping[str, Any], *, ignore_unknown: bool = False
 ) -> tuple[ModelSpec, tuple[str, ...]]:
-    """The ModelSpec of a network.
+    """Return the ModelSpec of a network.
 
     Args:
         values: The config.

@@ -19,7 +19,7 @@ __all__ = ["FRAMEWORK", "load", "recognises"]
 
 
 def recognises(path: Path) -> bool:
-    """Whether ``path`` is a folder with ``deploy.yaml`` and a program of Paddle, or that YAML file in one."""
+    """Return whether ``path`` is a folder with ``deploy.yaml`` and a program of Paddle, or that YAML file in one."""
     folder = path if path.is_dir() else path.parent
     if path != folder and path.name not in DESCRIPTIONS:
         return False
@@ -28,7 +28,7 @@ def recognises(path: Path) -> bool:
 
 
 def load(request: LoadRequest) -> Loaded:
-    """The network of an inference folder, run by Paddle itself, and what ``deploy.yaml`` says of its input.
+    """Read the network of an inference folder, run by Paddle itself, and what ``deploy.yaml`` says of its input.
 
     A description (``--spec``) and options are laid over what the YAML says: classes, layout, sizes.
     """

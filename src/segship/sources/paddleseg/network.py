@@ -54,7 +54,7 @@ class PaddleNetwork(OnnxNetwork):
 
 
 def load_folder(request: LoadRequest) -> Loaded:
-    """The network of an inference folder and what its input and output mean.
+    """Read the network of an inference folder and what its input and output mean.
 
     Args:
         request: Its description and options are laid over what ``deploy.yaml`` says.
@@ -99,7 +99,7 @@ def _description(folder: Folder, request: LoadRequest) -> Description:
 
 
 def for_channels(said: Description, channels: int) -> Description:
-    """The description with as many means and deviations as channels, where there is one for all."""
+    """Return the description with as many means and deviations as channels, where there is one for all."""
     normalization = said.normalization
     changes = {
         name: values * channels

@@ -32,7 +32,7 @@ class _Steps:
 
 
 def read_transforms(transforms: Any, where: str) -> dict[str, Any]:
-    """What a list of transforms means, as `read_description` takes it.
+    """Return what a list of transforms means, as `read_description` takes it.
 
     Args:
         transforms: ``[{"type": "Normalize"}]``, from ``deploy.yaml``; None or empty: none.

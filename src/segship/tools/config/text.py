@@ -80,7 +80,7 @@ def resolve(config: str | Path, *, cfg_options: Mapping[str, Any] | Sequence[str
 
 
 def to_python(values: Mapping[str, Any]) -> str:
-    """Assignments, one for each key, in order."""
+    """Return assignments, one for each key, in order."""
     return "".join(f"{key} = {_python(value, 0, len(key) + 3)}\n" for key, value in values.items())
 
 

@@ -45,7 +45,7 @@ class PublishedModel:
         return urlsplit(self.weights).path.rpartition("/")[2]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, to be written as JSON."""
+        """Return plain values, to be written as JSON."""
         return vars(self) | {"figures": dict(self.figures)}
 
 
