@@ -12,7 +12,8 @@ What is counted, in ``src`` but for its assets:
 - Cyclomatic complexity: one, and one more for each ``if``, loop, ``except``, conditional expression, ``and``, ``or``,
   case of a ``match``, and each loop and condition of a comprehension; nested functions count in the outer one as well.
 - Arguments and parameters: all but ``self`` and ``cls``, of every function.
-- Public: modules, classes, functions and methods without an underscore before any part of their dotted name.
+- Public: modules, classes, functions and methods without an underscore before any part of their dotted name; not the
+  signatures of an ``@overload``.
 - Marks: ``# type: ignore`` and ``# noqa``, whole files' ``# ruff: noqa`` included. ``Any``: each time it is written.
 """
 
@@ -89,12 +90,17 @@ def public_docstrings(node: ast.AST) -> Iterator[bool]:
     """Whether each public class, function and method in ``node`` has a docstring."""
     for part in ast.iter_child_nodes(node):
         if isinstance(part, (*DEF, ast.ClassDef)):
-            if not part.name.startswith("_"):
+            if not part.name.startswith("_") and not _is_overload(part):
                 yield ast.get_docstring(part) is not None
                 if isinstance(part, ast.ClassDef):
                     yield from public_docstrings(part)
         else:
             yield from public_docstrings(part)
+
+
+def _is_overload(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
+    """Whether a function is one more signature of another, which has the docstring."""
+    return any(isinstance(mark, ast.Name) and mark.id == "overload" for mark in node.decorator_list)
 
 
 def measure(root: Path, folder: str = "src", *, without: str | None = None) -> Code:

@@ -41,7 +41,12 @@ def test_bfloat16_that_the_processor_lacks_is_told(
     assert (session.run({"image": np.ones((1, 3, 2, 2), np.float32)})["logits"] == 2).all()
 
 
-def test_the_processor_tells_what_it_computes_in() -> None:
+def test_bfloat16_is_told_of_where_this_processor_lacks_it(tmp_path: Path) -> None:
     import openvino
 
-    assert "FP32" in backend._abilities(openvino.Core())
+    engine = backend.convert(doubling(tmp_path / "model.onnx"), Target.parse("openvino-bf16_dynamic"), tmp_path)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        backend.open(engine)
+    lacks = "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    assert [warning.category for warning in told] == [SegshipWarning] * lacks
