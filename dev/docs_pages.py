@@ -1,8 +1,9 @@
 """The pages of the docs site that nobody writes by hand; mkdocs runs this as a hook (see mkdocs.yml).
 
 - ``reference/*.md``: every public name, by its docstring; ``PAGES`` says which modules make a page.
-- ``reference/commands.md``: every subcommand with its options.
-- ``index.md`` and ``contributing.md``: README.md and CONTRIBUTING.md, their links set right.
+- ``reference/commands.md``: every subcommand with its options, their choices and defaults.
+- ``index.md``, ``contributing.md`` and ``changelog.md``: README.md, CONTRIBUTING.md and CHANGELOG.md, their links set
+  right.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["PAGES", "names_of", "on_files", "on_page_markdown", "pages"]
 
 ROOT = Path(__file__).parents[1]
+HERE = ("https://github.com/segship/segship/blob/main/", "https://raw.githubusercontent.com/segship/segship/main/")
+"""What README's links to files of the repository begin with."""
 
 PAGES = {
     "python": ("Python", ("segship",)),
@@ -69,6 +72,7 @@ def pages() -> dict[str, str]:
     made["reference/commands.md"] = _commands()
     made["index.md"] = _moved("README.md")
     made["contributing.md"] = _moved("CONTRIBUTING.md")
+    made["changelog.md"] = _moved("CHANGELOG.md")
     return made
 
 
@@ -88,9 +92,15 @@ def _reference(title: str, modules: tuple[str, ...], shown: set[str]) -> str:
 
 
 def _moved(name: str) -> str:
-    """A page of the repository's root: what it links to in docs/ lies beside it, other files are named only."""
+    """A page of the repository's root: what it links to in docs/ lies beside it, other files are named only.
+
+    README links by whole addresses, so that its links also work on a package index.
+    """
     text = (ROOT / name).read_text(encoding="utf-8")
+    for whole in HERE:
+        text = text.replace(whole, "")
     text = text.replace("](docs/", "](").replace("](CONTRIBUTING.md)", "](contributing.md)")
+    text = text.replace("](CHANGELOG.md)", "](changelog.md)").replace("](README.md)", "](index.md)")
     return re.sub(r"\[([^\]]+)\]\((?:src|tests)/[^)]*\)", r"`\1`", text)
 
 
@@ -117,15 +127,41 @@ def _described(path: str, command: click.Command) -> list[str]:
     arguments: list[Any] = [entry for entry in command.params if entry.param_type_name == "argument"]
     shown = [_shown(entry) if entry.required else f"[{_shown(entry)}]" for entry in arguments]
     usage = " ".join([path, *shown, "[OPTIONS]"])
-    lines = [(command.help or "").replace("\b", "").strip(), "", "```", usage, "```", "", "| | |", "|---|---|"]
+    lines = [(command.help or "").replace("\b", "").strip(), "", "```text", usage, "```", ""]
+    lines += ["| option | takes | default | |", "|---|---|---|---|"]
+    context = command.context_class(command)
     for entry in command.params:
-        names = _shown(entry) if entry in arguments else ", ".join([*entry.opts, *entry.secondary_opts])
-        lines.append(f"| `{names}` | {_cell(getattr(entry, 'help', None))} |")
+        names = _shown(entry) if entry in arguments else _names(entry)
+        cells = (f"`{names}`", _takes(entry, context), _default(entry), _cell(getattr(entry, "help", None)))
+        lines.append(f"| {' | '.join(cells)} |")
     return [*lines, ""]
 
 
 def _shown(argument: Any) -> str:
     return argument.metavar or str(argument.name).upper()
+
+
+def _names(option: Any) -> str:
+    return ", ".join([*option.opts, *option.secondary_opts])
+
+
+def _takes(entry: Any, context: Any) -> str:
+    """Choices, a type with its range, or the name of what is given; nothing for a switch."""
+    if getattr(entry, "is_flag", False) or entry.display_type(context) == "<bool>":
+        return ""
+    kind = entry.display_type(context).strip("<>").removesuffix(" range")
+    if "|" in kind:
+        return ", ".join(f"`{choice}`" for choice in kind.split("|"))
+    limits = f"{entry.min} to {entry.max}" if entry.max is not None else f"at least {entry.min}"
+    kind = f"{kind}, {limits}" if entry.min is not None else kind
+    named = entry.metavar if entry.param_type_name == "option" else None
+    return _cell(f"{named} ({kind})" if named and entry.min is not None else named or kind)
+
+
+def _default(entry: Any) -> str:
+    if entry.required:
+        return "required"
+    return "" if entry.default in (None, False, "", ()) or callable(entry.default) else f"`{entry.default}`"
 
 
 def _cell(text: str | None) -> str:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from segship.runtime import Package, Segmentor, predict
     from segship.sources import Source, load_network
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 switch_off()
 spellings.register(names.EXAMPLE, names.read_name)

@@ -42,6 +42,8 @@ def test_pages_outside_of_the_docs_folder_link_to_pages_inside() -> None:
     made = pages()
     assert "(precision.md)" in made["index.md"]
     assert "](src/" not in made["contributing.md"]
+    assert "(tables/speed.md)" in made["index.md"]
+    assert "(images/demo.jpg)" in made["index.md"]
 
 
 @pytest.mark.slow

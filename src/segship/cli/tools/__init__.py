@@ -17,7 +17,7 @@ __all__ = ["app"]
 
 app = typer.Typer(
     name="tools",
-    help="The workshop: count, publish, print, plot, convert, archive.",
+    help="Count, publish, print, plot, convert, archive.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
