@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 # A CPU of two cores is shared by two test processes: more threads each would only get in each other's way.
 TEST_ENV := OMP_NUM_THREADS=1
 
-# The extras whose tests run here; the others' tests skip, saying so.
-TESTED := export,huggingface,openvino,int8,ncnn,plots,download,tiff,docs
+# The extras whose tests run here; `make check-phones` runs those of three more, the others' skip, saying so.
+TESTED := all
 
-.PHONY: demo check install lint types imports docs test test-slow format new-head models-table clean
+.PHONY: demo check install lint types imports docs test test-slow format new-head clean
 
 demo: $(VENV)/installed
 	$(BIN)/segship demo segship-demo
@@ -19,14 +19,15 @@ install: $(VENV)/installed-dev
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"  # the first that knows groups
 
 $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[export]"
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements-dev.txt -e ".[$(TESTED)]"
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-configs.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --group dev -e ".[$(TESTED)]"
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --group configs
 	touch $@
 
 lint: install
@@ -42,7 +43,8 @@ imports: install
 
 # The guides, and the reference made of docstrings, into build/site; a warning is an error (mkdocs.yml: strict).
 docs: install
-	$(BIN)/mkdocs build
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	$(BIN)/python dev/check_site.py
 
 test: install
 	$(TEST_ENV) $(BIN)/pytest -n 2 -m "not slow"

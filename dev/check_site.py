@@ -123,7 +123,7 @@ class _Site(SimpleHTTPRequestHandler):
         self.found = found
         super().__init__(*args, **named)
 
-    def do_GET(self) -> None:  # noqa: N802  (the name that http.server calls)
+    def do_GET(self) -> None:
         """Answer with the harness or a file."""
         if self.path != "/harness":
             super().do_GET()
@@ -133,7 +133,7 @@ class _Site(SimpleHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(self.harness.encode())
 
-    def do_POST(self) -> None:  # noqa: N802  (the name that http.server calls)
+    def do_POST(self) -> None:
         """Take the findings."""
         self.found.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         self.send_response(204)
@@ -180,9 +180,12 @@ def cut_off(
             for width in widths:
                 picture = f"--screenshot={screenshots}/{page.replace('/', '-')}-{width}.png"
                 subprocess.run(
-                    [*start, f"--window-size={width},1400", picture, f"{address}/{page}"], check=True, capture_output=True
+                    [*start, f"--window-size={width},1400", picture, f"{address}/{page}"],
+                    check=True,
+                    capture_output=True,
                 )
     server.shutdown()
+    server.server_close()
     if not finished:
         raise TimeoutError(f"Chromium did not look through {len(pages)} pages in {limit:.0f} seconds")
     return [f"{page} at {width} pixels: {text}" for page, width, text in found[0]]

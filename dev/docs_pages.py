@@ -149,7 +149,8 @@ def _takes(entry: Any, context: Any) -> str:
     """Choices, a type with its range, or the name of what is given; nothing for a switch."""
     if getattr(entry, "is_flag", False) or entry.display_type(context) == "<bool>":
         return ""
-    kind = entry.display_type(context).strip("<>").removesuffix(" range")
+    kind = entry.display_type(context).strip("<>").removesuffix(" range").removeprefix("list[").removesuffix("]")
+    kind = {"str": "text", "Path": "path", "int": "whole number", "float": "number"}.get(kind, kind)
     if "|" in kind:
         return ", ".join(f"`{choice}`" for choice in kind.split("|"))
     limits = f"{entry.min} to {entry.max}" if entry.max is not None else f"at least {entry.min}"
@@ -177,6 +178,8 @@ def on_files(files: Any, config: Any) -> Any:
     return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """mkdocs: files of the repository that are no pages are named, not linked."""
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """mkdocs: files of the repository that are no pages are named, not linked; tables have the whole width."""
+    if page.file.src_path.startswith("tables/"):
+        page.meta["hide"] = ["toc"]
     return re.sub(r"\[([^\]]+)\]\((?:\.\./)+(?:src|tests)/[^)]*\)", r"`\1`", markdown)

@@ -13,7 +13,10 @@ import typer
 from segship.cli.app import app
 
 DOCS = Path(__file__).parents[2] / "docs"
-GUIDES = ("coming-from.md", "evaluation.md", "export.md", "precision.md", "report.md", "sources.md", "tools.md")
+GUIDES = (
+    *("coming-from.md", "evaluation.md", "export.md", "get-started.md", "precision.md", "report.md", "sources.md"),
+    "tools.md",
+)
 
 
 def commands(text: str) -> list[str]:
