@@ -105,9 +105,9 @@ def _moved(name: str) -> str:
 
 
 def _commands() -> str:
-    import typer  # noqa: PLC0415  (an import of the product, which other hooks need not pay for)
+    import typer
 
-    from segship.cli.app import app  # noqa: PLC0415
+    from segship.cli.app import app
 
     lines = ["# Commands", ""]
     for path, command in _walk("segship", typer.main.get_command(app)):
@@ -171,7 +171,7 @@ def _cell(text: str | None) -> str:
 
 def on_files(files: Any, config: Any) -> Any:
     """mkdocs: add the pages to those that lie in the docs folder."""
-    from mkdocs.structure.files import File  # noqa: PLC0415
+    from mkdocs.structure.files import File
 
     for path, text in pages().items():
         files.append(File.generated(config, path, content=text))

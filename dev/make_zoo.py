@@ -23,7 +23,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests")]
 
-from support.references import configs  # noqa: E402  (the folder must be on the path first)
+from support.references import configs
 
 OUT = ROOT / "src" / "segship" / "assets" / "zoo.json"
 HOST = "download.openmmlab.com"

@@ -22,10 +22,10 @@ from typing import Any
 import torch
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests")]
-from record_reference import build, changes_of, configs, import_mmseg, logits_of, settings  # noqa: E402  (see above)
-from segship import SegshipError, load_network  # noqa: E402
-from segship.models.parts import TRAINING_ONLY  # noqa: E402
-from support import fill  # noqa: E402
+from record_reference import build, changes_of, configs, import_mmseg, logits_of, settings
+from segship import SegshipError, load_network
+from segship.models.parts import TRAINING_ONLY
+from support import fill
 
 ZOO = Path(__file__).parents[1] / "tests" / "references" / "zoo.json"
 NOISE, TRUTH = 3e-5, 1e-6
@@ -36,7 +36,7 @@ Size = tuple[int, int]
 
 def same_bases() -> None:
     """Give the real LightHamHead, which draws its bases anew each time, the ones of ours."""
-    from mmseg.models.decode_heads import ham_head  # noqa: PLC0415
+    from mmseg.models.decode_heads import ham_head
 
     def bases(_: Any, batch: int, groups: int, channels: int, count: int, device: Any = None) -> torch.Tensor:
         drawn = torch.rand(groups, channels, count, generator=torch.Generator().manual_seed(0), dtype=torch.float32)

@@ -42,7 +42,7 @@ def describe(dataset: type) -> dict[str, Any]:
 def main(target: Path) -> None:
     """Record all data sets with classes and colours into ``target``."""
     sys.modules["mmcv._ext"] = _NoCompiledOps("mmcv._ext")
-    from mmseg import datasets  # noqa: PLC0415
+    from mmseg import datasets
 
     found = {}
     for name, value in sorted(vars(datasets).items()):

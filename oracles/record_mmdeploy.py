@@ -76,7 +76,7 @@ def let_mmdeploy_run() -> None:
     extension: Any = types.ModuleType("mmcv._ext")
     extension.__getattr__ = lambda _: None
     sys.modules["mmcv._ext"] = extension
-    import mmengine.model.utils  # noqa: PLC0415  (after mmcv's extension)
+    import mmengine.model.utils
 
     mmengine.model.utils.mmcv_full_available = lambda: False
     export, load = torch.onnx.export, torch.load
@@ -97,11 +97,11 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=ROOT / "tests" / "references" / "mmdeploy")
     options = parser.parse_args()
     let_mmdeploy_run()
-    from mmdeploy.apis import torch2onnx  # noqa: PLC0415
-    from mmdeploy.backend.sdk.export_info import export2SDK  # noqa: PLC0415
-    from mmengine import Config  # noqa: PLC0415
-    from mmseg.registry import MODELS  # noqa: PLC0415
-    from mmseg.utils import register_all_modules  # noqa: PLC0415
+    from mmdeploy.apis import torch2onnx
+    from mmdeploy.backend.sdk.export_info import export2SDK
+    from mmengine import Config
+    from mmseg.registry import MODELS
+    from mmseg.utils import register_all_modules
 
     register_all_modules()
     to = options.to.resolve()

@@ -28,7 +28,7 @@ from support.parts import PARTS, PartCase, fingerprint, flat, sample
 
 def record(part: PartCase, arrays: dict[str, Any]) -> dict[str, Any]:
     """Build one part, run its inputs, and keep a sample of every output in ``arrays``."""
-    from mmseg.registry import MODELS  # noqa: PLC0415
+    from mmseg.registry import MODELS
 
     network = fill.fill_network(MODELS.build({"type": part.type, **part.options}))
     network.eval()

@@ -64,9 +64,9 @@ class _NoCompiledOps(types.ModuleType):
 def record(case: dict[str, Any]) -> dict[str, np.ndarray]:
     """Run one case."""
     sys.modules["mmcv._ext"] = _NoCompiledOps("mmcv._ext")
-    import mmseg  # noqa: PLC0415
-    from mmengine import Config  # noqa: PLC0415
-    from mmseg.apis import inference_model, init_model  # noqa: PLC0415
+    import mmseg
+    from mmengine import Config
+    from mmseg.apis import inference_model, init_model
 
     config = Config.fromfile(str(Path(mmseg.__file__).parent / ".mim" / "configs" / CONFIG))
     changes = config_values(case)

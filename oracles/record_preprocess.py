@@ -67,7 +67,7 @@ def transform(step: dict[str, Any]) -> dict[str, Any]:
 
 def run_steps(steps: list[dict[str, Any]], picture: np.ndarray) -> np.ndarray:
     """What the transforms make of a picture."""
-    from mmseg.registry import TRANSFORMS  # noqa: PLC0415
+    from mmseg.registry import TRANSFORMS
 
     results = {"img": picture, "img_shape": picture.shape[:2], "ori_shape": picture.shape[:2]}
     for step in steps:
@@ -77,9 +77,9 @@ def run_steps(steps: list[dict[str, Any]], picture: np.ndarray) -> np.ndarray:
 
 def tensor(case: dict[str, Any]) -> np.ndarray:
     """What the test pipeline and the data preprocessor hand to the network."""
-    import torch  # noqa: PLC0415
-    from mmseg.models import SegDataPreProcessor  # noqa: PLC0415
-    from mmseg.structures import SegDataSample  # noqa: PLC0415
+    import torch
+    from mmseg.models import SegDataPreProcessor
+    from mmseg.structures import SegDataSample
 
     padding = case.get("padding", {})
     test_cfg = {}
@@ -115,7 +115,7 @@ def main(folder: Path) -> None:
     fake.__file__ = __file__
     fake.__getattr__ = lambda _name: lambda *_args, **_kwargs: None  # type: ignore[method-assign]
     sys.modules.setdefault("mmcv._ext", fake)
-    from mmseg.utils import register_all_modules  # noqa: PLC0415
+    from mmseg.utils import register_all_modules
 
     register_all_modules()
     folder.mkdir(parents=True, exist_ok=True)

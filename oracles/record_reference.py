@@ -64,21 +64,21 @@ class _NoCompiledOps(types.ModuleType):
 def import_mmseg() -> None:
     """Make the real networks known, with a stand-in for what is compiled."""
     sys.modules.setdefault("mmcv._ext", _NoCompiledOps("mmcv._ext"))
-    from mmseg.utils import register_all_modules  # noqa: PLC0415
+    from mmseg.utils import register_all_modules
 
     register_all_modules(init_default_scope=True)
 
 
 def configs() -> Path:
     """Folder of MMSegmentation's config files."""
-    import mmseg  # noqa: PLC0415
+    import mmseg
 
     return Path(mmseg.__file__).parent / ".mim" / "configs"
 
 
 def settings(config: str, changes: dict[str, Any] | None = None) -> Any:
     """The ``model`` of one of MMSegmentation's configs with ``changes``, without the weights it would fetch."""
-    from mmengine import Config  # noqa: PLC0415
+    from mmengine import Config
 
     values = Config.fromfile(str(configs() / config))
     values.merge_from_dict(changes or {})
@@ -90,7 +90,7 @@ def settings(config: str, changes: dict[str, Any] | None = None) -> Any:
 
 def build(model: Any, damping: dict[str, float]) -> torch.nn.Module:
     """The real network with the reference weights, in eval mode."""
-    from mmseg.registry import MODELS  # noqa: PLC0415
+    from mmseg.registry import MODELS
 
     network: torch.nn.Module = MODELS.build(model).eval()
     return fill.fill_network(network, damping)

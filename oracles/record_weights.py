@@ -22,7 +22,7 @@ import torch
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests")]
 
-from support import fill  # noqa: E402  (the folder must be on the path first)
+from support import fill
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,21 +32,21 @@ NOT_WEIGHTS = re.compile(r".*(relative_position_index|num_batches_tracked|attn_m
 
 
 def _vit() -> tuple[torch.nn.Module, int, Callable[[Any, torch.Tensor], torch.Tensor]]:
-    from timm.models.vision_transformer import VisionTransformer  # noqa: PLC0415
+    from timm.models.vision_transformer import VisionTransformer
 
     network = VisionTransformer(img_size=64, patch_size=16, embed_dim=24, depth=3, num_heads=2, num_classes=7)
     return network, 64, lambda net, x: _map(net.forward_features(x)[:, 1:])
 
 
 def _deit_distilled() -> tuple[torch.nn.Module, int, Callable[[Any, torch.Tensor], torch.Tensor]]:
-    from timm.models.deit import VisionTransformerDistilled  # noqa: PLC0415
+    from timm.models.deit import VisionTransformerDistilled
 
     network = VisionTransformerDistilled(img_size=64, patch_size=16, embed_dim=24, depth=2, num_heads=2, num_classes=7)
     return network, 64, lambda net, x: _map(net.forward_features(x)[:, 2:])
 
 
 def _beit() -> tuple[torch.nn.Module, int, Callable[[Any, torch.Tensor], torch.Tensor]]:
-    from timm.models.beit import Beit  # noqa: PLC0415
+    from timm.models.beit import Beit
 
     network = Beit(
         img_size=64, patch_size=16, embed_dim=24, depth=2, num_heads=2, num_classes=7, use_abs_pos_emb=False,
@@ -56,7 +56,7 @@ def _beit() -> tuple[torch.nn.Module, int, Callable[[Any, torch.Tensor], torch.T
 
 
 def _swin() -> tuple[torch.nn.Module, int, Callable[[Any, torch.Tensor], torch.Tensor]]:
-    from timm.models.swin_transformer import SwinTransformer  # noqa: PLC0415
+    from timm.models.swin_transformer import SwinTransformer
 
     network = SwinTransformer(
         img_size=112, patch_size=4, embed_dim=12, depths=(2, 2), num_heads=(2, 4), window_size=7, num_classes=7
@@ -65,7 +65,7 @@ def _swin() -> tuple[torch.nn.Module, int, Callable[[Any, torch.Tensor], torch.T
 
 
 def _twins_pcpvt() -> tuple[torch.nn.Module, int, Callable[[Any, torch.Tensor], torch.Tensor]]:
-    from timm.models.twins import Twins  # noqa: PLC0415
+    from timm.models.twins import Twins
 
     network = Twins(
         img_size=64, patch_size=4, embed_dims=(8, 16), num_heads=(1, 2), mlp_ratios=(4, 4), depths=(2, 2),
@@ -76,7 +76,7 @@ def _twins_pcpvt() -> tuple[torch.nn.Module, int, Callable[[Any, torch.Tensor], 
 
 
 def _twins_svt() -> tuple[torch.nn.Module, int, Callable[[Any, torch.Tensor], torch.Tensor]]:
-    from timm.models.twins import Twins  # noqa: PLC0415
+    from timm.models.twins import Twins
 
     network = Twins(
         img_size=56, patch_size=4, embed_dims=(8, 16), num_heads=(1, 2), mlp_ratios=(4, 4), depths=(2, 2),
@@ -87,14 +87,14 @@ def _twins_svt() -> tuple[torch.nn.Module, int, Callable[[Any, torch.Tensor], to
 
 
 def _convnext() -> tuple[torch.nn.Module, int, Callable[[Any, torch.Tensor], torch.Tensor]]:
-    from timm.models.convnext import ConvNeXt  # noqa: PLC0415
+    from timm.models.convnext import ConvNeXt
 
     network = ConvNeXt(depths=(1, 1, 2, 1), dims=(8, 12, 16, 20), num_classes=7, ls_init_value=0.1)
     return network, 64, lambda net, x: net.head.norm(net.forward_features(x))
 
 
 def _convnext_v2() -> tuple[torch.nn.Module, int, Callable[[Any, torch.Tensor], torch.Tensor]]:
-    from timm.models.convnext import ConvNeXt  # noqa: PLC0415
+    from timm.models.convnext import ConvNeXt
 
     network = ConvNeXt(
         depths=(1, 1, 1, 1), dims=(8, 12, 16, 20), num_classes=7, use_grn=True, ls_init_value=None, conv_mlp=True
@@ -103,7 +103,7 @@ def _convnext_v2() -> tuple[torch.nn.Module, int, Callable[[Any, torch.Tensor], 
 
 
 def _mobilenet_v2() -> tuple[torch.nn.Module, int, Callable[[Any, torch.Tensor], torch.Tensor]]:
-    import timm  # noqa: PLC0415
+    import timm
 
     network = timm.create_model("mobilenetv2_050", num_classes=7)
     return network, 64, lambda net, x: net.blocks(net.bn1(net.conv_stem(x)))
@@ -111,7 +111,7 @@ def _mobilenet_v2() -> tuple[torch.nn.Module, int, Callable[[Any, torch.Tensor],
 
 def _mit() -> tuple[torch.nn.Module, int, Callable[[Any, torch.Tensor], torch.Tensor]]:
     """Transformers' network under the keys of SegFormer's own repository."""
-    from transformers import SegformerConfig, SegformerModel  # noqa: PLC0415
+    from transformers import SegformerConfig, SegformerModel
 
     config = SegformerConfig(
         depths=[1, 1, 2, 1], hidden_sizes=[8, 16, 24, 32], num_attention_heads=[1, 2, 3, 4], sr_ratios=[8, 4, 2, 1]

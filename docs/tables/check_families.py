@@ -25,17 +25,17 @@ from rich.progress import track
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests")]
 
-from families import DAMPING, FAMILIES  # noqa: E402  (the folders must be on the path first)
-from segship import SegshipError, load_network  # noqa: E402
-from segship.backends import onnxruntime as backend  # noqa: E402
-from segship.capture import CaptureOptions, capture  # noqa: E402
-from segship.core.spec import ModelSpec, SizeRule  # noqa: E402
-from segship.core.target import Target  # noqa: E402
-from segship.networks.session import EagerSession  # noqa: E402
-from segship.onnxgraph.rewrite import apply_passes  # noqa: E402
-from segship.verification.compare import Sample, compare  # noqa: E402
-from support import fill  # noqa: E402
-from support.references import configs  # noqa: E402
+from families import DAMPING, FAMILIES
+from segship import SegshipError, load_network
+from segship.backends import onnxruntime as backend
+from segship.capture import CaptureOptions, capture
+from segship.core.spec import ModelSpec, SizeRule
+from segship.core.target import Target
+from segship.networks.session import EagerSession
+from segship.onnxgraph.rewrite import apply_passes
+from segship.verification.compare import Sample, compare
+from support import fill
+from support.references import configs
 
 RESULTS = ROOT / "docs" / "tables" / "models.json"
 TABLE = ROOT / "docs" / "tables" / "models.md"
