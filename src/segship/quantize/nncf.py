@@ -81,7 +81,7 @@ def to_int8(graph: Graph, path: Path, inputs: Inputs, *, symmetric: bool = False
     metadata = metadata_of(model)
     name = graph.inputs[0].name
     with (
-        _within_a_message(model) as (small, folder),
+        _within_a_message(model, path.parent) as (small, folder),
         contextlib.redirect_stdout(sys.stderr),  # its progress bars go to standard output, which is the caller's
         engine_errors("NNCF cannot quantise this network"),
     ):
@@ -155,18 +155,18 @@ def _original(graph: Graph) -> onnx.ModelProto:
 
 
 @contextlib.contextmanager
-def _within_a_message(model: onnx.ModelProto) -> Iterator[tuple[onnx.ModelProto, str | None]]:
-    """The model as NNCF takes it, and the folder of the weights that lie beside it, if any.
+def _within_a_message(model: onnx.ModelProto, beside: Path) -> Iterator[tuple[onnx.ModelProto, str | None]]:
+    """The model as NNCF takes it, and the folder of the weights that lie beside it, if any, which is in ``beside``.
 
     NNCF serialises the model at every step, so that weights of 2 GiB and more must lie in a file of their own.
     """
     if not is_large(model):
         yield model, None
         return
-    with tempfile.TemporaryDirectory(prefix="segship-int8-") as folder:
+    with tempfile.TemporaryDirectory(dir=beside, prefix="segship-int8-") as folder:
         path = Path(folder) / "model.onnx"
         save(model, path)
-        yield load(path, weights=False), folder
+        yield load(path, weights=False), str(Path(folder).absolute())
 
 
 def _parameters(nncf: Any, symmetric: bool, folder: str | None) -> Any:
