@@ -130,7 +130,7 @@ def _described(path: str, command: click.Command) -> list[str]:
     lines = [(command.help or "").replace("\b", "").strip(), "", "```text", usage, "```", ""]
     lines += ["| option | takes | default | |", "|---|---|---|---|"]
     context = command.context_class(command)
-    for entry in command.params:
+    for entry in (entry for entry in command.params if not getattr(entry, "hidden", False)):
         names = _shown(entry) if entry in arguments else _names(entry)
         cells = (f"`{names}`", _takes(entry, context), _default(entry), _cell(getattr(entry, "help", None)))
         lines.append(f"| {' | '.join(cells)} |")
