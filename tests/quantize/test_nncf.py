@@ -9,10 +9,12 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from segship.core.artifacts import Graph, TensorInfo
+from segship.backends import onnxruntime as onnxruntime_backend
+from segship.core.artifacts import Engine, Graph, TensorInfo
+from segship.core.target import Target
 from segship.onnxgraph import file as onnx_file
 from segship.onnxgraph.file import data_file, load, save
-from segship.quantize.nncf import to_int8
+from segship.quantize.nncf import quantize_onnx, to_int8
 from support.onnx_models import initializers
 
 pytest.importorskip("nncf", reason="int8 needs segship[int8]")
@@ -52,6 +54,25 @@ def test_weights_that_lie_beside_the_file_are_quantised_alike(tmp_path: Path, mo
     assert found.graph.node == expected.graph.node
     for name, values in initializers(expected).items():
         np.testing.assert_array_equal(initializers(found)[name], values)
+
+
+def test_layers_are_given_back_where_weights_lie_beside_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_file, "LARGEST", 0)
+    monkeypatch.setattr(onnx_file, "_SMALL", 64)
+    image = np.random.default_rng(1).normal(size=(1, 3, 32, 48)).astype(np.float32)
+    graph = depthwise(tmp_path / "model.onnx")
+    target = Target.parse("onnxruntime-int8_dynamic")
+    quantized = quantize_onnx(graph, target, onnxruntime_backend, [image])
+    ranked = quantized.rank([image], lambda *_: None)
+    assert sorted(ranked) == sorted(quantized.layers)
+    (tmp_path / "engine").mkdir()
+    engine = quantized.build(quantized.layers, tmp_path / "engine", lambda graph: graph)
+    assert engine.files == ("model.onnx", "model.onnx.data")
+    expected = onnxruntime_backend.open(Engine(tmp_path, ("model.onnx",), graph.inputs, graph.outputs))
+    with onnxruntime_backend.open(engine) as found, expected:
+        np.testing.assert_array_equal(found.run({"image": image})["logits"], expected.run({"image": image})["logits"])
 
 
 def test_depthwise_convolutions_run_in_integers(tmp_path: Path) -> None:

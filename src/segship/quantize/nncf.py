@@ -24,6 +24,7 @@ from segship.onnxgraph.file import is_large, load, save
 from segship.onnxgraph.metadata import metadata_of, set_metadata
 from segship.onnxgraph.operators import operators_of
 from segship.onnxgraph.passes.fold_weights import fold_weights
+from segship.onnxgraph.passes.name_nodes import name_nodes
 from segship.onnxgraph.passes.restore_layers import quantized_layers, restore_layers
 from segship.onnxgraph.passes.signed_activations import signed_activations
 from segship.onnxgraph.session import open_model
@@ -148,9 +149,10 @@ def _load() -> Any:
 
 
 def _original(graph: Graph) -> onnx.ModelProto:
-    """The float32 model as NNCF is given it."""
+    """The float32 model as NNCF is given it, each layer with a name by which it is found in what NNCF makes."""
     model = load(graph.path)
     fold_weights(model)
+    name_nodes(model)
     return model
 
 
