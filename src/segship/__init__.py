@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from segship.core import spellings
 from segship.core.telemetry import switch_off
-from segship.formats.mmdeploy import names
 
 if TYPE_CHECKING:
     from segship.bench import benchmark
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 switch_off()
-spellings.register(names.EXAMPLE, names.read_name)
+spellings.register("segship.formats.mmdeploy.names")
 
 __all__ = [
     "BackendError",

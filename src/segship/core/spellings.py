@@ -1,33 +1,44 @@
-"""Names that other tools have for a target; `segship.formats` registers them, `Target.parse` understands them."""
+"""Names that other tools have for a target: `segship` registers the formats that know them, `Target.parse` asks them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import importlib
+from typing import Protocol, cast
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+__all__ = ["Spelling", "examples", "register", "translate"]
 
-__all__ = ["examples", "register", "translate"]
-
-_READERS: dict[str, Callable[[str], str | None]] = {}
+_MODULES: list[str] = []
 
 
-def register(example: str, read: Callable[[str], str | None]) -> None:
-    """Let `translate` understand the names of a tool.
+class Spelling(Protocol):
+    """What a module provides that knows a tool's names."""
+
+    EXAMPLE: str
+    """For error messages: whose names they are, and one of them."""
+
+    def read_name(self, text: str) -> str | None:
+        """Return what a name means, as ``backend[-precision]_shape``; None where it is no name of the tool's."""
+
+
+def register(module: str) -> None:
+    """Let `translate` ask a module, which is imported when it is needed.
 
     Args:
-        example: Whose names they are, and one of them, for error messages.
-        read: Returns what a name means, as ``backend[-precision]_shape``; None where it is no name of the tool's.
+        module: Full name of a module that is a `Spelling`.
     """
-    _READERS[example] = read
+    _MODULES.append(module)
 
 
 def translate(text: str) -> str:
     """Return what another tool's name for a target means, as ``backend[-precision]_shape``; else ``text`` itself."""
-    found = (read(text) for read in _READERS.values())
-    return next((meaning for meaning in found if meaning is not None), text)
+    meanings = (spelling.read_name(text) for spelling in _spellings())
+    return next((meaning for meaning in meanings if meaning is not None), text)
 
 
 def examples() -> str:
     """Return the end of an error message: the tools whose names are understood."""
-    return "".join(f", or {example}" for example in _READERS)
+    return "".join(f", or {spelling.EXAMPLE}" for spelling in _spellings())
+
+
+def _spellings() -> list[Spelling]:
+    return [cast("Spelling", importlib.import_module(module)) for module in _MODULES]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from segship.networks.graph import GraphNetwork
     from segship.reading.description import Description
 
-__all__ = ["DescribedGraph", "FoundDescription", "describe_graph", "find_description"]
+__all__ = ["DescribedGraph", "LocatedDescription", "describe_graph", "find_description"]
 
 _SUFFIXES = (".yaml", ".yml")
 _CLASSES_MISSING = (
@@ -29,7 +29,7 @@ _CLASSES_MISSING = (
 )
 
 
-class FoundDescription(NamedTuple):
+class LocatedDescription(NamedTuple):
     """A description and where it comes from.
 
     Attributes:
@@ -45,7 +45,7 @@ class FoundDescription(NamedTuple):
 
 def find_description(
     named: Path | Mapping[str, Any] | None, path: Path, metadata: Mapping[str, str]
-) -> FoundDescription | None:
+) -> LocatedDescription | None:
     """Return the description that the user names, else ``NAME.yaml`` beside the graph, else Segship's own note in it.
 
     Args:
@@ -60,12 +60,12 @@ def find_description(
         ConfigError: The note is not what this version writes.
     """
     if named is not None:
-        return FoundDescription(named, (named,) if isinstance(named, Path) else ())
+        return LocatedDescription(named, (named,) if isinstance(named, Path) else ())
     for suffix in _SUFFIXES:
         file = path.with_suffix(suffix)
         if file.is_file():
-            return FoundDescription(file, (file,))
-    return FoundDescription(read_noted(metadata[METADATA], path)) if metadata.get(METADATA) else None
+            return LocatedDescription(file, (file,))
+    return LocatedDescription(read_noted(metadata[METADATA], path)) if metadata.get(METADATA) else None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from segship.onnxgraph.operators import foreign_operators
 from segship.onnxgraph.passes.inline_functions import inline_functions
 from segship.onnxgraph.passes.one_hot_labels import one_hot_labels
 from segship.onnxgraph.ports import inputs_of, outputs_of, select_output
-from segship.reading.graph_description import FoundDescription, describe_graph, find_description
+from segship.reading.graph_description import LocatedDescription, describe_graph, find_description
 from segship.reading.ultralytics import read_ultralytics
 from segship.sources import Framework, Loaded
 
@@ -40,7 +40,7 @@ def load(request: LoadRequest) -> Loaded:
     """
     path, model = request.path, _read(request.path)
     metadata = metadata_of(model)
-    found = find_description(request.description, path, metadata) or FoundDescription(read_ultralytics(metadata, path))
+    found = find_description(request.description, path, metadata) or LocatedDescription(read_ultralytics(metadata, path))
     graph = describe_graph(path, (inputs_of(model), outputs_of(model)), found.values, request.options)
     if graph.labels is None:
         select_output(model, graph.output.name)

@@ -9,7 +9,7 @@ from segship.core.errors import ConfigError, InputError
 from segship.core.files import digest
 from segship.networks.openvino import OpenvinoNetwork
 from segship.reading.documents import read_mapping
-from segship.reading.graph_description import FoundDescription, describe_graph, find_description
+from segship.reading.graph_description import LocatedDescription, describe_graph, find_description
 from segship.reading.ultralytics import read_ultralytics
 from segship.sources import Framework, Loaded
 
@@ -74,15 +74,15 @@ def _quantized(network: OpenvinoNetwork) -> tuple[str, ...]:
     return (f"The model is quantised already: {count} of its operations round to a few levels.",) if count else ()
 
 
-def _own_description(path: Path, metadata: Mapping[str, str]) -> FoundDescription:
+def _own_description(path: Path, metadata: Mapping[str, str]) -> LocatedDescription:
     """What Ultralytics' ``metadata.yaml`` beside the model says, else what the model itself says."""
     file = path.with_name("metadata.yaml")
     if file.is_file() and (said := read_ultralytics(read_mapping(file), path)) is not None:
-        return FoundDescription(said, (file,))
+        return LocatedDescription(said, (file,))
     return _model_info(metadata, path)
 
 
-def _model_info(metadata: Mapping[str, str], path: Path) -> FoundDescription:
+def _model_info(metadata: Mapping[str, str], path: Path) -> LocatedDescription:
     """What stands under ``model_info``, which OpenVINO's Model API and its training tools write.
 
     Raises:
@@ -97,12 +97,12 @@ def _model_info(metadata: Mapping[str, str], path: Path) -> FoundDescription:
         said["normalization"] = {"mean": _spread(means, many, 0.0), "std": _spread(deviations, many, 1.0)}
     order = info.get("reverse_input_channels")
     if order is None or order.lower() in _YES:
-        return FoundDescription(said)
+        return LocatedDescription(said)
     note = (
         f"The model says reverse_input_channels={order}, which leaves open whether it was trained on RGB or BGR: it is "
         "given RGB; --cfg-options normalization.channel_order=bgr changes that."
     )
-    return FoundDescription(said, notes=(note,))
+    return LocatedDescription(said, notes=(note,))
 
 
 def _numbers(text: str, path: Path) -> list[float]:

@@ -19,7 +19,7 @@ from segship.networks.network import Network
 from segship.networks.wrapped import WrappedNetwork
 from segship.reading.checkpoint import read_checkpoint
 from segship.reading.description import read_description
-from segship.reading.graph_description import FoundDescription, find_description
+from segship.reading.graph_description import LocatedDescription, find_description
 from segship.reading.weights import flush_denormals, load_strict
 from segship.sources import Framework, Loaded
 
@@ -83,7 +83,7 @@ def _load_program(request: LoadRequest) -> Loaded:
         raise ConfigError(
             f"{path} is no program of torch.export (a compiled one holds no graph): {one_line(error)}"
         ) from error
-    found = find_description(request.description, path, noted) or FoundDescription(None)
+    found = find_description(request.description, path, noted) or LocatedDescription(None)
     origin = {file.name: digest(file) for file in (path, *found.files)}
     loaded = load_module(
         _Program(program), found.values, options=request.options, sizes=_sizes(program, path), origin=origin
