@@ -26,7 +26,7 @@ from segship.core.spec import (
 )
 from segship.sources.mmseg.pipeline import read_pipeline
 from segship.vision.geometry import apply
-from segship.vision.nearest import resize_labels
+from segship.vision.label_maps import resize_labels
 from segship.vision.preprocess import prepare
 from segship.vision.upsample import Step, labels
 from support.references import REFERENCES

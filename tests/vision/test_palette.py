@@ -8,6 +8,7 @@ from PIL import Image
 
 from segship.core.errors import InputError
 from segship.vision.decode import read_labels
+from segship.vision.label_maps import label_dtype
 from segship.vision.palette import colorize, generate, write_mask_png
 
 if TYPE_CHECKING:
@@ -71,3 +72,7 @@ def test_a_place_that_cannot_be_written_is_an_input_error(tmp_path: Path) -> Non
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot write"):
         write_mask_png(tmp_path / "file" / "mask.png", np.zeros((2, 2), np.uint8), COLOURS)
+
+
+def test_labels_are_as_wide_as_they_must_be() -> None:
+    assert [label_dtype(count) for count in (1, 256, 257)] == [np.uint8, np.uint8, np.uint16]

@@ -1,4 +1,4 @@
-"""Names that other tools have for a target: `segship` registers the formats that know them, `Target.parse` asks them."""
+"""Names that other tools have for a target: `segship` registers who knows them, and `Target.parse` asks."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from segship.core.errors import InputError
 from segship.vision.decode import MAX_PIXELS, read_labels
+from segship.vision.label_maps import label_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -114,7 +115,7 @@ class LabelEncoding:
             labels = targets[labels]
         if self.ignore is not None:
             labels[labels == self.ignore] = IGNORE
-        return labels.astype(np.uint8 if labels.max() < _BYTE else np.uint16), unknown
+        return labels.astype(label_dtype(int(labels.max()) + 1)), unknown
 
     def _colours(self, stored: NDArray[np.uint8]) -> Truth:
         """Turn colours (H, W, 3) into classes; black means "ignore" where it is no class's colour."""
@@ -128,7 +129,7 @@ class LabelEncoding:
         place = np.minimum(np.searchsorted(sorted_known, codes), len(known) - 1)
         hit = sorted_known[place] == codes
         classes = np.asarray(self.relabel or range(self.classes))[numbers[order]][place]
-        dtype = np.uint8 if classes.max() < _BYTE else np.uint16
+        dtype = label_dtype(int(classes.max()) + 1)
         labels = np.where(hit & (classes != self.ignore), classes, IGNORE).astype(dtype)
         values, counts = np.unique(codes[~hit & (codes != 0)], return_counts=True)
         return Truth(labels, {f"colour #{value:06x}": int(count) for value, count in zip(values, counts, strict=True)})

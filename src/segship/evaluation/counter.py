@@ -18,6 +18,7 @@ from segship.metrics.boundary import boundary_areas
 from segship.metrics.confusion import confusion_matrix
 from segship.vision.bands import read_stored
 from segship.vision.decode import MAX_PIXELS, read_image
+from segship.vision.label_maps import label_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -143,7 +144,7 @@ def remap_labels(mask: NDArray[Any], translate: tuple[int, ...]) -> NDArray[Any]
         mask: Labels (H, W).
         translate: The first network's class for each of the second's; empty: the same.
     """
-    return mask if not translate else np.asarray(translate, np.uint8 if max(translate) < _BYTE else np.uint16)[mask]
+    return mask if not translate else np.asarray(translate, label_dtype(max(translate) + 1))[mask]
 
 
 def translation(first: ModelSpec, second: ModelSpec) -> tuple[int, ...]:

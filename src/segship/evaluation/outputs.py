@@ -13,6 +13,7 @@ import numpy as np
 from segship.core.files import write_atomically
 from segship.vision.bands import as_picture
 from segship.vision.draw import overlay, write_jpeg
+from segship.vision.label_maps import label_dtype
 from segship.vision.palette import write_mask_png
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Outputs:
         """
         to, pictures = self.folders.predictions, self.folders.pictures
         if to is not None and self.numbers:
-            numbers = np.asarray(self.numbers, np.uint8 if max(self.numbers) <= 255 else np.uint16)  # noqa: PLR2004
+            numbers = np.asarray(self.numbers, label_dtype(max(self.numbers) + 1))
             _write_grey(to / f"{sample.image.stem}.png", numbers[mask])
         elif to is not None:
             self._predict(to / sample.name, mask)

@@ -8,7 +8,7 @@ import numpy as np
 
 from segship.core.errors import BackendError, SizeError, UnsupportedError
 from segship.vision import tiling, upsample
-from segship.vision.nearest import resize_labels
+from segship.vision.label_maps import label_dtype, resize_labels
 from segship.vision.preprocess import Prepared, as_image, inverse_steps, prepare, prepared_size
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from segship.vision.preprocess import ChannelOrder
 
 __all__ = ["Pipeline"]
-
-_BYTE_LABELS = 256
 
 
 class Pipeline:
@@ -191,5 +189,5 @@ class Pipeline:
         if low < 0 or high >= count:
             raise BackendError(f"the engine returns the labels {low} to {high}, but {count} classes are known of it")
         if "pre" in self._embed:
-            return labels.astype(np.uint8 if count <= _BYTE_LABELS else np.uint16, copy=False)
+            return labels.astype(label_dtype(count), copy=False)
         return resize_labels(labels.reshape(labels.shape[-2:]), prepared.steps, count)

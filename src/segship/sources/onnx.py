@@ -40,7 +40,9 @@ def load(request: LoadRequest) -> Loaded:
     """
     path, model = request.path, _read(request.path)
     metadata = metadata_of(model)
-    found = find_description(request.description, path, metadata) or LocatedDescription(read_ultralytics(metadata, path))
+    found = find_description(request.description, path, metadata) or LocatedDescription(
+        read_ultralytics(metadata, path)
+    )
     graph = describe_graph(path, (inputs_of(model), outputs_of(model)), found.values, request.options)
     if graph.labels is None:
         select_output(model, graph.output.name)

@@ -14,6 +14,7 @@ import numpy as np
 
 from segship.vision import borders, dense
 from segship.vision import taps as axis
+from segship.vision.label_maps import label_dtype
 from segship.vision.runs import group
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Step", "decide", "labels", "logit_above", "operators", "probabilities", "scores"]
 
-_BYTE_LABELS = 256
 _CACHE = 400_000  # floats
 
 
@@ -126,7 +126,7 @@ def decide(logits: NDArray[np.float32], rows: Taps, columns: Taps, *, threshold:
             decided: Labels = above(dense.resize_exactly(logits, rows, columns)[0], cut).view(np.uint8)
             return decided
         logits = np.concatenate((np.full_like(logits, cut), logits))
-    dtype = np.uint8 if len(logits) <= _BYTE_LABELS else np.uint16
+    dtype = label_dtype(len(logits))
     if not finite:
         winner: Labels = dense.resize_exactly(logits, rows, columns).argmax(axis=0).astype(dtype)
         return winner

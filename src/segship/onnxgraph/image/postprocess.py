@@ -21,6 +21,7 @@ from segship.onnxgraph.file import load, save
 from segship.onnxgraph.image.preprocess import add_preprocess
 from segship.onnxgraph.passes.rename_values import rename_values
 from segship.onnxgraph.ports import declare, inputs_of, outputs_of
+from segship.vision.label_maps import label_dtype
 from segship.vision.upsample import logit_above
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ __all__ = ["MASK", "embed", "end_whole"]
 MASK = "mask"
 """Name of the output of a graph that returns labels."""
 
-_BYTE_LABELS = 256
 _MANY = 10  # classes
 _TENSOR = "tensor"  # what the network's own input is called where the image comes before it
 _SIDES = ("image_height", "image_width")
@@ -90,7 +90,7 @@ def embed(
         scores = _Scores(builder, logits, spec, last=last).resized(size)
     if "post" in what:
         shape: tuple[int | str, ...] = _SIDES if "pre" in what else (inputs[0].shape[0], *inputs[0].shape[2:])
-        mask = scores.labels().to("uint8" if len(spec.classes) <= _BYTE_LABELS else "uint16")
+        mask = scores.labels().to(label_dtype(len(spec.classes)).__name__)
         mask = builder.add("Squeeze", mask, builder.constant([0, 1] if "pre" in what else 1, "int64"))
         outputs = (TensorInfo(name=MASK, dtype=mask.dtype, shape=shape),)
         builder.nodes.append(helper.make_node("Identity", [mask.name], [MASK]))

@@ -1,4 +1,4 @@
-"""Labels brought to another size, for graphs that decide before their logits can be resized."""
+"""Maps of labels: how wide their numbers are, and how they are resized once they are decided."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 
     from segship.vision.upsample import Step
 
-__all__ = ["resize_labels"]
+__all__ = ["label_dtype", "resize_labels"]
 
-_BYTE_LABELS = 256
+
+def label_dtype(classes: int) -> type[np.uint8 | np.uint16]:
+    """Return the narrowest type that holds the labels of ``classes`` classes: uint8 up to 256 of them, else uint16."""
+    return np.uint8 if classes <= np.iinfo(np.uint8).max + 1 else np.uint16
 
 
 def resize_labels(labels: NDArray[Any], steps: Sequence[Step], classes: int) -> NDArray[np.uint8 | np.uint16]:
@@ -32,7 +35,7 @@ def resize_labels(labels: NDArray[Any], steps: Sequence[Step], classes: int) -> 
     Returns:
         (H, W) at the size of the last step, uint8, or uint16 where there are more than 256 classes.
     """
-    found: Any = labels.astype(np.uint8 if classes <= _BYTE_LABELS else np.uint16)
+    found: Any = labels.astype(label_dtype(classes))
     for step in steps:
         if found.shape != step.size:
             found = cv2.resize(found, step.size[::-1], interpolation=cv2.INTER_NEAREST)
