@@ -24,10 +24,10 @@ class Twice(torch.nn.Module):
         return F.relu(x) * 2
 
 
-def exported(path: Path, **options: Any) -> onnxruntime.InferenceSession:
+def exported(module: torch.nn.Module, path: Path, **options: Any) -> onnxruntime.InferenceSession:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.onnx.export(Pool().eval(), (torch.rand(1, 2, 8, 9),), path, dynamo=True, verbose=False, **options)
+        torch.onnx.export(module.eval(), (torch.rand(1, 2, 8, 9),), path, dynamo=True, verbose=False, **options)
     return onnxruntime.InferenceSession(str(path))
 
 
@@ -35,7 +35,7 @@ def exported(path: Path, **options: Any) -> onnxruntime.InferenceSession:
 @pytest.mark.xfail(reason="drop the exact pooling around torch's exporter in capture when this passes")
 def test_adaptive_pooling_of_free_sizes_is_exported(tmp_path: Path) -> None:
     height, width = (torch.export.Dim(name, min=2, max=512) for name in ("height", "width"))
-    session = exported(tmp_path / "pool.onnx", dynamic_shapes=({2: height, 3: width},))
+    session = exported(Pool(), tmp_path / "pool.onnx", dynamic_shapes=({2: height, 3: width},))
     image = torch.rand(1, 2, 11, 17)
     (found,) = session.run(None, {session.get_inputs()[0].name: image.numpy()})
     np.testing.assert_allclose(found, Pool()(image).numpy(), atol=1e-6)
@@ -51,3 +51,17 @@ def test_a_compiled_program_takes_inputs_of_any_layout(tmp_path: Path) -> None:
     run = torch._inductor.aoti_load_package(package)
     image = torch.rand(1, 8, 8, 3).permute(0, 3, 1, 2)
     torch.testing.assert_close(run(image), Twice()(image))
+
+
+class UpperHalf(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, :, : -(-x.shape[2] // 2)]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.xfail(reason="drop onnxgraph/passes/floor_division.py when this passes")
+def test_divisions_of_sizes_are_rounded_down(tmp_path: Path) -> None:
+    """The exporter writes Python's ``//`` as ONNX's Div, which rounds towards zero: half of 5 rows became 2."""
+    session = exported(UpperHalf(), tmp_path / "half.onnx", dynamic_shapes=({2: torch.export.Dim("rows", max=64)},))
+    (found,) = session.run(None, {session.get_inputs()[0].name: np.zeros((1, 2, 5, 9), np.float32)})
+    assert found.shape == (1, 2, 3, 9)
