@@ -9,6 +9,7 @@ import pytest
 from segship.backends import backend_names, find_backend
 from segship.core.artifacts import Graph
 from segship.onnxgraph import file as onnx_file
+from segship.onnxgraph import rewrite
 from segship.onnxgraph.file import load, save
 from segship.onnxgraph.rewrite import PASSES, apply_passes
 from support.onnx_models import initializers, kinds, parsed
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
 WEIGHT = np.random.default_rng(0).normal(size=(40, 3, 3, 3)).astype(np.float32)
 
 
-def graph(path: Path) -> Graph:
+def graph(path: Path, slope: float = 0.25) -> Graph:
     model = parsed(
         """g (float[n, 3, h, w] image) => (float[n, 40, p, q] logits) {
             a = Conv(image, weight)
             logits = PRelu(a, slope)
         }""",
         weight=WEIGHT,
-        slope=np.full(1, 0.25, np.float32),
+        slope=np.full(1, slope, np.float32),
     )
     save(model, path)
     return Graph(path, "onnx", (), ())
@@ -38,9 +39,17 @@ def test_engines_ask_for_passes_that_there_are() -> None:
     assert asked["onnxruntime"] == ("prelu_to_max", "attention_to_products")
 
 
-def test_a_graph_that_no_pass_changes_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_a_graph_without_the_operators_of_the_passes_is_not_even_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given = graph(tmp_path / "model.onnx")
+    monkeypatch.setattr(rewrite, "load", None)
     assert apply_passes(given, ["attention_to_products"]) is given
+
+
+def test_a_graph_that_no_pass_changes_is_taken_as_it_is(tmp_path: Path) -> None:
+    given = graph(tmp_path / "model.onnx", slope=1.5)
+    assert apply_passes(given, ["prelu_to_max"]) is given
     assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import mmap
 from typing import TYPE_CHECKING
 
 from segship.onnxgraph.file import load, save
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = ["PASSES", "apply_passes", "rewrite"]
 
-PASSES: Mapping[str, Callable[[onnx.ModelProto], bool]] = {
-    "attention_to_products": attention_to_products,
-    "prelu_to_max": prelu_to_max,
+PASSES: Mapping[str, tuple[str, Callable[[onnx.ModelProto], bool]]] = {
+    "attention_to_products": ("Attention", attention_to_products),
+    "prelu_to_max": ("PRelu", prelu_to_max),
 }
-"""What suits one engine's kernels and not another's; each changes a model in place and returns whether it did."""
+"""What suits one engine's kernels and not another's: the operator that a pass rewrites, and the pass."""
 
 
 def rewrite(graph: Graph, path: Path, change: Callable[[onnx.ModelProto], object]) -> Graph:
@@ -53,11 +54,20 @@ def apply_passes(graph: Graph, names: Iterable[str]) -> Graph:
     Returns:
         ``graph`` itself where no pass changes it; else one in a folder of its own beside ``graph``.
     """
+    # Most graphs have none of these operators, and need not be read as a whole to see it.
+    passes = [apply for operator, apply in map(PASSES.__getitem__, names) if _mentions(graph.path, operator)]
+    if not passes:
+        return graph
     model = load(graph.path, weights=False)
-    changed = [PASSES[name](model) for name in names]  # every one runs
+    changed = [apply(model) for apply in passes]  # every one runs
     if not any(changed):
         return graph
     path = graph.path.parent / "passes" / graph.path.name
     path.parent.mkdir(exist_ok=True)
     save(model, path, source=graph.path)
     return dataclasses.replace(graph, path=path)
+
+
+def _mentions(path: Path, operator: str) -> bool:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(operator.encode()) >= 0
