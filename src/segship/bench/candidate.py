@@ -23,9 +23,24 @@ if TYPE_CHECKING:
     from segship.runtime.pipeline import Pipeline
     from segship.vision.preprocess import Prepared
 
-__all__ = ["Candidate", "Workload"]
+__all__ = ["Candidate", "HowToOpen", "Workload"]
 
 _TENSOR = 4  # dimensions of (N, C, H, W)
+
+
+@dataclass(frozen=True)
+class HowToOpen:
+    """How a package is opened.
+
+    Attributes:
+        device: ``cpu``, ``cuda:0``, …; None: ``cpu``, or the first device of an engine that does not run there.
+        threads: Threads of the engine; None: its own choice.
+        trust: Open engines that carry code, which then runs.
+    """
+
+    device: str | None = None
+    threads: int | None = None
+    trust: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,25 +96,25 @@ class Candidate:
         self.name, self.target, self.device = name, target, device
 
     @classmethod
-    def open(
-        cls, package: Path, *, device: str | None = None, threads: int | None = None, trust: bool = False
-    ) -> Candidate:
+    def open(cls, package: Path, how: HowToOpen | None = None) -> Candidate:
         """Open a package.
 
         Args:
             package: Its folder, a folder of MMDeploy's, or an engine file.
-            device: ``cpu``, ``cuda:0``, …; None: ``cpu``, or the first device of an engine that does not run there.
-            threads: Threads of the engine; None: its own choice.
-            trust: Open engines that carry code, which then runs.
+            how: Device, threads and trust; None: as they are by default.
+
+        Returns:
+            The package, ready to be timed.
 
         Raises:
             SegshipError: It cannot be opened.
         """
+        how = how or HowToOpen()
         files = find_package(package)
-        manifest, device = files.manifest, device or files.default_device
+        manifest, device = files.manifest, how.device or files.default_device
         first = manifest.inputs[0].shape[0]
         return cls(
-            files.pipeline(device=device, threads=threads, trust=trust),
+            files.pipeline(device=device, threads=how.threads, trust=how.trust),
             manifest.spec,
             manifest.sizes,
             name=str(package),

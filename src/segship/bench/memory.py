@@ -6,7 +6,7 @@ import multiprocessing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segship.bench.candidate import Candidate
+from segship.bench.candidate import Candidate, HowToOpen
 from segship.core.errors import SegshipError
 
 if TYPE_CHECKING:
@@ -19,16 +19,23 @@ _RUNS = 3
 
 
 def peak_memory(
-    package: Path, files: Sequence[Path], batch: int, size: tuple[int, int] | None, **options: Any
+    package: Path,
+    how: HowToOpen,
+    files: Sequence[Path],
+    batch: int,
+    size: tuple[int, int] | None,
+    *,
+    engine_only: bool,
 ) -> float | None:
-    """Peak resident memory of a process that opens a package and runs it a few times, in MiB.
+    """Measure the peak resident memory of a process that opens a package and runs it a few times, in MiB.
 
     Args:
         package: Its folder.
+        how: How it is opened.
         files: Image files.
         batch: Images in one run.
-        size: Of the engine's input when it runs alone; None: end to end.
-        options: Device and threads, and whether the ``engine_only`` runs.
+        size: Size of the engine's input, where it runs alone; None: what the image becomes.
+        engine_only: Run the network alone.
 
     Returns:
         None where the system does not tell, or the process died.
@@ -38,7 +45,9 @@ def peak_memory(
     # A forked process would count the memory of this one as its own.
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_measure, args=(there, package, tuple(files), batch, size, options), daemon=True)
+    process = context.Process(
+        target=_measure, args=(there, package, how, tuple(files), batch, size, engine_only), daemon=True
+    )
     process.start()
     there.close()
     try:
@@ -51,11 +60,16 @@ def peak_memory(
 
 
 def _measure(
-    connection: Any, package: Path, files: tuple[Path, ...], batch: int, size: tuple[int, int] | None, options: Any
+    connection: Any,
+    package: Path,
+    how: HowToOpen,
+    files: tuple[Path, ...],
+    batch: int,
+    size: tuple[int, int] | None,
+    engine_only: bool,
 ) -> None:
-    engine_only = options.pop("engine_only")
     try:
-        candidate = Candidate.open(package, **options)
+        candidate = Candidate.open(package, how)
         workload = candidate.workload(files, batch, size)
         for _ in range(_RUNS):
             _ = candidate.engine(workload) if engine_only else candidate.end_to_end(workload)

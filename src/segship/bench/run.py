@@ -6,12 +6,12 @@ import os
 import platform
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import segship
-from segship.bench.candidate import Candidate, Workload
+from segship.bench.candidate import Candidate, HowToOpen, Workload
 from segship.bench.memory import peak_memory
 from segship.bench.pictures import Pictures
 from segship.bench.result import Benchmark, Measurement, Refusal, Spread
@@ -83,11 +83,11 @@ def benchmark(
         [(1, True), (2, True)]
     """
     before = machine()
-    options: dict[str, Any] = {"device": device, "threads": threads, "trust": trust}
+    how = HowToOpen(device, threads, trust)
     with tempfile.TemporaryDirectory() as folder:
         pictures = Pictures(images, None if engine_only else size, Path(folder))
         chosen = size if engine_only else None
-        found, refusals = _candidates(packages, batch_sizes, pictures, chosen, options)
+        found, refusals = _candidates(packages, batch_sizes, pictures, chosen, how)
         if not found:
             raise InputError(f"nothing could be measured: {refusals[0].package}: {refusals[0].reason}")
         _rounds(found, duration * len(found), progress, engine_only=engine_only)
@@ -96,8 +96,8 @@ def benchmark(
             peak = None
             where = Path(one.candidate.name)
             if memory and can_open(where):
-                own = options | {"device": one.candidate.device}
-                peak = peak_memory(where, one.workload.files, one.batch, chosen, engine_only=engine_only, **own)
+                own = replace(how, device=one.candidate.device)
+                peak = peak_memory(where, own, one.workload.files, one.batch, chosen, engine_only=engine_only)
             measurements.append(_measurement(one, peak))
     return Benchmark("engine" if engine_only else "end_to_end", tuple(measurements), tuple(refusals), before)
 
@@ -122,11 +122,11 @@ def _candidates(
     batch_sizes: Sequence[int],
     pictures: Pictures,
     size: tuple[int, int] | None,
-    options: dict[str, Any],
+    how: HowToOpen,
 ) -> tuple[list[_Series], list[Refusal]]:
     found, refusals = [], []
     for package in packages:
-        candidate = package if isinstance(package, Candidate) else Candidate.open(Path(package), **options)
+        candidate = package if isinstance(package, Candidate) else Candidate.open(Path(package), how)
         for batch in batch_sizes:
             try:
                 one = _Series(candidate, batch, candidate.workload(pictures.of(candidate.spec), batch, size))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segship import bench
-from segship.bench.candidate import Candidate
+from segship.bench.candidate import Candidate, HowToOpen
 from segship.bench.run import machine
 from segship.core.errors import SegshipError
 from segship.core.manifest import read_manifest
@@ -230,7 +230,7 @@ def _measure_together(
 def _candidate(request: Request, name: str) -> Candidate:
     if name != ORIGINAL:
         folder, device = request.package(name), request.device(name)
-        return Candidate.open(folder, device=device, threads=request.timing.threads, trust=True)  # it was made here
+        return Candidate.open(folder, HowToOpen(device, request.timing.threads, trust=True))  # it was made here
     eager = Eager(request.source, request.timing.threads)
     pipeline = Pipeline(eager.session, eager.spec, eager.sizes)
     return Candidate(pipeline, eager.spec, eager.sizes, name=ORIGINAL, target=ORIGINAL)
