@@ -17,7 +17,7 @@ import torch
 
 import segship
 from segship.core.errors import SegshipWarning, UnsupportedError
-from segship.deploy import Lowering, export_mmdeploy
+from segship.deploy import Int8, export_mmdeploy
 from segship.sources import Source
 from segship.vision.decode import find_images, read_image, read_labels
 
@@ -141,7 +141,7 @@ def package_of(network: Network, target: str, size: tuple[int, int], folder: Pat
     """
     out = folder / f"{network.name}_{target}"
     if not out.is_dir():
-        how = Lowering(calibration=SCENES, images=_FITTED_ON, agreement=0.0, allow_inexact=True)
+        int8 = Int8(calibration=SCENES, images=_FITTED_ON, agreement=0.0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SegshipWarning)  # of so few images
             segship.export(
@@ -149,7 +149,8 @@ def package_of(network: Network, target: str, size: tuple[int, int], folder: Pat
                 weights_of(network, folder),
                 out,
                 target=f"{target}_dynamic",
-                lowering=how,
+                int8=int8,
+                allow_inexact=True,
                 cfg_options=overrides(),
             )
     manifest = out / "manifest.json"

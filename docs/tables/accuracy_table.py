@@ -29,7 +29,7 @@ from segship import Segmentor, SegshipError, export, load_network
 from segship.backends import find_backend
 from segship.core.errors import SegshipWarning
 from segship.core.manifest import read_manifest
-from segship.deploy import Lowering
+from segship.deploy import Int8
 from segship.evaluation import evaluate, pair_files
 from segship.networks.session import EagerSession
 from segship.vision.decode import find_images, read_image
@@ -46,7 +46,7 @@ BEGIN, END = "<!-- accuracy table: begin -->", "<!-- accuracy table: end -->"
 
 def measure(options: argparse.Namespace, target: str, progress: Progress, old: dict[str, Any]) -> dict[str, Any]:
     """One row; ``old``: what is known of it."""
-    how = Lowering(options.calibration, options.calibration_labels, options.calibration_images)
+    int8 = Int8(calibration=options.calibration, labels=options.calibration_labels, images=options.calibration_images)
     task = progress.add_task(target, total=None)
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -55,7 +55,7 @@ def measure(options: argparse.Namespace, target: str, progress: Progress, old: d
                 options.checkpoint,
                 Path(folder) / "package",
                 target=target,
-                lowering=how,
+                int8=int8,
                 progress=lambda stage: progress.update(task, description=f"{target}: {stage}"),
             )
         except SegshipError as error:

@@ -33,7 +33,7 @@ from segship.core.spec import ModelSpec, SizeRule
 from segship.core.target import Target
 from segship.networks.session import EagerSession
 from segship.onnxgraph.rewrite import apply_passes
-from segship.verification.compare import Sample, compare
+from segship.verification.compare import Reference, compare
 from support import fill
 from support.references import configs
 
@@ -98,8 +98,8 @@ def examine(family: str) -> dict[str, Any]:
         )
         inputs = [fill.image(*size[:2], batch=size[2]) for size in sizes_of(rule)]
         original = EagerSession(network)
-        samples = [Sample(name, image, original.run({"image": image})["logits"]) for image in inputs]
-        checks = compare(samples, session, spec)
+        expected = [Reference(name, image, original.run({"image": image})["logits"]) for image in inputs]
+        checks = [compare(each, session.run({"image": each.image})["logits"], spec) for each in expected]
     return {
         "config": f"{family}/{name}.py",
         "parameters": sum(parameter.numel() for parameter in network.parameters()),

@@ -25,9 +25,9 @@ import onnx
 
 from segship import SegshipError, export
 from segship.core.errors import BackendError
-from segship.deploy.samples import find_scenes
 from segship.deploy.verify import verify
 from segship.toolchains.paddle import TOOLCHAIN
+from segship.verification.inputs import find_scenes
 
 ROOT = Path(__file__).parents[2]
 BUILDER = ROOT / "tests" / "support" / "paddle_networks.py"

@@ -23,7 +23,7 @@ from segship.core.errors import BackendError
 from segship.core.manifest import MANIFEST
 from segship.core.spec import ModelSpec
 from segship.core.target import Shape, Target
-from segship.deploy import Lowering, export
+from segship.deploy import Int8, export
 from segship.networks.session import EagerSession
 from segship.runtime.package import PackageFiles, find_package
 from segship.sources import Loaded, load
@@ -104,9 +104,10 @@ def build(scenes: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) ->
                 options={key: value for key, value in OPTIONS.items() if key in info.options},
             )
             # The gates of fp32 are the product's; what less precision may cost is told by TOLERANCES.
-            how = Lowering(calibration, agreement=0.9, allow_inexact=precision != "fp32")
+            int8, inexact = Int8(calibration=calibration, agreement=0.9), precision != "fp32"
             folder = tmp_path_factory.mktemp("-".join(case)) / "package"
-            made[case] = find_package(export(*NETWORK, folder, target=target, lowering=how).path)
+            package = export(*NETWORK, folder, target=target, int8=int8, allow_inexact=inexact)
+            made[case] = find_package(package.path)
         return made[case]
 
     return make

@@ -19,7 +19,7 @@ from segship.capture import CaptureOptions, capture
 from segship.core.artifacts import Device, Engine, TensorInfo
 from segship.core.errors import BackendError
 from segship.core.target import Shape, Target
-from segship.deploy import Lowering, export
+from segship.deploy import Int8, export
 from segship.quantize.nncf import to_int8
 from segship.vision.draw import write_png
 from support.fill import image
@@ -108,8 +108,9 @@ def test_an_export_builds_of_symmetric_int8(tmp_path: Path, monkeypatch: pytest.
     for seed in range(3):
         write_png(images / f"{seed}.png", np.random.default_rng(seed).integers(0, 256, (96, 160, 3), np.uint8))
     target = Target.parse("tensorrt-int8_static-96x160").model_copy(update={"options": {"workspace": "64"}})
-    how = Lowering(images, agreement=0, allow_inexact=True)
-    package = export(*write_trained(tmp_path / "trained"), tmp_path / "package", target=target, lowering=how)
+    int8 = Int8(calibration=images, agreement=0)
+    trained = write_trained(tmp_path / "trained")
+    package = export(*trained, tmp_path / "package", target=target, int8=int8, allow_inexact=True)
     assert package.manifest.target.options == {"workspace": 64}
     model = onnx.load(package.path / next(iter(package.manifest.files)))
     assert {each.version for each in model.opset_import if not each.domain} == {backend.INFO.opset}

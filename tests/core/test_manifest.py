@@ -7,7 +7,8 @@ import pytest
 
 from segship.core.errors import PackageError
 from segship.core.files import digest
-from segship.core.manifest import MANIFEST, SCHEMA_VERSION, Manifest, read_manifest
+from segship.core.manifest import MANIFEST, Manifest, read_manifest
+from segship.core.plan import SCHEMA_VERSION
 from segship.core.spec import ModelSpec
 from segship.core.target import Target
 
@@ -55,11 +56,23 @@ def test_a_newer_schema_asks_for_an_upgrade(package: Path) -> None:
         read_manifest(package)
 
 
-@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/../../b", "a\\b"])
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/../../b", "a\\b", "C:secret"])
 def test_a_file_outside_the_package_is_refused(package: Path, name: str) -> None:
     edit(package, files={name: {"size": 1, "sha256": "0"}})
     with pytest.raises(PackageError, match="outside itself"):
         read_manifest(package)
+
+
+def test_a_link_out_of_the_package_is_refused_and_one_inside_is_not(package: Path, tmp_path: Path) -> None:
+    outside = tmp_path.parent / f"{tmp_path.name}-secret"
+    (package / "model.onnx").rename(outside)
+    (package / "model.onnx").symlink_to(outside)
+    with pytest.raises(PackageError, match="holds a link to a file outside itself"):
+        read_manifest(package)
+    outside.rename(package / "weights.onnx")
+    (package / "model.onnx").unlink()
+    (package / "model.onnx").symlink_to("weights.onnx")
+    assert list(read_manifest(package).files) == ["model.onnx"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "null", "[" * 100_000, '{"schema_version": 1}'])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,12 @@ import torch
 from onnx import TensorProto, helper
 
 from segship import Segmentor, export, export_module
-from segship.core.artifacts import Engine, Graph, TensorInfo
+from segship.core.artifacts import Graph, TensorInfo
 from segship.core.errors import BackendError, InputError, SizeError, UnsupportedError, VerificationError
 from segship.core.spec import ModelSpec, Normalization, Pad, Padding, Resize
-from segship.deploy.embedding import Picture, compare_pictures
 from segship.onnxgraph.image import postprocess as whole_graph
 from segship.onnxgraph.image.postprocess import embed
+from segship.verification.compare import Reference, compare
 from segship.vision import upsample
 from segship.vision.preprocess import prepare
 from support.commands import segship
@@ -248,47 +247,29 @@ def test_an_image_the_network_does_not_take_is_refused(whole: Path, tmp_path: Pa
         Segmentor(folder)(picture(96, 160))
 
 
-class Answers:
-    def __init__(self, mask: np.ndarray) -> None:
-        self.mask = mask
-
-    def run(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        assert list(feeds) == ["image"]
-        return {"mask": self.mask}
-
-
-def seen(logits: np.ndarray) -> tuple[Picture, Engine]:
-    image = np.zeros((*logits.shape[1:], 3), np.uint8)
-    picture = Picture("a.png", image, prepare(image, SPEC), logits[None])
-    tensors = (TensorInfo(name=name, dtype="uint8", shape=("h", "w")) for name in ("image", "mask"))
-    return picture, Engine(Path(), ("model.onnx",), *((tensor,) for tensor in tensors))
-
-
 def test_pixels_that_the_network_itself_cannot_decide_count_as_equal() -> None:
     logits = np.zeros((3, 4, 5), np.float32)
     logits[0], logits[1], logits[2, 0, 0] = 10, 5, 10 + 1e-6
     logits[2, 1, 1] = 10 + 1e-2
-    picture, engine = seen(logits)
+    image = np.zeros((4, 5, 3), np.uint8)
+    reference = Reference("a.png", image, logits[None], prepare(image, SPEC).steps)
     found = np.zeros((4, 5), np.uint8)
-    both = ("pre", "post")
-    (check,) = compare_pictures([picture], Answers(found), engine, SPEC, both)
+    check = compare(reference, found, SPEC)
     assert check.labels_equal == pytest.approx(19 / 20)  # all but the one that is decided by more than noise
     assert check.classes["a"] == 1.0
     assert check.input == (1, 3, 4, 5)
-    with pytest.raises(VerificationError, match=r"returns \(3, 3\), expected \(4, 5\)"):
-        compare_pictures([picture], Answers(found[:3, :3]), engine, SPEC, both)
+    with pytest.raises(VerificationError, match=r"returns \(1, 3, 3\), the network \(1, 4, 5\)"):
+        compare(reference, found[:3, :3], SPEC)
 
 
 def test_a_graph_that_disagrees_is_not_written(
     trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wrong(spec: ModelSpec, *rest: Any) -> Any:
+    def wrong(graph: Graph, path: Path, spec: ModelSpec, *rest: Any, **options: Any) -> Graph:
         other = spec.model_copy(update={"normalization": Normalization(channel_order="bgr", mean=(0, 0, 0))})
-        return finish(other, *rest)
+        return embed(graph, path, other, *rest, **options)
 
-    ship = sys.modules["segship.deploy.ship"]  # whose name a function of the package has, too
-    finish = ship._finish
-    monkeypatch.setattr(ship, "_finish", wrong)
+    monkeypatch.setattr(whole_graph, "embed", wrong)
     with pytest.raises(VerificationError, match=r"of the labels are equal \(gate 99\.99%\)"):
         export(*trained, tmp_path / "out", embed="pre,post")
     assert not (tmp_path / "out").exists()

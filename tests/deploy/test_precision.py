@@ -12,10 +12,9 @@ from segship.core.errors import BackendError, InputError, SegshipWarning, Verifi
 from segship.core.manifest import read_manifest
 from segship.core.spec import ModelSpec, Pad, Resize, ResizeShortestEdge, SizeRule, Slide
 from segship.core.target import Shape, Target
-from segship.deploy import Lowering
-from segship.deploy.samples import spread
+from segship.deploy import Int8
 from segship.deploy.shapes import resolve
-from segship.quantize.gate import Gate
+from segship.verification.inputs import spread
 
 ASSETS = Path(__file__).parents[2] / "src" / "segship" / "assets" / "demo"
 DEMO = ASSETS / "fast_scnn_scenes.py", ASSETS / "fast_scnn_scenes.pth"
@@ -46,9 +45,9 @@ def test_half_precision_passes_its_gate_and_is_written_down(tmp_path: Path) -> N
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_int8_is_judged_by_iou_and_gives_layers_back_until_it_passes(tmp_path: Path) -> None:
     pytest.importorskip("nncf", reason="int8 needs segship[int8]")
-    how = Lowering(ASSETS / "images", ASSETS / "labels", images=6)
+    options = Int8(calibration=ASSETS / "images", labels=ASSETS / "labels", images=6)
     with pytest.warns(SegshipWarning, match="calibrated on 6 images"):
-        manifest = export(*DEMO, tmp_path / "first", target="onnxruntime-int8_dynamic", lowering=how).manifest
+        manifest = export(*DEMO, tmp_path / "first", target="onnxruntime-int8_dynamic", int8=options).manifest
     record = manifest.quantization
     assert record is not None
     assert (record.images, record.labelled) == (6, 6)
@@ -58,12 +57,12 @@ def test_int8_is_judged_by_iou_and_gives_layers_back_until_it_passes(tmp_path: P
     mask = Segmentor(tmp_path / "first")(ASSETS / "images" / "scene_00.jpg")
     assert mask.shape == (256, 512)
 
-    impossible = Lowering(ASSETS / "images", ASSETS / "labels", images=3, gate=Gate(mean=-1))
+    impossible = Int8(calibration=ASSETS / "images", labels=ASSETS / "labels", images=3, drop=-1)
     with (
         pytest.warns(SegshipWarning, match="calibrated on 3 images"),
         pytest.raises(VerificationError, match=r"mIoU .* at most -1 allowed"),
     ):
-        export(*DEMO, tmp_path / "second", target="onnxruntime-int8_dynamic", lowering=impossible)
+        export(*DEMO, tmp_path / "second", target="onnxruntime-int8_dynamic", int8=impossible)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first"]
 
 
@@ -71,9 +70,11 @@ def test_int8_is_judged_by_iou_and_gives_layers_back_until_it_passes(tmp_path: P
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_failed_gate_may_be_accepted_and_is_then_in_the_manifest(tmp_path: Path) -> None:
     pytest.importorskip("nncf", reason="int8 needs segship[int8]")
-    how = Lowering(ASSETS / "images", images=2, agreement=1.1, allow_inexact=True)
+    options = Int8(calibration=ASSETS / "images", images=2, agreement=1.1)
     with pytest.warns(SegshipWarning, match="calibrated on 2 images"):
-        manifest = export(*DEMO, tmp_path / "out", target="onnxruntime-int8_dynamic", lowering=how).manifest
+        manifest = export(
+            *DEMO, tmp_path / "out", target="onnxruntime-int8_dynamic", int8=options, allow_inexact=True
+        ).manifest
     assert len(manifest.failures) == 1
     assert "keep their label" in manifest.failures[0]
     assert read_manifest(tmp_path / "out").failures == manifest.failures

@@ -18,8 +18,8 @@ import pytest
 
 from segship import Segmentor, export
 from segship.core.errors import BackendError, PackageError, UnsafeFileError
-from segship.core.manifest import METADATA, read_manifest
-from segship.deploy import Lowering
+from segship.core.manifest import read_manifest
+from segship.core.plan import METADATA, Int8
 from segship.runtime.package import can_open, find_package
 from support.commands import refused, segship
 from support.trained import META, write_trained
@@ -74,8 +74,8 @@ def test_a_lone_file_gives_the_packages_masks(
     calibration = tmp_path / "images"
     calibration.mkdir()
     cv2.imwrite(str(calibration / "a.png"), image)
-    lowering = Lowering(calibration if "int8" in target else None, allow_inexact=True)
-    package = export(*trained, tmp_path / "package", target=target, lowering=lowering).path
+    int8 = Int8(calibration=calibration if "int8" in target else None)
+    package = export(*trained, tmp_path / "package", target=target, int8=int8, allow_inexact=True).path
     file = alone(package, suffix, tmp_path / "alone")
     assert can_open(file)
     trust = suffix == ".pt2"
@@ -200,8 +200,8 @@ def test_a_digest_makes_a_torch_package_no_safer(program: Path, image: np.ndarra
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.slow
 def test_a_core_ml_program_says_what_it_is_on_every_system(trained: tuple[Path, Path], tmp_path: Path) -> None:
-    inexact = Lowering(allow_inexact=True)  # only macOS can compare it
-    package = export(*trained, tmp_path / "package", target="coreml_static-64x96", lowering=inexact).path
+    # Only macOS can compare it.
+    package = export(*trained, tmp_path / "package", target="coreml_static-64x96", allow_inexact=True).path
     file = tmp_path / "alone" / "street.mlpackage"
     shutil.copytree(package / "model.mlpackage", file)
     found = find_package(file)

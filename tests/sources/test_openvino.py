@@ -11,7 +11,7 @@ import torch
 
 from segship.core.errors import BackendError, ConfigError, InputError, SegshipError, UnsupportedError
 from segship.core.spec import SizeRule
-from segship.deploy import Lowering, describe, export
+from segship.deploy import Int8, describe, export
 from segship.deploy.verify import verify
 from segship.runtime import Segmentor
 from segship.sources import Source, find_source, load, sources
@@ -142,7 +142,7 @@ def test_a_package_of_our_own_describes_itself(tmp_path: Path) -> None:
             "comes as a model of OpenVINO, which ONNX Runtime cannot read: choose --backend openvino",
         ),
         ("torchscript_dynamic", {}, "choose --backend openvino"),
-        ("openvino-int8_dynamic", {"lowering": Lowering(calibration=Path("images"))}, "int8 is made from ONNX"),
+        ("openvino-int8_dynamic", {"int8": Int8(calibration=Path("images"))}, "int8 is made from ONNX"),
         ("openvino_dynamic", {"embed": "pre,post"}, "--embed adds to a graph of ONNX"),
     ],
 )

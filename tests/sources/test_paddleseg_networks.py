@@ -17,10 +17,10 @@ from PIL import Image
 from segship.core.errors import BackendError, ConfigError, UnsafeFileError, UnsupportedError
 from segship.core.spec import SizeRule
 from segship.deploy import export
-from segship.deploy.samples import find_scenes
 from segship.runtime import Segmentor
 from segship.sources import Loaded, load
 from segship.toolchains.paddle import TOOLCHAIN
+from segship.verification.inputs import find_scenes
 from segship.vision.draw import write_png
 from support.commands import segship
 from support.references import REFERENCES

@@ -11,7 +11,7 @@ import numpy as np
 
 from segship.core.artifacts import Device, shapes_of
 from segship.core.errors import MissingExtraError, engine_errors
-from segship.core.manifest import METADATA
+from segship.core.plan import METADATA
 from segship.core.sessions import OpenSession
 
 if TYPE_CHECKING:

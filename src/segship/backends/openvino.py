@@ -12,7 +12,7 @@ import numpy as np
 
 from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session, TensorInfo, shapes_of
 from segship.core.errors import BackendError, MissingExtraError, SegshipWarning, engine_errors, one_line
-from segship.core.manifest import METADATA
+from segship.core.plan import METADATA
 from segship.core.sessions import OpenSession, Pool
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-import segship
+from segship.core.files import DEMO
 from segship.vision.bands import read_pixels, synthesize_bands
 from segship.vision.decode import find_images, read_image
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Pictures"]
 
-_SCENES = Path(segship.__file__).parent / "assets" / "demo" / "images"
 _MOST, _MOST_MADE = 64, 16  # files that are used, and that are made
 
 
@@ -40,7 +39,7 @@ class Pictures:
 
     def __init__(self, images: Sequence[str | os.PathLike[str]], size: tuple[int, int] | None, folder: Path) -> None:
         self._given = bool(images)
-        self._files = find_images([Path(image) for image in images] or [_SCENES])[:_MOST]
+        self._files = find_images([Path(image) for image in images] or [DEMO / "images"])[:_MOST]
         self._size, self._folder = size, folder
         self._made: dict[str, tuple[Path, ...]] = {}
 

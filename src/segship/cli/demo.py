@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segship.core.files import DEMO
+
 if TYPE_CHECKING:
     from segship.runtime.segmentor import Segmentor
 
 __all__ = ["demo"]
 
-_ASSETS = Path(__file__).parents[1] / "assets" / "demo"
 _ROWS = 4
 
 
@@ -29,12 +30,12 @@ def demo(
     from segship.evaluation import evaluate, pair_files
     from segship.runtime import Segmentor, predict
 
-    config, checkpoint = _ASSETS / "fast_scnn_scenes.py", _ASSETS / "fast_scnn_scenes.pth"
+    config, checkpoint = DEMO / "fast_scnn_scenes.py", DEMO / "fast_scnn_scenes.pth"
     with output.stages() as progress:
         package = deploy.export(config, checkpoint, folder / "package", progress=progress)
     output.print_checks(package.manifest.checks)
     segmentor = Segmentor(package)
-    pairs = pair_files(_ASSETS / "images", _ASSETS / "labels")
+    pairs = pair_files(DEMO / "images", DEMO / "labels")
     with output.progress_bar("evaluating", len(pairs)) as progress:
         result = evaluate(segmentor, pairs, progress=progress)
     output.print_evaluation(result)

@@ -11,12 +11,13 @@ from segship.backends import DEFAULT
 from segship.cli.classes import CLASSES, require_data_set, with_classes
 from segship.cli.options import IgnoreUnknown, JsonFile, OldImage, either
 from segship.core.errors import InputError
+from segship.core.plan import Int8
 from segship.core.target import Precision, Shape, Target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from segship.deploy import Lowering, Package
+    from segship.deploy import Package
 
 __all__ = ["export", "split_paths"]
 
@@ -153,7 +154,7 @@ def export(
     chosen = _target(target, backend, precision, shape)
     if options := _options(engine_option or (), workspace):
         chosen = chosen.model_copy(update={"options": chosen.options | options})
-    lowering = _lowering(chosen, calibration, labels, calibration_images, allow_inexact=allow_inexact)
+    int8 = _int8(chosen, calibration, labels, calibration_images)
     description = with_classes(spec, classes)
     given = Source(
         config,
@@ -173,7 +174,14 @@ def export(
         return
     with output.stages() as progress:
         package = deploy.export(
-            given, out, target=chosen, lowering=lowering, embed=embed or (), images=pictures, progress=progress
+            given,
+            out,
+            target=chosen,
+            int8=int8,
+            allow_inexact=allow_inexact,
+            embed=embed or (),
+            images=pictures,
+            progress=progress,
         )
     output.write_json(json_file, package.manifest.model_dump(mode="json"))
     if not output.is_standard_output(json_file):
@@ -208,18 +216,14 @@ def _target(target: str | None, backend: str | None, precision: str | None, shap
     )
 
 
-def _lowering(
-    target: Target, calibration: Path | None, labels: Path | None, images: int | None, *, allow_inexact: bool
-) -> Lowering:
-    from segship.deploy import Lowering
-
+def _int8(target: Target, calibration: Path | None, labels: Path | None, images: int | None) -> Int8:
     parts = {"--calibration": calibration, "--labels": labels, "--calibration-images": images}
     given = [name for name, value in parts.items() if value is not None]
     if given and target.precision != "int8":
         raise InputError(f"{', '.join(given)} are for int8, and the target is {target}: --precision int8, or leave out")
     if calibration is None and given:
         raise InputError(f"{', '.join(given)} go with --calibration FOLDER")
-    return Lowering(calibration, labels, images or Lowering().images, allow_inexact=allow_inexact)
+    return Int8(calibration=calibration, labels=labels, images=images or Int8().images)
 
 
 def _require_plain(**options: object) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from segship.core.manifest import Check, Quantization
+    from segship.core.manifest import Comparison, Quantization
     from segship.evaluation import Evaluation
     from segship.metrics.confusion import Scores
 
@@ -140,7 +140,7 @@ def write_json(path: Path | None, data: Any) -> None:
         write_atomically(path, text.encode())
 
 
-def print_checks(checks: tuple[Check, ...]) -> None:
+def print_checks(checks: tuple[Comparison, ...]) -> None:
     """The comparison of an engine with its network, where there was one."""
     if not checks:
         return

@@ -92,7 +92,7 @@ def _print(found: Verification) -> None:
     for each in found.images:
         differ = f"{each.pixels_differ} of {each.pixels}"
         size = "x".join(map(str, each.input))
-        difference = "-" if each.max_difference is None else f"{each.max_difference:.1e}"
+        difference = f"{each.max_difference * each.greatest:.1e}" if each.has_logits else "-"
         table.add_row(each.image, size, difference, f"{each.greatest:.3g}", differ)
     output.show(table)
     for failure in found.failures:

@@ -24,10 +24,12 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from pydantic import ValidationError
 
 __all__ = [
     "BackendError",
@@ -46,6 +48,7 @@ __all__ = [
     "did_you_mean",
     "engine_errors",
     "one_line",
+    "validation_line",
 ]
 
 
@@ -125,18 +128,49 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
-def one_line(text: object, *, last: bool = False) -> str:
-    """Return the first line that says something, short enough for an error message.
+_LONGEST = 300  # characters
+
+
+def one_line(text: object, *, last: bool = False, joined: bool = False) -> str:
+    """Shorten what a library said to one line for an error message.
 
     Args:
-        text: What a library said, often an exception with a stack of its own.
-        last: Take the last such line.
+        text: What was said, often an exception with a stack of its own.
+        last: Take the last line that says something, rather than the first.
+        joined: Take all lines, joined by spaces.
 
     Returns:
         At most 300 characters; the name of the type where nothing is said.
     """
-    lines = [line.strip() for line in str(text).splitlines() if line.strip()]
-    return lines[-1 if last else 0][:300] if lines else type(text).__name__
+    lines = [" ".join(line.split()) for line in str(text).splitlines() if line.strip()]
+    if not lines:
+        return type(text).__name__
+    return (" ".join(lines) if joined else lines[-1 if last else 0])[:_LONGEST]
+
+
+def validation_line(error: ValidationError, *, known: Iterable[str] = ()) -> str:
+    """Say what is wrong with data that pydantic refused.
+
+    Args:
+        error: As pydantic raised it; all its mistakes are told.
+        known: Names of the fields there are, so that near ones are suggested.
+
+    Returns:
+        One sentence for each mistake: ``spec.threshold is 1.5: input should be less than 1``.
+    """
+    names = list(known)
+    return "; ".join(_mistake(dict(item), names) for item in error.errors())
+
+
+def _mistake(item: dict[str, Any], known: list[str]) -> str:
+    name = ".".join(str(part) for part in item["loc"] if not str(part).startswith("tuple["))
+    if item["type"] == "extra_forbidden":
+        return f"there is no {name!r}.{did_you_mean(name, known)}"
+    said = str(item["msg"]).removeprefix("Value error, ")
+    said = said[:1].lower() + said[1:]
+    if item["type"] == "missing":
+        return f"{name} is missing"
+    return f"{name} is {item['input']!r:.60}: {said}" if name else said
 
 
 @contextlib.contextmanager

@@ -10,10 +10,10 @@ import os
 import shutil
 import sys
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from segship.core.errors import InputError
+from segship.core.errors import InputError, PackageError
 from segship.core.spec import Frozen
 
 if TYPE_CHECKING:
@@ -25,15 +25,21 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 __all__ = [
+    "DEMO",
     "FileDigest",
     "bring_back",
     "cache_folder",
     "digest",
+    "file_inside",
     "replace_directory",
     "require_replaceable",
     "scratch_directory",
     "write_atomically",
 ]
+
+
+DEMO = Path(__file__).parents[1] / "assets" / "demo"
+"""Folder of the bundled network and its scenes: ``images`` and their ``labels``."""
 
 
 class FileDigest(Frozen):
@@ -53,6 +59,30 @@ def digest(path: Path) -> FileDigest:
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return FileDigest(size=path.stat().st_size, sha256=sha256)
+
+
+def file_inside(folder: Path, name: str) -> Path:
+    """Find a file that a record of the folder names.
+
+    Args:
+        folder: Where it lies.
+        name: Relative, with slashes, as the record writes it.
+
+    Returns:
+        The path of an existing file.
+
+    Raises:
+        PackageError: The name or a link leads out of the folder, or there is no such file.
+    """
+    inside = PurePosixPath(name)
+    if inside.is_absolute() or ".." in inside.parts or "\\" in name or ":" in name:
+        raise PackageError(f"{folder} names a file outside itself ({name!r}): do not use it")
+    path = folder / inside
+    if not path.is_file():
+        raise PackageError(f"{folder} is incomplete: {name} is missing; export it again")
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise PackageError(f"{folder} holds a link to a file outside itself ({name}): do not use it")
+    return path
 
 
 def require_replaceable(destination: Path, replaceable: Callable[[Path], bool]) -> None:

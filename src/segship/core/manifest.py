@@ -3,57 +3,53 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from segship.core.artifacts import Engine, TensorInfo
-from segship.core.errors import PackageError
-from segship.core.files import FileDigest, digest
-from segship.core.spec import Frozen, ModelSpec, SizeRule
+from segship.core.errors import PackageError, validation_line
+from segship.core.files import FileDigest, digest, file_inside
+from segship.core.plan import EmbeddedSpec, newer_version
+from segship.core.spec import Frozen
 from segship.core.target import Target
 
-__all__ = [
-    "MANIFEST",
-    "METADATA",
-    "SCHEMA_VERSION",
-    "Accuracy",
-    "Check",
-    "Described",
-    "Embedded",
-    "Manifest",
-    "Quantization",
-    "read_manifest",
-]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["MANIFEST", "Accuracy", "Comparison", "Manifest", "Quantization", "read_manifest"]
 
 MANIFEST = "manifest.json"
-METADATA = "segship"
-"""Key under which an engine's own file carries `Described` as JSON, so that the lone file can be understood."""
-
-Embedded: TypeAlias = Literal["pre", "post"]
-
-SCHEMA_VERSION = 1
 _MAXIMUM_BYTES = 16 * 2**20
 
 
-class Check(Frozen):
-    """One comparison of the engine with the original network.
+class Comparison(Frozen):
+    """One input, computed by a reference and by a candidate.
 
     Attributes:
         input: Shape of the input (N, C, H, W).
         image: What was fed: the name of an image, or ``"scene"`` for a bundled one.
-        labels_equal: Share of pixels whose label is the same, 0-1.
-        max_difference, mean_difference: Of the logits, divided by the greatest magnitude of the original's.
-        classes: For each class that the original finds, the share of its pixels that the engine labels so, too.
+        labels_equal: Share of pixels whose label is the same, 0-1; pixels between whose labels the reference itself is
+            undecided within float32 noise count as the same.
+        max_difference, mean_difference: Of the logits, divided by the greatest magnitude of the reference's; 0 where
+            labels were compared.
+        classes: For each class that the reference finds, the share of its pixels that the candidate labels so, too.
+        pixels: Number of labels that were compared. This and what follows stays out of manifests.
+        pixels_differ: How many of them are not the same, undecided or not.
+        greatest: Greatest magnitude of the reference's logits.
+        has_logits: Whether logits were compared, rather than labels alone.
     """
 
     input: tuple[int, int, int, int]
     image: str
     labels_equal: float
-    max_difference: float
-    mean_difference: float
+    max_difference: float = 0.0
+    mean_difference: float = 0.0
     classes: dict[str, float] = {}
+    pixels: int = Field(default=0, exclude=True)
+    pixels_differ: int = Field(default=0, exclude=True)
+    greatest: float = Field(default=0.0, exclude=True)
+    has_logits: bool = Field(default=True, exclude=True)
 
 
 class Accuracy(Frozen):
@@ -91,35 +87,12 @@ class Quantization(Frozen):
     agreement: float | None = None
 
 
-class Described(Frozen):
-    """The spec that is embedded in an engine's own file.
-
-    Attributes:
-        schema_version: Version of this format.
-        spec: What the network expects and means.
-        sizes: Which input sizes it takes.
-        target: Engine, precision and shape it was made for; None: not said.
-        embed: What of the work on images the file does itself.
-    """
-
-    schema_version: int = SCHEMA_VERSION
-    spec: ModelSpec
-    sizes: SizeRule = SizeRule()
-    target: Target | None = None
-    embed: tuple[Embedded, ...] = ()
-
-
-class Manifest(Frozen):
+class Manifest(EmbeddedSpec):
     """The content of a package's ``manifest.json``.
 
     Attributes:
-        schema_version: Version of this format.
-        spec: What the network expects and means.
         target: Engine, precision and shape.
         inputs, outputs: Of the engine.
-        sizes: Which input sizes the network takes.
-        embed: What of the work on images the engine does itself: ``"pre"``, it takes uint8 (H, W, 3) RGB of any size;
-            ``"post"``, it returns labels.
         files: Digest of each engine file; the first is the one to open.
         options: What the backend wants to remember.
         checks: The comparison with the original network.
@@ -130,16 +103,12 @@ class Manifest(Frozen):
         notes: What a user should know, in sentences.
     """
 
-    schema_version: int = SCHEMA_VERSION
-    spec: ModelSpec
     target: Target
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
-    sizes: SizeRule = SizeRule()
-    embed: tuple[Embedded, ...] = ()
     files: dict[str, FileDigest]
     options: dict[str, Any] = {}
-    checks: tuple[Check, ...] = ()
+    checks: tuple[Comparison, ...] = ()
     quantization: Quantization | None = None
     failures: tuple[str, ...] = ()
     origin: dict[str, FileDigest] = {}
@@ -188,29 +157,18 @@ def _parse(directory: Path) -> Manifest:
         raise PackageError(f"{path} is larger than {_MAXIMUM_BYTES} bytes: not a manifest")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        version = data.get("schema_version")
-    except (ValueError, RecursionError, AttributeError) as error:
+    except (ValueError, RecursionError) as error:
         raise PackageError(f"{path} is not JSON ({error}): the package is damaged, export it again") from None
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise PackageError(
-            f"{directory} has schema version {version}, this Segship reads up to {SCHEMA_VERSION}: "
-            "pip install -U segship"
-        )
+    if newer := newer_version(data):
+        raise PackageError(f"{directory} {newer}")
     try:
         return Manifest.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise PackageError(f"{path} is not valid at {where!r} ({first['msg']}): export the package again") from None
+        raise PackageError(f"{path} is not valid: {validation_line(error)}; export the package again") from None
 
 
 def _check_file(directory: Path, name: str, expected: FileDigest) -> None:
-    inside = PurePosixPath(name)
-    if inside.is_absolute() or ".." in inside.parts or "\\" in name:
-        raise PackageError(f"{directory} names a file outside itself ({name!r}): do not use this package")
-    path = directory / inside
-    if not path.is_file():
-        raise PackageError(f"{directory} is incomplete: {name} is missing; export it again")
+    path = file_inside(directory, name)
     found = digest(path)
     if found != expected:
         raise PackageError(

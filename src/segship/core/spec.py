@@ -46,8 +46,11 @@ __all__ = [
     "ResizeToMultiple",
     "SizeRule",
     "Slide",
+    "Threshold",
 ]
 
+Threshold = Annotated[float, Field(gt=0, lt=1)]
+"""A probability that some logit passes and another does not."""
 Byte = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -191,7 +194,7 @@ class ModelSpec(Frozen):
         resize_logits: ``"through_input"``: to the network's input size, then to the image's, as MMSegmentation does;
             ``"directly"``: to the image's at once, as Hugging Face does. What pads or slides goes through the input.
         output: ``"softmax"`` (label = argmax) or ``"sigmoid"`` (one channel; label = probability > threshold).
-        threshold: Probability above which a ``sigmoid`` output means label 1.
+        threshold: Probability above which a ``sigmoid`` output means label 1; above 0, below 1.
         reduce_zero_label: Whether label 0 of the data set's files means "ignore" and all others move down by one.
     """
 
@@ -207,7 +210,7 @@ class ModelSpec(Frozen):
     align_corners: bool = False
     resize_logits: Literal["through_input", "directly"] = "through_input"
     output: Literal["softmax", "sigmoid"] = "softmax"
-    threshold: float = 0.5
+    threshold: Threshold = 0.5
     reduce_zero_label: bool = False
 
     @model_validator(mode="after")

@@ -6,13 +6,13 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from segship.backends import DEFAULT, find_backend
+from segship.backends import DEFAULT
 from segship.core.errors import BackendError, InputError
+from segship.core.plan import Int8, read_embed
 from segship.core.target import Shape, Target
-from segship.deploy.embedding import read_embed
-from segship.deploy.lower import Lowering
-from segship.deploy.mmdeploy import ship_mmdeploy
-from segship.deploy.ship import require_extra, ship
+from segship.deploy.mmdeploy import build_mmdeploy_folder
+from segship.deploy.requirements import require_extra
+from segship.deploy.ship import ExportOptions, build_package, ignore_stage
 from segship.formats.mmdeploy.names import ENGINE
 from segship.runtime.package import Package
 from segship.sources import Source, as_source
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from segship.core.target import Precision
     from segship.sources import Loaded, Options
 
-__all__ = ["Lowering", "Package", "describe", "export", "export_mmdeploy", "export_module", "find_target"]
+__all__ = ["Int8", "Package", "describe", "export", "export_mmdeploy", "export_module", "find_target"]
 
 _DYNAMIC = f"{DEFAULT}_dynamic"
 
@@ -39,7 +39,8 @@ def export(
     /,
     *,
     target: str | Target | None = None,
-    lowering: Lowering | None = None,
+    int8: Int8 | None = None,
+    allow_inexact: bool = False,
     embed: str | Sequence[str] = (),
     images: Sequence[str | os.PathLike[str]] = (),
     progress: Callable[[str], None] | None = None,
@@ -56,7 +57,8 @@ def export(
     *,
     target: str | Target | None = None,
     precision: Precision | None = None,
-    lowering: Lowering | None = None,
+    int8: Int8 | None = None,
+    allow_inexact: bool = False,
     embed: str | Sequence[str] = (),
     images: Sequence[str | os.PathLike[str]] = (),
     cfg_options: Options = None,
@@ -77,7 +79,8 @@ def export(
     *,
     target: str | Target | None = None,
     precision: Precision | None = None,
-    lowering: Lowering | None = None,
+    int8: Int8 | None = None,
+    allow_inexact: bool = False,
     embed: str | Sequence[str] = (),
     images: Sequence[str | os.PathLike[str]] = (),
     cfg_options: Options = None,
@@ -100,7 +103,8 @@ def export(
             ``tensorrt-fp16_static-512x1024``; or the path of a deploy config of MMDeploy. None: ONNX Runtime in fp32,
             for all sizes.
         precision: See ``backend``.
-        lowering: How a precision below fp32 is made and judged; int8 needs its ``calibration``.
+        int8: How int8 is calibrated and judged; int8 needs its ``calibration``.
+        allow_inexact: Write the package even if a gate fails, and say so in it.
         embed: ``("pre", "post")``: the engine's file takes uint8 (H, W, 3) RGB images of any size and returns masks of
             that size by itself; ``("pre",)`` or ``("post",)``: one of the two. For onnxruntime and openvino.
         images: Images to verify with, at the size the network will see them; bundled scenes are used besides.
@@ -143,11 +147,15 @@ def export(
         given = config
     else:
         given = Source(config, checkpoint, source=source, cfg_options=cfg_options, spec=spec, trust=trust)
-    chosen = _old_target(target, backend=backend, precision=precision, shape=shape)
-    parts = read_embed(embed)
-    return ship(
-        given.load, Path(out), chosen, _paths(images), lowering or Lowering(), _renamed(progress, on_stage), parts
+    options = ExportOptions(
+        target=_old_target(target, backend=backend, precision=precision, shape=shape),
+        embed=read_embed(embed),
+        int8=int8 or Int8(),
+        allow_inexact=allow_inexact,
+        images=_paths(images),
+        on_stage=_renamed(progress, on_stage),
     )
+    return build_package(given.load, Path(out), options)
 
 
 def export_module(
@@ -157,7 +165,8 @@ def export_module(
     target: str | Target = _DYNAMIC,
     *,
     sizes: SizeRule | None = None,
-    lowering: Lowering | None = None,
+    int8: Int8 | None = None,
+    allow_inexact: bool = False,
     embed: str | Sequence[str] = (),
     images: Sequence[str | os.PathLike[str]] = (),
     progress: Callable[[str], None] | None = None,
@@ -172,7 +181,8 @@ def export_module(
         out: Folder to write, as for `export`.
         target: Engine, precision and shape.
         sizes: Which input sizes it takes; None: what ``spec`` says, else any.
-        lowering: As for `export`.
+        int8: As for `export`.
+        allow_inexact: As for `export`.
         embed: As for `export`.
         images: As for `export`.
         progress: As for `export`.
@@ -190,8 +200,15 @@ def export_module(
 
         return python.load_module(module, spec, sizes=sizes)
 
-    parts, stage = read_embed(embed), _renamed(progress, on_stage)
-    return ship(load, Path(out), find_target(target), _paths(images), lowering or Lowering(), stage, parts)
+    options = ExportOptions(
+        target=find_target(target),
+        embed=read_embed(embed),
+        int8=int8 or Int8(),
+        allow_inexact=allow_inexact,
+        images=_paths(images),
+        on_stage=_renamed(progress, on_stage),
+    )
+    return build_package(load, Path(out), options)
 
 
 def export_mmdeploy(
@@ -221,9 +238,8 @@ def export_mmdeploy(
     chosen = find_target(target)
     if (chosen.backend, chosen.precision) != (ENGINE, "fp32"):
         raise BackendError(f"MMDeploy's folders are written for {ENGINE} in fp32, not for {chosen}")
-    require_extra()
-    tell = progress or (lambda _: None)
-    return ship_mmdeploy(as_source(source).load, Path(out), chosen, _paths(images), find_backend(chosen.backend), tell)
+    options = ExportOptions(target=chosen, images=_paths(images), on_stage=progress or ignore_stage)
+    return build_mmdeploy_folder(as_source(source).load, Path(out), options)
 
 
 def describe(source: Source | str | os.PathLike[str]) -> tuple[ModelSpec, SizeRule, tuple[str, ...]]:
@@ -285,11 +301,9 @@ def _old_target(target: str | Target | None, **parts: str | None) -> Target:
     return chosen
 
 
-def _renamed(
-    progress: Callable[[str], None] | None, on_stage: Callable[[str], None] | None
-) -> Callable[[str], None] | None:
+def _renamed(progress: Callable[[str], None] | None, on_stage: Callable[[str], None] | None) -> Callable[[str], None]:
     if on_stage is None:
-        return progress
+        return progress or ignore_stage
     if progress is not None:
         raise InputError("on_stage is the old name of progress: give one of them")
     warnings.warn("on_stage is called progress now, and goes with the next version", DeprecationWarning, stacklevel=3)

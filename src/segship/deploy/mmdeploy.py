@@ -2,45 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from segship.core.artifacts import Engine, TensorInfo
 from segship.core.errors import VerificationError
 from segship.core.files import replace_directory, require_replaceable
-from segship.deploy.samples import TRACED, find_samples, verification_inputs
-from segship.deploy.shapes import fit, resolve
+from segship.deploy.requirements import require_extra
+from segship.deploy.ship import verify_engine
 from segship.formats.mmdeploy.documents import DEPLOY, DETAIL, PIPELINE, is_mmdeploy_folder, write_json
 from segship.formats.mmdeploy.writer import INPUT, MODEL, OPSET, OUTPUT, deploy_file, detail_file, pipeline_file
-from segship.vision.upsample import Step, labels
+from segship.verification.inputs import TRACED, find_verification_images, references
+from segship.vision.upsample import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     import onnx
-    from numpy.typing import NDArray
 
-    from segship.core.artifacts import Backend, Graph
-    from segship.core.spec import ModelSpec, SizeRule
-    from segship.core.target import Target
+    from segship.core.artifacts import Graph
+    from segship.core.plan import Plan
+    from segship.deploy.ship import ExportOptions
     from segship.sources import Loaded
+    from segship.verification.compare import Reference
 
-__all__ = ["ship_mmdeploy"]
+__all__ = ["build_mmdeploy_folder"]
 
 _IR_VERSION = 9  # that ONNX Runtime 1.15 reads, which is inside the last mmdeploy_runtime
-_LEAST_EQUAL = 0.9999
 
 
-def ship_mmdeploy(
-    load: Callable[[], Loaded],
-    out: Path,
-    target: Target,
-    images: Sequence[str | Path],
-    backend: Backend,
-    tell: Callable[[str], None],
-) -> float:
+def build_mmdeploy_folder(load: Callable[[], Loaded], out: Path, options: ExportOptions) -> float:
     """Write the folder, verified; it appears whole or not at all.
 
     The graph ends in the mask at the network's input size, which the runtime brings to the image's own size by nearest
@@ -49,10 +41,7 @@ def ship_mmdeploy(
     Args:
         load: Reads the network.
         out: Folder to write.
-        target: fp32 for ONNX Runtime.
-        images: Images to verify with, besides the bundled scenes.
-        backend: ONNX Runtime's.
-        tell: Called with the name of each stage as it begins.
+        options: What is asked for; the target is fp32 for ONNX Runtime.
 
     Returns:
         The least share of equal labels over all inputs.
@@ -62,51 +51,48 @@ def ship_mmdeploy(
     """
     from segship.networks.session import EagerSession
 
+    require_extra()
     require_replaceable(out, is_mmdeploy_folder)
-    tell("reading the network")
+    options.on_stage("reading the network")
     loaded = load()
-    target = resolve(target, loaded.spec, loaded.network.sizes)
-    spec, sizes = fit(loaded.spec, loaded.network.sizes, target.shape)
-    pipeline = pipeline_file(spec)
+    plan = options.plan(loaded)
+    pipeline = pipeline_file(plan.spec)
     with replace_directory(out, replaceable=is_mmdeploy_folder) as directory:
-        tell("capturing the network as a graph")
-        graph = _write_graph(loaded, spec, sizes, directory, dynamic=target.shape.static is None)
-        tell("comparing the engine with the network")
-        eager = EagerSession(loaded.network)
-        engine = backend.open(Engine(directory, (MODEL,), graph.inputs, graph.outputs))
-        shares = []
-        for _, image in verification_inputs(spec, sizes, find_samples(images), batch=False):
-            expected = _masks(eager.run({"image": image})["logits"], image, spec)
-            found = np.asarray(engine.run({INPUT: image})[OUTPUT])[:, 0]
-            shares.append(float((found == expected).mean()))
-        if min(shares) < _LEAST_EQUAL:
-            raise VerificationError(f"{min(shares):.4%} of the labels are the network's (gate {_LEAST_EQUAL:.2%})")
+        options.on_stage("capturing the network as a graph")
+        graph = _write_graph(loaded, plan, directory)
+        options.on_stage("comparing the engine with the network")
+        images = find_verification_images(options.images)
+        expected = references(EagerSession(loaded.network), plan, images, batch=False)
+        engine = Engine(directory, (MODEL,), graph.inputs, graph.outputs)
+        checks, failed = verify_engine(engine, [_at_input_size(each) for each in expected], plan)
+        if failed:
+            raise VerificationError("; ".join(failed))
+        least = min(check.labels_equal for check in checks)
         write_json(directory / PIPELINE, pipeline)
-        write_json(directory / DEPLOY, deploy_file(dynamic=target.shape.static is None))
-        write_json(directory / DETAIL, detail_file(spec, min(shares), loaded.origin))
-    return min(shares)
+        write_json(directory / DEPLOY, deploy_file(dynamic=plan.target.shape.static is None))
+        write_json(directory / DETAIL, detail_file(plan.spec, least, loaded.origin))
+    return least
 
 
-def _write_graph(loaded: Loaded, spec: ModelSpec, sizes: SizeRule, directory: Path, *, dynamic: bool) -> Graph:
+def _at_input_size(reference: Reference) -> Reference:
+    """The same, with labels at the size of the network's input, where the graph decides."""
+    return replace(reference, steps=(Step(reference.image.shape[2:]),))
+
+
+def _write_graph(loaded: Loaded, plan: Plan, directory: Path) -> Graph:
     from segship.capture import CaptureOptions, capture
     from segship.onnxgraph.image.postprocess import end_whole
     from segship.onnxgraph.rewrite import rewrite
 
-    path = directory / MODEL
-    options = CaptureOptions(sizes.nearest(*TRACED), spec.channels, dynamic, opset=OPSET)
+    path, dynamic = directory / MODEL, plan.target.shape.static is None
+    options = CaptureOptions(plan.sizes.nearest(*TRACED), plan.spec.channels, dynamic, opset=OPSET)
     graph = capture(loaded.network, path, options)
 
     def finish(model: onnx.ModelProto) -> None:
-        end_whole(model, spec, image=INPUT, output=OUTPUT)
+        end_whole(model, plan.spec, image=INPUT, output=OUTPUT)
         model.ir_version = _IR_VERSION
 
     rewrite(graph, path, finish)
     image = graph.inputs[0]
     mask = TensorInfo(name=OUTPUT, dtype="int64", shape=(image.shape[0], 1, *image.shape[2:]))
     return type(graph)(path, "onnx", (image.model_copy(update={"name": INPUT}),), (mask,))
-
-
-def _masks(logits: NDArray[np.float32], image: NDArray[np.float32], spec: ModelSpec) -> NDArray[Any]:
-    size = Step((image.shape[2], image.shape[3]))
-    threshold = spec.threshold if spec.output == "sigmoid" else None
-    return np.stack([labels(each, [size], align_corners=spec.align_corners, threshold=threshold) for each in logits])

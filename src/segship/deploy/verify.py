@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segship.core.artifacts import Session
 from segship.core.errors import InputError
-from segship.deploy.lower import Lowering
-from segship.deploy.samples import find_scenes
-from segship.deploy.ship import require_extra
+from segship.deploy.requirements import require_extra
 from segship.runtime.package import find_package
 from segship.runtime.pipeline import Pipeline
 from segship.runtime.predict import output_names
 from segship.sources import Source, as_source
-from segship.verification.compare import GATES, Sample, compare, failures
+from segship.verification.compare import Reference, compare, compare_labels
+from segship.verification.gates import failures, mask_failures
+from segship.verification.inputs import find_scenes
 from segship.vision.bands import read_pixels, synthesize_bands
 from segship.vision.decode import find_images
 from segship.vision.draw import write_png
@@ -29,33 +28,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from segship.core.manifest import Check, Manifest
+    from segship.core.manifest import Comparison, Manifest
     from segship.core.spec import ModelSpec
     from segship.sources import Loaded
 
-__all__ = ["Compared", "Verification", "verify"]
-
-
-@dataclass(frozen=True)
-class Compared:
-    """One image, seen by the network and by the package.
-
-    Attributes:
-        image: Name of the file, or ``scene`` for a bundled one.
-        input: Shape of what the network is given (N, C, H, W).
-        max_difference: Greatest difference of the logits, as they are; None where the package returns labels, or
-            prepares images itself.
-        greatest: Greatest magnitude of the network's logits.
-        pixels: Of the image.
-        pixels_differ: How many of them have another label.
-    """
-
-    image: str
-    input: tuple[int, ...]
-    max_difference: float | None
-    greatest: float
-    pixels: int
-    pixels_differ: int
+__all__ = ["Verification", "verify"]
 
 
 @dataclass(frozen=True)
@@ -65,18 +42,36 @@ class Verification:
     Attributes:
         network: What the package was compared with.
         target: Engine of the package.
-        images: Figures of each image.
+        images: The comparison of each image: its pixels are those of the masks; its shares are those of the logits
+            where the package returns them and prepares images as the network does, else those of the masks.
         failures: What does not hold, in words; empty: the gate is passed.
     """
 
     network: str
     target: str
-    images: tuple[Compared, ...]
+    images: tuple[Comparison, ...]
     failures: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON types."""
-        return asdict(self) | {"passed": not self.failures}
+        """Convert to JSON types; differences of logits are as they are, not relative."""
+        return {
+            "network": self.network,
+            "target": self.target,
+            "images": [_figures(each) for each in self.images],
+            "failures": self.failures,
+            "passed": not self.failures,
+        }
+
+
+def _figures(found: Comparison) -> dict[str, Any]:
+    return {
+        "image": found.image,
+        "input": found.input,
+        "max_difference": found.max_difference * found.greatest if found.has_logits else None,
+        "greatest": found.greatest,
+        "pixels": found.pixels,
+        "pixels_differ": found.pixels_differ,
+    }
 
 
 def verify(
@@ -118,16 +113,14 @@ def verify(
     engine = found.pipeline(device=device, trust=given.trust)
     tell("reading the network")
     loaded = given.load()
-    _require_kin(loaded, manifest)
+    _require_same_network(loaded, manifest)
     network = Pipeline(EagerSession(loaded.network), manifest.spec, manifest.sizes)
-    pair = _Pair(network, engine, manifest.spec, Path(to) if to is not None else None)
-    compared, checks = [], []
+    pair = _Candidates(network, engine, manifest.spec, Path(to) if to is not None else None)
+    compared = []
     for name, pixels in _pictures(files, manifest.spec):
         tell(f"comparing {name}")
-        figures, check = pair.compare(name, pixels)
-        compared.append(figures)
-        checks.append(check)
-    failed = _judge(compared, checks, manifest.target.precision)
+        compared.append(pair.compare(name, pixels))
+    failed = _judge(compared, manifest.target.precision)
     title = f"{loaded.spec.architecture} ({loaded.spec.source})"
     return Verification(title, str(manifest.target), tuple(compared), tuple(failed))
 
@@ -141,45 +134,29 @@ def _pictures(files: Sequence[Path], spec: ModelSpec) -> Iterator[tuple[str, NDA
         yield name, read_pixels(file, spec)
 
 
-class _Pair:
+class _Candidates:
     """The network and the package, for the same input."""
 
     def __init__(self, network: Pipeline, package: Pipeline, spec: ModelSpec, to: Path | None) -> None:
         self._network, self._package, self._spec, self._to = network, package, spec, to
 
-    def compare(self, name: str, pixels: NDArray[Any]) -> tuple[Compared, Check | None]:
-        """Figures of one image, the second where the package returns logits; its pictures are written."""
+    def compare(self, name: str, pixels: NDArray[Any]) -> Comparison:
+        """Compare logits where both have them, and the masks; write both masks as pictures."""
         prepared, given = (who.prepare(pixels, "bgr") for who in (self._network, self._package))
         logits, output = self._network.infer(prepared), self._package.infer(given)
         ours, theirs = self._network.decide(logits, prepared), self._package.decide(output, given)
-        check = None
-        if prepared.tensor.dtype == given.tensor.dtype and output.dtype.kind == "f":
-            (check,) = compare([Sample(name, prepared.tensor, logits)], _Known(output), self._spec)
         if self._to is not None:
             for who, mask in (("network", ours), ("package", theirs)):
                 write_png(self._to / f"{name}_{who}.png", colorize(mask, self._spec.palette))
-        compared = Compared(
-            image=name,
-            input=prepared.tensor.shape,
-            max_difference=None if check is None else float(np.abs(logits - output).max()),
-            greatest=float(np.abs(logits).max()),
-            pixels=ours.size,
-            pixels_differ=int((ours != theirs).sum()),
-        )
-        return compared, check
+        masks = compare_labels(ours, theirs, name=name)
+        if prepared.tensor.dtype != given.tensor.dtype or output.dtype.kind != "f":
+            greatest = float(np.abs(logits).max())
+            return masks.model_copy(update={"input": prepared.tensor.shape, "greatest": greatest})
+        found = compare(Reference(name, prepared.tensor, logits), output, self._spec)
+        return found.model_copy(update={"pixels": masks.pixels, "pixels_differ": masks.pixels_differ})
 
 
-class _Known(Session):
-    """A session whose answer is there already."""
-
-    def __init__(self, logits: NDArray[np.float32]) -> None:
-        self._logits = logits
-
-    def run(self, _: Any) -> dict[str, NDArray[np.float32]]:
-        return {"logits": self._logits}
-
-
-def _require_kin(loaded: Loaded, manifest: Manifest) -> None:
+def _require_same_network(loaded: Loaded, manifest: Manifest) -> None:
     ours, theirs = loaded.spec, manifest.spec
     if (len(ours.classes), ours.channels) != (len(theirs.classes), theirs.channels):
         raise InputError(
@@ -188,12 +165,8 @@ def _require_kin(loaded: Loaded, manifest: Manifest) -> None:
         )
 
 
-def _judge(compared: Sequence[Compared], checks: Sequence[Check | None], precision: str) -> list[str]:
+def _judge(compared: Sequence[Comparison], precision: str) -> list[str]:
     """The gate of an export where there are logits; for int8 and for labels, the share of the masks' pixels."""
-    known = [check for check in checks if check is not None]
-    failed = failures(known, precision) if known else []
-    gate = Lowering().agreement if precision == "int8" else GATES.get(precision, 0.0)
-    if (precision == "int8" or not known) and not failed:
-        equal = 1 - sum(each.pixels_differ for each in compared) / sum(each.pixels for each in compared)
-        failed += [f"{precision}: {equal:.3%} of the pixels keep their label (gate {gate:.2%})"] if equal < gate else []
-    return failed
+    known = [each for each in compared if each.has_logits]
+    failed = failures(known, precision)
+    return failed if failed or (known and precision != "int8") else mask_failures(compared, precision)

@@ -7,9 +7,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import PositiveFloat, PositiveInt, ValidationError
 
-from segship.core.errors import ConfigError, did_you_mean
-from segship.core.manifest import METADATA, Described
-from segship.core.spec import Frozen, GeometryStep, ModelSpec, Normalization, Padding, PixelKind, SizeRule, Slide
+from segship.core.errors import ConfigError, validation_line
+from segship.core.plan import EmbeddedSpec
+from segship.core.spec import (
+    Frozen,
+    GeometryStep,
+    ModelSpec,
+    Normalization,
+    Padding,
+    PixelKind,
+    SizeRule,
+    Slide,
+    Threshold,
+)
 from segship.datasets import find_layout
 from segship.datasets.class_names import named_classes
 from segship.reading.documents import read_mapping
@@ -74,7 +84,7 @@ class Description(Frozen):
     align_corners: bool = False
     resize_logits: Literal["through_input", "directly"] = "through_input"
     output: Literal["softmax", "sigmoid"] | None = None
-    threshold: float = 0.5
+    threshold: Threshold = 0.5
     reduce_zero_label: bool | None = None
     sizes: SizeRule = SizeRule()
 
@@ -166,7 +176,8 @@ def read_description(
     try:
         return Description.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{where} cannot be used: {'; '.join(_mistakes(error))}") from None
+        told = validation_line(error, known=Description.model_fields)
+        raise ConfigError(f"{where} cannot be used: {told}") from None
 
 
 def read_noted(text: str, path: Path) -> dict[str, Any]:
@@ -177,22 +188,8 @@ def read_noted(text: str, path: Path) -> dict[str, Any]:
         path: The file, for error messages.
 
     Raises:
-        ConfigError: It is not what this version writes.
+        PackageError: It is not what this version writes.
     """
-    try:
-        described = Described.model_validate_json(text)
-    except ValidationError:
-        raise ConfigError(f"{path}: its metadata {METADATA!r} is not what this version writes") from None
+    described = EmbeddedSpec.read(text, path)
     values = described.spec.model_dump(exclude={"source"})
     return values | {"sizes": described.sizes.model_dump()}
-
-
-def _mistakes(error: ValidationError) -> list[str]:
-    lines = []
-    for item in error.errors():
-        name = ".".join(str(part) for part in item["loc"] if not str(part).startswith("tuple["))
-        if item["type"] == "extra_forbidden":
-            lines.append(f"there is no {name!r}.{did_you_mean(name, Description.model_fields)}")
-        else:
-            lines.append(f"{name} is {item['input']!r:.60}: {item['msg'][0].lower()}{item['msg'][1:]}")
-    return lines

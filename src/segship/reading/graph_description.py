@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segship.core.errors import ConfigError
-from segship.core.manifest import METADATA
+from segship.core.plan import METADATA
 from segship.reading.description import read_description, read_noted
 from segship.reading.options import merge_options
 from segship.reading.ports import fixed, is_labels, only_image, scores_or_labels, sizes_of

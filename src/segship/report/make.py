@@ -108,12 +108,12 @@ def _export(request: Request, store: Store, target: str, progress: Progress) -> 
     def make() -> dict[str, Any]:
         from segship import deploy  # imports torch
 
-        lowering = deploy.Lowering(request.calibration, allow_inexact=True)
         package = deploy.export(
             request.source,
             folder,
             target=target,
-            lowering=lowering,
+            int8=deploy.Int8(calibration=request.calibration),
+            allow_inexact=True,
             progress=lambda stage: progress(f"{target}: {stage}"),
         )
         manifest = package.manifest

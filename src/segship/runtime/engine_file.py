@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
-
-from pydantic import ValidationError
 
 from segship.backends import DEFAULT, backend_of_file, find_backend, find_file_backend
 from segship.core.artifacts import TensorInfo
 from segship.core.errors import BackendError, PackageError
 from segship.core.files import digest
-from segship.core.manifest import METADATA, SCHEMA_VERSION, Described, Manifest
+from segship.core.manifest import Manifest
+from segship.core.plan import METADATA, EmbeddedSpec
 from segship.core.target import Shape, Target
 
 if TYPE_CHECKING:
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
     from segship.core.spec import SizeRule
 
 __all__ = ["is_described", "is_engine_file", "read_engine_file"]
-
-_MAXIMUM_CHARACTERS = 16 * 2**20
 
 
 def is_engine_file(path: Path) -> bool:
@@ -49,7 +45,7 @@ def read_engine_file(path: Path) -> Manifest:
         BackendError: It cannot be read.
     """
     backend, engine, metadata = _inspect(path)
-    described = _described(path, metadata)
+    described = _embedded(path, metadata)
     inputs, outputs = engine.inputs or (_image(described),), engine.outputs or (_logits(),)
     return Manifest(
         spec=described.spec,
@@ -70,23 +66,11 @@ def _inspect(path: Path) -> tuple[str, Engine, Mapping[str, str]]:
     return backend, *find_file_backend(backend).inspect(path)
 
 
-def _described(path: Path, metadata: Mapping[str, str]) -> Described:
+def _embedded(path: Path, metadata: Mapping[str, str]) -> EmbeddedSpec:
     text = metadata.get(METADATA)
     if text is None:
         raise PackageError(_undescribed(path))
-    if len(text) > _MAXIMUM_CHARACTERS:
-        raise PackageError(f"{path} describes itself in {len(text)} characters: not by Segship")
-    try:
-        data = json.loads(text)
-        version = data.get("schema_version")
-        if isinstance(version, int) and version > SCHEMA_VERSION:
-            raise PackageError(
-                f"{path} has schema version {version}, this Segship reads up to {SCHEMA_VERSION}: "
-                "pip install -U segship"
-            )
-        return Described.model_validate(data)
-    except (ValidationError, ValueError, RecursionError, AttributeError):
-        raise PackageError(f"{path}: its metadata {METADATA!r} is not what Segship writes: export it again") from None
+    return EmbeddedSpec.read(text, path)
 
 
 def _undescribed(path: Path) -> str:
@@ -101,7 +85,7 @@ def _undescribed(path: Path) -> str:
     )
 
 
-def _image(described: Described) -> TensorInfo:
+def _image(described: EmbeddedSpec) -> TensorInfo:
     """The input of a file whose format does not tell it."""
     sides: tuple[int | str, ...] = described.sizes.fixed or ("height", "width")
     alone = described.target is not None and described.target.shape.static is not None
@@ -117,5 +101,5 @@ def _shape(sizes: SizeRule) -> Shape:
     return Shape() if sizes.fixed is None else Shape.only(*sizes.fixed)
 
 
-def _precision(described: Described) -> dict[str, str]:
+def _precision(described: EmbeddedSpec) -> dict[str, str]:
     return {} if described.target is None else {"precision": described.target.precision}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from segship.core.artifacts import Session
-    from segship.core.manifest import Embedded
+    from segship.core.plan import Embedded
     from segship.core.spec import ModelSpec, SizeRule
     from segship.vision.preprocess import ChannelOrder
 

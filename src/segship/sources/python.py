@@ -13,7 +13,7 @@ from torch import nn
 
 from segship.core.errors import ConfigError, SegshipError, UnsafeFileError, UnsupportedError, one_line
 from segship.core.files import digest
-from segship.core.manifest import METADATA
+from segship.core.plan import METADATA
 from segship.core.spec import SizeRule
 from segship.networks.network import Network
 from segship.networks.wrapped import WrappedNetwork

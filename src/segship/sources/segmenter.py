@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import torch.nn.functional as F
 from pydantic import BaseModel, PositiveInt, ValidationError
 
-from segship.core.errors import CheckpointError, ConfigError, SegshipError, UnsupportedError
+from segship.core.errors import CheckpointError, ConfigError, SegshipError, UnsupportedError, validation_line
 from segship.core.files import digest
 from segship.core.spec import ModelSpec, Normalization, ResizeEdges, SizeRule, Slide
 from segship.datasets.class_names import layout_of, named_classes, numbered_classes
@@ -142,8 +142,7 @@ def _read_variant(path: Path, request: LoadRequest) -> _Variant:
     try:
         return _Variant.model_validate(values)
     except ValidationError as error:
-        wrong = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise ConfigError(f"{path} cannot be used: {'; '.join(wrong)}") from None
+        raise ConfigError(f"{path} cannot be used: {validation_line(error)}") from None
 
 
 def _find_checkpoint(request: LoadRequest) -> Path | None:

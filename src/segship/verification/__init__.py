@@ -1,1 +1,1 @@
-"""Comparing an engine with the network it was made of, and the gates it has to pass."""
+"""One comparison of an engine with the network it was made of, and the gates that a comparison has to pass."""

@@ -1,171 +1,198 @@
-"""Compare an engine with the original network."""
+"""One comparison: the output of a candidate held against that of a reference, as logits or as labels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from segship.core.errors import VerificationError
-from segship.core.manifest import Check
+from segship.core.manifest import Comparison
+from segship.vision import upsample
+from segship.vision.upsample import logit_above
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from segship.core.artifacts import Session
     from segship.core.spec import ModelSpec
+    from segship.vision.upsample import Step
 
-__all__ = ["GATES", "Sample", "compare", "failures", "require"]
+    Shape = tuple[int, int, int, int]
 
-GATES = {"fp32": 0.9999, "bf16": 0.995, "fp16": 0.995}
-"""Least share of equal labels for each precision."""
+__all__ = ["Reference", "compare", "compare_labels"]
 
-# Mean difference of the logits: float32 noise is below 1e-6 in every network of the zoo, a wrong operator far above.
-# The mean and not the greatest: PointRend refines the most doubtful points, and which of two equals it picks is noise.
-_FP32_DIFFERENCE = 1e-4
 _UNDECIDED = 1e-5  # of the greatest logit: two classes nearer than this are equal for float32
+_BLOCK = 1 << 14  # pixels that are looked at again together
+_IMAGE_RANK = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
-    """One input and what the original network makes of it.
+class Reference:
+    """One input, and what the original network makes of it.
 
     Attributes:
         name: Of the image, for the record.
-        image: float32 (N, C, H, W), normalised.
+        image: What the candidate is given: float32 (N, C, H, W), normalised; or uint8 (H, W, 3), RGB.
         logits: float32 (N, K, h, w), the original's.
+        steps: Resizes from the logits' size to that of the labels that are compared; empty: the logits' own size.
     """
 
     name: str
-    image: NDArray[np.float32]
+    image: NDArray[Any]
     logits: NDArray[np.float32]
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def input(self) -> Shape:
+        """Shape of the input (N, C, H, W)."""
+        shape = self.image.shape
+        return cast("Shape", (1, shape[2], *shape[:2]) if len(shape) == _IMAGE_RANK else shape)
 
 
-def compare(samples: Iterable[Sample], engine: Session, spec: ModelSpec) -> tuple[Check, ...]:
-    """Run an engine on inputs whose logits are known.
+def compare(reference: Reference, output: NDArray[Any], spec: ModelSpec) -> Comparison:
+    """Compare an output with the original network's.
+
+    Labels are equal where the two agree, or where the original is undecided within float32 noise between its own label
+    and the candidate's.
 
     Args:
-        samples: Inputs with the original network's logits.
-        engine: Takes ``image`` and returns ``logits``.
+        reference: The input, and the original's logits.
+        output: Of the candidate for that input: logits of the same shape; or labels, any whole numbers, at the size
+            that ``reference.steps`` end at.
         spec: How logits become labels.
 
     Returns:
-        One record for each sample.
+        The record. Undefined values (NaN) of the candidate make its differences undefined.
 
     Raises:
-        VerificationError: The engine's output has another shape, or the network itself returns NaN.
+        VerificationError: The output has another shape, or the network itself returns NaN.
     """
-    checks = []
-    for sample in samples:
-        found = engine.run({"image": sample.image})["logits"]
-        if sample.logits.shape != found.shape:
-            raise VerificationError(
-                f"at input {sample.image.shape} the engine returns {found.shape}, "
-                f"the network {sample.logits.shape}: do not use it"
-            )
-        checks.append(_check(sample.name, sample.image, sample.logits, found, spec))
-    return tuple(checks)
-
-
-def _check(
-    name: str, image: NDArray[np.float32], expected: NDArray[np.float32], found: NDArray[np.float32], spec: ModelSpec
-) -> Check:
-    if not np.isfinite(expected).all():
-        raise VerificationError(f"the network itself returns NaN or infinity at input {image.shape}: check its weights")
-    difference = np.abs(expected - found)
-    greatest = float(np.abs(expected).max()) or 1.0
-    equal = _labels_equal(expected, found, greatest, spec)
-    return Check(
-        input=image.shape,
-        image=name,
-        labels_equal=float(equal.mean()),
-        max_difference=float(difference.max()) / greatest,
-        mean_difference=float(difference.mean()) / greatest,
-        classes=_by_class(_labels(expected, spec), equal, spec),
+    logits = reference.logits
+    if not np.isfinite(logits).all():
+        raise VerificationError(
+            f"the network itself returns NaN or infinity at input {reference.input}: check its weights"
+        )
+    greatest = float(np.abs(logits).max()) or 1.0
+    has_logits = output.dtype.kind == "f"
+    largest, mean = 0.0, 0.0
+    if has_logits:
+        _require_shape(reference, output.shape, logits.shape)
+        difference = np.abs(logits - output)
+        largest, mean = float(difference.max()) / greatest, float(difference.mean()) / greatest
+    expected = _labels(logits, reference, spec)
+    found = _labels(output, reference, spec) if has_logits else _as_maps(output, reference, expected)
+    differ = expected != found
+    wrong = differ.copy()
+    for image, (each, labels) in enumerate(zip(wrong, found, strict=True)):
+        rows, columns = np.nonzero(each)
+        for begin in range(0, len(rows), _BLOCK):
+            where = rows[begin : begin + _BLOCK], columns[begin : begin + _BLOCK]
+            each[where] = ~_undecided(logits[image], reference.steps, spec, (labels, where, _UNDECIDED * greatest))
+    return Comparison(
+        input=reference.input,
+        image=reference.name,
+        labels_equal=1 - float(wrong.mean()),
+        max_difference=largest,
+        mean_difference=mean,
+        classes=_by_class(expected, wrong, spec.classes),
+        pixels=differ.size,
+        pixels_differ=int(np.count_nonzero(differ)),
+        greatest=greatest,
+        has_logits=has_logits,
     )
 
 
-def _labels(logits: NDArray[np.float32], spec: ModelSpec) -> NDArray[np.intp]:
-    if spec.output == "sigmoid":
-        return (logits[:, 0] > _border(spec)).astype(np.intp)
-    winners: NDArray[np.intp] = logits.argmax(1)
-    return winners
-
-
-def _border(spec: ModelSpec) -> np.float32:
-    """The logit whose sigmoid is the threshold."""
-    return np.float32(np.log(spec.threshold / (1 - spec.threshold)))
-
-
-def _by_class(labels: NDArray[np.intp], equal: NDArray[np.bool_], spec: ModelSpec) -> dict[str, float]:
-    """Share of equal labels for each class that occurs."""
-    count = np.bincount(labels.ravel(), minlength=len(spec.classes))
-    right = np.bincount(labels.ravel(), equal.ravel(), minlength=len(spec.classes))
-    return {name: float(good / every) for name, good, every in zip(spec.classes, right, count, strict=False) if every}
-
-
-def _labels_equal(
-    expected: NDArray[np.float32], found: NDArray[np.float32], greatest: float, spec: ModelSpec
-) -> NDArray[np.bool_]:
-    """(N, h, w): whether the label is the same, or the original is undecided within float32 noise."""
-    if spec.output == "sigmoid":
-        border = _border(spec)
-        margin = np.abs(expected[:, 0] - border)
-        same: NDArray[np.bool_] = (expected[:, 0] > border) == (found[:, 0] > border)
-        same |= np.less(margin, _UNDECIDED * greatest)
-        return same
-    best, chosen = expected.argmax(1)[:, None], found.argmax(1)[:, None]
-    margin = np.take_along_axis(expected, best, 1) - np.take_along_axis(expected, chosen, 1)
-    equal: NDArray[np.bool_] = np.less(margin[:, 0], _UNDECIDED * greatest)
-    return equal
-
-
-def failures(checks: Sequence[Check], precision: str) -> list[str]:
-    """Hold the comparison against the gate of its precision.
-
-    fp32 must agree at every input; below it, noise near borders is expected, so the share of equal labels counts over
-    all inputs together. int8 has a gate of its own, on masks; here it must only be finite.
+def compare_labels(
+    expected: NDArray[Any], found: NDArray[Any], *, name: str = "", counted: NDArray[np.bool_] | None = None
+) -> Comparison:
+    """Compare two label maps of the same image, pixel by pixel.
 
     Args:
-        checks: The comparison.
-        precision: Of the engine.
+        expected: Labels (H, W) of the reference.
+        found: Labels (H, W) of the candidate.
+        name: Of the image, for the record.
+        counted: Which pixels count, (H, W); None: all.
 
     Returns:
-        What does not hold, in words.
-    """
-    broken = [check for check in checks if not np.isfinite(check.max_difference)]
-    if broken or not checks:
-        return [f"the engine returns NaN or infinity at input {_shape(check)} ({check.image})" for check in broken]
-    gate = GATES.get(precision, 0.0)
-    if precision == "fp32":
-        wrong = [check for check in checks if check.labels_equal < gate or check.mean_difference > _FP32_DIFFERENCE]
-        return [
-            f"the engine does not agree with the network at input {_shape(check)} ({check.image}): "
-            f"{check.labels_equal:.4%} of the labels are equal (gate {gate:.2%}), "
-            f"logits differ by {check.mean_difference:.1e} of the greatest on average, "
-            f"{check.max_difference:.1e} at most"
-            for check in wrong
-        ]
-    pixels = [check.input[0] * check.input[2] * check.input[3] for check in checks]
-    equal = float(np.average([check.labels_equal for check in checks], weights=pixels))
-    if equal < gate:
-        return [f"{precision}: {equal:.3%} of the labels are equal to the network's (gate {gate:.2%})"]
-    return []
-
-
-def _shape(check: Check) -> str:
-    return "x".join(map(str, check.input))
-
-
-def require(checks: Sequence[Check], precision: str) -> None:
-    """Insist on the gate of a precision.
+        The record, without shares of single classes.
 
     Raises:
-        VerificationError: It fails; the message names the input and the figures.
+        VerificationError: The two are of different sizes.
     """
-    found = failures(checks, precision)
-    if found:
-        raise VerificationError(found[0])
+    if expected.shape != found.shape:
+        raise VerificationError(f"for {name} the labels are of {found.shape}, expected {expected.shape}")
+    differ = expected != found
+    if counted is not None:
+        differ &= counted
+    pixels = differ.size if counted is None else int(np.count_nonzero(counted))
+    wrong = int(np.count_nonzero(differ))
+    return Comparison(
+        input=(1, 1, *expected.shape[-2:]),
+        image=name,
+        labels_equal=1 - wrong / max(1, pixels),
+        pixels=pixels,
+        pixels_differ=wrong,
+        has_logits=False,
+    )
+
+
+def _labels(logits: NDArray[np.float32], reference: Reference, spec: ModelSpec) -> NDArray[Any]:
+    """(N, H, W) at the size that is compared."""
+    threshold = spec.threshold if spec.output == "sigmoid" else None
+    corners = spec.align_corners
+    return np.stack(
+        [upsample.labels(each, reference.steps, align_corners=corners, threshold=threshold) for each in logits]
+    )
+
+
+def _as_maps(output: NDArray[Any], reference: Reference, expected: NDArray[Any]) -> NDArray[Any]:
+    """Labels as (N, H, W), whatever axes of length one they have besides."""
+    found = output.reshape(-1, *output.shape[-2:])
+    _require_shape(reference, found.shape, expected.shape)
+    return found
+
+
+def _require_shape(reference: Reference, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if found != expected:
+        raise VerificationError(
+            f"at input {reference.input} ({reference.name}) the engine returns {found}, "
+            f"the network {expected}: do not use it"
+        )
+
+
+def _undecided(
+    logits: NDArray[np.float32],
+    steps: tuple[Step, ...],
+    spec: ModelSpec,
+    other: tuple[NDArray[Any], tuple[NDArray[np.intp], NDArray[np.intp]], float],
+) -> NDArray[np.bool_]:
+    """Whether the network itself is undecided between its label and the candidate's at some pixels.
+
+    Args:
+        logits: float32 (K, h, w), the network's.
+        steps: To the size of the labels.
+        spec: How logits become labels.
+        other: The candidate's labels (H, W); the pixels, as rows and columns; and the margin of noise.
+    """
+    labels, (y, x), margin = other
+    rows, columns = upsample.operators(logits.shape[1:], steps, align_corners=spec.align_corners)
+    cells = logits[:, rows.index[y][:, :, None], columns.index[x][:, None, :]]
+    values = np.einsum("cprs,pr,ps->cp", cells, rows.weight[y], columns.weight[x])
+    if spec.output == "sigmoid":
+        near: NDArray[np.bool_] = np.abs(values[0] - logit_above(spec.threshold)) < margin
+        return near
+    classes = np.clip(labels[y, x], 0, len(values) - 1).astype(np.intp)
+    chosen = np.take_along_axis(values, classes[None], 0)[0]
+    undecided: NDArray[np.bool_] = values.max(0) - chosen < margin
+    return undecided
+
+
+def _by_class(labels: NDArray[Any], wrong: NDArray[np.bool_], classes: Sequence[str]) -> dict[str, float]:
+    """Share of equal labels for each class that occurs."""
+    count = np.bincount(labels.ravel(), minlength=len(classes))
+    missed = np.bincount(labels[wrong], minlength=len(classes))
+    named = zip(classes, missed, count, strict=False)
+    return {name: 1 - float(bad / every) for name, bad, every in named if every}

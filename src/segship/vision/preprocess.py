@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from segship.core.errors import InputError
+from segship.core.spec import Resize
 from segship.vision import geometry
 from segship.vision.bands import as_stored
 from segship.vision.upsample import Step
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     ChannelOrder = Literal["rgb", "bgr"]
 
-__all__ = ["Prepared", "as_image", "inverse_steps", "prepare", "prepared_size"]
+__all__ = ["Prepared", "as_image", "inverse_steps", "prepare", "prepare_at", "prepared_size"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +101,21 @@ def prepare(image: NDArray[Any], spec: ModelSpec, *, channel_order: ChannelOrder
     inner = (pixels.shape[0], pixels.shape[1])
     tensor = _normalise(pixels, spec.normalization, flip=flip, size=_padded(spec, inner), value=_padding_value(spec))
     return Prepared(tensor, size, inverse_steps(spec, size))
+
+
+def prepare_at(image: NDArray[Any], spec: ModelSpec, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Prepare an image at a size of one's own, instead of the one that the spec makes.
+
+    Args:
+        image: As for `prepare`, in the order ``"bgr"``.
+        spec: What the network expects; its geometry and its padding are left out.
+        size: (height, width).
+
+    Returns:
+        float32 (1, C, height, width), normalised.
+    """
+    resize = Resize(height=size[0], width=size[1], keep_ratio=False)
+    return prepare(image, spec.model_copy(update={"geometry": (resize,), "padding": None})).tensor
 
 
 def _prepare_stored(image: geometry.Pixels, spec: ModelSpec) -> Prepared:

@@ -76,7 +76,7 @@ def write(
     for check in done.checks:
         size = "x".join(map(str, check.input))
         output.say(
-            f"input {size}: {check.labels_equal:.4%} of the labels equal, logits differ by {check.difference:.1e}"
+            f"input {size}: {check.labels_equal:.4%} of the labels equal, logits differ by {check.max_difference:.1e}"
         )
     for note in done.notes:
         output.say(f"note: {note}")

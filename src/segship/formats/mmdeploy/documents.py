@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NotRequired, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from segship.core.errors import PackageError
+from segship.core.errors import PackageError, validation_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -183,8 +183,6 @@ def _read(path: Path, kind: TypeAdapter[_Document]) -> _Document:
     try:
         return kind.validate_python(json.loads(path.read_bytes()))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise PackageError(f"{path} is not what MMDeploy writes: {where!r}: {first['msg']}") from None
+        raise PackageError(f"{path} is not what MMDeploy writes: {validation_line(error)}") from None
     except (ValueError, RecursionError) as error:
         raise PackageError(f"{path} is not JSON ({error}): the folder is damaged") from None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from segship.backends import backends, find_file_backend
-from segship.core.errors import PackageError, UnsupportedError
-from segship.core.files import digest
+from segship.core.errors import UnsupportedError
+from segship.core.files import digest, file_inside
 from segship.core.manifest import Manifest
 from segship.core.spec import ModelSpec, SizeRule
 from segship.core.target import Shape, Target
@@ -27,6 +26,8 @@ from segship.formats.mmdeploy.documents import (
 from segship.formats.mmdeploy.transforms import AGAIN, read_transforms
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from segship.core.artifacts import Engine, TensorInfo
     from segship.core.target import Precision
     from segship.datasets.class_names import ClassNames
@@ -53,7 +54,7 @@ def read_mmdeploy_folder(folder: Path, naming: ClassNames) -> Manifest:
     """
     model, tasks = _model(folder), read_pipeline(folder)["pipeline"]["tasks"]
     names = [name for name in (model["net"], model.get("weights", "")) if name]
-    paths = [_inside(folder, name) for name in names]
+    paths = [file_inside(folder, name) for name in names]
     engine, _ = find_file_backend(model["backend"]).inspect(paths[0])
     image, output = _ends(folder, engine, _task(folder, tasks, NETWORK))
     preprocess, post = _task(folder, tasks, PREPROCESS), _task(folder, tasks, POSTPROCESS)
@@ -102,19 +103,6 @@ def _model(folder: Path) -> Model:
             f"are opened: {AGAIN}"
         )
     return model
-
-
-def _inside(folder: Path, name: str) -> Path:
-    """The file called ``name``, which lies in ``folder`` and is no way out of it."""
-    inside = PurePosixPath(name)
-    if inside.is_absolute() or ".." in inside.parts or "\\" in name or ":" in name:
-        raise PackageError(f"{folder} names a file outside itself ({name!r}): do not use it")
-    path = folder / inside
-    if not path.is_file():
-        raise PackageError(f"{folder} is incomplete: {name} is missing")
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise PackageError(f"{folder} holds a link to a file outside itself ({name}): do not use it")
-    return path
 
 
 def _task(folder: Path, tasks: list[Task], module: str) -> Task:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import onnx
 
     from segship.core.artifacts import Graph
-    from segship.core.manifest import Embedded
+    from segship.core.plan import Embedded
     from segship.core.spec import ModelSpec
     from segship.onnxgraph.image.preprocess import Preprocessed
     from segship.onnxgraph.image.sizes import Size

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from segship.core.errors import ConfigError, UnsupportedError
+from segship.core.errors import ConfigError, UnsupportedError, validation_line
 from segship.core.spec import ModelSpec, Padding, Slide
 from segship.datasets import layout_of_mmseg_type
 from segship.sources.mmseg.build import architecture
@@ -77,8 +77,7 @@ def build_spec(
     try:
         return ModelSpec(**fields), tuple(filter(None, notes))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"the config cannot be used: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise ConfigError(f"the config cannot be used: {validation_line(error)}") from None
 
 
 def _unknown(values: Mapping[str, Any], pipeline: Pipeline, *, ignore: bool) -> list[str]:

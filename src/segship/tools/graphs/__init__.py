@@ -6,6 +6,6 @@ faster and takes every size in slide mode, too; its graph leaves out what `segsh
 
 from __future__ import annotations
 
-from segship.tools.graphs.export import ExportedGraph, GraphCheck, export_onnx, export_torchscript
+from segship.tools.graphs.export import ExportedGraph, export_onnx, export_torchscript
 
-__all__ = ["ExportedGraph", "GraphCheck", "export_onnx", "export_torchscript"]
+__all__ = ["ExportedGraph", "export_onnx", "export_torchscript"]

@@ -18,9 +18,10 @@ from segship.onnxgraph.rewrite import rewrite
 from segship.onnxgraph.text import text_of
 from segship.sources import load
 from segship.tools.graphs.whole import WholeInference
-from segship.verification.compare import GATES
+from segship.verification.compare import Reference, compare
+from segship.verification.gates import require
 from segship.vision.decode import read_image
-from segship.vision.preprocess import prepare
+from segship.vision.preprocess import prepare_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from segship.core.artifacts import Graph
+    from segship.core.manifest import Comparison
     from segship.core.spec import ModelSpec
     from segship.sources import Loaded
     from segship.tools.graphs.whole import Output
@@ -36,26 +38,10 @@ if TYPE_CHECKING:
     Size = tuple[int, int]
     Run = Callable[[NDArray[np.float32]], NDArray[Any]]
 
-__all__ = ["ExportedGraph", "GraphCheck", "export_onnx", "export_torchscript"]
+__all__ = ["ExportedGraph", "export_onnx", "export_torchscript"]
 
 _USUAL_SIZE = (512, 1024)
 _OTHER_SIZE = 1.5  # of the traced one: what a dynamic file is tried with
-_LOGITS = 1e-4  # greatest difference, as a share of the greatest logit
-
-
-@dataclass(frozen=True)
-class GraphCheck:
-    """One comparison of a file with its network.
-
-    Attributes:
-        input: Shape of the input (N, C, H, W).
-        labels_equal: Share of equal labels, 0-1.
-        difference: Greatest difference of the logits as a share of the greatest; 0 where labels leave the file.
-    """
-
-    input: tuple[int, int, int, int]
-    labels_equal: float
-    difference: float
 
 
 @dataclass(frozen=True)
@@ -77,7 +63,7 @@ class ExportedGraph:
     dynamic: bool
     output: str
     text: str
-    checks: tuple[GraphCheck, ...]
+    checks: tuple[Comparison, ...]
     notes: tuple[str, ...]
 
 
@@ -134,7 +120,7 @@ def export_onnx(
     graph = capture(network, path, CaptureOptions(size, loaded.spec.channels, dynamic))
     _finish(graph, loaded.spec, output, rescale_shape)
     whole = WholeInference(loaded.network, loaded.spec, output, rescale_shape).eval()
-    checks: tuple[GraphCheck, ...] = ()
+    checks: tuple[Comparison, ...] = ()
     if verify:
         checks = _verify(path, whole, _onnx_runner(path), _tensors(loaded, size, image, dynamic=dynamic))
     return ExportedGraph(path, size, dynamic, output, text_of(path), checks, notes)
@@ -188,7 +174,7 @@ def export_torchscript(
             found: NDArray[Any] = module(torch.from_numpy(tensor)).numpy()
         return found
 
-    checks: tuple[GraphCheck, ...] = ()
+    checks: tuple[Comparison, ...] = ()
     if verify:
         checks = _verify(path, whole, run, _tensors(loaded, size, image, dynamic=False))
     return ExportedGraph(path, size, False, output, str(module.inlined_graph), checks, notes)  # noqa: FBT003
@@ -247,11 +233,11 @@ def _onnx_runner(path: Path) -> Run:
 def _tensors(loaded: Loaded, size: Size, image: str | Path | None, *, dynamic: bool) -> list[NDArray[np.float32]]:
     """What to verify with: one of the traced size; two at once of another size where the file is dynamic."""
     pixels = read_image(Path(image)) if image is not None else _noise(loaded.spec.channels)
-    tensors = [_at(pixels, loaded.spec, size)]
+    tensors = [prepare_at(pixels, loaded.spec, size)]
     if dynamic:
         free = loaded.network.sizes.fixed is None
         other = loaded.network.sizes.nearest(*(int(side * _OTHER_SIZE) for side in size)) if free else size
-        tensors.append(np.repeat(_at(pixels, loaded.spec, other), 2, axis=0))
+        tensors.append(np.repeat(prepare_at(pixels, loaded.spec, other), 2, axis=0))
     return tensors
 
 
@@ -260,34 +246,16 @@ def _noise(channels: int) -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (24, 48, channels), np.uint8)
 
 
-def _at(pixels: NDArray[np.uint8], spec: ModelSpec, size: Size) -> NDArray[np.float32]:
-    resize = Resize(height=size[0], width=size[1], keep_ratio=False)
-    return prepare(pixels, spec.model_copy(update={"geometry": (resize,), "padding": None})).tensor
-
-
-def _verify(path: Path, whole: WholeInference, run: Run, tensors: list[NDArray[np.float32]]) -> tuple[GraphCheck, ...]:
+def _verify(path: Path, whole: WholeInference, run: Run, tensors: list[NDArray[np.float32]]) -> tuple[Comparison, ...]:
+    """Compare the file with the network's logits, whatever leaves it; a file that fails its gate is removed."""
     checks = []
     for tensor in tensors:
         with torch.inference_mode():
-            expected = whole.logits(torch.from_numpy(tensor)).numpy()
-        check = _compare(tensor, expected, run(tensor))
-        checks.append(check)
-        if check.labels_equal < GATES["fp32"] or check.difference > _LOGITS:
+            expected = whole.full_logits(torch.from_numpy(tensor)).numpy()
+        try:
+            checks.append(compare(Reference("image", tensor, expected), run(tensor), whole.spec))
+            require(checks[-1:], "fp32")
+        except VerificationError as error:
             path.unlink(missing_ok=True)
-            raise VerificationError(
-                f"the file does not agree with the network at input {'x'.join(map(str, check.input))}: "
-                f"{check.labels_equal:.4%} of the labels are equal, logits differ by {check.difference:.1e} of the "
-                "greatest; the file was removed"
-            )
+            raise VerificationError(f"{error}; the file was removed") from None
     return tuple(checks)
-
-
-def _compare(tensor: NDArray[np.float32], expected: NDArray[Any], found: NDArray[Any]) -> GraphCheck:
-    if expected.shape != found.shape:
-        return GraphCheck(tensor.shape, 0.0, float("inf"))
-    if expected.dtype != np.float32:
-        return GraphCheck(tensor.shape, float((expected == found).mean()), 0.0)
-    greatest = float(np.abs(expected).max()) or 1.0
-    labels = (values > 0 if values.shape[1] == 1 else values.argmax(1) for values in (expected, found))
-    equal = float(np.equal(*labels).mean())
-    return GraphCheck(tensor.shape, equal, float(np.abs(expected - found).max()) / greatest)

@@ -41,14 +41,14 @@ class WholeInference(Network):
         self.align_corners, self.num_classes = network.align_corners, network.num_classes
         self.out_channels = 1 if output == "labels" else network.out_channels
         self.threshold = spec.threshold
-        self._spec = spec
+        self.spec = spec
         self._output = output
         self._rescale = rescale
 
     @property
     def sizes(self) -> SizeRule:
         """The sizes that the network takes; where it slides, windows fit any size."""
-        return type(self.network.sizes)() if self._spec.slide is not None else self.network.sizes
+        return type(self.network.sizes)() if self.spec.slide is not None else self.network.sizes
 
     def logits(self, x: Tensor) -> Tensor:
         """Return the outputs of the file.
@@ -56,25 +56,37 @@ class WholeInference(Network):
         Args:
             x: float32 (N, C, H, W), normalised; with windows, of the size that is traced.
         """
+        full = self.full_logits(x)
+        if self._output == "logits":
+            return full
+        if self.spec.output == "sigmoid":
+            return (full.sigmoid() > self.spec.threshold).to(torch.int64)
+        return full.argmax(1, keepdim=True)
+
+    def full_logits(self, x: Tensor) -> Tensor:
+        """Compute the logits at the output's size, whether or not labels leave the file.
+
+        Args:
+            x: As for `logits`.
+
+        Returns:
+            float32 (N, K, H, W).
+        """
         size = list(self._rescale) if self._rescale else x.shape[2:]
-        if self._spec.slide is not None:
+        if self.spec.slide is not None:
             full = self._slide(x)
             full = full if self._rescale is None else resize(full, size, align_corners=self.align_corners)
         else:
             # In two steps, as the original does where the output has another size than the input.
             full = resize(self.network.logits(x), x.shape[2:], align_corners=self.align_corners)
             full = full if self._rescale is None else resize(full, size, align_corners=self.align_corners)
-        if self._output == "logits":
-            return full
-        if self._spec.output == "sigmoid":
-            return (full.sigmoid() > self._spec.threshold).to(torch.int64)
-        return full.argmax(1, keepdim=True)
+        return full
 
     def _slide(self, x: Tensor) -> Tensor:
         """The average of the windows' logits, summed on maps of the full size."""
         height, width = int(x.shape[2]), int(x.shape[3])
-        assert self._spec.slide is not None  # noqa: S101  (for mypy; the caller asked)
-        windows = plan((height, width), self._spec.slide, self.network.sizes)
+        assert self.spec.slide is not None  # noqa: S101  (for mypy; the caller asked)
+        windows = plan((height, width), self.spec.slide, self.network.sizes)
         rows, columns = windows.window
         total, count = x.new_zeros(1), torch.zeros(1, 1, height, width)
         for top in windows.tops:

@@ -7,7 +7,7 @@ it likes; `score` reads its raw outputs back. No torch is needed where the netwo
 from __future__ import annotations
 
 from segship.tools.tensors.index import Index, Packed, read_index
-from segship.tools.tensors.pack import Network, pack, read_network
+from segship.tools.tensors.pack import pack, read_network
 from segship.tools.tensors.score import TensorScores, score
 
-__all__ = ["Index", "Network", "Packed", "TensorScores", "pack", "read_index", "read_network", "score"]
+__all__ = ["Index", "Packed", "TensorScores", "pack", "read_index", "read_network", "score"]

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, ValidationError
 
-from segship.core.errors import InputError
+from segship.core.errors import InputError, validation_line
 from segship.core.files import write_atomically
-from segship.core.spec import Frozen, ModelSpec, SizeRule
+from segship.core.plan import NetworkSpec, newer_version
+from segship.core.spec import Frozen
 
 if TYPE_CHECKING:
     from segship.datasets.label_encoding import LabelEncoding
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["INDEX", "Index", "Packed", "StoredEncoding", "TensorFile", "read_index"]
 
 INDEX = "index.json"
-_VERSION = 1
+_OLD = {"version": "schema_version"}  # as version 0.1 of Segship called it
 
 Positive = Annotated[int, Field(gt=0)]
 
@@ -73,20 +74,14 @@ class StoredEncoding(Frozen):
         return cls(**vars(encoding))
 
 
-class Index(Frozen):
-    """A packed data set.
+class Index(NetworkSpec):
+    """A packed data set and the network that it is packed for.
 
     Attributes:
-        version: Of this format.
-        spec: What the network expects and means.
-        sizes: Which input sizes it takes.
         coding: What the label maps mean.
         items: The images.
     """
 
-    version: int = _VERSION
-    spec: ModelSpec
-    sizes: SizeRule
     coding: StoredEncoding  # as the file has it
     items: tuple[Packed, ...]
 
@@ -125,11 +120,11 @@ def read_index(folder: str | Path) -> Index:
         ) from None
     except (ValueError, RecursionError):
         raise InputError(f"{path} is damaged: pack again") from None
-    if isinstance(data, dict) and isinstance(data.get("version"), int) and data["version"] > _VERSION:
-        raise InputError(f"{path} is of a newer version: pip install -U segship")
+    if isinstance(data, dict):
+        data = {_OLD.get(key, key): value for key, value in data.items()}
+    if newer := newer_version(data):
+        raise InputError(f"{path} {newer}")
     try:
         return Index.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path} is damaged at {where!r} ({first['msg']}): pack again") from None
+        raise InputError(f"{path} is damaged: {validation_line(error)}; pack again") from None

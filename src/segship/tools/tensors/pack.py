@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from segship.core.artifacts import Session
 from segship.core.errors import InputError
 from segship.core.files import replace_directory
 from segship.core.manifest import MANIFEST, read_manifest
+from segship.core.plan import NetworkSpec
 from segship.runtime.pipeline import Pipeline
 from segship.sources import Source
 from segship.tools.tensors.index import INDEX, Index, Packed, StoredEncoding, TensorFile
@@ -22,27 +22,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from segship.core.spec import ModelSpec, SizeRule
     from segship.datasets.label_encoding import LabelEncoding
     from segship.datasets.samples import Sample
 
-__all__ = ["Network", "pack", "read_network"]
+__all__ = ["pack", "read_network"]
 
 
-@dataclass(frozen=True)
-class Network:
-    """The facts about a network that are needed to feed it.
-
-    Attributes:
-        spec: What it expects and means.
-        sizes: Which input sizes it takes.
-    """
-
-    spec: ModelSpec
-    sizes: SizeRule
-
-
-def read_network(source: str | Path | Source) -> Network:
+def read_network(source: str | Path | Source) -> NetworkSpec:
     """Read the network's spec from a package, or from a framework's config or folder.
 
     Args:
@@ -56,15 +42,15 @@ def read_network(source: str | Path | Source) -> Network:
     """
     if not isinstance(source, Source) and (Path(source) / MANIFEST).is_file():
         manifest = read_manifest(Path(source))
-        return Network(manifest.spec, manifest.sizes)
+        return NetworkSpec(spec=manifest.spec, sizes=manifest.sizes)
     from segship import deploy  # asks for torch
 
     spec, sizes, _ = deploy.describe(source)
-    return Network(spec, sizes)
+    return NetworkSpec(spec=spec, sizes=sizes)
 
 
 def pack(
-    network: Network,
+    network: NetworkSpec,
     samples: Sequence[Sample],
     encoding: LabelEncoding,
     to: str | Path,
@@ -107,7 +93,7 @@ def _stems(samples: Sequence[Sample]) -> list[str]:
     return stems
 
 
-def _pack(network: Network, sample: Sample, stem: str, folder: Path) -> Packed:
+def _pack(network: NetworkSpec, sample: Sample, stem: str, folder: Path) -> Packed:
     pixels = read_pixels(sample.image, network.spec)
     recorder = _Recorder()
     Pipeline(recorder, network.spec, network.sizes).labels(pixels, "bgr")

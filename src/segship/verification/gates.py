@@ -1,0 +1,117 @@
+"""What a comparison has to pass, for each precision."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from segship.core.errors import VerificationError
+from segship.core.plan import Int8
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from segship.core.manifest import Accuracy, Comparison
+
+__all__ = ["GATES", "accuracy_failures", "failures", "mask_failures", "require"]
+
+GATES: Mapping[str, float] = {"fp32": 0.9999, "bf16": 0.995, "fp16": 0.995, "int8": Int8().agreement}
+"""Least share of equal labels for each precision; that of int8 is of masks."""
+
+# Mean difference of the logits: float32 noise is below 1e-6 in every network of the zoo, a wrong operator far above.
+# The mean and not the greatest: PointRend refines the most doubtful points, and which of two equals it picks is noise.
+_FP32_DIFFERENCE = 1e-4
+
+
+def failures(checks: Sequence[Comparison], precision: str) -> list[str]:
+    """Hold comparisons with the original network against the gate of a precision.
+
+    fp32 must agree at every input; below it, noise near borders is expected, so the share of equal labels counts over
+    all inputs together. int8 is judged by its masks (`mask_failures`, `segship.verification.int8`); here it must only
+    be finite.
+
+    Args:
+        checks: The comparisons.
+        precision: Of the engine.
+
+    Returns:
+        What does not hold, in words.
+    """
+    broken = [check for check in checks if not np.isfinite(check.max_difference)]
+    if broken or not checks or precision == "int8":
+        return [f"the engine returns NaN or infinity at input {_shape(check)} ({check.image})" for check in broken]
+    gate = GATES[precision]
+    if precision == "fp32":
+        wrong = [check for check in checks if check.labels_equal < gate or check.mean_difference > _FP32_DIFFERENCE]
+        return [_disagreement(check, gate) for check in wrong]
+    pixels = [check.input[0] * check.input[2] * check.input[3] for check in checks]
+    equal = float(np.average([check.labels_equal for check in checks], weights=pixels))
+    if equal < gate:
+        return [f"{precision}: {equal:.3%} of the labels are equal to the network's (gate {gate:.2%})"]
+    return []
+
+
+def mask_failures(checks: Sequence[Comparison], precision: str) -> list[str]:
+    """Hold the masks of images against the gate of a precision, over all images together.
+
+    Args:
+        checks: Comparisons whose pixels are those of the masks.
+        precision: Of the engine.
+
+    Returns:
+        What does not hold, in words.
+    """
+    gate = GATES[precision]
+    equal = 1 - sum(check.pixels_differ for check in checks) / sum(check.pixels for check in checks)
+    return [f"{precision}: {equal:.3%} of the pixels keep their label (gate {gate:.2%})"] if equal < gate else []
+
+
+def accuracy_failures(before: Accuracy, after: Accuracy, options: Int8) -> list[str]:
+    """Hold the IoU of int8 against that of the original network.
+
+    Args:
+        before: Of the original network.
+        after: Of the engine, on the same images.
+        options: What int8 may cost.
+
+    Returns:
+        What does not hold, in words; empty: the gate is passed.
+    """
+    found = []
+    change = after.mIoU - before.mIoU
+    if not abs(change) <= options.drop:
+        found.append(f"mIoU {before.mIoU:.2f} -> {after.mIoU:.2f} ({change:+.2f}, at most {options.drop:g} allowed)")
+    for name, old in before.IoU.items():
+        new = after.IoU.get(name, 0.0)
+        if not old - new <= options.class_drop:
+            found.append(f"{name} {old:.2f} -> {new:.2f} ({new - old:+.2f}, at most -{options.class_drop:g} allowed)")
+    return found
+
+
+def require(checks: Sequence[Comparison], precision: str) -> None:
+    """Insist on the gate of a precision.
+
+    Raises:
+        VerificationError: It fails; the message names the input and the figures.
+    """
+    found = failures(checks, precision)
+    if found:
+        raise VerificationError(found[0])
+
+
+def _disagreement(check: Comparison, gate: float) -> str:
+    text = (
+        f"the engine does not agree with the network at input {_shape(check)} ({check.image}): "
+        f"{check.labels_equal:.4%} of the labels are equal (gate {gate:.2%})"
+    )
+    if not check.has_logits:
+        return text
+    return (
+        f"{text}, logits differ by {check.mean_difference:.1e} of the greatest on average, "
+        f"{check.max_difference:.1e} at most"
+    )
+
+
+def _shape(check: Comparison) -> str:
+    return "x".join(map(str, check.input))

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+
+from segship.core.manifest import Accuracy, Comparison
+from segship.core.plan import Int8
+from segship.verification.gates import accuracy_failures, failures, mask_failures
+
+BEFORE = Accuracy(mIoU=70.0, IoU={"road": 90.0, "pole": 50.0})
+
+
+@pytest.mark.parametrize(
+    ("after", "words"),
+    [
+        (Accuracy(mIoU=69.6, IoU={"road": 89.9, "pole": 47.1}), []),
+        (Accuracy(mIoU=69.4, IoU={"road": 89.0, "pole": 49.8}), ["mIoU 70.00 -> 69.40"]),
+        (Accuracy(mIoU=70.6, IoU={"road": 91.0, "pole": 50.2}), ["mIoU 70.00 -> 70.60 (+0.60"]),
+        (Accuracy(mIoU=70.0, IoU={"road": 93.5, "pole": 46.5}), ["pole 50.00 -> 46.50 (-3.50"]),
+        (Accuracy(mIoU=70.0, IoU={"road": 90.0}), ["pole 50.00 -> 0.00"]),
+        (Accuracy(mIoU=float("nan"), IoU={}), ["mIoU", "road", "pole"]),
+    ],
+)
+def test_the_gate_is_two_sided_on_the_mean_and_one_sided_on_classes(after: Accuracy, words: list[str]) -> None:
+    found = accuracy_failures(BEFORE, after, Int8())
+    assert len(found) == len(words)
+    assert all(text.startswith(word) for text, word in zip(found, words, strict=True))
+
+
+def check(**figures: float) -> Comparison:
+    return Comparison(input=(1, 3, 10, 10), image="scene", **{"labels_equal": 1.0} | figures)
+
+
+def test_below_fp32_the_share_counts_over_all_pixels() -> None:
+    small, large = check(labels_equal=0.5), check(labels_equal=0.9999).model_copy(update={"input": (1, 3, 1000, 1000)})
+    assert failures([small, large], "fp16") == []
+    assert failures([small], "fp16") == ["fp16: 50.000% of the labels are equal to the network's (gate 99.50%)"]
+
+
+def test_int8_is_judged_by_its_masks_alone_but_must_be_finite() -> None:
+    assert failures([check(labels_equal=0.1, pixels=10, pixels_differ=9)], "int8") == []
+    assert mask_failures([check(pixels=10, pixels_differ=9)], "int8") == [
+        "int8: 10.000% of the pixels keep their label (gate 98.00%)"
+    ]
+    assert mask_failures([check(pixels=100, pixels_differ=2), check(pixels=100, pixels_differ=2)], "int8") == []
+    assert failures([check(max_difference=float("nan"))], "int8") == [
+        "the engine returns NaN or infinity at input 1x3x10x10 (scene)"
+    ]
+
+
+def test_labels_have_no_differences_of_logits_to_tell() -> None:
+    (text,) = failures([check(labels_equal=0.5).model_copy(update={"has_logits": False})], "fp32")
+    assert text.endswith("50.0000% of the labels are equal (gate 99.99%)")
