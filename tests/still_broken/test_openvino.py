@@ -28,7 +28,7 @@ def both(model: bytes, image: NDArray[np.float32]) -> tuple[NDArray[Any], NDArra
     return expected, compiled([image])[0]
 
 
-@pytest.mark.xfail(reason="drop AveragePool from _NEVER in quantize/integer.py when this passes")
+@pytest.mark.xfail(reason="drop AveragePool from _NEVER in quantize/nncf.py when this passes")
 def test_a_padded_pooling_of_integers_pads_with_zeros() -> None:
     """2026.4 pads with the integer zero, which stands for -2.56 here: the border is off by up to 1.4 of 0.9."""
     step, point = numpy_helper.from_array(np.float32(0.02), "step"), numpy_helper.from_array(np.uint8(128), "point")
@@ -54,7 +54,7 @@ def test_a_padded_pooling_of_integers_pads_with_zeros() -> None:
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-@pytest.mark.xfail(reason="drop the Shape of a resize's own tensor in capture/trace/layers.py when this passes")
+@pytest.mark.xfail(reason="drop the Shape of a resize in capture/trace/functions/pooling.py when this passes")
 def test_a_resize_between_integers_may_have_constant_channels() -> None:
     """The first resize of a DDRNet of few channels, as NNCF quantised it; its sizes end a Concat with a constant.
 

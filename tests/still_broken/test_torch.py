@@ -32,7 +32,7 @@ def exported(module: torch.nn.Module, path: Path, **options: Any) -> onnxruntime
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.xfail(reason="drop the exact pooling around torch's exporter in capture when this passes")
+@pytest.mark.xfail(reason="drop capture/adaptive_pooling.py when this passes")
 def test_adaptive_pooling_of_free_sizes_is_exported(tmp_path: Path) -> None:
     height, width = (torch.export.Dim(name, min=2, max=512) for name in ("height", "width"))
     session = exported(Pool(), tmp_path / "pool.onnx", dynamic_shapes=({2: height, 3: width},))
