@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from segship.capture import CaptureOptions, capture
+from segship.capture.trace.dims import UntraceableError
 from segship.core.spec import SizeRule
 
 if TYPE_CHECKING:
@@ -27,10 +28,9 @@ TRACED, UNTRACED = (24, 40), ((1, 3, 33, 47), (2, 3, 16, 9), (3, 3, 24, 40))
 class Layer(nn.Module):
     sizes = SizeRule()
 
-    def __init__(self, layer: Callable[[Tensor], Tensor], *, own_layers: bool = True) -> None:
+    def __init__(self, layer: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.layer = layer
-        self.own_layers = own_layers
 
     def logits(self, image: Tensor) -> Tensor:
         return self.layer(image)
@@ -128,10 +128,27 @@ LAYERS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-@pytest.mark.parametrize("own", [True, False], ids=["recorded", "exported by torch"])
-@pytest.mark.parametrize("name", LAYERS)
-def test_a_layer_is_in_onnx_what_it_is_in_torch(name: str, own: bool, tmp_path: Path) -> None:
-    network = Layer(LAYERS[name], own_layers=own).eval().requires_grad_(requires_grad=False)
+def refuse(*_: object) -> None:
+    raise UntraceableError
+
+
+# torch's translations are torch's to test; ours are the pooling, and the division of lengths.
+EXPORTED = (
+    "adaptive pooling", "adaptive pooling to one cell", "adaptive pooling of one axis",
+    "adaptive pooling of a fixed size", "batch norm", "batch norm of the batch", "bilinear", "in place",
+    "in place through a view", "windows",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "way"), [*((name, "traced") for name in LAYERS), *((name, "exported by torch") for name in EXPORTED)]
+)
+def test_a_layer_is_in_onnx_what_it_is_in_torch(
+    name: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if way != "traced":
+        monkeypatch.setattr("segship.capture.onnx.trace", refuse)
+    network = Layer(LAYERS[name]).eval().requires_grad_(requires_grad=False)
     capture(network, tmp_path / "model.onnx", CaptureOptions(size=TRACED))
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     # ONNX Runtime rounds the coordinates of an interpolation to float32, torch those of each corner.

@@ -33,7 +33,6 @@ TRACED, UNTRACED = (24, 40), ((1, 3, 33, 47), (2, 3, 16, 9), (3, 3, 24, 40))
 
 class Layer(nn.Module):
     sizes = SizeRule()
-    own_layers = True
 
     def __init__(self, layer: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -100,6 +99,27 @@ def activations(x: Tensor) -> Tensor:
     return torch.cat([*(function(x) for function in every), *others], dim=1)
 
 
+class ManyHeads(nn.Module):
+    """Attention as torch's own layer has it, where a condition forbids some of the tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.attend = nn.MultiheadAttention(6, 2).eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = x.repeat(1, 2, 1, 1).flatten(2).permute(2, 0, 1)
+        far = (tokens[:, :, :1] > 1).permute(1, 2, 0).repeat(2, 1, 1).expand(-1, tokens.shape[0], -1)
+        both = (self.attend(tokens, tokens, tokens)[0], self.attend(tokens, tokens, tokens, attn_mask=far)[0])
+        return torch.stack(both).permute(2, 3, 1, 0)
+
+
+def whole_numbers(x: Tensor) -> Tensor:
+    n = (x * 9).round().long()
+    parts = (n // 4, n % 4, torch.div(n, 3, rounding_mode="floor"), (x * 3) // 2, x.remainder(0.7), n.clamp_min(-2))
+    return torch.cat([part.float() for part in parts], dim=1)
+
+
 TABLE = torch.linspace(-1, 1, 12).reshape(4, 3)
 
 LAYERS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -135,6 +155,28 @@ LAYERS: dict[str, Callable[[Tensor], Tensor]] = {
         F.interpolate(x, scale_factor=3, mode="bilinear"), scale_factor=0.5, mode="bilinear"
     ),
     "normalised without weights": nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, affine=False)).eval(),
+    "many heads": ManyHeads(),
+    "whole numbers": whole_numbers,
+    "norms": lambda x: (
+        F.normalize(x, dim=1) + torch.linalg.vector_norm(x, 1, 2, keepdim=True) + x.norm(dim=3)[..., None]
+    ),
+    "functions of others": lambda x: torch.cat(
+        [
+            F.mish(x),
+            x.sign(),
+            (x.abs() + 1).rsqrt(),
+            (x.abs() + 1).reciprocal(),
+            x.cumsum(2),
+            x[:, :1].expand_as(x),
+            torch.stack(x.unbind(1)[::-1], 1),
+            torch.einsum("bchw,dc->bdhw", x, TABLE),
+            torch.logical_and(x, x > 0).logical_or(x < -1).float(),
+            torch.logical_not(x > 0).logical_xor(x > 1).float(),
+        ],
+        dim=1,
+    ),
+    "pixels out of channels": lambda x: F.pixel_shuffle(x.repeat(1, 4, 1, 1), 2),
+    "pooled along one axis": lambda x: F.adaptive_avg_pool1d(x.flatten(2), 5)[..., None],
     "changed in place": lambda x: (2 * x).add_(x).relu_(),
 }
 

@@ -48,13 +48,12 @@ def _model_of(network: Network, options: CaptureOptions) -> Iterator[tuple[onnx.
     if own is not None:
         yield split(own())
         return
-    if network.own_layers:
-        traced = None
-        with contextlib.suppress(UntraceableError):
-            traced = trace(network, options)
-        if traced is not None:
-            yield traced
-            return
+    traced = None
+    with contextlib.suppress(UntraceableError):
+        traced = trace(network, options)
+    if traced is not None:
+        yield traced
+        return
     from segship.capture.torch_onnx import exported
 
     with exported(network, options) as model:

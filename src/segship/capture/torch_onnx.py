@@ -1,4 +1,4 @@
-"""From a network to ONNX by torch's own exporter, for networks whose layers others wrote."""
+"""From a network to ONNX by torch's own exporter, for networks that the tracer refuses."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from segship.capture.operators import may_alias
-from segship.capture.optimise import optimise
-from segship.capture.torch_program import trace
-from segship.capture.translations import TRANSLATIONS
+from segship.capture.torch_program import export_program
 from segship.onnxgraph.conventions import ATTENTION_OPSET, INPUT, OPSET, OUTPUT
 from segship.onnxgraph.file import split
 from segship.onnxgraph.passes.floor_division import floor_division
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     import onnx
 
@@ -38,62 +35,25 @@ def exported(network: Network, options: CaptureOptions) -> Iterator[tuple[onnx.M
         options: The size of the example, what stays free, the version of the operators.
     """
     with _quiet():
-        program = trace(network, options, whole_layers=True)
-        if may_alias(program):  # then the layers must be torch's own
-            program = trace(network, options)
+        program = export_program(network, options)
         views = {name: _view(tensor) for name, tensor in program.state_dict.items()}
         program.state_dict.update(views)
-        model = _translate(program, options.opset or _opset(program)).model
-        optimise(model)
+        translated: Any = torch.onnx.export(
+            program,
+            opset_version=options.opset or _opset(program),
+            dynamo=True,
+            verbose=False,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+        )
     try:
-        small, weights = split(model)
+        small, weights = split(translated.model)
         floor_division(small)
         yield small, weights
     finally:
         # The exporter's rewriting rules remember the last graph they saw, and so all its weights.
         for view in views.values():
             view.data = torch.empty(0, dtype=view.dtype)
-
-
-def _translate(program: torch.export.ExportedProgram, opset: int) -> Any:
-    """The program as torch.onnx's, which has the model.
-
-    torch.onnx first traces every program anew, to take operators apart that it has no translation for. That is more
-    than half of its time, and most programs have no such operator.
-    """
-    in_full = program.run_decompositions
-
-    def only_where_needed(table: Any = None) -> torch.export.ExportedProgram:
-        return program if _is_plain(program, table or {}) else in_full(table)
-
-    def translate() -> Any:
-        return torch.onnx.export(
-            program,
-            opset_version=opset,
-            dynamo=True,
-            verbose=False,
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            custom_translation_table=TRANSLATIONS,
-            optimize=False,
-        )
-
-    program.run_decompositions = only_where_needed
-    try:
-        return translate()
-    except torch.onnx.OnnxExporterError:
-        program.run_decompositions = in_full
-        return translate()
-
-
-def _is_plain(program: torch.export.ExportedProgram, table: Mapping[Any, Any]) -> bool:
-    """Whether no operator of ``program`` is to be taken apart by ``table``, or changes a tensor in place."""
-    calls = {node.target for node in program.graph.nodes if node.op == "call_function"}
-    return not calls & set(table) and not any(
-        call._schema.is_mutable  # noqa: SLF001  (nothing public tells it)
-        for call in calls
-        if isinstance(call, torch._ops.OpOverload)  # noqa: SLF001
-    )
 
 
 def _view(tensor: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils._sympy.numbers import int_oo
 from torch.utils._sympy.value_ranges import ValueRanges
 
-from segship.capture.operators import ExactLayers, WholeLayers
+from segship.capture.adaptive_pooling import ExactPooling
 from segship.core.artifacts import Graph, TensorInfo
 from segship.onnxgraph.conventions import INPUT, OUTPUT
 
@@ -21,38 +21,35 @@ if TYPE_CHECKING:
     from segship.core.artifacts import GraphFormat
     from segship.networks.network import Network
 
-__all__ = ["trace", "write_pt2", "write_torchscript"]
+__all__ = ["export_program", "write_pt2", "write_torchscript"]
 
 
 class _Logits(nn.Module):
     """The part of a network that becomes the graph: everything but the final resize."""
 
-    def __init__(self, network: Network, *, whole_layers: bool = False) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
-        self.whole_layers = whole_layers
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         if not torch.compiler.is_exporting():
             return self.network.logits(image)
-        with WholeLayers() if self.whole_layers else ExactLayers():
+        with ExactPooling():
             return self.network.logits(image)
 
 
-def trace(network: Network, options: CaptureOptions, *, whole_layers: bool = False) -> torch.export.ExportedProgram:
-    """Trace with torch.export.
+def export_program(network: Network, options: CaptureOptions) -> torch.export.ExportedProgram:
+    """Export with torch.export; adaptive average pooling becomes slices and means.
 
     Args:
         network: In eval mode, on the CPU.
         options: The size of the example, and what stays free.
-        whole_layers: Whether some layers become operators of our own, see `segship.capture.operators`; such a program
-            is quicker traced, and cannot be run.
     """
     free = torch.export.Dim.DYNAMIC
     dims = {0: free} if network.sizes.fixed is not None else {0: free, 2: free, 3: free}
     with torch.no_grad():
         return torch.export.export(
-            _Logits(network, whole_layers=whole_layers).eval(),
+            _Logits(network).eval(),
             (_example(options),),
             dynamic_shapes=(dims,) if options.dynamic else None,
             strict=False,
@@ -64,7 +61,7 @@ def trace(network: Network, options: CaptureOptions, *, whole_layers: bool = Fal
 
 def write_pt2(network: Network, path: Path, options: CaptureOptions) -> Graph:
     """Write ``network`` as a program of torch.export (``.pt2``); see `segship.capture.capture`."""
-    program = trace(network, options)
+    program = export_program(network, options)
     _drop_assertions(program)
     torch.export.save(program, path, extra_files=dict(options.metadata))
     return _graph(network, path, "pt2", options)
@@ -102,7 +99,7 @@ def _of_one_size(network: Network, options: CaptureOptions) -> nn.Module:
     A trace computes them from the input at every run, and with them what depends on nothing else: position embeddings,
     masks, windows of poolings. Engines that know few operators have none for that arithmetic.
     """
-    program = trace(network, options)
+    program = export_program(network, options)
     graph = program.graph_module.graph
     for node in graph.find_nodes(op="call_function", target=torch.ops.aten.narrow.default):
         x, axis, start, length = node.args  # several engines know slices only

@@ -26,12 +26,9 @@ class Network(nn.Module):
         out_channels: Channels of the logits: ``num_classes``, or 1 for a binary network.
         threshold: Probability above which a binary network's label is 1; None: its framework's own.
         graph_format: The only format it can be captured in; None: any.
-        own_layers: Whether its layers are of this package, and call no other functions of torch than those that
-            `segship.capture.trace.functions` declares.
     """
 
     graph_format: GraphFormat | None = None
-    own_layers = True
 
     align_corners: bool
     num_classes: int

@@ -34,8 +34,6 @@ class WrappedNetwork(Network):
         select: Finds the scores in what the module returns, or makes them of it.
     """
 
-    own_layers = False
-
     def __init__(
         self,
         module: nn.Module,

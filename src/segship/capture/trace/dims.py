@@ -124,7 +124,7 @@ class SymbolicDim(int):
     def __hash__(self) -> int:
         return hash(self.pair)
 
-    __float__ = __int__ = __round__ = __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __str__ = _refused
+    __float__ = __int__ = __round__ = __truediv__ = __rtruediv__ = __pow__ = __rpow__ = _refused
     __divmod__ = __lshift__ = __rshift__ = __and__ = __or__ = _refused
     __floor__ = __ceil__ = __trunc__ = __pos__ = _itself
 

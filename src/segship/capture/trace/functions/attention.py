@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import torch
+import torch.nn.functional as F
+
 from segship.capture.trace.arguments import first_example
 from segship.capture.trace.dims import UntraceableError
 from segship.capture.trace.meta_shapes import new
-from segship.capture.trace.registry import function
+from segship.capture.trace.registry import composite, function
 from segship.onnxgraph.conventions import ATTENTION_OPSET
 
 if TYPE_CHECKING:
@@ -61,3 +64,29 @@ def _attention(
         mask = g.where(mask, g.number(0, q.dtype), g.number(-math.inf, q.dtype))
     scores = scores if mask is None else g.add("Add", scores, mask)
     return g.add("MatMul", g.add("Softmax", scores, axis=-1), v)
+
+
+@composite("multi_head_attention_forward")
+def _multi_head_attention(
+    query: Any, key: Any, value: Any, embed_dim_to_check: int, num_heads: int, in_proj_weight: Any, in_proj_bias: Any,
+    bias_k: Any, bias_v: Any, add_zero_attn: bool, dropout_p: float, out_proj_weight: Any, out_proj_bias: Any,
+    training: bool = True, key_padding_mask: Any = None, need_weights: bool = True, attn_mask: Any = None,
+    use_separate_proj_weight: bool = False, q_proj_weight: Any = None, k_proj_weight: Any = None,
+    v_proj_weight: Any = None, static_k: Any = None, static_v: Any = None, average_attn_weights: bool = True,
+    is_causal: bool = False,
+) -> tuple[Any, None]:  # fmt: skip
+    others = (bias_k, bias_v, key_padding_mask, static_k, static_v)
+    if any(each is not None for each in others) or add_zero_attn or is_causal or training or query.dim() != 3:
+        raise UntraceableError("attention of many heads with options that few use")
+    separate = (q_proj_weight, k_proj_weight, v_proj_weight)
+    weights = separate if use_separate_proj_weight else in_proj_weight.chunk(3)
+    biases = (None, None, None) if in_proj_bias is None else in_proj_bias.chunk(3)
+    q, k, v = (  # (tokens, batch, channels) -> (batch, heads, tokens, channels of a head)
+        torch.unflatten(F.linear(x, weight, bias), 2, (num_heads, -1)).permute(1, 2, 0, 3)
+        for x, weight, bias in zip((query, key, value), weights, biases, strict=True)
+    )
+    if attn_mask is not None:
+        mask = torch.unflatten(attn_mask, 0, (-1, num_heads)) if attn_mask.dim() == 3 else attn_mask
+        attn_mask = mask.logical_not() if mask.dtype == torch.bool else mask
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask).permute(2, 0, 1, 3).flatten(2)
+    return F.linear(out, out_proj_weight, out_proj_bias), None  # the weights of tokens, which networks drop

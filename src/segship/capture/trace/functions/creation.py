@@ -30,7 +30,7 @@ def _filled(value: float) -> Callable[..., Value]:
     return apply
 
 
-function("zeros")(_filled(0))
+function("zeros", "empty")(_filled(0))  # what is empty may hold any numbers
 function("ones")(_filled(1))
 
 
@@ -41,7 +41,7 @@ def _filled_like(value: float) -> Callable[..., Value]:
     return apply
 
 
-function("zeros_like", shape=filled_like)(_filled_like(0))
+function("zeros_like", "empty_like", shape=filled_like)(_filled_like(0))
 function("ones_like", shape=filled_like)(_filled_like(1))
 
 

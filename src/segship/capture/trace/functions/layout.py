@@ -168,6 +168,24 @@ def _expand(g: TracedGraph, out: Tensor, input: Any, *sides: Any, size: Any = No
     )
 
 
+@function("expand_as", view=True)
+def _expand_as(g: TracedGraph, out: Tensor, input: Any, other: Any) -> Value:
+    return _expand(g, out, input, *other.shape)
+
+
+@function("unbind", view=True)
+def _unbind(g: TracedGraph, out: Sequence[Tensor], input: Any, dim: int = 0) -> list[Value]:
+    if isinstance(input.shape[dim], SymbolicDim):
+        raise UntraceableError("parts of an axis that has another length at another size")
+    x, axis = g.tensor(input), dim % input.dim()
+    return [g.add("Gather", x, g.number(at, "int64"), axis=axis) for at in range(len(out))]
+
+
+@function("pixel_shuffle")
+def _pixel_shuffle(g: TracedGraph, _: Tensor, input: Any, upscale_factor: int) -> Value:
+    return g.add("DepthToSpace", g.tensor(input), blocksize=upscale_factor, mode="CRD")
+
+
 def _repeat_shape(input: Tensor, *repeats: Any) -> Tensor:
     counts = repeats[0] if isinstance(repeats[0], (list, tuple)) else repeats
     shape = [1] * (len(counts) - input.dim()) + list(input.shape)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch.nn.functional as F
+
 from segship.capture.adaptive_pooling import windows
 from segship.capture.trace.arguments import each
 from segship.capture.trace.dims import SymbolicDim, UntraceableError
 from segship.capture.trace.functions.convolutions import stepped
 from segship.capture.trace.meta_shapes import new
-from segship.capture.trace.registry import function
+from segship.capture.trace.registry import composite, function
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -104,6 +106,11 @@ def _adaptive_avg_pool(g: TracedGraph, _: Tensor, input: Any, output_size: Any) 
         parts = (g.part(x, axis, start, end) for start, end in windows(input.shape[axis], count))
         x = g.add("Concat", *[g.add("ReduceMean", part, along, keepdims=1) for part in parts], axis=axis)
     return x
+
+
+@composite("adaptive_avg_pool1d")
+def _adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
+    return F.adaptive_avg_pool2d(input.unsqueeze(-1), (each(output_size, 1)[0], 1)).squeeze(-1)
 
 
 def _resized_shape(input: Tensor, size: Any = None, scale_factor: Any = None, *_: Any, **__: Any) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 
 from segship.capture.trace.dims import UntraceableError
 from segship.capture.trace.meta_shapes import broadcast, new, reduced
-from segship.capture.trace.registry import function
+from segship.capture.trace.registry import composite, function
 from segship.capture.trace.tensors import is_weight
 
 if TYPE_CHECKING:
@@ -38,6 +38,30 @@ function("mean", shape=reduced)(_reduction("ReduceMean"))
 function("sum", shape=reduced)(_reduction("ReduceSum"))
 function("amax", shape=reduced)(_reduction("ReduceMax"))
 function("amin", shape=reduced)(_reduction("ReduceMin"))
+
+
+def _norm_shape(input: Tensor, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    return reduced(input, dim, keepdim, dtype=dtype)
+
+
+@function("linalg_vector_norm", shape=_norm_shape)
+def _vector_norm(
+    g: TracedGraph, out: Tensor, input: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, *,
+    dtype: Any = None,
+) -> Value:  # fmt: skip
+    if ord not in {1, 2}:
+        raise UntraceableError(f"a norm of order {ord}")
+    return _reduction(f"ReduceL{ord:.0f}")(g, out, input, dim, keepdim)
+
+
+@composite("norm")
+def _norm(input: Any, p: Any = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    return torch.linalg.vector_norm(input, 2 if p == "fro" else p, dim, keepdim, dtype=dtype)
+
+
+@composite("normalize")
+def _normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: None = None) -> Any:
+    return input / torch.linalg.vector_norm(input, p, dim, keepdim=True).clamp_min(eps)
 
 
 def _softmax_shape(input: Tensor, dim: Any = None, dtype: Any = None, **_: Any) -> Tensor:
