@@ -91,6 +91,8 @@ class Manifest(EmbeddedSpec):
     """The content of a package's ``manifest.json``.
 
     Attributes:
+        schema_version, spec, sizes: As `segship.core.plan.NetworkSpec`.
+        embed: As `segship.core.plan.EmbeddedSpec`.
         target: Engine, precision and shape.
         inputs, outputs: Of the engine.
         files: Digest of each engine file; the first is the one to open.

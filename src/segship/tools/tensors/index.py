@@ -78,7 +78,8 @@ class Index(NetworkSpec):
     """A packed data set and the network that it is packed for.
 
     Attributes:
-        coding: What the label maps mean.
+        schema_version, spec, sizes: As `segship.core.plan.NetworkSpec`.
+        coding: The meaning of the numbers in the label maps.
         items: The images.
     """
 
