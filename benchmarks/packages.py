@@ -141,7 +141,7 @@ def package_of(network: Network, target: str, size: tuple[int, int], folder: Pat
     """
     out = folder / f"{network.name}_{target}"
     if not out.is_dir():
-        int8 = Int8(calibration=SCENES, images=_FITTED_ON, agreement=0.0)
+        int8 = Int8(calibration=SCENES, images=_FITTED_ON, agreement=0.0) if "-int8" in target else None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SegshipWarning)  # of so few images
             segship.export(

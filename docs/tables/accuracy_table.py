@@ -55,7 +55,7 @@ def measure(options: argparse.Namespace, target: str, progress: Progress, old: d
                 options.checkpoint,
                 Path(folder) / "package",
                 target=target,
-                int8=int8,
+                int8=int8 if "-int8_" in target else None,
                 progress=lambda stage: progress.update(task, description=f"{target}: {stage}"),
             )
         except SegshipError as error:

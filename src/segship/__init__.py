@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         VerificationError,
     )
     from segship.core.manifest import Manifest
+    from segship.core.plan import Int8
     from segship.core.spec import ModelSpec, SizeRule
     from segship.core.target import Target
     from segship.deploy import export, export_module
@@ -51,6 +52,7 @@ __all__ = [
     "Data",
     "DownloadError",
     "InputError",
+    "Int8",
     "Manifest",
     "MissingExtraError",
     "ModelSpec",
@@ -79,6 +81,7 @@ __all__ = [
 _ERRORS = "segship.core.errors"
 _HOMES = {
     "Data": "segship.evaluation",
+    "Int8": "segship.core.plan",
     "Manifest": "segship.core.manifest",
     "ModelSpec": "segship.core.spec",
     "Package": "segship.runtime",

@@ -104,7 +104,8 @@ def build(scenes: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) ->
                 options={key: value for key, value in OPTIONS.items() if key in info.options},
             )
             # The gates of fp32 are the product's; what less precision may cost is told by TOLERANCES.
-            int8, inexact = Int8(calibration=calibration, agreement=0.9), precision != "fp32"
+            int8 = Int8(calibration=calibration, agreement=0.9) if precision == "int8" else None
+            inexact = precision != "fp32"
             folder = tmp_path_factory.mktemp("-".join(case)) / "package"
             package = export(*NETWORK, folder, target=target, int8=int8, allow_inexact=inexact)
             made[case] = find_package(package.path)

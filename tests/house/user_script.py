@@ -22,6 +22,8 @@ def make(config: Path, checkpoint: Path) -> segship.Package:
     segship.export(source, config, target=segship.Target.parse("onnxruntime_static"), images=["a.png", config])
     segship.export("config.py", "weights.pth", "package", cfg_options=["a=1"], progress=print)
     segship.export("folder", "package")
+    int8 = segship.Int8(calibration="images", labels=config, images=32)
+    segship.export(source, "out", target="onnxruntime-int8_dynamic", int8=int8, allow_inexact=True)
     assert_type(package, segship.Package)
     assert_type(package.manifest, segship.Manifest)
     assert_type(package.manifest.spec, segship.ModelSpec)

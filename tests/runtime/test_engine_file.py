@@ -74,7 +74,7 @@ def test_a_lone_file_gives_the_packages_masks(
     calibration = tmp_path / "images"
     calibration.mkdir()
     cv2.imwrite(str(calibration / "a.png"), image)
-    int8 = Int8(calibration=calibration if "int8" in target else None)
+    int8 = Int8(calibration=calibration) if "int8" in target else None
     package = export(*trained, tmp_path / "package", target=target, int8=int8, allow_inexact=True).path
     file = alone(package, suffix, tmp_path / "alone")
     assert can_open(file)

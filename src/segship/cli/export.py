@@ -216,14 +216,14 @@ def _target(target: str | None, backend: str | None, precision: str | None, shap
     )
 
 
-def _int8(target: Target, calibration: Path | None, labels: Path | None, images: int | None) -> Int8:
+def _int8(target: Target, calibration: Path | None, labels: Path | None, images: int | None) -> Int8 | None:
     parts = {"--calibration": calibration, "--labels": labels, "--calibration-images": images}
     given = [name for name, value in parts.items() if value is not None]
     if given and target.precision != "int8":
         raise InputError(f"{', '.join(given)} are for int8, and the target is {target}: --precision int8, or leave out")
     if calibration is None and given:
         raise InputError(f"{', '.join(given)} go with --calibration FOLDER")
-    return Int8(calibration=calibration, labels=labels, images=images or Int8().images)
+    return Int8(calibration=calibration, labels=labels, images=images or Int8().images) if given else None
 
 
 def _require_plain(**options: object) -> None:

@@ -104,8 +104,8 @@ class Int8(Frozen):
         agreement: Without labels: the least share of pixels of the calibration images, 0-1, that must keep their label.
     """
 
-    calibration: Path | None = None
-    labels: Path | None = None
+    calibration: str | Path | None = None
+    labels: str | Path | None = None
     images: PositiveInt = 64
     drop: float = 0.5
     class_drop: float = 3.0

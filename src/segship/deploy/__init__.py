@@ -12,7 +12,7 @@ from segship.core.plan import Int8, read_embed
 from segship.core.target import Shape, Target
 from segship.deploy.mmdeploy import build_mmdeploy_folder
 from segship.deploy.requirements import require_extra
-from segship.deploy.ship import ExportOptions, build_package, ignore_stage
+from segship.deploy.ship import ExportOptions, build_package, ignore_progress
 from segship.formats.mmdeploy.names import ENGINE
 from segship.runtime.package import Package
 from segship.sources import Source, as_source
@@ -147,13 +147,14 @@ def export(
         given = config
     else:
         given = Source(config, checkpoint, source=source, cfg_options=cfg_options, spec=spec, trust=trust)
+    chosen = _old_target(target, backend=backend, precision=precision, shape=shape)
     options = ExportOptions(
-        target=_old_target(target, backend=backend, precision=precision, shape=shape),
+        target=chosen,
         embed=read_embed(embed),
-        int8=int8 or Int8(),
+        int8=_int8_of(chosen, int8),
         allow_inexact=allow_inexact,
         images=_paths(images),
-        on_stage=_renamed(progress, on_stage),
+        progress=_renamed(progress, on_stage),
     )
     return build_package(given.load, Path(out), options)
 
@@ -200,13 +201,14 @@ def export_module(
 
         return python.load_module(module, spec, sizes=sizes)
 
+    chosen = find_target(target)
     options = ExportOptions(
-        target=find_target(target),
+        target=chosen,
         embed=read_embed(embed),
-        int8=int8 or Int8(),
+        int8=_int8_of(chosen, int8),
         allow_inexact=allow_inexact,
         images=_paths(images),
-        on_stage=_renamed(progress, on_stage),
+        progress=_renamed(progress, on_stage),
     )
     return build_package(load, Path(out), options)
 
@@ -238,7 +240,7 @@ def export_mmdeploy(
     chosen = find_target(target)
     if (chosen.backend, chosen.precision) != (ENGINE, "fp32"):
         raise BackendError(f"MMDeploy's folders are written for {ENGINE} in fp32, not for {chosen}")
-    options = ExportOptions(target=chosen, images=_paths(images), on_stage=progress or ignore_stage)
+    options = ExportOptions(target=chosen, images=_paths(images), progress=progress or ignore_progress)
     return build_mmdeploy_folder(as_source(source).load, Path(out), options)
 
 
@@ -280,6 +282,12 @@ def find_target(target: str | Target) -> Target:
     return Target.parse(target)
 
 
+def _int8_of(target: Target, int8: Int8 | None) -> Int8:
+    if int8 is not None and target.precision != "int8":
+        raise InputError(f"int8 is for int8 targets, and the target is {target}: leave int8 out, or change the target")
+    return int8 or Int8()
+
+
 def _paths(images: Sequence[str | os.PathLike[str]]) -> list[Path]:
     return [Path(image) for image in images]
 
@@ -303,7 +311,7 @@ def _old_target(target: str | Target | None, **parts: str | None) -> Target:
 
 def _renamed(progress: Callable[[str], None] | None, on_stage: Callable[[str], None] | None) -> Callable[[str], None]:
     if on_stage is None:
-        return progress or ignore_stage
+        return progress or ignore_progress
     if progress is not None:
         raise InputError("on_stage is the old name of progress: give one of them")
     warnings.warn("on_stage is called progress now, and goes with the next version", DeprecationWarning, stacklevel=3)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from segship.core.plan import Plan
     from segship.quantize import Quantized
 
-    OnStage = Callable[[str], None]
+    Progress = Callable[[str], None]
     Verdict = tuple[Measurement, list[str]]
 
 __all__ = ["BuiltEngine", "build_engine", "finished"]
@@ -54,14 +54,14 @@ class BuiltEngine:
     failures: tuple[str, ...] = ()
 
 
-def build_engine(graph: Graph, plan: Plan, directory: Path, on_stage: OnStage) -> BuiltEngine:
+def build_engine(graph: Graph, plan: Plan, directory: Path, progress: Progress) -> BuiltEngine:
     """Convert a graph to the engine of a plan.
 
     Args:
         graph: float32; other files may be written beside it.
         plan: Of the export.
         directory: Where the engine's files go.
-        on_stage: Called with what is being done.
+        progress: Called with what is being done.
 
     Raises:
         SegshipError: Something is missing, or the engine cannot be built.
@@ -75,7 +75,7 @@ def build_engine(graph: Graph, plan: Plan, directory: Path, on_stage: OnStage) -
 
         half = rewrite(graph, _beside(graph, "fp16"), float16)
         return BuiltEngine(backend.convert(finished(half, plan), target, directory))
-    return _Int8Build(graph, plan, on_stage).build(directory)
+    return _Int8Build(graph, plan, progress).build(directory)
 
 
 def finished(graph: Graph, plan: Plan) -> Graph:
@@ -109,21 +109,21 @@ def _suited(graph: Graph, plan: Plan) -> Graph:
 class _Int8Build:
     """int8: calibrate, quantise, judge, and give layers back until the gate holds."""
 
-    def __init__(self, graph: Graph, plan: Plan, on_stage: OnStage) -> None:
-        self._graph, self._plan, self._on_stage = graph, plan, on_stage
+    def __init__(self, graph: Graph, plan: Plan, progress: Progress) -> None:
+        self._graph, self._plan, self._progress = graph, plan, progress
         self._backend = find_backend(plan.target.backend)
         self._samples = calibration_samples(plan.int8)
         self._judge = Int8Judge(self._samples, plan.spec, plan.int8)
 
     def build(self, directory: Path) -> BuiltEngine:
         """Write the engine's files to ``directory``."""
-        self._on_stage(f"calibrating int8 on {len(self._samples)} images")
+        self._progress(f"calibrating int8 on {len(self._samples)} images")
         inputs = _Inputs([sample.image for sample in self._samples], self._feed)
         quantized = quantize(self._graph, self._plan.target, self._backend, inputs)
-        self._on_stage("measuring the original network")
+        self._progress("measuring the original network")
         original = reference_backend(self._graph.format).open(_engine_of(self._graph))
         before = self._measure(original)
-        self._on_stage("measuring int8")
+        self._progress("measuring int8")
         after, failures = self._attempt(quantized, (), before)
         kept: tuple[str, ...] = ()
         slower = None
@@ -165,10 +165,10 @@ class _Int8Build:
         inputs = [self._feed(sample.image) for sample in spread(self._samples, _RANKED_ON)]
 
         def progress(done: int, every: int) -> None:
-            self._on_stage(f"finding the sensitive layers: {done} of {every}")
+            self._progress(f"finding the sensitive layers: {done} of {every}")
 
         def attempt(kept: tuple[str, ...]) -> tuple[bool, Verdict]:
-            self._on_stage(f"measuring int8 with {len(kept)} of {len(quantized.layers)} layers in floating point")
+            self._progress(f"measuring int8 with {len(kept)} of {len(quantized.layers)} layers in floating point")
             verdict = self._attempt(quantized, kept, before)
             return not verdict[1], verdict
 

@@ -53,14 +53,14 @@ def build_mmdeploy_folder(load: Callable[[], Loaded], out: Path, options: Export
 
     require_extra()
     require_replaceable(out, is_mmdeploy_folder)
-    options.on_stage("reading the network")
+    options.progress("reading the network")
     loaded = load()
     plan = options.plan(loaded)
     pipeline = pipeline_file(plan.spec)
     with replace_directory(out, replaceable=is_mmdeploy_folder) as directory:
-        options.on_stage("capturing the network as a graph")
+        options.progress("capturing the network as a graph")
         graph = _write_graph(loaded, plan, directory)
-        options.on_stage("comparing the engine with the network")
+        options.progress("comparing the engine with the network")
         images = find_verification_images(options.images)
         expected = references(EagerSession(loaded.network), plan, images, batch=False)
         engine = Engine(directory, (MODEL,), graph.inputs, graph.outputs)

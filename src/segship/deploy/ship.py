@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     from segship.sources import Loaded
     from segship.verification.compare import Reference
 
-    OnStage = Callable[[str], None]
+    Progress = Callable[[str], None]
 
-__all__ = ["ExportOptions", "build_package", "ignore_stage", "verify_engine"]
+__all__ = ["ExportOptions", "build_package", "ignore_progress", "verify_engine"]
 
 _SUFFIXES = {"onnx": ".onnx", "pt2": ".pt2", "torchscript": ".pt", "openvino_ir": ".xml"}
 
 
-def ignore_stage(stage: str) -> None:
+def ignore_progress(stage: str) -> None:
     """Take the name of a stage and do nothing: for callers who want no progress."""
 
 
@@ -55,7 +55,7 @@ class ExportOptions:
         int8: How int8 is calibrated and judged.
         allow_inexact: Write the package even if a gate fails, and say so in it.
         images: Images to verify with, besides the bundled scenes.
-        on_stage: Called with the name of each stage as it begins.
+        progress: Called with the name of each stage as it begins.
     """
 
     target: Target
@@ -63,7 +63,7 @@ class ExportOptions:
     int8: Int8 = field(default_factory=Int8)
     allow_inexact: bool = False
     images: Sequence[str | Path] = ()
-    on_stage: OnStage = ignore_stage
+    progress: Progress = ignore_progress
 
     def plan(self, loaded: Loaded) -> Plan:
         """Bring the options together with the network.
@@ -99,16 +99,16 @@ def build_package(load: Callable[[], Loaded], out: Path, options: ExportOptions)
     require_embeddable(options.target, options.embed)
     images = find_verification_images(options.images)
     require_replaceable(out, _is_package)
-    options.on_stage("reading the network")
+    options.progress("reading the network")
     loaded = load()
     plan = options.plan(loaded)
     require_format(plan, loaded.network.graph_format)
-    options.on_stage("running the network itself")
+    options.progress("running the network itself")
     expected = _references(loaded, plan, images)
     with replace_directory(out, replaceable=_is_package) as directory:
-        manifest, built = _build(loaded, plan, directory, options.on_stage)
+        manifest, built = _build(loaded, plan, directory, options.progress)
         del loaded  # the engine is about to need the room
-        options.on_stage("comparing the engine with the network")
+        options.progress("comparing the engine with the network")
         checks, differences = verify_engine(built.engine, expected, plan)
         failed = (*differences, *built.failures)
         if failed and not plan.allow_inexact:
@@ -157,15 +157,15 @@ def _references(loaded: Loaded, plan: Plan, images: Sequence[Path]) -> list[Refe
     return references(EagerSession(loaded.network), plan, images, batch=batch)
 
 
-def _build(loaded: Loaded, plan: Plan, directory: Path, on_stage: OnStage) -> tuple[Manifest, BuiltEngine]:
+def _build(loaded: Loaded, plan: Plan, directory: Path, progress: Progress) -> tuple[Manifest, BuiltEngine]:
     backend = find_backend(plan.target.backend)
     release_memory()
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f"{directory.name}.graph.") as scratch:
-        on_stage("capturing the network as a graph")
+        progress("capturing the network as a graph")
         graph = _capture(loaded, plan, Path(scratch))
         release_memory()
-        on_stage(f"building the {backend.INFO.title} engine")
-        built = build_engine(graph, plan, directory, on_stage)
+        progress(f"building the {backend.INFO.title} engine")
+        built = build_engine(graph, plan, directory, progress)
     engine = built.engine
     manifest = Manifest(
         spec=plan.spec,

@@ -11,6 +11,7 @@ from segship.bench.candidate import Candidate, HowToOpen
 from segship.bench.run import machine
 from segship.core.errors import SegshipError
 from segship.core.manifest import read_manifest
+from segship.core.target import Target
 from segship.evaluation import Job, evaluate_job
 from segship.evaluation.network import Eager
 from segship.report import masks as pictures
@@ -108,11 +109,12 @@ def _export(request: Request, store: Store, target: str, progress: Progress) -> 
     def make() -> dict[str, Any]:
         from segship import deploy  # imports torch
 
+        is_int8 = Target.parse(target).precision == "int8"
         package = deploy.export(
             request.source,
             folder,
             target=target,
-            int8=deploy.Int8(calibration=request.calibration),
+            int8=deploy.Int8(calibration=request.calibration) if is_int8 else None,
             allow_inexact=True,
             progress=lambda stage: progress(f"{target}: {stage}"),
         )

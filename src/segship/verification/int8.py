@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -121,7 +122,8 @@ def calibration_samples(options: Int8) -> list[Sample]:
             f"(in Python, int8=Int8(calibration=...)), {options.images} or more images like those the network will see"
         )
     if options.labels is not None:
-        found = [sample for sample in pair_up(options.calibration, options.labels) if sample.labels is not None]
+        samples = pair_up(Path(options.calibration), Path(options.labels))
+        found = [sample for sample in samples if sample.labels is not None]
     else:
         found = [Sample(file.stem, file, None) for file in find_images([options.calibration])]
     if not found:
