@@ -30,7 +30,7 @@ _TENSOR = 4  # dimensions of (N, C, H, W)
 
 @dataclass(frozen=True)
 class HowToOpen:
-    """How a package is opened.
+    """The settings that a package is opened with.
 
     Attributes:
         device: ``cpu``, ``cuda:0``, …; None: ``cpu``, or the first device of an engine that does not run there.
@@ -45,7 +45,7 @@ class HowToOpen:
 
 @dataclass(frozen=True)
 class Workload:
-    """What one run is given.
+    """The images and batch of one run.
 
     Attributes:
         files: An image file for each image of the batch.

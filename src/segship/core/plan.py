@@ -43,7 +43,7 @@ Embedded: TypeAlias = Literal["pre", "post"]
 
 
 class NetworkSpec(Frozen):
-    """What has to be known of a network to feed it and to read its outputs.
+    """The facts about a network that are needed to feed it and to read its outputs.
 
     Attributes:
         schema_version: Version of this format.
@@ -92,7 +92,7 @@ class EmbeddedSpec(NetworkSpec):
 
 
 class Int8(Frozen):
-    """How int8 is calibrated and judged.
+    """The calibration and the judging of int8.
 
     Attributes:
         calibration: Folder of images whose value ranges int8 is fitted to; needed for int8.

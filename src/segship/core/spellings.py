@@ -11,7 +11,7 @@ _MODULES: list[str] = []
 
 
 class Spelling(Protocol):
-    """What a module provides that knows a tool's names."""
+    """The functions that a module with a tool's names provides."""
 
     EXAMPLE: str
     """For error messages: whose names they are, and one of them."""

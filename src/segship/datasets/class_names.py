@@ -103,7 +103,7 @@ class ClassNames:
 
     @property
     def reduce_zero_label(self) -> bool:
-        """Whether label 0 of the data set's files means "ignore" and all others move down by one."""
+        """True where label 0 of the data set's files means "ignore" and all others move down by one."""
         return self.layout is not None and find_layout(self.layout).reduce_zero_label
 
     def classes(self, count: int | None, where: Path) -> Classes:

@@ -47,7 +47,7 @@ def ignore_progress(stage: str) -> None:
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What a user asks of an export, before the network is read.
+    """The options of an export as the user gives them, before the network is read.
 
     Attributes:
         target: Engine, precision and shape.

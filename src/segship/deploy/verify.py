@@ -37,7 +37,7 @@ __all__ = ["Verification", "verify"]
 
 @dataclass(frozen=True)
 class Verification:
-    """What came of a comparison.
+    """The result of a comparison.
 
     Attributes:
         network: What the package was compared with.

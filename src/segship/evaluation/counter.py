@@ -39,7 +39,7 @@ _BYTE = 256
 
 @dataclass(frozen=True)
 class Counter:
-    """What is counted of each image.
+    """The quantities that are counted for each image.
 
     Attributes:
         encoding: What the numbers of the label maps mean.

@@ -160,7 +160,7 @@ class Data:
 
     @property
     def labelled(self) -> bool:
-        """Whether there are label maps."""
+        """True where there are label maps."""
         return self.name is not None or self.labels is not None or bool(self.files)
 
     def samples_for(self, spec: ModelSpec) -> SampleSet:

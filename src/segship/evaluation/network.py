@@ -32,14 +32,14 @@ class Labeller(Protocol):
 
     @property
     def spec(self) -> ModelSpec:
-        """What it expects and what its labels mean."""
+        """Return the input that the network expects and the meaning of the labels."""
 
     def __call__(self, image: NDArray[np.uint8], /, *, channel_order: Any) -> NDArray[Any]:
         """Labels (H, W) of an image uint8 (H, W, 3)."""
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -85,10 +85,10 @@ class Eager:
 
 
 class Evaluable(Protocol):
-    """What can be evaluated."""
+    """A network that can be evaluated."""
 
     def spec(self) -> ModelSpec:
-        """What the network expects and what its labels mean."""
+        """Return the input that the network expects and the meaning of the labels."""
 
     def identity(self) -> dict[str, str] | None:
         """Digest of each file that decides the labels, by name; None: it is of this process alone."""
@@ -115,11 +115,11 @@ class OpenNetwork:
         return repr(self.network)
 
     def spec(self) -> ModelSpec:
-        """What the network expects and what its labels mean."""
+        """Return the input that the network expects and the meaning of the labels."""
         return self.network.spec
 
     def identity(self) -> None:
-        """Nothing is known of its files."""
+        """Return nothing: the network's files are unknown."""
         return
 
     def open(self, _shares: int = 1) -> list[Labeller]:
@@ -177,12 +177,12 @@ class NetworkFiles:
 
     @property
     def source(self) -> Source:
-        """How a config is read."""
+        """The source that reads the config."""
         return self.origin or Source(self.path, self.checkpoint)
 
     @functools.cached_property
     def is_package(self) -> bool:
-        """Whether it is a package or another engine that says what it is, not a config."""
+        """True for a package or another engine that says what it is, not for a config."""
         return self.origin is None and (can_open(self.path) or not self.path.exists())
 
     def identity(self) -> dict[str, str]:

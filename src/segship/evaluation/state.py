@@ -52,7 +52,7 @@ class Ledger:
 
     @property
     def done(self) -> int:
-        """How many samples are in the tally."""
+        """The number of samples in the tally."""
         return int(self._done.sum())
 
     def left(self) -> list[int]:

@@ -40,7 +40,7 @@ class MultimodalEncoderDecoder(nn.Module):
 
     @property
     def sizes(self) -> SizeRule:
-        """Which input sizes the network takes."""
+        """The input sizes that the network takes."""
         return SizeRule()
 
     def logits(self, x: Tensor) -> NoReturn:  # noqa: ARG002

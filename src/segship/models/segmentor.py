@@ -55,7 +55,7 @@ class EncoderDecoder(Network):
 
     @property
     def sizes(self) -> SizeRule:
-        """Which input sizes the network takes."""
+        """The input sizes that the network takes."""
         for part in (self.backbone, self.neck, *self._heads()):
             rule = getattr(part, "sizes", None)
             if isinstance(rule, SizeRule):

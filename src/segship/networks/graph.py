@@ -57,5 +57,5 @@ class GraphNetwork(Network):
 
     @property
     def sizes(self) -> SizeRule:
-        """Which input sizes the network takes."""
+        """The input sizes that the network takes."""
         return self._sizes

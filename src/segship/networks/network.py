@@ -37,7 +37,7 @@ class Network(nn.Module):
 
     @property
     def sizes(self) -> SizeRule:
-        """Which input sizes the network takes."""
+        """The input sizes that the network takes."""
         return SizeRule()
 
     @abstractmethod

@@ -55,7 +55,7 @@ class OpenvinoNetwork(GraphNetwork):
 
     @property
     def quantized(self) -> int:
-        """How many of its operations round to a few levels: of an int8 model, many."""
+        """The number of operations that round to a few levels: an int8 model has many."""
         return sum(node.get_type_name() == "FakeQuantize" for node in self._model.get_ops())
 
     def logits(self, x: Tensor) -> Tensor:

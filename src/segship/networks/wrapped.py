@@ -55,7 +55,7 @@ class WrappedNetwork(Network):
 
     @property
     def sizes(self) -> SizeRule:
-        """Which input sizes the network takes."""
+        """The input sizes that the network takes."""
         return self._sizes
 
     def logits(self, x: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ _CPU = "cpu"
 
 @dataclass(frozen=True)
 class Timing:
-    """How targets are timed.
+    """The settings of the timing.
 
     Attributes:
         batch_sizes: Images in one run.

@@ -23,12 +23,12 @@ __all__ = ["is_described", "is_engine_file", "read_engine_file"]
 
 
 def is_engine_file(path: Path) -> bool:
-    """Whether ``path`` is called like the file of an engine that opens lone files."""
+    """Return whether ``path`` is called like the file of an engine that opens lone files."""
     return path.exists() and backend_of_file(path) is not None
 
 
 def is_described(path: Path) -> bool:
-    """Whether ``path`` is the file of an engine, and says what it is; never raises."""
+    """Return whether ``path`` is the file of an engine, and says what it is; never raises."""
     if not is_engine_file(path):
         return False
     try:
@@ -38,7 +38,7 @@ def is_described(path: Path) -> bool:
 
 
 def read_engine_file(path: Path) -> Manifest:
-    """What a lone file says of itself, as a manifest.
+    """Return the metadata of a lone file as a manifest.
 
     Raises:
         PackageError: It says nothing, or nothing that this version understands.

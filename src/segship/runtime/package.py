@@ -98,7 +98,7 @@ class PackageFiles:
 
 
 def can_open(path: Path) -> bool:
-    """Whether a package, a folder of MMDeploy's or an engine file that describes itself lies at ``path``."""
+    """Return whether a package, a folder of MMDeploy's or an engine file with metadata lies at ``path``."""
     return (path / MANIFEST).is_file() or is_mmdeploy_folder(path) or is_described(path)
 
 

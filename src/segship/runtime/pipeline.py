@@ -64,7 +64,7 @@ class Pipeline:
 
     @property
     def closed(self) -> bool:
-        """Whether the engine is closed."""
+        """True once the engine is closed."""
         return self._open is None
 
     def close(self) -> None:

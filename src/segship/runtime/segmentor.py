@@ -93,12 +93,12 @@ class Segmentor:
 
     @property
     def manifest(self) -> Manifest:
-        """What the package is."""
+        """The package's manifest."""
         return self._manifest
 
     @property
     def spec(self) -> ModelSpec:
-        """What the network expects and what its labels mean."""
+        """The input that the network expects, and the meaning of the labels."""
         return self._manifest.spec
 
     @property

@@ -44,7 +44,7 @@ class Environment:
 
     @property
     def ready(self) -> bool:
-        """Whether it was finished, with the versions that this Segship wants."""
+        """True where the environment is finished, with the versions that this Segship wants."""
         return self.packages.items() >= self.wanted.items() and self.python.exists()
 
     @property

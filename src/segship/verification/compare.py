@@ -31,7 +31,7 @@ _IMAGE_RANK = 3
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """One input, and what the original network makes of it.
+    """One input with the original network's outputs.
 
     Attributes:
         name: Of the image, for the record.

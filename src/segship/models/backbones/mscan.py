@@ -146,7 +146,7 @@ class _Block(nn.Module):
 
 @backbones.register
 class MSCAN(nn.Module):
-    """MSCAN; its maps are those of its stages, at 1/4 to 1/32.
+    """MSCAN, which returns the maps of the stages, at 1/4 to 1/32.
 
     Args:
         in_channels: Channels of the image; only 3 works, as upstream.

@@ -195,6 +195,6 @@ class ResNeSt(ResNetV1d):
         )
 
     def block(self, expansion: int, options: dict[str, Any]) -> Callable[..., nn.Module]:
-        """What builds this network's blocks; see `ResNet.block`."""
+        """Return the builder of the network's blocks; see `ResNet.block`."""
         del expansion  # there is one kind of block
         return functools.partial(_SplitBottleneck, **options, **self.split_options)

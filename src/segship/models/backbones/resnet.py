@@ -61,7 +61,7 @@ def check_stages(num_stages: int, strides: Sequence[int], dilations: Sequence[in
 
 @backbones.register
 class ResNet(nn.Module):
-    """ResNet; its maps are those of its stages.
+    """ResNet, which returns the maps of the stages.
 
     Args:
         depth: 18, 34, 50, 101 or 152.
@@ -159,7 +159,7 @@ class ResNet(nn.Module):
         self.stage_names = [f"layer{i + 1}" for i in range(num_stages)]
 
     def block(self, expansion: int, options: dict[str, Any]) -> Callable[..., nn.Module]:
-        """What builds this network's blocks.
+        """Return the builder of the network's blocks.
 
         Args:
             expansion: Of the blocks of this depth.

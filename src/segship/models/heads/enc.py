@@ -25,7 +25,7 @@ __all__ = ["EncHead", "Encoding"]
 
 
 class Encoding(nn.Module):
-    """What is left of each pixel after subtracting a code word, summed over the pixels that resemble the word.
+    """The residual of each pixel and code word, summed over the pixels that resemble the word.
 
     Args:
         channels: Channels of the map.

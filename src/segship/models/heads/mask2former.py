@@ -34,7 +34,7 @@ __all__ = ["Mask2FormerHead", "attended"]
 
 
 def attended(masks: Tensor, size: Size) -> Tensor:
-    """Where each query may look next: inside its own mask, or everywhere if its mask is empty.
+    """Return where each query may look next: inside its own mask, or everywhere if the mask is empty.
 
     Args:
         masks: (N, Q, h, w) mask logits.

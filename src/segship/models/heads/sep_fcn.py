@@ -24,7 +24,7 @@ __all__ = ["DepthwiseSeparableFCNHead"]
 
 @heads.register
 class DepthwiseSeparableFCNHead(DecodeHead):
-    """As `FCNHead`, each convolution split in a depthwise and a pointwise one.
+    """An `FCNHead` whose convolutions are each split in a depthwise and a pointwise one.
 
     Args:
         num_convs: Number of convolutions before the classifier, at least 1.

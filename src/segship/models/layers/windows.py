@@ -38,7 +38,7 @@ def relative_position_index(size: Size) -> Tensor:
 
 
 def position_bias(table: Tensor, index: Tensor) -> Tensor:
-    """What is added to the scores of each head for each pair of cells.
+    """Return what is added to the scores of each head for each pair of cells.
 
     Args:
         table: (offsets, heads).
@@ -51,7 +51,7 @@ def position_bias(table: Tensor, index: Tensor) -> Tensor:
 
 
 def windows_along(length: int, window: int) -> int:
-    """How many windows cover ``length`` cells, the last one perhaps in part."""
+    """Return the number of windows that cover ``length`` cells, the last one perhaps in part."""
     return (length + window - 1) // window
 
 
