@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper, shape_inference
+from onnx import TensorProto, helper, shape_inference
 
+from segship.onnxgraph.attention import attention_products
+from segship.onnxgraph.build import Builder, Value
 from segship.onnxgraph.operators import operators_of
 
 if TYPE_CHECKING:
@@ -79,16 +80,13 @@ def _leaves_threads_idle(node: onnx.NodeProto, shapes: Mapping[str, list[int | s
 
 
 def _products(model: onnx.ModelProto, node: onnx.NodeProto, channels: int) -> list[onnx.NodeProto]:
-    """``softmax(scale * query @ key^T) @ value``."""
-    given = {option.name: option.f for option in node.attribute}
-    (query, key, value), name = node.input[:3], node.output[0]
-    scale = np.array(given.get("scale") or channels**-0.5, np.float32)
-    model.graph.initializer.append(numpy_helper.from_array(scale, f"{name}_scale"))
-    steps: list[tuple[str, list[str], str, dict[str, Any]]] = [
-        ("Mul", [query, f"{name}_scale"], f"{name}_scaled", {}),
-        ("Transpose", [key], f"{name}_turned", {"perm": [0, 1, 3, 2]}),
-        ("MatMul", [f"{name}_scaled", f"{name}_turned"], f"{name}_scores", {}),
-        ("Softmax", [f"{name}_scores"], f"{name}_weights", {"axis": -1}),
-        ("MatMul", [f"{name}_weights", value], name, {}),
-    ]
-    return [helper.make_node(kind, inputs, [output], name=output, **how) for kind, inputs, output, how in steps]
+    """The nodes that stand for ``node``; the scale is added to the model."""
+    scale = {option.name: option.f for option in node.attribute}.get("scale") or channels**-0.5
+    builder = Builder(node.output[0])
+    query, key, value = (Value(builder, name, "float32") for name in node.input[:3])
+    attention_products(builder, (query, key, value), 4, scale)
+    builder.nodes[-1].output[0] = node.output[0]
+    for each in builder.nodes:
+        each.name = each.output[0]
+    model.graph.initializer.extend(builder.constants.values())
+    return builder.nodes
