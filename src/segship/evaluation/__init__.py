@@ -7,11 +7,10 @@ from segship.evaluation.job import Job
 from segship.evaluation.network import NetworkFiles
 from segship.evaluation.options import EvalOptions, read_eval_options
 from segship.evaluation.outputs import OutputFolders
-from segship.evaluation.result import Comparison, Evaluation
+from segship.evaluation.result import Evaluation, SecondNetwork
 from segship.evaluation.run import evaluate, evaluate_job, pair_files
 
 __all__ = [
-    "Comparison",
     "Data",
     "EvalOptions",
     "Evaluation",
@@ -19,6 +18,7 @@ __all__ = [
     "NetworkFiles",
     "OutputFolders",
     "SampleSet",
+    "SecondNetwork",
     "evaluate",
     "evaluate_job",
     "pair_files",

@@ -16,6 +16,7 @@ from segship.evaluation.outputs import Outputs
 from segship.evaluation.tally import Tally
 from segship.metrics.boundary import boundary_areas
 from segship.metrics.confusion import confusion_matrix
+from segship.verification.compare import compare_labels
 from segship.vision.bands import read_stored
 from segship.vision.decode import MAX_PIXELS, read_image
 from segship.vision.label_maps import label_dtype
@@ -132,9 +133,9 @@ class Counter:
             return
         second = remap_labels(masks[1], self.translate)
         tally.other += confusion_matrix(second, labels, self.classes)
-        counted = labels != IGNORE
-        tally.differing = int(np.count_nonzero((first != second) & counted))
-        tally.extremes = [(tally.differing / max(1, int(np.count_nonzero(counted))), place)]
+        found = compare_labels(first, second, counted=labels != IGNORE)
+        tally.differing = found.pixels_differ
+        tally.extremes = [(found.pixels_differ / max(1, found.pixels), place)]
 
 
 def remap_labels(mask: NDArray[Any], translate: tuple[int, ...]) -> NDArray[Any]:

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from segship.evaluation.counter import WorkerEngines
     from segship.evaluation.job import Job
-    from segship.evaluation.result import Comparison
+    from segship.evaluation.result import SecondNetwork
 
 __all__ = ["draw_differences"]
 
 _MARK = (255, 0, 80)  # of pixels that differ
 
 
-def draw_differences(job: Job, networks: WorkerEngines, found: Comparison, to: Path, *, most: int = 8) -> int:
+def draw_differences(job: Job, networks: WorkerEngines, found: SecondNetwork, to: Path, *, most: int = 8) -> int:
     """Write a picture of each image on which two networks differ most, as ``01_NAME.jpg`` and so on.
 
     Image, truth, both masks, and where they differ, side by side.

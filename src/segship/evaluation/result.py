@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from segship.datasets.samples import Sample
     from segship.evaluation.tally import Problem, Tally
 
-__all__ = ["Comparison", "Evaluation"]
+__all__ = ["Evaluation", "SecondNetwork"]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class SecondNetwork:
     """A second network on the same images.
 
     Attributes:
@@ -64,7 +64,7 @@ class Evaluation:
     scores: Scores
     boundary: NDArray[np.float64] | None = None
     problems: tuple[Problem, ...] = ()
-    against: Comparison | None = None
+    against: SecondNetwork | None = None
     seconds: float = 0.0
     resumed: int = 0
     options: EvalOptions = field(default_factory=EvalOptions)
@@ -152,7 +152,7 @@ class Evaluation:
         names = ("aAcc", *(f"m{name}" for name in self.options.figures))
         return {f"{self._prefix}{name}": _number(found.means[name]) for name in names}
 
-    def _differences(self, other: Comparison) -> dict[str, Any]:
+    def _differences(self, other: SecondNetwork) -> dict[str, Any]:
         rows = zip(self.classes, self.scores.IoU, other.scores.IoU, self.scores.Acc, other.scores.Acc, strict=True)
         return {
             "name": other.name,
@@ -177,12 +177,12 @@ def _scores(matrix: NDArray[np.int64], options: EvalOptions) -> Scores:
     return scores(matrix, beta=options.beta, nan=None if options.nan_to_num is None else 100 * options.nan_to_num)
 
 
-def _comparison(tally: Tally, samples: tuple[Sample, ...], name: str, options: EvalOptions) -> Comparison | None:
+def _comparison(tally: Tally, samples: tuple[Sample, ...], name: str, options: EvalOptions) -> SecondNetwork | None:
     if tally.other is None:
         return None
     counted = int(tally.matrix.sum())
     extremes = [(place, 100 * share) for share, place in tally.extremes if share > 0]
-    return Comparison(
+    return SecondNetwork(
         name=name,
         matrix=tally.other,
         scores=_scores(tally.other, options),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from segship.core.errors import UnsupportedError
+from segship.core.errors import UnsupportedError, one_line
 from segship.networks.graph import GraphNetwork
 from segship.onnxgraph.conventions import INPUT, OUTPUT
 from segship.onnxgraph.passes.rename_values import rename_values
@@ -66,7 +66,7 @@ class OnnxNetwork(GraphNetwork):
             scores: NDArray[np.float32] = self._session.run(None, {self._image: image})[0]
         except Exception as error:
             raise UnsupportedError(
-                f"the file does not run on an input of {image.shape}: {' '.join(str(error).split())[:300]}"
+                f"the file does not run on an input of {image.shape}: {one_line(error, joined=True)}"
             ) from error
         return scores
 
@@ -75,4 +75,4 @@ def _open(model: onnx.ModelProto) -> Any:
     try:
         return open_model(model)
     except Exception as error:
-        raise UnsupportedError(f"ONNX Runtime refuses the file: {' '.join(str(error).split())[:300]}") from error
+        raise UnsupportedError(f"ONNX Runtime refuses the file: {one_line(error, joined=True)}") from error

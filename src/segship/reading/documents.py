@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from segship.core.errors import ConfigError, MissingExtraError
+from segship.core.errors import ConfigError, MissingExtraError, one_line
 from segship.reading.limits import Allowance, TooMuchError
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def parse_yaml(text: str, what: str) -> Any:
     except TooMuchError as error:
         raise ConfigError(f"{what} cannot be used: {error}") from None
     except Exception as error:  # noqa: BLE001 - PyYAML raises anything where a value does not fit its tag
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = one_line(error, joined=True) or type(error).__name__
         raise ConfigError(f"{what} is no YAML of plain values: {reason}") from None
     return values
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from segship.core.errors import InputError, UnsupportedError
+from segship.core.errors import InputError, UnsupportedError, one_line
 from segship.core.files import digest
 from segship.networks.onnx import OnnxNetwork
 from segship.onnxgraph.file import load as load_model
@@ -64,7 +64,7 @@ def _read(path: Path) -> onnx.ModelProto:
         model = load_model(path)
         inline_functions(model)
     except Exception as error:
-        raise InputError(f"{path} is no ONNX file: {' '.join(str(error).split())[:200]}") from error
+        raise InputError(f"{path} is no ONNX file: {one_line(error, joined=True)}") from error
     foreign = foreign_operators(model)
     if foreign:
         raise UnsupportedError(

@@ -250,7 +250,7 @@ def _by_tifffile(name: str, data: bytes) -> NDArray[Any]:
     try:
         array: NDArray[Any] = tifffile.imread(io.BytesIO(data))
     except Exception as error:
-        raise InputError(f"{name} cannot be decoded: {' '.join(str(error).split())[:200]}") from error
+        raise InputError(f"{name} cannot be decoded: {one_line(error, joined=True)}") from error
     return array
 
 

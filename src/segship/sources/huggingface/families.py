@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segship.core.errors import ConfigError, UnsupportedError, did_you_mean
+from segship.core.errors import ConfigError, UnsupportedError, did_you_mean, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -134,7 +134,7 @@ def _tokens(folder: Path, length: int) -> Tensor:
     except Exception as error:
         raise ConfigError(
             f"{folder} holds no usable tokenizer, which OneFormer needs to be told its task (vocab.json and "
-            f"merges.txt, or tokenizer.json): {' '.join(str(error).split())[:200]}"
+            f"merges.txt, or tokenizer.json): {one_line(error, joined=True)}"
         ) from error
     ids: Tensor = (tokens["input_ids"] * tokens["attention_mask"]).to(torch.int64)
     return ids

@@ -6,7 +6,7 @@ import contextlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from segship.core.errors import CheckpointError, ConfigError, UnsafeFileError, UnsupportedError
+from segship.core.errors import CheckpointError, ConfigError, UnsafeFileError, UnsupportedError, one_line
 from segship.reading.checkpoint import read_checkpoint
 
 if TYPE_CHECKING:
@@ -136,4 +136,4 @@ def quiet() -> Iterator[None]:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    return one_line(error, joined=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from segship.core.errors import ConfigError, UnsupportedError, did_you_mean
+from segship.core.errors import ConfigError, UnsupportedError, did_you_mean, one_line
 from segship.core.spec import Normalization, Resize, ResizeEdges, ResizeNear
 from segship.reading.documents import read_mapping
 from segship.reading.options import merge_options
@@ -99,7 +99,7 @@ def load_processor(
         try:
             return kind.from_dict(values), notes
         except Exception as error:
-            raise ConfigError(f"{file or folder} is refused by {name}: {' '.join(str(error).split())[:300]}") from error
+            raise ConfigError(f"{file or folder} is refused by {name}: {one_line(error, joined=True)}") from error
 
 
 def _read_config(folder: Path) -> tuple[Path | None, dict[str, Any]]:

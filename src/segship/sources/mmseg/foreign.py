@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from segship.core.errors import ConfigError, SegshipError, UnsupportedError
+from segship.core.errors import ConfigError, SegshipError, UnsupportedError, one_line
 from segship.networks.wrapped import WrappedNetwork
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def build_foreign(values: Mapping[str, Any]) -> WrappedNetwork:
         raise
     except Exception as error:
         raise ConfigError(
-            f"MMSegmentation does not build this model: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            f"MMSegmentation does not build this model: {type(error).__name__}: {one_line(error, joined=True)}"
         ) from error
     head: Any = model.decode_head[-1] if isinstance(model.decode_head, nn.ModuleList) else model.decode_head
     model.requires_grad_(requires_grad=False).eval()
@@ -84,7 +84,7 @@ def _registry() -> ModuleType:
         importlib.import_module("mmseg.models")
         registry = importlib.import_module("mmseg.registry")
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error, joined=True)
         raise UnsupportedError(
             f"building modules of your own needs an MMSegmentation that can be imported here ({reason}): install the "
             "one you train with, or its fork: pip install onedl-mmsegmentation"
