@@ -17,7 +17,7 @@ from segship import Segmentor, export, export_module
 from segship.core.artifacts import Graph, TensorInfo
 from segship.core.errors import BackendError, InputError, SizeError, UnsupportedError, VerificationError
 from segship.core.spec import ModelSpec, Normalization, Pad, Padding, Resize
-from segship.onnxgraph.image import postprocess as whole_graph
+from segship.onnxgraph.image import postprocess
 from segship.onnxgraph.image.postprocess import embed
 from segship.verification.compare import Reference, compare
 from segship.vision import upsample
@@ -189,7 +189,7 @@ def test_labels_are_the_same_with_the_classes_beside_one_another(
 ) -> None:
     import onnxruntime
 
-    monkeypatch.setattr(whole_graph, "_MANY", 2)
+    monkeypatch.setattr(postprocess, "_MANY", 2)
     spec = SPEC.model_copy(update=change)
     for what, shape in ((("pre", "post"), (77, 131)), (("post",), (1, 77, 131))):
         path = tmp_path / f"{len(what)}.onnx"
@@ -269,7 +269,7 @@ def test_a_graph_that_disagrees_is_not_written(
         other = spec.model_copy(update={"normalization": Normalization(channel_order="bgr", mean=(0, 0, 0))})
         return embed(graph, path, other, *rest, **options)
 
-    monkeypatch.setattr(whole_graph, "embed", wrong)
+    monkeypatch.setattr(postprocess, "embed", wrong)
     with pytest.raises(VerificationError, match=r"of the labels are equal \(gate 99\.99%\)"):
         export(*trained, tmp_path / "out", embed="pre,post")
     assert not (tmp_path / "out").exists()

@@ -13,7 +13,7 @@ from segship import load_network
 from segship.core.errors import InputError, UnsupportedError, VerificationError
 from segship.sources import load
 from segship.tools.graphs import export, export_onnx, export_torchscript
-from segship.tools.graphs.whole import WholeInference
+from segship.tools.graphs.full_inference import FullInference
 from support import fill
 from support.commands import refused, segship
 from support.trained import write_trained
@@ -71,7 +71,7 @@ def test_windows_are_averaged_as_mmsegmentation_averages_them(
 ) -> None:
     loaded, x = load(*sliding), torch.from_numpy(fill.image(*size))
     with torch.inference_mode():
-        found = WholeInference(loaded.network, loaded.spec, "logits", None).logits(x)
+        found = FullInference(loaded.network, loaded.spec, "logits", None).logits(x)
         expected = reference_slide(loaded.network, x, 64, 42)
     assert torch.allclose(found, expected, atol=1e-5)
 
@@ -108,7 +108,7 @@ def test_a_sigmoid_network_compares_with_its_threshold(trained: tuple[Path, Path
     )
     x = torch.from_numpy(fill.image(64, 96))
     with torch.inference_mode():
-        found = WholeInference(loaded.network, spec, "labels", None).logits(x)
+        found = FullInference(loaded.network, spec, "labels", None).logits(x)
         assert torch.equal(found, (loaded.network(x).sigmoid() > 0.7).long())
 
 

@@ -81,7 +81,7 @@ def _at_input_size(reference: Reference) -> Reference:
 
 def _write_graph(loaded: Loaded, plan: Plan, directory: Path) -> Graph:
     from segship.capture import CaptureOptions, capture
-    from segship.onnxgraph.image.postprocess import end_whole
+    from segship.onnxgraph.image.postprocess import append_postprocess
     from segship.onnxgraph.rewrite import rewrite
 
     path, dynamic = directory / MODEL, plan.target.shape.static is None
@@ -89,7 +89,7 @@ def _write_graph(loaded: Loaded, plan: Plan, directory: Path) -> Graph:
     graph = capture(loaded.network, path, options)
 
     def finish(model: onnx.ModelProto) -> None:
-        end_whole(model, plan.spec, image=INPUT, output=OUTPUT)
+        append_postprocess(model, plan.spec, image=INPUT, output=OUTPUT)
         model.ir_version = _IR_VERSION
 
     rewrite(graph, path, finish)

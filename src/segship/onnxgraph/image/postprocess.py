@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from segship.onnxgraph.image.preprocess import Preprocessed
     from segship.onnxgraph.image.sizes import Size
 
-__all__ = ["MASK", "embed", "end_whole"]
+__all__ = ["MASK", "append_postprocess", "embed"]
 
 MASK = "mask"
 """Name of the output of a graph that returns labels."""
@@ -99,7 +99,7 @@ def embed(
     return dataclasses.replace(graph, path=path, inputs=inputs, outputs=outputs)
 
 
-def end_whole(
+def append_postprocess(
     model: onnx.ModelProto,
     spec: ModelSpec,
     *,

@@ -13,11 +13,11 @@ import torch
 from segship.capture import CaptureOptions, capture
 from segship.core.errors import InputError, SizeError, UnsupportedError, VerificationError
 from segship.core.spec import Resize
-from segship.onnxgraph.image.postprocess import end_whole
+from segship.onnxgraph.image.postprocess import append_postprocess
 from segship.onnxgraph.rewrite import rewrite
 from segship.onnxgraph.text import text_of
 from segship.sources import load
-from segship.tools.graphs.whole import WholeInference
+from segship.tools.graphs.full_inference import FullInference
 from segship.verification.compare import Reference, compare
 from segship.verification.gates import require
 from segship.vision.decode import read_image
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from segship.core.manifest import Comparison
     from segship.core.spec import ModelSpec
     from segship.sources import Loaded
-    from segship.tools.graphs.whole import Output
+    from segship.tools.graphs.full_inference import Output
 
     Size = tuple[int, int]
     Run = Callable[[NDArray[np.float32]], NDArray[Any]]
@@ -116,10 +116,10 @@ def export_onnx(
     size = _allowed(loaded, size if shape else loaded.network.sizes.nearest(*size))
     network = loaded.network
     if loaded.spec.slide is not None:
-        network = WholeInference(network, loaded.spec, "logits", None).eval()
+        network = FullInference(network, loaded.spec, "logits", None).eval()
     graph = capture(network, path, CaptureOptions(size, loaded.spec.channels, dynamic))
     _finish(graph, loaded.spec, output, rescale_shape)
-    whole = WholeInference(loaded.network, loaded.spec, output, rescale_shape).eval()
+    whole = FullInference(loaded.network, loaded.spec, output, rescale_shape).eval()
     checks: tuple[Comparison, ...] = ()
     if verify:
         checks = _verify(path, whole, _onnx_runner(path), _tensors(loaded, size, image, dynamic=dynamic))
@@ -163,7 +163,7 @@ def export_torchscript(
     path = _suffix(out, ".pt")
     loaded, notes = _load(config, checkpoint, cfg_options, trust=trust)
     size = _allowed(loaded, shape or loaded.network.sizes.nearest(512, 512))
-    whole = WholeInference(loaded.network, loaded.spec, output, rescale_shape).eval()
+    whole = FullInference(loaded.network, loaded.spec, output, rescale_shape).eval()
     capture(whole, path, CaptureOptions(size, loaded.spec.channels, dynamic=False), format="torchscript")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated, which those who ask for it know
@@ -213,7 +213,7 @@ def _finish(graph: Graph, spec: ModelSpec, output: Output, size: Size | None) ->
     """Let the file end as MMSegmentation's tool let it end, under its names."""
 
     def end(model: onnx.ModelProto) -> None:
-        end_whole(model, spec, image="input", output="output", size=size, labels=output == "labels")
+        append_postprocess(model, spec, image="input", output="output", size=size, labels=output == "labels")
 
     rewrite(graph, graph.path, end)
 
@@ -246,7 +246,7 @@ def _noise(channels: int) -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (24, 48, channels), np.uint8)
 
 
-def _verify(path: Path, whole: WholeInference, run: Run, tensors: list[NDArray[np.float32]]) -> tuple[Comparison, ...]:
+def _verify(path: Path, whole: FullInference, run: Run, tensors: list[NDArray[np.float32]]) -> tuple[Comparison, ...]:
     """Compare the file with the network's logits, whatever leaves it; a file that fails its gate is removed."""
     checks = []
     for tensor in tensors:

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from segship.core.spec import ModelSpec, SizeRule
 
-__all__ = ["Output", "WholeInference"]
+__all__ = ["FullInference", "Output"]
 
 Output: TypeAlias = Literal["labels", "logits"]
 
 
-class WholeInference(Network):
+class FullInference(Network):
     """Normalised image in, labels or full-size logits out, as MMSegmentation's ``simple_test`` computes them.
 
     Args:
