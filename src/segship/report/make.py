@@ -66,28 +66,20 @@ def make_report(request: Request, *, progress: Progress | None = None) -> Report
     progress("drawing sample masks")
     shown = pictures.choose(data, request.pictures)
     masks = {name: pictures.draw(request, store, name, spec, shown) for name in running}
-    candidates = [
-        TargetResult(
-            ORIGINAL,
-            evaluations[ORIGINAL],
-            timings[ORIGINAL],
-            samples=masks[ORIGINAL],
-            device=devices[ORIGINAL],
-        )
-    ]
-    for target in request.targets:
-        found = exports[target]
+    candidates = []
+    for name in (ORIGINAL, *request.targets):
+        found = exports.get(name, {})  # the original is not exported
         candidates.append(
             TargetResult(
-                target,
-                evaluations.get(target, {}),
-                timings.get(target, {}),
+                name,
+                evaluations.get(name, {}),
+                timings.get(name, {}),
                 size=found.get("size"),
                 labels_equal=found.get("labels_equal"),
                 failures=tuple(found.get("failures", ())),
                 error=found.get("error"),
-                samples=masks.get(target, ()),
-                device=devices.get(target),
+                samples=masks.get(name, ()),
+                device=devices.get(name),
             )
         )
     return Report(
