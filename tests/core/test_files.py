@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from segship.core.errors import InputError
-from segship.core.files import bring_back, digest, replace_directory, scratch_directory, write_atomically
+from segship.core.files import bring_back, digest, holds_only, replace_directory, scratch_directory, write_atomically
 
 # SHA-256 of "abc", FIPS 180-2, appendix B.1
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -171,3 +171,13 @@ def test_siblings_of_others_are_left_alone(tmp_path: Path) -> None:
         pass
     assert names(tmp_path) == [".out.mine", "out"]
     assert names(tmp_path / "out") == []
+
+
+def test_a_folder_that_holds_something_of_the_users_is_told_from_one_that_can_be_made_again(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("ours")
+    assert holds_only(tmp_path, {"a", "b"})
+    (tmp_path / "notes").write_text("theirs")
+    assert not holds_only(tmp_path, {"a", "b"})
+    (tmp_path / "notes").unlink()
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    assert not holds_only(tmp_path, {"a", "b"})

@@ -7,7 +7,7 @@ import pytest
 
 from segship.core.errors import PackageError
 from segship.core.files import digest
-from segship.core.manifest import MANIFEST, Manifest, read_manifest
+from segship.core.manifest import MANIFEST, Manifest, is_package, read_manifest
 from segship.core.plan import SCHEMA_VERSION
 from segship.core.spec import ModelSpec
 from segship.core.target import Target
@@ -87,3 +87,16 @@ def test_a_folder_without_a_manifest_is_no_package(tmp_path: Path) -> None:
         read_manifest(tmp_path)
     with pytest.raises(PackageError, match="no such directory"):
         read_manifest(tmp_path / "nowhere")
+
+
+def test_a_folder_is_a_package_only_if_it_holds_nothing_else(package: Path) -> None:
+    assert is_package(package)
+    (package / "model.onnx").write_bytes(b"damaged")
+    assert is_package(package)
+    (package / "notes.txt").write_text("dear")
+    assert not is_package(package)
+
+
+def test_a_manifest_of_something_else_makes_no_package(tmp_path: Path) -> None:
+    (tmp_path / MANIFEST).write_text('{"name": "my web app"}')
+    assert not is_package(tmp_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
 import warnings
 from typing import TYPE_CHECKING
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING
 from segship.core.errors import SegshipError, SegshipWarning
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import TextIO
 
 __all__ = ["main"]
@@ -18,12 +21,44 @@ _GLOBAL = ("-v", "--verbose", "-q", "--quiet")
 
 _ERROR_STATUS = 2
 _INTERRUPTED_STATUS = 130
+_SIGNALLED_STATUS = 128
+_ENDING = ("SIGTERM", "SIGHUP")
 
 
 def main() -> None:
     """Run the command line: errors a user can mend are one line on standard error, with status 2."""
     from segship.cli import output  # typer takes a while to import, and importers may not need it
     from segship.cli.app import app
+
+    for name in _ENDING:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _end)
+    try:
+        with _plain_warnings():
+            app(args=_globals_first(_json_alone(_spread(sys.argv[1:]))))
+    except (SegshipError, OSError, MemoryError) as error:
+        if output.is_verbose():
+            sys.excepthook(type(error), error, error.__traceback__)
+        sys.stderr.write(f"error: {_told(error)}\n")
+        sys.exit(_ERROR_STATUS)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(_INTERRUPTED_STATUS)
+
+
+def _told(error: Exception) -> str:
+    """One line for the user; what the system says names the file, where it knows it."""
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for this"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split("\n"))
+
+
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Segship's own warnings are one line each."""
+    from segship.cli import output
 
     plain = warnings.showwarning
 
@@ -42,17 +77,14 @@ def main() -> None:
 
     warnings.showwarning = show
     try:
-        app(args=_globals_first(_json_alone(_spread(sys.argv[1:]))))
-    except SegshipError as error:
-        if output.is_verbose():
-            sys.excepthook(type(error), error, error.__traceback__)
-        sys.stderr.write(f"error: {' '.join(str(error).split(chr(10)))}\n")
-        sys.exit(_ERROR_STATUS)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(_INTERRUPTED_STATUS)
+        yield
     finally:
         warnings.showwarning = plain
+
+
+def _end(number: int, _: object) -> None:
+    """Leave as on an interruption, so that what was begun is cleared away."""
+    sys.exit(_SIGNALLED_STATUS + number)
 
 
 def _spread(arguments: list[str]) -> list[str]:

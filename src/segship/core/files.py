@@ -17,7 +17,7 @@ from segship.core.errors import InputError, PackageError
 from segship.core.spec import Frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 try:
     import fcntl
@@ -31,6 +31,7 @@ __all__ = [
     "cache_folder",
     "digest",
     "file_inside",
+    "holds_only",
     "replace_directory",
     "require_replaceable",
     "scratch_directory",
@@ -83,6 +84,16 @@ def file_inside(folder: Path, name: str) -> Path:
     if not path.resolve().is_relative_to(folder.resolve()):
         raise PackageError(f"{folder} holds a link to a file outside itself ({name}): do not use it")
     return path
+
+
+def holds_only(directory: Path, names: Collection[str]) -> bool:
+    """Return whether nothing lies in ``directory`` but files of these names; not all of them have to be there.
+
+    Args:
+        directory: A folder that somebody may keep things of their own in.
+        names: Files of a folder that can be made again.
+    """
+    return all(path.name in names and path.is_file() and not path.is_symlink() for path in directory.iterdir())
 
 
 def require_replaceable(destination: Path, replaceable: Callable[[Path], bool]) -> None:

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from segship.core.artifacts import Engine, TensorInfo
 from segship.core.errors import PackageError, validation_line
-from segship.core.files import FileDigest, digest, file_inside
+from segship.core.files import FileDigest, digest, file_inside, holds_only
 from segship.core.plan import EmbeddedSpec, newer_version
 from segship.core.spec import Frozen
 from segship.core.target import Target
@@ -17,7 +17,7 @@ from segship.core.target import Target
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["MANIFEST", "Accuracy", "Comparison", "Manifest", "Quantization", "read_manifest"]
+__all__ = ["MANIFEST", "Accuracy", "Comparison", "Manifest", "Quantization", "is_package", "read_manifest"]
 
 MANIFEST = "manifest.json"
 _MAXIMUM_BYTES = 16 * 2**20
@@ -147,6 +147,18 @@ def read_manifest(directory: Path) -> Manifest:
     for name, expected in manifest.files.items():
         _check_file(directory, name, expected)
     return manifest
+
+
+def is_package(directory: Path) -> bool:
+    """Return whether ``directory`` is a package and nothing else: a manifest, and only files that it lists.
+
+    Args:
+        directory: A folder. No digest is checked, so that a damaged package is one, too.
+    """
+    try:
+        return holds_only(directory, {MANIFEST, *_parse(directory).files})
+    except PackageError:
+        return False
 
 
 def _parse(directory: Path) -> Manifest:

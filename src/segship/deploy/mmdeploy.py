@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from segship.core.artifacts import Engine, TensorInfo
 from segship.core.errors import VerificationError
-from segship.core.files import replace_directory, require_replaceable
+from segship.core.files import holds_only, replace_directory, require_replaceable
 from segship.deploy.requirements import require_extra
 from segship.deploy.ship import verify_engine
 from segship.formats.mmdeploy.documents import DEPLOY, DETAIL, PIPELINE, is_mmdeploy_folder, write_json
@@ -52,12 +52,12 @@ def build_mmdeploy_folder(load: Callable[[], Loaded], out: Path, options: Export
     from segship.networks.session import EagerSession
 
     require_extra()
-    require_replaceable(out, is_mmdeploy_folder)
+    require_replaceable(out, _is_replaceable)
     options.progress("reading the network")
     loaded = load()
     plan = options.plan(loaded)
     pipeline = pipeline_file(plan.spec)
-    with replace_directory(out, replaceable=is_mmdeploy_folder) as directory:
+    with replace_directory(out, replaceable=_is_replaceable) as directory:
         options.progress("capturing the network as a graph")
         graph = _write_graph(loaded, plan, directory)
         options.progress("comparing the engine with the network")
@@ -72,6 +72,11 @@ def build_mmdeploy_folder(load: Callable[[], Loaded], out: Path, options: Export
         write_json(directory / DEPLOY, deploy_file(dynamic=plan.target.shape.static is None))
         write_json(directory / DETAIL, detail_file(plan.spec, least, loaded.origin))
     return least
+
+
+def _is_replaceable(directory: Path) -> bool:
+    """A folder like those that are written here, and nothing else in it."""
+    return is_mmdeploy_folder(directory) and holds_only(directory, {MODEL, f"{MODEL}.data", PIPELINE, DEPLOY, DETAIL})
 
 
 def _at_input_size(reference: Reference) -> Reference:

@@ -12,7 +12,7 @@ from segship import __version__
 from segship.backends import find_backend
 from segship.core.errors import VerificationError
 from segship.core.files import digest, replace_directory, require_replaceable
-from segship.core.manifest import MANIFEST, Comparison, Manifest
+from segship.core.manifest import Comparison, Manifest, is_package
 from segship.core.memory import release_memory
 from segship.core.plan import Int8, Plan
 from segship.core.versions import module_versions
@@ -98,14 +98,14 @@ def build_package(load: Callable[[], Loaded], out: Path, options: ExportOptions)
     options = replace(options, target=able_target(options.target))
     require_embeddable(options.target, options.embed)
     images = find_verification_images(options.images)
-    require_replaceable(out, _is_package)
+    require_replaceable(out, is_package)
     options.progress("reading the network")
     loaded = load()
     plan = options.plan(loaded)
     require_format(plan, loaded.network.graph_format)
     options.progress("running the network itself")
     expected = _references(loaded, plan, images)
-    with replace_directory(out, replaceable=_is_package) as directory:
+    with replace_directory(out, replaceable=is_package) as directory:
         manifest, built = _build(loaded, plan, directory, options.progress)
         del loaded  # the engine is about to need the room
         options.progress("comparing the engine with the network")
@@ -146,10 +146,6 @@ def verify_engine(
     return checks, failures(checks, plan.target.precision)
 
 
-def _is_package(directory: Path) -> bool:
-    return (directory / MANIFEST).is_file()
-
-
 def _references(loaded: Loaded, plan: Plan, images: Sequence[Path]) -> list[Reference]:
     from segship.networks.session import EagerSession
 
@@ -160,7 +156,7 @@ def _references(loaded: Loaded, plan: Plan, images: Sequence[Path]) -> list[Refe
 def _build(loaded: Loaded, plan: Plan, directory: Path, progress: Progress) -> tuple[Manifest, BuiltEngine]:
     backend = find_backend(plan.target.backend)
     release_memory()
-    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f"{directory.name}.graph.") as scratch:
+    with tempfile.TemporaryDirectory(dir=directory, prefix=".graph.") as scratch:  # goes with the package's if killed
         progress("capturing the network as a graph")
         graph = _capture(loaded, plan, Path(scratch))
         release_memory()

@@ -18,9 +18,10 @@ from segship.core.spec import Frozen
 if TYPE_CHECKING:
     from segship.datasets.label_encoding import LabelEncoding
 
-__all__ = ["INDEX", "Index", "Packed", "StoredEncoding", "TensorFile", "read_index"]
+__all__ = ["INDEX", "TABLE", "Index", "Packed", "StoredEncoding", "TensorFile", "read_index"]
 
 INDEX = "index.json"
+TABLE = "index.csv"
 _OLD = {"version": "schema_version"}  # as version 0.1 of Segship called it
 
 Positive = Annotated[int, Field(gt=0)]
@@ -97,7 +98,7 @@ class Index(NetworkSpec):
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(("image", "bin", "labels"))
         writer.writerows((item.image, tensor.file, item.labels or "") for item in self.items for tensor in item.inputs)
-        write_atomically(folder / "index.csv", table.getvalue().encode())
+        write_atomically(folder / TABLE, table.getvalue().encode())
 
 
 def read_index(folder: str | Path) -> Index:

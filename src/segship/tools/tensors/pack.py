@@ -9,12 +9,12 @@ import numpy as np
 
 from segship.core.artifacts import Session
 from segship.core.errors import InputError
-from segship.core.files import replace_directory
+from segship.core.files import holds_only, replace_directory
 from segship.core.manifest import MANIFEST, read_manifest
 from segship.core.plan import NetworkSpec
 from segship.runtime.pipeline import Pipeline
 from segship.sources import Source
-from segship.tools.tensors.index import INDEX, Index, Packed, StoredEncoding, TensorFile
+from segship.tools.tensors.index import INDEX, TABLE, Index, Packed, StoredEncoding, TensorFile, read_index
 from segship.vision.bands import read_pixels
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def pack(
     if not samples:
         raise InputError("there is no image to pack")
     items: list[Packed] = []
-    with replace_directory(Path(to), replaceable=lambda folder: (folder / INDEX).is_file()) as folder:
+    with replace_directory(Path(to), replaceable=_is_packed) as folder:
         for done, (sample, stem) in enumerate(zip(samples, _stems(samples), strict=True), start=1):
             items.append(_pack(network, sample, stem, folder))
             if progress is not None:
@@ -83,6 +83,18 @@ def pack(
         index = Index(spec=network.spec, sizes=network.sizes, coding=StoredEncoding.of(encoding), items=tuple(items))
         index.write(folder)
     return index
+
+
+def _is_packed(folder: Path) -> bool:
+    """Whether ``folder`` is what an earlier run wrote, and nothing else."""
+    try:
+        index = read_index(folder)
+    except InputError:
+        return False
+    names = {INDEX, TABLE}
+    for item in index.items:
+        names |= {item.labels or "", *(tensor.file for tensor in item.inputs)}
+    return holds_only(folder, names)
 
 
 def _stems(samples: Sequence[Sample]) -> list[str]:
