@@ -17,6 +17,7 @@ from segship import load_network
 from segship.capture import CaptureOptions, capture
 from segship.capture.trace import tracer
 from segship.capture.trace.dims import UntraceableError
+from segship.capture.trace.registry import FUNCTIONS, function
 from segship.capture.trace.tracer import trace
 from segship.core.spec import SizeRule
 from segship.onnxgraph.file import write
@@ -313,20 +314,37 @@ def test_a_traced_module_is_left_as_it_was(tmp_path: Path) -> None:
 
 
 class Counts(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, count: Callable[[Tensor], object]) -> None:
         super().__init__()
-        self.register_buffer("calls", torch.zeros(1))
+        self.register_buffer("calls", torch.zeros(2))
+        self.count = count
 
     def forward(self, x: Tensor) -> Tensor:
-        self.calls += 1
-        return x + self.calls
+        self.count(self.calls)
+        return x + self.calls[0]
 
 
-def test_a_module_that_changes_its_own_weights_is_refused_before_it_does(tmp_path: Path) -> None:
-    module = Counts()
+def set_first(calls: Tensor) -> None:
+    calls[0] = 1
+
+
+@pytest.mark.parametrize(
+    "count",
+    [
+        lambda calls: calls.add_(1),
+        lambda calls: calls[:1].add_(1),
+        lambda calls: torch.add(calls, 1, out=calls),
+        lambda calls: torch.ops.aten.add_.Tensor(calls, torch.ones(2)),
+        set_first,
+    ],
+)
+def test_a_module_that_changes_its_own_weights_is_refused_before_it_does(
+    count: Callable[[Tensor], object], tmp_path: Path
+) -> None:
+    module = Counts(count)
     with pytest.raises(UntraceableError, match="its own weights"):
         traced(module, tmp_path / "model.onnx")
-    assert module.calls.item() == 0
+    assert module.calls.tolist() == [0, 0]
 
 
 def test_what_is_not_known_is_exported_by_torch(tmp_path: Path) -> None:
@@ -366,3 +384,9 @@ def test_every_family_is_traced_and_makes_no_number_of_a_length(family: str, mon
     names = {parameter for parameter, _ in network.named_parameters()}
     assert weights.keys() & names
     assert {node.domain for node in model.graph.node} == {""}
+
+
+def test_a_function_is_declared_once() -> None:
+    with pytest.raises(ValueError, match="relu is declared twice"):
+        function("relu")(lambda: None)
+    assert FUNCTIONS["relu"].shape is not None

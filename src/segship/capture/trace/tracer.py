@@ -144,9 +144,13 @@ class _Tracer(TorchFunctionMode):
         kwargs = kwargs or {}
         if _grows(function, args) or _depends((args, kwargs)):
             return self._call(function, args, kwargs)
-        if args and id(args[0]) in self._names and (_name(function)[1] or "out" in kwargs):
+        if self._is_weight(kwargs.get("out")) or (_name(function)[1] and self._is_weight(args[0])):
             raise UntraceableError("the network changes its own weights")
         return function(*args, **kwargs)
+
+    def _is_weight(self, of: Any) -> bool:
+        """Whether something is a weight of the network, or a part of one."""
+        return id(of) in self._names or id(getattr(of, "_base", None)) in self._names
 
     def _call(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Trace one call."""
@@ -243,7 +247,7 @@ def _name(function: Callable[..., Any]) -> tuple[str, bool]:
     """Name of a function of torch, and whether it changes its argument."""
     whole: str = function.__name__
     name = whole.strip("_")
-    in_place = whole.endswith("_") and not whole.startswith("_")
+    in_place = whole.partition(".")[0].endswith("_") and not whole.startswith("_")  # torch.ops' have a point
     if whole.startswith("__i") and name not in {"invert", "index"}:
         name, in_place = name[1:], True
     return name, in_place or whole == "__setitem__"
