@@ -115,7 +115,8 @@ def build_package(load: Callable[[], Loaded], out: Path, options: ExportOptions)
             raise VerificationError("; ".join(failed))
         manifest = manifest.model_copy(update={"checks": checks, "failures": failed})
         manifest.write(directory)
-    return Package(out, manifest)
+    # As it will be read: some figures of a comparison stay out of manifests.
+    return Package(out, Manifest.model_validate(manifest.model_dump()))
 
 
 def verify_engine(
