@@ -152,6 +152,14 @@ def test_outputs_that_cannot_be_are_named(
         score(tmp_path / "packed", tmp_path / "outputs", **options)
 
 
+def test_an_index_of_version_0_1_is_read(tmp_path: Path) -> None:
+    spec = {"source": "x", "architecture": "x", "classes": ["a"], "palette": [[0, 0, 0]]}
+    record = {"version": 1, "spec": spec, "sizes": {"multiple_of": 8}, "coding": {"classes": 1}, "items": []}
+    (tmp_path / "index.json").write_text(json.dumps(record))
+    found = read_index(tmp_path)
+    assert (found.schema_version, found.spec.classes, found.sizes.multiple_of) == (1, ("a",), 8)
+
+
 def test_a_folder_that_was_not_packed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="tensors pack"):
         score(tmp_path, tmp_path)
