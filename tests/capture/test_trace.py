@@ -158,6 +158,7 @@ LAYERS: dict[str, Callable[[Tensor], Tensor]] = {
     "normalised without weights": nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, affine=False)).eval(),
     "many heads": ManyHeads(),
     "whole numbers": whole_numbers,
+    "conditions counted": lambda x: ((x > 0) * (x < 1)).sum(1, keepdim=True) * x + (x > 0).cumsum(2),
     "norms": lambda x: (
         F.normalize(x, dim=1) + torch.linalg.vector_norm(x, 1, 2, keepdim=True) + x.norm(dim=3)[..., None]
     ),

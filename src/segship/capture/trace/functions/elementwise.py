@@ -132,7 +132,13 @@ def _of_two(operator: str, *, swapped: bool = False) -> Callable[..., Value]:
 
 function("add", "radd", shape=combined)(_of_two("Add"))
 function("sub", "subtract", shape=combined)(_of_two("Sub"))
-function("mul", "multiply", "rmul", shape=combined)(_of_two("Mul"))
+
+
+@function("mul", "multiply", "rmul", shape=combined)
+def _mul(g: TracedGraph, out: Tensor, input: Any, other: Any) -> Value:
+    return _of_two("And" if out.dtype == torch.bool else "Mul")(g, out, input, other)
+
+
 function("rdiv", "rtruediv", shape=_quotient_shape)(_of_two("Div", swapped=True))
 function("rpow", shape=combined)(_of_two("Pow", swapped=True))
 function("minimum", shape=combined)(_of_two("Min"))

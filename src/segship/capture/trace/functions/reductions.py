@@ -34,8 +34,18 @@ def _reduction(operator: str) -> Callable[..., Value]:
     return write
 
 
+def _sum_dtype(input: Tensor, dtype: Any) -> torch.dtype:
+    """Whole numbers and conditions are counted as int64."""
+    counted: torch.dtype = dtype or (input.dtype if input.is_floating_point() else torch.int64)
+    return counted
+
+
+def _sum_shape(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    return reduced(input, dim, keepdim, dtype=_sum_dtype(input, dtype))
+
+
 function("mean", shape=reduced)(_reduction("ReduceMean"))
-function("sum", shape=reduced)(_reduction("ReduceSum"))
+function("sum", shape=_sum_shape)(_reduction("ReduceSum"))
 function("amax", shape=reduced)(_reduction("ReduceMax"))
 function("amin", shape=reduced)(_reduction("ReduceMin"))
 
@@ -74,7 +84,7 @@ def _softmax(g: TracedGraph, out: Tensor, input: Any, dim: int, dtype: Any = Non
     return g.add("Softmax", g.tensor(input, out.dtype), axis=dim % input.dim())
 
 
-@function("cumsum", shape=lambda input, dim, dtype=None: new(input.shape, dtype or input.dtype))
+@function("cumsum", shape=lambda input, dim, dtype=None: new(input.shape, _sum_dtype(input, dtype)))
 def _cumsum(g: TracedGraph, out: Tensor, input: Any, dim: int, dtype: Any = None) -> Value:
     del dtype
     return g.add("CumSum", g.tensor(input, out.dtype), g.number(dim % input.dim(), "int64"))
