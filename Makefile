@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+SHELL := /bin/bash
 # A CPU of two cores is shared by two test processes: more threads each would only get in each other's way.
 TEST_ENV := OMP_NUM_THREADS=1
 
@@ -9,6 +10,7 @@ TEST_ENV := OMP_NUM_THREADS=1
 TESTED := all
 
 .PHONY: demo check install lint types imports docs test test-slow format new-head clean
+.PHONY: check-base check-lowest check-phones check-pythons
 
 demo: $(VENV)/installed
 	$(BIN)/segship demo segship-demo
@@ -46,11 +48,18 @@ docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	$(BIN)/python dev/check_site.py
 
+# build/durations-*.txt keep how long each of the slowest tests took.
 test: install
-	$(TEST_ENV) $(BIN)/pytest -n 2 -m "not slow"
+	mkdir -p build
+	set -o pipefail; $(TEST_ENV) $(BIN)/pytest -n 2 -m "not slow" --durations 50 | tee build/durations-test.txt
 
 test-slow: install
-	$(TEST_ENV) $(BIN)/pytest -n 2 -m slow
+	mkdir -p build
+	set -o pipefail; $(TEST_ENV) $(BIN)/pytest -n 2 -m slow --durations 50 | tee build/durations-slow.txt
+
+# Other environments than `make check`'s: without torch, the lowest dependencies, engines of devices, newer Pythons.
+check-base check-lowest check-phones check-pythons: check-%: install
+	$(BIN)/python dev/environments.py $*
 
 format: install
 	$(BIN)/ruff check --fix .

@@ -274,6 +274,10 @@ def _require_bearable(name: str, size: tuple[int, int], max_pixels: int) -> None
         )
 
 
+_LOG = getattr(cv2.utils, "logging", cv2)  # OpenCV 5 has its functions there, OpenCV 4 at the top
+_SILENT = 0
+
+
 class _Quiet:
     """While any thread is inside, OpenCV does not log what the caller is told by an error anyway.
 
@@ -288,15 +292,15 @@ class _Quiet:
     def __enter__(self) -> None:
         with self._lock:
             if self._inside == 0:
-                self._level = cv2.utils.logging.getLogLevel()
-                cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+                self._level = _LOG.getLogLevel()
+                _LOG.setLogLevel(_SILENT)
             self._inside += 1
 
     def __exit__(self, *_error: object) -> None:
         with self._lock:
             self._inside -= 1
             if self._inside == 0:
-                cv2.utils.logging.setLogLevel(self._level)
+                _LOG.setLogLevel(self._level)
 
 
 _QUIET = _Quiet()
