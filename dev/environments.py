@@ -65,7 +65,8 @@ def install_torch(python: Path) -> None:
 
 def passes(command: list[str], *words: str, variables: dict[str, str] | None = None) -> bool:
     """Run pytest; whether all passed."""
-    options = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *words]
+    # anyio's plugin, which others' packages bring, uses names that pytest has given up.
+    options = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:anyio", "-m", "not slow", *words]
     print("$", *command, *options[:2], *words, flush=True)
     done = subprocess.run(
         [*command, *options], check=False, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1", **(variables or {})}
@@ -116,7 +117,7 @@ def pythons() -> bool:
     """Newer Pythons."""
     passed = True
     for version, release in PYTHONS.items():
-        found = shutil.which(f"python{version}") or _download(version)
+        found = _here(version) or _download(version)
         if found:
             passed &= base(f"python{version}", found)
         elif release and os.geteuid() == 0 and shutil.which("debootstrap"):
@@ -124,6 +125,16 @@ def pythons() -> bool:
         else:
             print(f"Python {version}: none is here, and none could be fetched: not tried", flush=True)
     return passed
+
+
+def _here(version: str) -> str | None:
+    """An interpreter of this machine that runs: on the path, or one of pyenv's, whose names on the path may not run."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    found = [shutil.which(f"python{version}"), *map(str, pyenv.glob(f"{version}.*/bin/python"))]
+    for program in filter(None, found):
+        if subprocess.run([program, "-c", ""], check=False, capture_output=True).returncode == 0:
+            return program
+    return None
 
 
 def _download(version: str) -> str | None:
