@@ -36,7 +36,10 @@ TORCH_FREE = (
     *(f"tests/vision/test_{name}.py" for name in ("bands", "decode", "draw", "geometry", "palette", "preprocess")),
 )
 LOWEST = ("tests/backends/test_onnxruntime.py", "tests/backends/test_openvino.py", "tests/onnxgraph", "tests/runtime")
-PHONES = tuple(f"tests/backends/test_{name}.py" for name in ("executorch", "litert", "coreml"))
+PHONES = (
+    *("tests/backends/test_every_backend.py", "tests/backends/test_coreml.py", "tests/quantize/test_phones.py"),
+    "--backends=executorch,litert,coreml",
+)
 
 
 def uv(*words: object) -> None:

@@ -231,8 +231,10 @@ def _parse(path: Path, text: str) -> list[ast.stmt]:
             return ast.parse(text).body
     except SyntaxError as error:
         raise ConfigError(f"{path}, line {error.lineno}: {error.msg}; the file is not Python") from None
-    except (ValueError, MemoryError) as error:
-        raise ConfigError(f"{path} is not Python: {str(error) or 'too deeply nested'}") from None
+    except ValueError as error:
+        raise ConfigError(f"{path} is not Python: {error}") from None
+    except MemoryError:  # the parser's stack
+        raise ConfigError(f"{path} is not Python: too deeply nested") from None
 
 
 def _own(values: dict[str, Any]) -> dict[str, Any]:
