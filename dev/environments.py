@@ -162,7 +162,7 @@ def _debian(version: str, release: str) -> bool:
         if subprocess.run(make, check=False, stdout=subprocess.DEVNULL).returncode:
             print(f"Python {version}: Debian's {release} could not be fetched: not tried", flush=True)
             return True
-    site, work = root / "opt" / "site", root / "work"
+    site, work = root / "opt" / "site", root / "checkout"
     for folder in (site, work):
         shutil.rmtree(folder, ignore_errors=True)
     uv("pip", "install", "--quiet", "--python-version", version, "--target", site, ".", "--group", "test")
@@ -170,8 +170,8 @@ def _debian(version: str, release: str) -> bool:
         shutil.copytree(ROOT / name, work / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", work)
     shutil.copytree(package(), work / "package")
-    variables = ["PYTHONPATH=/opt/site", "SEGSHIP_PACKAGE=/work/package", "OMP_NUM_THREADS=1", "HOME=/root"]
-    inside = f'cd /work && exec python{version} "$@"'
+    variables = ["PYTHONPATH=/opt/site", "SEGSHIP_PACKAGE=/checkout/package", "OMP_NUM_THREADS=1", "HOME=/root"]
+    inside = f'cd /checkout && exec python{version} "$@"'
     command = ["chroot", str(root), "/usr/bin/env", "-i", "PATH=/usr/bin:/bin", *variables, "sh", "-c", inside, "sh"]
     return passes(command, *TORCH_FREE)
 
