@@ -139,7 +139,8 @@ def verify_engine(
     devices = backend.probe()
     if not any(device.usable for device in devices):
         reason = f"the engine cannot be compared with the network here ({devices[0].note})"
-        return (), [f"{reason}: only --allow-inexact writes it"]
+        where = f", and {backend.INFO.elsewhere}" if backend.INFO.elsewhere else ""
+        return (), [f"{reason}: only --allow-inexact writes it{where}"]
     release_memory()
     image, output = engine.inputs[0].name, engine.outputs[0].name
     with backend.open(engine) as session:
