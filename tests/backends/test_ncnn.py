@@ -24,7 +24,8 @@ pytestmark = [
         any(importlib.util.find_spec(name) is None for name in backend.INFO.modules),
         reason="ncnn is not installed here: pip install segship[ncnn]",
     ),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of tracing itself
+    # Of tracing itself: torch 2.13 warns by the one, 2.14 by the other.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
 ]
 
 SHAPE = (1, 3, 16, 24)

@@ -25,7 +25,7 @@ class Small(Network):
         return found
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # torch 2.13; 2.14 and newer
 def test_a_head_of_several_maps_becomes_torchscript(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = Small().eval()

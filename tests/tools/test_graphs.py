@@ -91,7 +91,7 @@ def test_a_dynamic_file_with_windows_is_refused_with_the_ways_out(sliding: tuple
 def test_torchscript_gives_the_networks_logits(trained: tuple[Path, Path], tmp_path: Path) -> None:
     done = export_torchscript(*trained, tmp_path / "net.pt", shape=(64, 96), verify=True)
     x = torch.from_numpy(fill.image(64, 96))
-    with torch.inference_mode(), pytest.warns(DeprecationWarning, match="jit"):
+    with torch.inference_mode(), pytest.warns((DeprecationWarning, FutureWarning), match="jit"):
         assert torch.allclose(torch.jit.load(str(done.path))(x), load_network(*trained)(x), atol=1e-5)
     assert "aten::_convolution" in done.text or "aten::conv2d" in done.text
 
