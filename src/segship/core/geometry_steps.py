@@ -23,7 +23,7 @@ __all__ = [
     "Interpolation",
     "Letterbox",
     "Pad",
-    "Plan",
+    "Placement",
     "Resize",
     "ResizeByEdge",
     "ResizeEdges",
@@ -39,7 +39,7 @@ filters, which widen where they shrink (antialiasing)."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class Placement:
     """The sizes that a step makes of an image of one size: it resizes the image and puts it into a frame.
 
     Attributes:
@@ -57,10 +57,10 @@ class ImageStep(Frozen):
     """The base of all steps."""
 
     @abstractmethod
-    def _plan(self, height: int, width: int) -> Plan:
+    def _plan(self, height: int, width: int) -> Placement:
         """The plan, of which sizes may be zero."""
 
-    def plan(self, height: int, width: int) -> Plan:
+    def plan(self, height: int, width: int) -> Placement:
         """Return what the step does to an image of ``height`` x ``width`` pixels.
 
         Raises:
@@ -92,9 +92,9 @@ class ImageStep(Frozen):
         return bool(getattr(self, "crop", False))
 
 
-def _resized(height: int, width: int) -> Plan:
+def _resized(height: int, width: int) -> Placement:
     """The plan of a step that makes no margin."""
-    return Plan((height, width), (height, width))
+    return Placement((height, width), (height, width))
 
 
 def padded_size(
@@ -116,7 +116,7 @@ def padded_size(
     return (-(-sides[0] // multiple) * multiple, -(-sides[1] // multiple) * multiple)
 
 
-def _within(limits: tuple[int, int], height: int, width: int) -> Plan:
+def _within(limits: tuple[int, int], height: int, width: int) -> Placement:
     """The largest size of the same aspect ratio whose long and short edge stay within the larger and smaller limit."""
     factor = min(max(limits) / max(height, width), min(limits) / min(height, width))
     return _resized(int(height * factor + 0.5), int(width * factor + 0.5))
@@ -138,7 +138,7 @@ class Resize(ImageStep):
     keep_ratio: bool = False
     interpolation: Interpolation = "bilinear"
 
-    def _plan(self, height: int, width: int) -> Plan:
+    def _plan(self, height: int, width: int) -> Placement:
         if self.keep_ratio:
             return _within((self.width, self.height), height, width)
         return _resized(self.height, self.width)
@@ -151,7 +151,7 @@ class ResizeShortestEdge(ImageStep):
     size: Positive
     max_size: Positive
 
-    def _plan(self, height: int, width: int) -> Plan:
+    def _plan(self, height: int, width: int) -> Placement:
         size = float(self.size)
         factor = size / min(height, width)
         new_height, new_width = (size, factor * width) if height < width else (factor * height, size)
@@ -169,7 +169,7 @@ class ResizeToMultiple(ImageStep):
     kind: Literal["resize_to_multiple"] = "resize_to_multiple"
     multiple_of: Positive
 
-    def _plan(self, height: int, width: int) -> Plan:
+    def _plan(self, height: int, width: int) -> Placement:
         return _resized(*padded_size(height, width, multiple_of=self.multiple_of))
 
 
@@ -191,7 +191,7 @@ class ResizeEdges(ImageStep):
     enlarge_only: bool = False
     interpolation: Interpolation = "bilinear"
 
-    def _plan(self, height: int, width: int) -> Plan:
+    def _plan(self, height: int, width: int) -> Placement:
         short, long = min(height, width), max(height, width)
         if self.enlarge_only:
             # The ratio first, as Segmenter computes it: it decides whether a product that is a whole number stays one.
@@ -225,7 +225,7 @@ class ResizeByEdge(ImageStep):
             raise ValueError("ResizeByEdge takes short, long, or both")
         return self
 
-    def _plan(self, height: int, width: int) -> Plan:
+    def _plan(self, height: int, width: int) -> Placement:
         lengths = ((self.short, min(height, width)), (self.long, max(height, width)))
         factor = min(wanted / found for wanted, found in lengths if wanted is not None)
         return _resized(round(height * factor), round(width * factor))
@@ -246,7 +246,7 @@ class ResizeNear(ImageStep):
     multiple_of: Positive = 1
     interpolation: Interpolation = "bilinear"
 
-    def _plan(self, height: int, width: int) -> Plan:
+    def _plan(self, height: int, width: int) -> Placement:
         tall, wide = self.height / height, self.width / width
         scale = wide if abs(1 - wide) < abs(1 - tall) else tall
         rows, columns = (round(scale * side / self.multiple_of) * self.multiple_of for side in (height, width))
@@ -273,12 +273,12 @@ class Letterbox(ImageStep):
         """Always true: the margin is cut off from the logits."""
         return True
 
-    def _plan(self, height: int, width: int) -> Plan:
+    def _plan(self, height: int, width: int) -> Placement:
         scale = min(self.height / height, self.width / width)
         rows, columns = max(round(height * scale), 1), max(round(width * scale), 1)
         # Of an odd margin the smaller half comes first; a tenth keeps the rounding of halves out of it.
         origin = round((self.height - rows) / 2 - 0.1), round((self.width - columns) / 2 - 0.1)
-        return Plan((self.height, self.width), (rows, columns), origin)
+        return Placement((self.height, self.width), (rows, columns), origin)
 
 
 class Pad(ImageStep):
@@ -304,9 +304,9 @@ class Pad(ImageStep):
             raise ValueError("Pad takes either height and width, or multiple_of")
         return self
 
-    def _plan(self, height: int, width: int) -> Plan:
+    def _plan(self, height: int, width: int) -> Placement:
         size = padded_size(height, width, to=(self.height, self.width), multiple_of=self.multiple_of)
-        return Plan(size, (height, width))
+        return Placement(size, (height, width))
 
 
 GeometryStep = Annotated[

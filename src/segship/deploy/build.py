@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import statistics
 import tempfile
@@ -179,12 +180,13 @@ class _Int8Build:
         """Time with ``kept`` in floating point as a multiple of the time with nothing; interleaved, medians."""
         image = {self._graph.inputs[0].name: self._feed(self._samples[0].image)}
         times: list[list[float]] = [[], []]
-        with tempfile.TemporaryDirectory(dir=self._graph.path.parent) as scratch:
+        with tempfile.TemporaryDirectory(dir=self._graph.path.parent) as scratch, contextlib.ExitStack() as opened:
             sessions = []
             for name, layers in (("quantized", ()), ("chosen", kept)):
                 folder = Path(scratch) / name
                 folder.mkdir()
-                sessions.append(self._backend.open(quantized.build(layers, folder, self._suited)))
+                engine = quantized.build(layers, folder, self._suited)
+                sessions.append(opened.enter_context(self._backend.open(engine)))
             for _ in range(1 + _TIMED):
                 for taken, session in zip(times, sessions, strict=True):
                     begin = time.perf_counter()

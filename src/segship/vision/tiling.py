@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from segship.vision.taps import Taps
     from segship.vision.upsample import Step
 
-__all__ = ["Plan", "labels", "plan", "scores"]
+__all__ = ["Windows", "labels", "plan", "scores"]
 
 
 @dataclass(frozen=True)
-class Plan:
+class Windows:
     """The places of the windows over one input.
 
     Attributes:
@@ -66,7 +66,7 @@ class Plan:
             yield np.concatenate([tensor[:, :, top : top + height, left : left + width] for top, left in some])
 
 
-def plan(size: tuple[int, int], slide: Slide, sizes: SizeRule | None = None) -> Plan:
+def plan(size: tuple[int, int], slide: Slide, sizes: SizeRule | None = None) -> Windows:
     """Lay windows over an input, as MMSegmentation's ``slide_inference`` does.
 
     The last line and column are moved back inside; an input that is smaller than the window is seen whole.
@@ -94,12 +94,12 @@ def plan(size: tuple[int, int], slide: Slide, sizes: SizeRule | None = None) -> 
             f"this package takes {sizes}: use a larger image, or export with a dynamic shape"
         )
     tops, lefts = (_starts(size[side], window[side], slide.stride[side]) for side in range(2))
-    return Plan(size, window, tops, lefts)
+    return Windows(size, window, tops, lefts)
 
 
 def labels(
     logits: NDArray[np.float32],
-    windows: Plan,
+    windows: Windows,
     steps: Sequence[Step],
     *,
     align_corners: bool,
@@ -108,7 +108,7 @@ def labels(
     """Average the windows' logits, resize the average through ``steps`` and decide each pixel.
 
     Args:
-        logits: float32 (n, C, h, w), of all windows in the order of `Plan.batches`.
+        logits: float32 (n, C, h, w), of all windows in the order of `Windows.batches`.
         windows: The plan.
         steps: From the input's size to the image's.
         align_corners: How each resize places its cells.
@@ -123,7 +123,7 @@ def labels(
 
 def scores(
     logits: NDArray[np.float32],
-    windows: Plan,
+    windows: Windows,
     steps: Sequence[Step],
     *,
     align_corners: bool,
@@ -132,7 +132,7 @@ def scores(
     """Average the windows' logits, resize the average through ``steps`` and turn it into probabilities.
 
     Args:
-        logits: float32 (n, C, h, w), of all windows in the order of `Plan.batches`.
+        logits: float32 (n, C, h, w), of all windows in the order of `Windows.batches`.
         windows: The plan.
         steps: From the input's size to the image's.
         align_corners: How each resize places its cells.
@@ -150,7 +150,7 @@ def _starts(length: int, window: int, stride: int) -> tuple[int, ...]:
     return (*range(0, last, stride), last)
 
 
-def _side_by_side(logits: NDArray[np.float32], windows: Plan) -> NDArray[np.float32]:
+def _side_by_side(logits: NDArray[np.float32], windows: Windows) -> NDArray[np.float32]:
     """One map (C, lines * h, columns * w) of all windows' logits."""
     _, classes, height, width = logits.shape
     lines, columns = len(windows.tops), len(windows.lefts)
@@ -160,7 +160,7 @@ def _side_by_side(logits: NDArray[np.float32], windows: Plan) -> NDArray[np.floa
 
 @lru_cache(maxsize=16)
 def _operators(
-    windows: Plan, cells: tuple[int, int], steps: tuple[Step, ...], *, align_corners: bool
+    windows: Windows, cells: tuple[int, int], steps: tuple[Step, ...], *, align_corners: bool
 ) -> tuple[Taps, Taps]:
     """From the map of all windows to the last step's size."""
     starts = (windows.tops, windows.lefts)
