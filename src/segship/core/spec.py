@@ -9,7 +9,7 @@ The steps of preprocessing run in this order, as in MMSegmentation's test pipeli
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -44,6 +44,7 @@ __all__ = [
     "ResizeNear",
     "ResizeShortestEdge",
     "ResizeToMultiple",
+    "Returned",
     "SizeRule",
     "Slide",
     "Threshold",
@@ -61,6 +62,10 @@ def _current(value: object) -> object:
 
 PixelKind = Annotated[Literal["uint8", "multispectral"], BeforeValidator(_current)]
 """Which numbers a network sees; `ModelSpec.pixels` tells what they mean."""
+
+Returned: TypeAlias = Literal["logits", "probabilities", "labels"]
+"""The numbers that a network returns: ``"logits"``, which softmax or sigmoid turns into probabilities;
+``"probabilities"``, as softmax or sigmoid is inside it; ``"labels"``: 1 for the label's class, 0 for all others."""
 
 
 class Normalization(Frozen):
@@ -194,6 +199,7 @@ class ModelSpec(Frozen):
         resize_logits: ``"through_input"``: to the network's input size, then to the image's, as MMSegmentation does;
             ``"directly"``: to the image's at once, as Hugging Face does. What pads or slides goes through the input.
         output: ``"softmax"`` (label = argmax) or ``"sigmoid"`` (one channel; label = probability > threshold).
+        returns: Which numbers the network returns, as `Returned` tells; ``output`` says what decides either way.
         threshold: Probability above which a ``sigmoid`` output means label 1; above 0, below 1.
         reduce_zero_label: Whether label 0 of the data set's files means "ignore" and all others move down by one.
     """
@@ -210,6 +216,7 @@ class ModelSpec(Frozen):
     align_corners: bool = False
     resize_logits: Literal["through_input", "directly"] = "through_input"
     output: Literal["softmax", "sigmoid"] = "softmax"
+    returns: Returned = "logits"
     threshold: Threshold = 0.5
     reduce_zero_label: bool = False
 
@@ -223,6 +230,10 @@ class ModelSpec(Frozen):
             )
         if self.output == "sigmoid" and len(self.classes) != 2:  # noqa: PLR2004
             raise ValueError(f"a sigmoid output means two classes, not {len(self.classes)}")
+        if self.output == "sigmoid" and self.returns == "labels":
+            raise ValueError(
+                "a sigmoid output is compared with a threshold, and labels (returns) are not"
+            )
         return self
 
     @property

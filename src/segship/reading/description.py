@@ -16,6 +16,7 @@ from segship.core.spec import (
     Normalization,
     Padding,
     PixelKind,
+    Returned,
     SizeRule,
     Slide,
     Threshold,
@@ -84,6 +85,7 @@ class Description(Frozen):
     align_corners: bool = False
     resize_logits: Literal["through_input", "directly"] = "through_input"
     output: Literal["softmax", "sigmoid"] | None = None
+    returns: Returned | None = None
     threshold: Threshold = 0.5
     reduce_zero_label: bool | None = None
     sizes: SizeRule = SizeRule()
@@ -132,6 +134,7 @@ class Description(Frozen):
             align_corners=self.align_corners,
             resize_logits=self.resize_logits,
             output=output,
+            returns=self.returns or "logits",
             threshold=self.threshold,
             reduce_zero_label=reduces if self.reduce_zero_label is None else self.reduce_zero_label,
         )

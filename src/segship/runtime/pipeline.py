@@ -110,17 +110,34 @@ class Pipeline:
 
         Raises:
             SizeError: The network cannot take what the image becomes.
-            UnsupportedError: The engine returns labels.
+            UnsupportedError: The engine or the network returns labels.
+        """
+        self.require_scores()
+        prepared = self.prepare(image, channel_order)
+        logits, how = self.infer(prepared), self._how
+        sigmoid = self._spec.output == "sigmoid"
+        if self._spec.slide is None:
+            return upsample.scores(logits[0], prepared.steps, sigmoid=sigmoid, **how)
+        return tiling.scores(logits, self._windows(prepared), prepared.steps, sigmoid=sigmoid, **how)
+
+    def require_scores(self) -> None:
+        """Make sure that there are scores.
+
+        Raises:
+            UnsupportedError: The engine or the network returns labels.
         """
         if self._decided:
             raise UnsupportedError("this engine returns labels, not scores: export the network without its postprocess")
-        prepared = self.prepare(image, channel_order)
-        logits, sigmoid = self.infer(prepared), self._spec.output == "sigmoid"
-        corners = self._spec.align_corners
-        if self._spec.slide is None:
-            return upsample.scores(logits[0], prepared.steps, align_corners=corners, sigmoid=sigmoid)
-        windows = self._windows(prepared)
-        return tiling.scores(logits, windows, prepared.steps, align_corners=corners, sigmoid=sigmoid)
+        if self._spec.returns == "labels":
+            raise UnsupportedError(
+                "this network returns labels, of which no scores are known: export it without the argmax or the "
+                "comparison that it ends in"
+            )
+
+    @property
+    def _how(self) -> dict[str, bool]:
+        """How what the network returns is resized and taken."""
+        return {"align_corners": self._spec.align_corners, "activated": self._spec.returns == "probabilities"}
 
     def prepare(self, image: NDArray[np.uint8], channel_order: ChannelOrder) -> Prepared:
         """What the engine is given for an image uint8 (H, W, 3), and the way back.
@@ -166,11 +183,9 @@ class Pipeline:
         if self._decided:
             return self._checked(output, prepared)
         threshold = self._spec.threshold if self._spec.output == "sigmoid" else None
-        corners = self._spec.align_corners
         if self._spec.slide is None:
-            return upsample.labels(output[0], prepared.steps, align_corners=corners, threshold=threshold)
-        windows = self._windows(prepared)
-        return tiling.labels(output, windows, prepared.steps, align_corners=corners, threshold=threshold)
+            return upsample.labels(output[0], prepared.steps, threshold=threshold, **self._how)
+        return tiling.labels(output, self._windows(prepared), prepared.steps, threshold=threshold, **self._how)
 
     def _require_size(self, prepared: Prepared) -> None:
         height, width = prepared.tensor.shape[2:]

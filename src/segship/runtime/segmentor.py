@@ -165,6 +165,9 @@ class Segmentor:
 
         Returns:
             float32 (C, H, W) in 0-1: softmax over C; for a binary network with one output, (1, H, W).
+
+        Raises:
+            UnsupportedError: The package or its network returns labels alone.
         """
         return self._pipeline.scores(*self._pixels(image, channel_order))
 

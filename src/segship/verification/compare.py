@@ -10,7 +10,7 @@ import numpy as np
 from segship.core.errors import VerificationError
 from segship.core.manifest import Comparison
 from segship.vision import upsample
-from segship.vision.upsample import logit_above
+from segship.vision.upsample import score_above
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,9 +142,12 @@ def compare_labels(
 def _labels(logits: NDArray[np.float32], reference: Reference, spec: ModelSpec) -> NDArray[Any]:
     """(N, H, W) at the size that is compared."""
     threshold = spec.threshold if spec.output == "sigmoid" else None
-    corners = spec.align_corners
+    corners, activated = spec.align_corners, spec.returns == "probabilities"
     return np.stack(
-        [upsample.labels(each, reference.steps, align_corners=corners, threshold=threshold) for each in logits]
+        [
+            upsample.labels(each, reference.steps, align_corners=corners, threshold=threshold, activated=activated)
+            for each in logits
+        ]
     )
 
 
@@ -182,7 +185,8 @@ def _undecided(
     cells = logits[:, rows.index[y][:, :, None], columns.index[x][:, None, :]]
     values = np.einsum("cprs,pr,ps->cp", cells, rows.weight[y], columns.weight[x])
     if spec.output == "sigmoid":
-        near: NDArray[np.bool_] = np.abs(values[0] - logit_above(spec.threshold)) < margin
+        border = score_above(spec.threshold, activated=spec.returns == "probabilities")
+        near: NDArray[np.bool_] = np.abs(values[0] - border) < margin
         return near
     classes = np.clip(labels[y, x], 0, len(values) - 1).astype(np.intp)
     chosen = np.take_along_axis(values, classes[None], 0)[0]

@@ -104,6 +104,7 @@ def labels(
     *,
     align_corners: bool,
     threshold: float | None = None,
+    activated: bool = False,
 ) -> NDArray[np.uint8 | np.uint16]:
     """Average the windows' logits, resize the average through ``steps`` and decide each pixel.
 
@@ -113,12 +114,13 @@ def labels(
         steps: From the input's size to the image's.
         align_corners: How each resize places its cells.
         threshold: As for `segship.vision.upsample.labels`.
+        activated: As for `segship.vision.upsample.labels`.
 
     Returns:
         (H, W), uint8, or uint16 when C is above 256.
     """
     rows, columns = _operators(windows, logits.shape[2:], tuple(steps), align_corners=align_corners)
-    return upsample.decide(_side_by_side(logits, windows), rows, columns, threshold=threshold)
+    return upsample.decide(_side_by_side(logits, windows), rows, columns, threshold=threshold, activated=activated)
 
 
 def scores(
@@ -128,6 +130,7 @@ def scores(
     *,
     align_corners: bool,
     sigmoid: bool = False,
+    activated: bool = False,
 ) -> NDArray[np.float32]:
     """Average the windows' logits, resize the average through ``steps`` and turn it into probabilities.
 
@@ -137,12 +140,13 @@ def scores(
         steps: From the input's size to the image's.
         align_corners: How each resize places its cells.
         sigmoid: Each channel by itself, rather than softmax over C.
+        activated: As for `segship.vision.upsample.scores`.
 
     Returns:
         float32 (C, H, W) in 0-1.
     """
     rows, columns = _operators(windows, logits.shape[2:], tuple(steps), align_corners=align_corners)
-    return upsample.probabilities(_side_by_side(logits, windows), rows, columns, sigmoid=sigmoid)
+    return upsample.probabilities(_side_by_side(logits, windows), rows, columns, sigmoid=sigmoid, activated=activated)
 
 
 def _starts(length: int, window: int, stride: int) -> tuple[int, ...]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Labels = NDArray[np.uint8 | np.uint16]
 
-__all__ = ["Step", "decide", "labels", "logit_above", "operators", "probabilities", "scores"]
+__all__ = ["Step", "decide", "labels", "logit_above", "operators", "probabilities", "score_above", "scores"]
 
 _CACHE = 400_000  # floats
 
@@ -47,7 +47,12 @@ class Step:
 
 
 def labels(
-    logits: NDArray[np.float32], steps: Sequence[Step], *, align_corners: bool, threshold: float | None = None
+    logits: NDArray[np.float32],
+    steps: Sequence[Step],
+    *,
+    align_corners: bool,
+    threshold: float | None = None,
+    activated: bool = False,
 ) -> Labels:
     """Resize logits through ``steps`` and decide each pixel.
 
@@ -57,16 +62,22 @@ def labels(
         align_corners: How each resize places its cells, as in torch's ``interpolate``.
         threshold: None: the label is the argmax over C, the first of equals. A number: C is 1, and the label is
             whether the sigmoid of the logit is above it.
+        activated: What is called logits are probabilities: no sigmoid is taken of them.
 
     Returns:
         (H, W) at the size of the last step, uint8, or uint16 when C is above 256.
     """
     rows, columns = operators(logits.shape[1:], tuple(steps), align_corners=align_corners)
-    return decide(logits, rows, columns, threshold=threshold)
+    return decide(logits, rows, columns, threshold=threshold, activated=activated)
 
 
 def scores(
-    logits: NDArray[np.float32], steps: Sequence[Step], *, align_corners: bool, sigmoid: bool = False
+    logits: NDArray[np.float32],
+    steps: Sequence[Step],
+    *,
+    align_corners: bool,
+    sigmoid: bool = False,
+    activated: bool = False,
 ) -> NDArray[np.float32]:
     """Resize logits through ``steps`` and turn them into probabilities.
 
@@ -75,12 +86,13 @@ def scores(
         steps: Resizes and crops, in order.
         align_corners: How each resize places its cells.
         sigmoid: Each channel by itself, rather than softmax over C.
+        activated: What is called logits are probabilities, and stays as it is.
 
     Returns:
         float32 (C, H, W) in 0-1.
     """
     rows, columns = operators(logits.shape[1:], tuple(steps), align_corners=align_corners)
-    return probabilities(logits, rows, columns, sigmoid=sigmoid)
+    return probabilities(logits, rows, columns, sigmoid=sigmoid, activated=activated)
 
 
 @lru_cache(maxsize=32)
@@ -104,7 +116,9 @@ def _chain(size: tuple[int, int], steps: tuple[Step, ...], side: int, *, align_c
     return chain
 
 
-def decide(logits: NDArray[np.float32], rows: Taps, columns: Taps, *, threshold: float | None = None) -> Labels:
+def decide(
+    logits: NDArray[np.float32], rows: Taps, columns: Taps, *, threshold: float | None = None, activated: bool = False
+) -> Labels:
     """Labels from logits and any convex operators; the engine of `labels`.
 
     Args:
@@ -113,6 +127,7 @@ def decide(logits: NDArray[np.float32], rows: Taps, columns: Taps, *, threshold:
         rows: Operator of the rows, h cells.
         columns: Operator of the columns, w cells.
         threshold: As for `labels`.
+        activated: As for `labels`.
 
     Returns:
         (H, W), uint8, or uint16 when C is above 256.
@@ -120,7 +135,7 @@ def decide(logits: NDArray[np.float32], rows: Taps, columns: Taps, *, threshold:
     logits = np.ascontiguousarray(logits, np.float32)
     finite = _all_finite(logits)
     if threshold is not None:
-        cut = logit_above(threshold)
+        cut = score_above(threshold, activated=activated)
         if not finite or not np.isfinite(cut):
             above = np.greater_equal if cut == -np.inf else np.greater
             decided: Labels = above(dense.resize_exactly(logits, rows, columns)[0], cut).view(np.uint8)
@@ -180,7 +195,7 @@ def _winners(logits: NDArray[np.float32], dtype: type[np.uint8 | np.uint16]) -> 
 
 
 def probabilities(
-    logits: NDArray[np.float32], rows: Taps, columns: Taps, *, sigmoid: bool = False
+    logits: NDArray[np.float32], rows: Taps, columns: Taps, *, sigmoid: bool = False, activated: bool = False
 ) -> NDArray[np.float32]:
     """Probabilities from logits and any convex operators; the engine of `scores`.
 
@@ -189,12 +204,13 @@ def probabilities(
         rows: Operator of the rows, h cells.
         columns: Operator of the columns, w cells.
         sigmoid: Each channel by itself, rather than softmax over C.
+        activated: As for `scores`.
 
     Returns:
         float32 (C, H, W) in 0-1.
     """
     logits = np.ascontiguousarray(logits, np.float32)
-    activate = _sigmoid if sigmoid else _softmax
+    activate = _as_it_is if activated else _sigmoid if sigmoid else _softmax
     if not _all_finite(logits):
         return activate(dense.resize_exactly(logits, rows, columns))
     return dense.resize(logits, rows, columns, activate)
@@ -204,6 +220,10 @@ def _all_finite(logits: NDArray[np.float32]) -> bool:
     """A sum is finite only when all of its terms are, and is faster to take."""
     with np.errstate(all="ignore"):
         return bool(np.isfinite(logits.sum()))
+
+
+def _as_it_is(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return values
 
 
 def _softmax(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -223,6 +243,16 @@ def _sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:
         values += 1
         np.reciprocal(values, out=values)
     return values
+
+
+def score_above(threshold: float, *, activated: bool) -> float:
+    """Return the float32 x such that a network's score y means label 1 exactly when y > x.
+
+    Args:
+        threshold: Of the probability.
+        activated: Whether scores are probabilities, rather than logits.
+    """
+    return float(np.float32(threshold)) if activated else logit_above(threshold)
 
 
 @lru_cache(maxsize=16)

@@ -22,7 +22,7 @@ from segship.onnxgraph.image.preprocess import add_preprocess
 from segship.onnxgraph.passes.rename_values import rename_values
 from segship.onnxgraph.ports import declare, inputs_of, outputs_of
 from segship.vision.label_maps import label_dtype
-from segship.vision.upsample import logit_above
+from segship.vision.upsample import score_above
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -193,8 +193,9 @@ class _Scores:
 
     def labels(self) -> Value:
         """int64 (N, 1, H, W)."""
-        b, cut = self._builder, logit_above(self._spec.threshold)
-        if self._spec.output == "softmax":
+        b, spec = self._builder, self._spec
+        cut = score_above(spec.threshold, activated=spec.returns == "probabilities")
+        if spec.output == "softmax":
             found = b.add("ArgMax", self.value, dtype="int64", axis=self._classes, keepdims=0)
             return b.add("Unsqueeze", found, b.constant(1, "int64"))
         if cut == -np.inf:

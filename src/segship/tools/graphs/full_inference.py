@@ -60,7 +60,8 @@ class FullInference(Network):
         if self._output == "logits":
             return full
         if self.spec.output == "sigmoid":
-            return (full.sigmoid() > self.spec.threshold).to(torch.int64)
+            chances = full if self.spec.returns == "probabilities" else full.sigmoid()
+            return (chances > self.spec.threshold).to(torch.int64)
         return full.argmax(1, keepdim=True)
 
     def full_logits(self, x: Tensor) -> Tensor:
