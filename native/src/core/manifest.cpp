@@ -411,7 +411,10 @@ void require_consistent(const Node &node, const Spec &spec) {
                       " channels takes pixels as they are stored: pixels='multispectral'");
   }
   if (spec.sigmoid && classes != 2) {
-    node.wrong("a sigmoid output means two classes, not " + std::to_string(classes));
+    return node.wrong("a sigmoid output means two classes, not " + std::to_string(classes));
+  }
+  if (spec.sigmoid && spec.returned == Returned::labels) {
+    node.wrong("a sigmoid output is compared with a threshold, and labels (returns) are not");
   }
 }
 
@@ -421,6 +424,9 @@ void read_output(const Node &node, Spec &spec) {
     spec.directly = choice(node.field("resize_logits"), {"through_input", "directly"}) == 1;
   }
   if (node.field("output").given()) spec.sigmoid = choice(node.field("output"), {"softmax", "sigmoid"}) == 1;
+  if (node.field("returns").given()) {
+    spec.returned = static_cast<Returned>(choice(node.field("returns"), {"logits", "probabilities", "labels"}));
+  }
   const Node threshold = node.field("threshold");
   if (threshold.given()) {
     spec.threshold = number(threshold, 0.5);
@@ -453,7 +459,7 @@ void read_spec(const Node &node, Spec &spec) {
   read_slide(node.field("slide"), spec);
   read_output(node, spec);
   node.only({"source", "architecture", "classes", "palette", "geometry", "normalization", "pixels", "padding", "slide",
-             "align_corners", "resize_logits", "output", "threshold", "reduce_zero_label"});
+             "align_corners", "resize_logits", "output", "returns", "threshold", "reduce_zero_label"});
   if (node.mistakes() == before) require_consistent(node, spec);
 }
 

@@ -79,6 +79,8 @@ struct FileDigest {
   std::string sha256;
 };
 
+enum class Returned { logits, probabilities, labels };
+
 struct Spec {
   std::vector<std::string> classes;
   std::vector<std::int32_t> palette;  // 0xRRGGBB
@@ -91,6 +93,7 @@ struct Spec {
   bool align_corners = false;
   bool directly = false;  // logits go to the image's size at once, not through the input's
   bool sigmoid = false;
+  Returned returned = Returned::logits;  // probabilities: softmax or sigmoid is inside the network; labels: one-hot
   double threshold = 0.5;
 
   SizeRule sizes;

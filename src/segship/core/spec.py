@@ -231,9 +231,7 @@ class ModelSpec(Frozen):
         if self.output == "sigmoid" and len(self.classes) != 2:  # noqa: PLR2004
             raise ValueError(f"a sigmoid output means two classes, not {len(self.classes)}")
         if self.output == "sigmoid" and self.returns == "labels":
-            raise ValueError(
-                "a sigmoid output is compared with a threshold, and labels (returns) are not"
-            )
+            raise ValueError("a sigmoid output is compared with a threshold, and labels (returns) are not")
         return self
 
     @property
