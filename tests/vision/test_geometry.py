@@ -72,6 +72,12 @@ def test_single_channel_images_keep_their_last_axis(step: Resize | Pad) -> None:
     assert apply(step, np.zeros((3, 4, 1), np.uint8)).shape == (6, 8, 1)
 
 
+def test_values_that_are_not_one_for_each_channel_mean_the_first_in_both_orders() -> None:
+    grey = np.zeros((2, 2, 1), np.uint8)
+    step = Pad(height=3, width=2, value=(10.0, 20.0, 30.0))
+    assert [apply(step, grey, rgb=rgb)[2, 0, 0] for rgb in (False, True)] == [10, 10]
+
+
 def test_nothing_to_do_returns_the_image_itself() -> None:
     image = np.zeros((6, 8, 3), np.uint8)
     assert apply(Resize(width=8, height=6), image) is image

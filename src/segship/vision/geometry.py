@@ -42,13 +42,13 @@ def apply(step: ImageStep, image: Pixels, *, rgb: bool = False) -> Pixels:
     inner = image if plan.inner == size else _resize(image, plan.inner[::-1], step.resampling)
     if plan.inner == plan.size:
         return inner
-    return _framed(inner, plan.size, plan.origin, step.margin[::-1] if rgb else step.margin)
+    margin = step.margin if len(step.margin) == image.shape[2] else step.margin[:1] * image.shape[2]
+    return _framed(inner, plan.size, plan.origin, margin[::-1] if rgb else margin)
 
 
 def _framed(image: Pixels, size: tuple[int, int], origin: tuple[int, int], value: tuple[float, ...]) -> Pixels:
     """``image`` at ``origin`` (top, left) of a larger one of ``size`` (height, width)."""
     height, width, channels = image.shape
-    value = value if len(value) == channels else (value[0],) * channels
     whole = image.dtype.kind == "f" or all(number.is_integer() for number in value)
     framed = np.empty((*size, channels), image.dtype if whole else np.float32)
     framed[:] = np.asarray(value)
