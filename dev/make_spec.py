@@ -128,7 +128,7 @@ def _is_clear(logits: NDArray[np.float32], prepared: Prepared, spec: ModelSpec, 
         operators = tiling._operators(windows, logits.shape[2:], prepared.steps, align_corners=corners)  # noqa: SLF001
     values = _resized(flat, operators)
     if spec.output == "sigmoid":
-        lead = np.abs(values[0] - upsample.logit_above(spec.threshold))
+        lead = np.abs(values[0] - upsample.score_above(spec.threshold, activated=spec.returns == "probabilities"))
     else:
         second, first = np.partition(values, -2, axis=0)[-2:]
         lead = first - second
@@ -147,8 +147,8 @@ def _clear_logits(
     )
     for attempt in range(_TRIES):
         seed = 1000 * (1 + CASES.index(case)) + 2 * attempt
-        logits = make_logits(*shape, seed)
-        if _is_clear(logits, prepared, spec, windows):
+        finite = make_logits(*shape, seed, case.logits if case.logits == "probabilities" else "")
+        if _is_clear(finite, prepared, spec, windows):
             return make_logits(*shape, seed, case.logits)
     raise AssertionError(f"{case.name}: no logits without a near tie in {_TRIES} tries")
 
@@ -156,17 +156,17 @@ def _clear_logits(
 def _mask_and_scores(
     logits: NDArray[np.float32], prepared: Prepared, spec: ModelSpec, windows: tiling.Windows | None
 ) -> tuple[NDArray[Any], NDArray[np.float32]]:
-    sigmoid, corners = spec.output == "sigmoid", spec.align_corners
+    sigmoid = spec.output == "sigmoid"
     threshold = spec.threshold if sigmoid else None
+    how = {"align_corners": spec.align_corners, "activated": spec.returns == "probabilities"}
     if windows is None:
-        steps = prepared.steps
         return (
-            upsample.labels(logits[0], steps, align_corners=corners, threshold=threshold),
-            upsample.scores(logits[0], steps, align_corners=corners, sigmoid=sigmoid),
+            upsample.labels(logits[0], prepared.steps, threshold=threshold, **how),
+            upsample.scores(logits[0], prepared.steps, sigmoid=sigmoid, **how),
         )
     return (
-        tiling.labels(logits, windows, prepared.steps, align_corners=corners, threshold=threshold),
-        tiling.scores(logits, windows, prepared.steps, align_corners=corners, sigmoid=sigmoid),
+        tiling.labels(logits, windows, prepared.steps, threshold=threshold, **how),
+        tiling.scores(logits, windows, prepared.steps, sigmoid=sigmoid, **how),
     )
 
 

@@ -42,7 +42,7 @@ class Case:
         classes: How many; a sigmoid output has one channel for two classes.
         stride: Pixels of the network's input that share one cell of the logits; 0: one cell in all.
         spec: Fields of `ModelSpec` that differ from what `make_spec` takes for granted.
-        logits: What is put into the logits: ``"nan"``, ``"ties"``, or nothing.
+        logits: What is put into the logits: ``"nan"``, ``"ties"``, ``"probabilities"``, or nothing.
     """
 
     name: str
@@ -77,7 +77,8 @@ def make_logits(number: int, classes: int, height: int, width: int, seed: int, k
     """Return logits (number, classes, height, width): patches of a winner with noise, multiples of 1/256."""
     coarse = hashed((number, classes, height // 3 + 1, width // 3 + 1), seed, 1200)
     coarse = coarse.repeat(3, axis=2).repeat(3, axis=3)[:, :, :height, :width]
-    logits = ((coarse + hashed(coarse.shape, seed + 1, 500) - 850) / 256).astype(np.float32)
+    whole = coarse + hashed(coarse.shape, seed + 1, 500)
+    logits = (whole / 2048 if kind == "probabilities" else (whole - 850) / 256).astype(np.float32)
     if kind == "ties":
         logits[:, 1::2] = logits[:, : classes - 1 : 2]  # pairs of equal classes: the first of them wins
     if kind == "nan":
@@ -251,6 +252,20 @@ CASES = (
         classes=2,
         stride=4,
         spec=_SIGMOID | {"threshold": 0.9, "slide": Slide(crop=(24, 24), stride=(16, 16))},
+    ),
+    Case(
+        "probabilities",
+        "a network whose softmax is inside it, two resizes",
+        classes=6,
+        spec={"returns": "probabilities", "geometry": (_RESIZE,)},
+        logits="probabilities",
+    ),
+    Case(
+        "probabilities_sigmoid",
+        "a network whose sigmoid is inside it, threshold 0.3",
+        classes=2,
+        spec=_SIGMOID | {"returns": "probabilities", "threshold": 0.3},
+        logits="probabilities",
     ),
     Case("classes_300", "labels of 16 bits", image=(24, 30, 3, "uint8"), classes=300, spec={"align_corners": True}),
     Case(

@@ -298,8 +298,9 @@ def softmax(values: Array) -> Array:
 
 def decided(values: Array, spec: Array) -> tuple[Array, Array]:
     """Labels (H, W) and scores (K, H, W)."""
+    inside = spec["returns"] == "probabilities"
     if spec["output"] == "sigmoid":
-        scores = logistic(values)
+        scores = values if inside else logistic(values)
         return (scores[0] > spec["threshold"]).astype(np.uint8), scores
     labels = values.argmax(axis=0)
-    return labels.astype(np.uint8 if len(spec["classes"]) <= 256 else np.uint16), softmax(values)
+    return labels.astype(np.uint8 if len(spec["classes"]) <= 256 else np.uint16), values if inside else softmax(values)

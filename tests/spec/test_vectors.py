@@ -79,15 +79,16 @@ def test_python_prepares_the_input_of_every_vector(case: dict[str, Any]) -> None
 @each_case
 def test_python_decides_every_vector(case: dict[str, Any]) -> None:
     spec, logits, steps = ModelSpec.model_validate(case["spec"]), read(case["logits"]), steps_of(case)
-    sigmoid, corners = spec.output == "sigmoid", spec.align_corners
+    sigmoid = spec.output == "sigmoid"
     threshold = spec.threshold if sigmoid else None
+    how = {"align_corners": spec.align_corners, "activated": spec.returns == "probabilities"}
     if spec.slide:
         windows = tiling.plan(tuple(case["input"]["shape"][2:]), spec.slide)
-        mask = tiling.labels(logits, windows, steps, align_corners=corners, threshold=threshold)
-        scores = tiling.scores(logits, windows, steps, align_corners=corners, sigmoid=sigmoid)
+        mask = tiling.labels(logits, windows, steps, threshold=threshold, **how)
+        scores = tiling.scores(logits, windows, steps, sigmoid=sigmoid, **how)
     else:
-        mask = upsample.labels(logits[0], steps, align_corners=corners, threshold=threshold)
-        scores = upsample.scores(logits[0], steps, align_corners=corners, sigmoid=sigmoid)
+        mask = upsample.labels(logits[0], steps, threshold=threshold, **how)
+        scores = upsample.scores(logits[0], steps, sigmoid=sigmoid, **how)
     expected = read(case["mask"])
     assert mask.dtype == expected.dtype
     np.testing.assert_array_equal(mask, expected)
