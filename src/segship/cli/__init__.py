@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import os
 import signal
 import sys
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from segship.core.errors import SegshipError, SegshipWarning
+from segship.core.errors import SegshipError, one_line, printable
+from segship.core.memory import is_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import TextIO
 
 __all__ = ["main"]
 
@@ -20,62 +22,104 @@ _MANY = ("--cfg-options", "--eval-options")
 _GLOBAL = ("-v", "--verbose", "-q", "--quiet")
 
 _ERROR_STATUS = 2
+_BUG_STATUS = 70  # EX_SOFTWARE of sysexits.h
 _INTERRUPTED_STATUS = 130
 _SIGNALLED_STATUS = 128
 _ENDING = ("SIGTERM", "SIGHUP")
+_REPORT = "https://github.com/segship/segship/issues"
 
 
 def main() -> None:
     """Run the command line: errors a user can mend are one line on standard error, with status 2."""
-    from segship.cli import output  # typer takes a while to import, and importers may not need it
-    from segship.cli.app import app
-
     for name in _ENDING:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _end)
     try:
-        with _plain_warnings():
-            app(args=_globals_first(_json_alone(_spread(sys.argv[1:]))))
-    except (SegshipError, OSError, MemoryError) as error:
-        if output.is_verbose():
-            sys.excepthook(type(error), error, error.__traceback__)
-        sys.stderr.write(f"error: {_told(error)}\n")
-        sys.exit(_ERROR_STATUS)
+        _prepare_streams()
+        status = _run()
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(_INTERRUPTED_STATUS)
+        status = _INTERRUPTED_STATUS
+    except Exception as error:  # noqa: BLE001  (what is no error of the user's is told as a bug)
+        _fail(error)
+    if status == _INTERRUPTED_STATUS:
+        _tell(f"interrupted{_hint()}")
+    sys.exit(status)
+
+
+def _run() -> int:
+    """Run the subcommand that the arguments name; its status."""
+    from segship.cli.app import app  # typer takes a while to import, and importers may not need it
+
+    with _plain_warnings():
+        try:
+            app(args=_globals_first(_json_alone(_spread(sys.argv[1:]))))
+        except SystemExit as leave:
+            sys.stdout.flush()
+            return leave.code if isinstance(leave.code, int) else int(leave.code is not None)
+    return 0
+
+
+def _prepare_streams() -> None:
+    """Let characters be escaped that a stream's encoding lacks, and refuse to work for nobody.
+
+    Raises:
+        SegshipError: Standard output is closed.
+    """
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    if sys.stdout is None:
+        raise SegshipError("standard output is closed, so that results would be lost: send them to a file or /dev/null")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _fail(error: Exception) -> NoReturn:
+    """Tell an error in one line, and leave."""
+    known = isinstance(error, (SegshipError, OSError)) or is_out_of_memory(error)
+    if _is_verbose():
+        sys.excepthook(type(error), error, error.__traceback__)
+    _tell(f"error: {_told(error) if known else _bug(error)}")
+    sys.exit(_ERROR_STATUS if known else _BUG_STATUS)
+
+
+def _tell(line: str) -> None:
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{line}\n")
 
 
 def _told(error: Exception) -> str:
     """One line for the user; what the system says names the file, where it knows it."""
-    if isinstance(error, MemoryError):
+    if is_out_of_memory(error) and not isinstance(error, SegshipError):
         return "there is not enough memory for this"
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split("\n"))
+        return printable(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
+    return printable(" ".join(str(error).split("\n")))
+
+
+def _bug(error: Exception) -> str:
+    said = printable(one_line(f"{type(error).__name__}: {error}"))
+    return f"this is a bug of Segship ({said}): please report it, with the traceback that -v shows, at {_REPORT}"
+
+
+def _is_verbose() -> bool:
+    output = sys.modules.get("segship.cli.output")
+    return output is not None and output.is_verbose()
+
+
+def _hint() -> str:
+    """How to go on after an interruption, where the subcommand can."""
+    output = sys.modules.get("segship.cli.output")
+    return "" if output is None else output.hint()
 
 
 @contextlib.contextmanager
 def _plain_warnings() -> Iterator[None]:
-    """Segship's own warnings are one line each."""
+    """Warnings are one line each, whoever warns."""
     from segship.cli import output
 
     plain = warnings.showwarning
-
-    def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
-        if issubclass(category, SegshipWarning):
-            output.warn(str(message))
-        else:
-            plain(message, category, filename, lineno, file, line)
-
-    warnings.showwarning = show
+    warnings.showwarning = lambda message, *_: output.warn(str(message))
     try:
         yield
     finally:

@@ -1,31 +1,42 @@
-"""What several subcommands print: lines, progress bars, tables, JSON. Rich is imported only where it is drawn with."""
+"""What several subcommands print: lines, progress bars, tables, JSON. Rich is imported only where it is drawn with.
+
+Names that come from files are printed as they are, never taken for markup of rich or commands of the terminal.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from segship.core.errors import InputError, printable
 from segship.core.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+    from typing import TextIO
+
+    from rich.console import Console
 
     from segship.core.manifest import Comparison, Quantization
     from segship.evaluation import Evaluation
     from segship.metrics.confusion import Scores
 
 __all__ = [
+    "hint",
     "is_standard_output",
     "is_verbose",
     "print_checks",
     "print_evaluation",
     "print_quantization",
     "progress_bar",
+    "resumable",
     "say",
     "set_verbosity",
     "show",
@@ -34,14 +45,16 @@ __all__ = [
     "write_json",
 ]
 
+_UNBROKEN = 1 << 16  # characters in a line, where no terminal has to show it
 _SHOWN = ("IoU", "Acc")  # in the terminal, where nobody says which
 
 
 class _Verbosity:
-    """How much is told on standard error: as ``-q`` and ``-v`` say."""
+    """What is told on standard error: how much, as ``-q`` and ``-v`` say, and after an interruption."""
 
     quiet = False
     verbose = False
+    hint = ""  # how to go on after an interruption
 
 
 def set_verbosity(*, quiet: bool, verbose: bool) -> None:
@@ -62,40 +75,78 @@ def is_verbose() -> bool:
 def warn(text: str) -> None:
     """One line of warning, on standard error."""
     if not _Verbosity.quiet:
-        typer.echo(f"warning: {' '.join(text.split())}", err=True)
+        typer.echo(printable(f"warning: {' '.join(text.split())}"), err=True)
+
+
+@contextlib.contextmanager
+def resumable(hint: str) -> Iterator[None]:
+    """Let an interruption inside be told with ``hint``, which says how to go on."""
+    _Verbosity.hint = f"; {hint}"
+    yield
+    _Verbosity.hint = ""
+
+
+def hint() -> str:
+    """How to go on, for the end of the line that tells of an interruption; empty where that is not possible."""
+    return _Verbosity.hint
 
 
 def say(text: str) -> None:
     """One line of result, on standard output."""
-    typer.echo(text)
+    with _printing():
+        typer.echo(printable(text))
 
 
 def show(drawing: Any) -> None:
-    """A table or another drawing of rich, on standard output."""
+    """A table or another drawing of rich, on standard output; lines are broken only to fit a terminal."""
+    with _printing():
+        _console(sys.stdout).print(drawing)
+
+
+@contextlib.contextmanager
+def _printing() -> Iterator[None]:
+    """Say of what cannot be printed that it is standard output's fault; a reader that has gone wants no word."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise InputError(f"cannot write to standard output: {error.strerror or error}") from error
+
+
+def _console(stream: TextIO) -> Console:
+    """A console that prints texts as they are."""
     from rich.console import Console
 
-    Console().print(drawing)
+    class Plain(Console):
+        def render_str(self, text: str, **options: Any) -> Any:
+            return super().render_str(printable(text), **options)
+
+    width = None if stream.isatty() else _UNBROKEN
+    return Plain(file=stream, markup=False, emoji=False, highlight=False, width=width)
 
 
 @contextlib.contextmanager
 def progress_bar(title: str, total: int, *, rate: str = "") -> Iterator[Callable[[int, int], None] | None]:
-    """A progress bar on standard error, moved by calling what it yields with (done, all); none for a single item.
+    """A progress bar on standard error, moved by calling what it yields with (done, all).
+
+    There is none for a single item, and where standard error is no terminal.
 
     Args:
         title: What is going on.
         total: How many items there are.
         rate: Unit of the speed to show, ``"images/s"``; empty: it is not shown.
     """
-    if total <= 1 or _Verbosity.quiet:
+    if total <= 1 or _Verbosity.quiet or not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    described = TextColumn("{task.description}", markup=False)
+    columns = described, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     speed = (TextColumn(f"{{task.fields[speed]}} {rate}"),) if rate else ()
-    with Progress(*columns, *speed, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=total, speed="")
+    with Progress(*columns, *speed, console=_console(sys.stderr), transient=True) as bar:
+        task = bar.add_task(printable(title), total=total, speed="")
         before, begin = -1, time.monotonic()
 
         def move(done: int, every: int) -> None:
@@ -109,19 +160,21 @@ def progress_bar(title: str, total: int, *, rate: str = "") -> Iterator[Callable
 
 @contextlib.contextmanager
 def stages() -> Iterator[Callable[[str], None]]:
-    """A spinner on standard error whose text is set by calling what it yields; with ``-v``, a line for each text."""
-    begin = time.monotonic()
-    if _Verbosity.quiet or _Verbosity.verbose:
-        yield (
-            lambda text: (
-                None if _Verbosity.quiet else typer.echo(f"{time.monotonic() - begin:7.1f} s  {text}", err=True)
-            )
-        )
-        return
-    from rich.console import Console
+    """A spinner on a terminal's standard error whose text is set by calling what it yields.
 
-    with Console(stderr=True).status("starting") as status:
-        yield status.update
+    With ``-v`` there is a line for each text instead.
+    """
+    begin = time.monotonic()
+    if _Verbosity.verbose:
+        yield lambda text: typer.echo(printable(f"{time.monotonic() - begin:7.1f} s  {text}"), err=True)
+        return
+    if _Verbosity.quiet or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.text import Text
+
+    with _console(sys.stderr).status("starting") as status:
+        yield lambda text: status.update(Text(printable(text)))
 
 
 def is_standard_output(path: Path | None) -> bool:
@@ -133,11 +186,23 @@ def write_json(path: Path | None, data: Any) -> None:
     """Write ``data`` to ``path``, or to standard output where the path is ``-``; None writes nothing."""
     if path is None:
         return
-    text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    # Half a surrogate pair, as in names that are no UTF-8, is written as JSON escapes it.
+    text = json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    encoded = text.encode("utf-8", "backslashreplace")
     if is_standard_output(path):
-        typer.echo(text, nl=False)
+        with _printing():
+            typer.echo(encoded, nl=False)
     else:
-        write_atomically(path, text.encode())
+        write_atomically(path, encoded)
+
+
+def _finite(data: Any) -> Any:
+    """The same with null for NaN and infinity, which JSON has no number for."""
+    if isinstance(data, dict):
+        return {name: _finite(value) for name, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
 def print_checks(checks: tuple[Comparison, ...]) -> None:

@@ -24,7 +24,11 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import re
+import sys
 from typing import TYPE_CHECKING, Any
+
+from segship.core.memory import is_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,6 +52,7 @@ __all__ = [
     "did_you_mean",
     "engine_errors",
     "one_line",
+    "printable",
     "validation_line",
 ]
 
@@ -93,7 +98,7 @@ class BackendError(SegshipError):
 
 
 class MissingExtraError(BackendError):
-    """An optional dependency is not installed.
+    """An optional dependency is not installed, or cannot be loaded: the import that failed says which.
 
     Args:
         what: What needs the dependency, as the subject of a sentence: ``"Exporting"``.
@@ -103,7 +108,13 @@ class MissingExtraError(BackendError):
 
     def __init__(self, what: str, extra: str, module: str) -> None:
         line = f'"segship[{extra}]"' if extra else "segship"
-        super().__init__(f"{what} needs the module {module!r}, which is not installed: pip install {line}")
+        reason = f"which is not installed: pip install {line}"
+        error = sys.exception()  # which import failed, and why
+        if isinstance(error, ImportError) and is_out_of_memory(error):
+            reason = "and there is not enough memory to load it"
+        elif isinstance(error, ImportError) and not isinstance(error, ModuleNotFoundError):
+            reason = f"which cannot be loaded ({one_line(error)}): install it again, pip install {line}"
+        super().__init__(f"{what} needs the module {module!r}, {reason}")
 
 
 class DownloadError(SegshipError):
@@ -146,6 +157,18 @@ def one_line(text: object, *, last: bool = False, joined: bool = False) -> str:
     if not lines:
         return type(text).__name__
     return (" ".join(lines) if joined else lines[-1 if last else 0])[:_LONGEST]
+
+
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    r"""Escape what a terminal would take for a command, as ``\x1b``, and what no encoding holds, as ``\udce9``.
+
+    Args:
+        text: Often the name of a file or of a class, which may hold any character.
+    """
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def validation_line(error: ValidationError, *, known: Iterable[str] = ()) -> str:
