@@ -88,13 +88,13 @@ def test_labels_become_a_score_for_each_class(tmp_path: Path) -> None:
 
 def test_what_the_model_says_of_itself_is_read(tmp_path: Path) -> None:
     info = {"labels": "road wall sky", "mean_values": "1 2 3", "scale_values": 255.0, "reverse_input_channels": True}
-    spec, sizes, notes = describe(write(tmp_path / "a.xml", shape=(1, 3, 32, 48), info=info))
+    spec, sizes, notes, _ = describe(write(tmp_path / "a.xml", shape=(1, 3, 32, 48), info=info))
     assert spec.classes == ("road", "wall", "sky")
     assert (spec.normalization.mean, spec.normalization.std) == ((1, 2, 3), (255, 255, 255))
     assert (sizes, spec.normalization.channel_order) == (SizeRule(fixed=(32, 48), batch=1), "rgb")
     assert not any("reverse_input_channels" in note for note in notes)
     embedded = {"mean_values": "1 2 3", "embedded_processing": True, "reverse_input_channels": False}
-    spec, _, notes = describe(write(tmp_path / "b.xml", info=embedded))
+    spec, _, notes, _ = describe(write(tmp_path / "b.xml", info=embedded))
     assert spec.normalization.mean == (0, 0, 0)
     assert any("normalization.channel_order=bgr" in note for note in notes)
     with pytest.raises(ConfigError, match="'many' under model_info is not a list of numbers"):

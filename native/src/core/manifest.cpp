@@ -556,7 +556,7 @@ void read_manifest(const Node &node, Spec &spec, bool whole) {
   spec.decided = output.rfind("int", 0) == 0 || output.rfind("uint", 0) == 0;
   read_files(node.field("files"), spec, whole);
   node.only({"schema_version", "spec", "sizes", "target", "embed", "inputs", "outputs", "files", "options", "checks",
-             "quantization", "failures", "origin", "versions", "notes"});
+             "quantization", "failures", "origin", "provenance", "versions", "notes"});
 }
 
 Json parsed(const std::string &text, const std::string &name) {

@@ -200,6 +200,8 @@ def _print(package: Package) -> None:
         output.say(f"note: {note}")
     verdict = "written although a gate failed" if manifest.failures else "verified"
     output.say(f"{package.path}: {manifest.target}, {verdict}")
+    if manifest.provenance is not None and (assumed := manifest.provenance.assumptions(manifest.spec)):
+        output.say(f"assumed: {'; '.join(assumed)}")
 
 
 def _target(target: str | None, backend: str | None, precision: str | None, shape: str | None) -> Target:

@@ -10,13 +10,19 @@ import typer
 from segship.cli.classes import CLASSES, with_classes
 from segship.cli.options import IgnoreUnknown, JsonFile
 from segship.core.errors import InputError
+from segship.core.provenance import hexadecimal, in_words
 
 if TYPE_CHECKING:
+    from rich.columns import Columns
+
     from segship.core.manifest import Manifest
+    from segship.core.provenance import Provenance
     from segship.core.spec import ModelSpec, SizeRule
     from segship.sources import Source
 
 __all__ = ["info"]
+
+_WIDTH = 15  # of names, in characters
 
 
 def info(
@@ -47,7 +53,7 @@ def info(
         manifest = find_package(Path(source)).manifest
         output.write_json(json_file, manifest.model_dump(mode="json"))
         if not output.is_standard_output(json_file):
-            _print(_of_package(manifest), manifest.spec, manifest.notes)
+            _print(_of_package(manifest), manifest.spec, manifest.notes, manifest.provenance)
             output.print_checks(manifest.checks)
         return
     description = with_classes(spec, classes)
@@ -74,30 +80,41 @@ def _tell_source(source: Source, json_file: Path | None) -> None:
     from segship import deploy
     from segship.cli import output
 
-    spec, sizes, notes = deploy.describe(source)
-    values = {"spec": spec.model_dump(mode="json"), "sizes": sizes.model_dump(mode="json"), "notes": list(notes)}
-    output.write_json(json_file, values)
+    told = deploy.describe(source)
+    values = {name: value.model_dump(mode="json") for name, value in told._asdict().items() if name != "notes"}
+    output.write_json(json_file, values | {"notes": list(told.notes)})
     if not output.is_standard_output(json_file):
-        _print(_of_source(spec, sizes), spec, notes)
+        _print(_of_source(told.spec, told.sizes), told.spec, told.notes, told.provenance)
 
 
-def _print(rows: list[tuple[str, str]], spec: ModelSpec, notes: tuple[str, ...]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
+def _print(rows: list[tuple[str, str]], spec: ModelSpec, notes: tuple[str, ...], provenance: Provenance | None) -> None:
     from segship.cli import output
 
-    table = Table(show_header=False, box=None)
     for name, value in rows:
-        table.add_row(name, value)
-    classes = Text()
-    for name, colour in zip(spec.classes, spec.palette, strict=True):
-        classes.append("■ ", style=f"rgb({colour[0]},{colour[1]},{colour[2]})")
-        classes.append(f"{name}  ")
-    table.add_row("classes", classes)
+        output.say(f"{name:{_WIDTH}}{value}")
+    places = provenance.readings() if provenance is not None else {}
+    for name, value in in_words(spec).items():
+        place = f"  [{places[name]}]" if name in places else ""
+        output.say(f"{name.replace('_', ' '):{_WIDTH}}{value}{place}")
+    output.show(_classes(spec))
     for note in notes:
-        table.add_row("note", note)
-    output.show(table)
+        output.say(f"note: {note}")
+    for assumption in provenance.assumptions(spec) if provenance is not None else ():
+        output.say(f"assumed: {assumption}")
+
+
+def _classes(spec: ModelSpec) -> Columns:
+    """Number, name and colour of each class; a class is never parted at the end of a line."""
+    from rich.columns import Columns
+    from rich.text import Text
+
+    return Columns(
+        [
+            Text.assemble(("■", hexadecimal(colour)), f" {number} {name} {hexadecimal(colour)}")
+            for number, (name, colour) in enumerate(zip(spec.classes, spec.palette, strict=True))
+        ],
+        padding=(0, 2),
+    )
 
 
 def _of_package(manifest: Manifest) -> list[tuple[str, str]]:
@@ -113,22 +130,4 @@ def _of_package(manifest: Manifest) -> list[tuple[str, str]]:
 
 
 def _of_source(spec: ModelSpec, sizes: SizeRule) -> list[tuple[str, str]]:
-    normal, slide = spec.normalization, spec.slide
-    sees = (
-        normal.channel_order.upper()
-        if spec.pixels == "uint8"
-        else ("1 band" if spec.channels == 1 else f"{spec.channels} bands") + " as stored"
-    )
-    mode = "whole image" if slide is None else f"windows of {_pixels(slide.crop)}, every {_pixels(slide.stride)}"
-    return [
-        ("network", f"{spec.architecture} ({spec.source})"),
-        ("input", f"{sees}, mean {normal.mean}, std {normal.std}"),
-        ("geometry", "; ".join(map(str, spec.geometry)) or "the image's own size"),
-        ("sizes", str(sizes)),
-        ("mode", mode),
-        ("output", spec.output + (f" > {spec.threshold}" if spec.output == "sigmoid" else "")),
-    ]
-
-
-def _pixels(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
+    return [("network", f"{spec.architecture} ({spec.source})"), ("sizes", str(sizes))]

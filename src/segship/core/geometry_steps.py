@@ -31,6 +31,7 @@ __all__ = [
     "ResizeShortestEdge",
     "ResizeToMultiple",
     "padded_size",
+    "padding_words",
 ]
 
 Interpolation = Literal["bilinear", "float_bilinear", "pillow_bilinear", "pillow_bicubic"]
@@ -74,6 +75,13 @@ class ImageStep(Frozen):
             )
         return plan
 
+    @abstractmethod
+    def _words(self) -> str:
+        """What the step does, without its interpolation."""
+
+    def __str__(self) -> str:
+        return self._words() + ("" if self.resampling == "bilinear" else f" ({self.resampling.replace('_', ', ')})")
+
     @property
     def resampling(self) -> Interpolation:
         """The interpolation of pixels: the field ``interpolation`` of steps that have one, else bilinear."""
@@ -116,6 +124,21 @@ def padded_size(
     return (-(-sides[0] // multiple) * multiple, -(-sides[1] // multiple) * multiple)
 
 
+def padding_words(height: int | None, width: int | None, multiple_of: int | None) -> str:
+    """Say how the bottom and right are padded: ``pad to 512x512 (height x width)``."""
+    if multiple_of is not None:
+        return f"pad to a multiple of {multiple_of}"
+    return f"pad to {height or 'its own'}x{width or 'its own'} (height x width)"
+
+
+def _multiple_words(multiple_of: int) -> str:
+    return "" if multiple_of == 1 else f", to a multiple of {multiple_of}"
+
+
+def _margin_words(value: tuple[float, ...]) -> str:
+    return " ".join(f"{number:.6g}" for number in value)
+
+
 def _within(limits: tuple[int, int], height: int, width: int) -> Placement:
     """The largest size of the same aspect ratio whose long and short edge stay within the larger and smaller limit."""
     factor = min(max(limits) / max(height, width), min(limits) / min(height, width))
@@ -138,6 +161,10 @@ class Resize(ImageStep):
     keep_ratio: bool = False
     interpolation: Interpolation = "bilinear"
 
+    def _words(self) -> str:
+        size = f"{self.height}x{self.width} (height x width)"
+        return f"resize to fit {size}, aspect ratio kept" if self.keep_ratio else f"resize to {size}"
+
     def _plan(self, height: int, width: int) -> Placement:
         if self.keep_ratio:
             return _within((self.width, self.height), height, width)
@@ -150,6 +177,9 @@ class ResizeShortestEdge(ImageStep):
     kind: Literal["resize_shortest_edge"] = "resize_shortest_edge"
     size: Positive
     max_size: Positive
+
+    def _words(self) -> str:
+        return f"resize the short edge to {self.size}, the long edge to at most {self.max_size}"
 
     def _plan(self, height: int, width: int) -> Placement:
         size = float(self.size)
@@ -168,6 +198,9 @@ class ResizeToMultiple(ImageStep):
 
     kind: Literal["resize_to_multiple"] = "resize_to_multiple"
     multiple_of: Positive
+
+    def _words(self) -> str:
+        return f"resize each side up to a multiple of {self.multiple_of}"
 
     def _plan(self, height: int, width: int) -> Placement:
         return _resized(*padded_size(height, width, multiple_of=self.multiple_of))
@@ -190,6 +223,11 @@ class ResizeEdges(ImageStep):
     multiple_of: Positive = 1
     enlarge_only: bool = False
     interpolation: Interpolation = "bilinear"
+
+    def _words(self) -> str:
+        words = f"resize the short edge to {'at least ' * self.enlarge_only}{self.short}"
+        words += "" if self.long is None else f", the long edge to at most {self.long}"
+        return words + _multiple_words(self.multiple_of)
 
     def _plan(self, height: int, width: int) -> Placement:
         short, long = min(height, width), max(height, width)
@@ -225,6 +263,11 @@ class ResizeByEdge(ImageStep):
             raise ValueError("ResizeByEdge takes short, long, or both")
         return self
 
+    def _words(self) -> str:
+        edges = (("short", self.short), ("long", self.long))
+        words = [f"the {edge} edge to {length}" for edge, length in edges if length is not None]
+        return f"resize {' or '.join(words)}{', whichever is smaller' if len(words) > 1 else ''}"
+
     def _plan(self, height: int, width: int) -> Placement:
         lengths = ((self.short, min(height, width)), (self.long, max(height, width)))
         factor = min(wanted / found for wanted, found in lengths if wanted is not None)
@@ -245,6 +288,9 @@ class ResizeNear(ImageStep):
     height: Positive
     multiple_of: Positive = 1
     interpolation: Interpolation = "bilinear"
+
+    def _words(self) -> str:
+        return f"resize near {self.height}x{self.width} (height x width){_multiple_words(self.multiple_of)}"
 
     def _plan(self, height: int, width: int) -> Placement:
         tall, wide = self.height / height, self.width / width
@@ -272,6 +318,9 @@ class Letterbox(ImageStep):
     def cuts_margin(self) -> bool:
         """Always true: the margin is cut off from the logits."""
         return True
+
+    def _words(self) -> str:
+        return f"fit into the middle of {self.height}x{self.width} (height x width), margin {_margin_words(self.value)}"
 
     def _plan(self, height: int, width: int) -> Placement:
         scale = min(self.height / height, self.width / width)
@@ -303,6 +352,9 @@ class Pad(ImageStep):
         if (self.multiple_of is None) == (self.height is None or self.width is None):
             raise ValueError("Pad takes either height and width, or multiple_of")
         return self
+
+    def _words(self) -> str:
+        return f"{padding_words(self.height, self.width, self.multiple_of)} with {_margin_words(self.value)}"
 
     def _plan(self, height: int, width: int) -> Placement:
         size = padded_size(height, width, to=(self.height, self.width), multiple_of=self.multiple_of)

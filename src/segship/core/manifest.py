@@ -11,6 +11,7 @@ from segship.core.artifacts import Engine, TensorInfo
 from segship.core.errors import PackageError, validation_line
 from segship.core.files import FileDigest, digest, file_inside, holds_only
 from segship.core.plan import EmbeddedSpec, newer_version
+from segship.core.provenance import Provenance
 from segship.core.spec import Frozen
 from segship.core.target import Target
 
@@ -101,6 +102,7 @@ class Manifest(EmbeddedSpec):
         quantization: How int8 was made; None for other precisions.
         failures: The gates this package did not pass, in words; it was written because that was asked for.
         origin: File name and digest of the config and the checkpoint.
+        provenance: From where each value of ``spec`` was read, and what was assumed; None: not known.
         versions: Version of each tool that took part.
         notes: What a user should know, in sentences.
     """
@@ -114,6 +116,7 @@ class Manifest(EmbeddedSpec):
     quantization: Quantization | None = None
     failures: tuple[str, ...] = ()
     origin: dict[str, FileDigest] = {}
+    provenance: Provenance | None = None
     versions: dict[str, str] = {}
     notes: tuple[str, ...] = ()
 

@@ -26,6 +26,7 @@ from segship.core.geometry_steps import (
     ResizeShortestEdge,
     ResizeToMultiple,
     padded_size,
+    padding_words,
 )
 
 __all__ = [
@@ -107,6 +108,9 @@ class Padding(Frozen):
         """Return (height, width) after padding an image of ``height`` x ``width`` pixels."""
         return padded_size(height, width, to=(self.height, self.width), multiple_of=self.multiple_of)
 
+    def __str__(self) -> str:
+        return f"{padding_words(self.height, self.width, self.multiple_of)} with {self.value:.6g}, once normalised"
+
 
 class Slide(Frozen):
     """Sliding-window inference: the logits of overlapping windows are averaged (mmseg ``slide_inference``).
@@ -118,6 +122,10 @@ class Slide(Frozen):
 
     crop: tuple[Positive, Positive]
     stride: tuple[Positive, Positive]
+
+    def __str__(self) -> str:
+        (height, width), (down, right) = self.crop, self.stride
+        return f"windows of {height}x{width}, every {down}x{right} (height x width)"
 
 
 class SizeRule(Frozen):

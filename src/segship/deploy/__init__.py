@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from segship.backends import DEFAULT
 from segship.core.errors import BackendError, InputError
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from segship.core.provenance import Provenance
     from segship.core.spec import ModelSpec, SizeRule
     from segship.core.target import Precision
     from segship.sources import Loaded, Options
 
-__all__ = ["Int8", "Package", "describe", "export", "export_mmdeploy", "export_module", "find_target"]
+__all__ = ["Described", "Int8", "Package", "describe", "export", "export_mmdeploy", "export_module", "find_target"]
 
 _DYNAMIC = f"{DEFAULT}_dynamic"
 
@@ -244,21 +245,37 @@ def export_mmdeploy(
     return build_mmdeploy_folder(as_source(source).load, Path(out), options)
 
 
-def describe(source: Source | str | os.PathLike[str]) -> tuple[ModelSpec, SizeRule, tuple[str, ...]]:
+class Described(NamedTuple):
+    """What a trained network expects and means.
+
+    Attributes:
+        spec: What the network expects and means.
+        sizes: Which input sizes it takes.
+        notes: What a user should know, in sentences.
+        provenance: From where each value of ``spec`` was read, and what was assumed.
+    """
+
+    spec: ModelSpec
+    sizes: SizeRule
+    notes: tuple[str, ...]
+    provenance: Provenance
+
+
+def describe(source: Source | str | os.PathLike[str]) -> Described:
     """Read what a trained network expects and means, before anything is exported.
 
     Args:
         source: A `segship.Source`; or the framework's config, folder or file.
 
     Returns:
-        The spec, the sizes it takes, and notes.
+        The spec, the sizes it takes, notes, and from where all that was read.
 
     Raises:
         SegshipError: It cannot be read.
     """
     require_extra()
     loaded = as_source(source).load()
-    return loaded.spec, loaded.network.sizes, loaded.notes
+    return Described(loaded.spec, loaded.network.sizes, loaded.notes, loaded.provenance)
 
 
 def find_target(target: str | Target) -> Target:

@@ -15,6 +15,7 @@ from segship.core.files import digest, replace_directory, require_replaceable
 from segship.core.manifest import Comparison, Manifest, is_package
 from segship.core.memory import release_memory
 from segship.core.plan import Int8, Plan
+from segship.core.provenance import read
 from segship.core.versions import module_versions
 from segship.deploy.build import build_engine
 from segship.deploy.requirements import EXPORT_MODULES, able_target, require_embeddable, require_extra, require_format
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from segship.core.artifacts import Backend, Engine, Graph
     from segship.core.plan import Embedded
+    from segship.core.provenance import Provenance
     from segship.core.target import Target
     from segship.deploy.build import BuiltEngine
     from segship.sources import Loaded
@@ -176,6 +178,7 @@ def _build(loaded: Loaded, plan: Plan, directory: Path, progress: Progress) -> t
         options=dict(engine.options),
         quantization=built.quantization,
         origin=loaded.origin,
+        provenance=_provenance(loaded, plan),
         versions=_versions(backend),
         notes=(*loaded.notes, *_notes(loaded)),
     )
@@ -201,6 +204,16 @@ def _capture(loaded: Loaded, plan: Plan, folder: Path) -> Graph:
 def _notes(loaded: Loaded) -> Iterator[str]:
     if loaded.denormals:
         yield f"{loaded.denormals} denormal weights were set to zero: they cost time and change no label"
+
+
+def _provenance(loaded: Loaded, plan: Plan) -> Provenance:
+    """Where the spec was read; what the shape of the target decides is the target's word."""
+    changes = {}
+    if plan.spec.geometry != loaded.spec.geometry:
+        changes["size_rule"] = read(f"the shape of the target {plan.target}, or the network's only size")
+    if plan.spec.padding != loaded.spec.padding:
+        changes["padding"] = read(f"the sizes that the network takes ({loaded.network.sizes})")
+    return loaded.provenance.model_copy(update=changes)
 
 
 def _versions(backend: Backend) -> dict[str, str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from pydantic import PositiveFloat, PositiveInt, ValidationError
+from pydantic import PositiveFloat, PositiveInt, PrivateAttr, ValidationError
 
 from segship.core.errors import ConfigError, validation_line
 from segship.core.plan import EmbeddedSpec
+from segship.core.provenance import Provenance, assumed, default, read
 from segship.core.spec import (
     Frozen,
     GeometryStep,
@@ -29,9 +30,10 @@ from segship.reading.options import merge_options
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from segship.core.provenance import Reading
     from segship.datasets.class_names import Classes
 
-__all__ = ["DescribedNormalization", "Description", "read_description", "read_noted"]
+__all__ = ["Described", "DescribedNormalization", "Description", "read_description", "read_noted"]
 
 _BINARY = 2
 _PHOTOGRAPHS = (1, 3)  # channels of what cameras and scanners make
@@ -63,6 +65,20 @@ class DescribedNormalization(Frozen):
         )
 
 
+class Described(NamedTuple):
+    """A network as its description and itself tell it.
+
+    Attributes:
+        spec: What it expects and means.
+        notes: Notes for the user.
+        provenance: From where each value was read, and what was assumed.
+    """
+
+    spec: ModelSpec
+    notes: tuple[str, ...]
+    provenance: Provenance
+
+
 class Description(Frozen):
     """The names that a description may give; all may be left out. See `ModelSpec` for those that are not told here.
 
@@ -89,6 +105,18 @@ class Description(Frozen):
     threshold: Threshold = 0.5
     reduce_zero_label: bool | None = None
     sizes: SizeRule = SizeRule()
+    _place: str = PrivateAttr("the description")
+    _changed: frozenset[str] = PrivateAttr(frozenset())
+
+    def placed(self, place: str, changed: frozenset[str] = frozenset()) -> Description:
+        """Note where it stands, and return it.
+
+        Args:
+            place: Name of the file; or what else it is of, where no file says anything.
+            changed: Names that were laid over it by options.
+        """
+        self._place, self._changed = place, changed
+        return self
 
     @property
     def count(self) -> int | None:
@@ -97,10 +125,8 @@ class Description(Frozen):
             return self.classes if isinstance(self.classes, int) else len(self.classes)
         return len(find_layout(self.layout).classes) if self.layout else None
 
-    def spec(
-        self, *, source: str, architecture: str, outputs: int, channels: int = 3
-    ) -> tuple[ModelSpec, tuple[str, ...]]:
-        """Return the ModelSpec of a network, and notes for the user.
+    def spec(self, *, source: str, architecture: str, outputs: int, channels: int = 3) -> Described:
+        """Return the ModelSpec of a network, notes for the user, and from where all that is.
 
         Args:
             source: Name of the source.
@@ -138,7 +164,37 @@ class Description(Frozen):
             threshold=self.threshold,
             reduce_zero_label=reduces if self.reduce_zero_label is None else self.reduce_zero_label,
         )
-        return spec, notes
+        return Described(spec, notes, self._provenance(outputs))
+
+    def _provenance(self, outputs: int) -> Provenance:
+        named = self._place_of("classes", "layout")
+        return Provenance(
+            channel_order=self._reading("normalization.channel_order"),
+            normalization=self._reading("normalization.mean", "normalization.std", "normalization.max_pixel_value"),
+            size_rule=self._reading("geometry"),
+            padding=self._reading("padding", otherwise=default("nothing says that the input is padded")),
+            inference=self._reading("slide", otherwise=default("nothing says that the network sees windows")),
+            output=self._reading("output", otherwise=read(f"the network has {outputs} channels of scores")),
+            threshold=self._reading("threshold", otherwise=self._threshold(outputs)),
+            classes=named or assumed(f"nothing in {self._place} names them"),
+            palette=self._reading("palette", "layout", otherwise=default("made for as many classes")),
+        )
+
+    def _threshold(self, outputs: int) -> Reading:
+        if (self.output or ("sigmoid" if outputs == 1 else "softmax")) == "sigmoid":
+            return assumed(f"nothing in {self._place} says it")
+        return default("the label is the class of the greatest score")
+
+    def _reading(self, *names: str, otherwise: Reading | None = None) -> Reading:
+        """The place of the first of ``names`` that is told; else ``otherwise``, or that it was assumed."""
+        return self._place_of(*names) or otherwise or assumed(f"nothing in {self._place} says it")
+
+    def _place_of(self, *names: str) -> Reading | None:
+        told = _names(self.model_dump(exclude_unset=True))
+        for name in names:
+            if name in told:
+                return read(f"an option: {name}" if name in self._changed else f"{self._place}: {name}")
+        return None
 
     def _classes(self, count: int) -> Classes:
         """Names and colours of ``count`` classes, and notes."""
@@ -156,18 +212,22 @@ class Description(Frozen):
 
 
 def read_description(
-    given: Path | Mapping[str, Any] | ModelSpec | None, options: Mapping[str, Any] | Sequence[str] | None = None
+    given: Path | Mapping[str, Any] | ModelSpec | None,
+    options: Mapping[str, Any] | Sequence[str] | None = None,
+    *,
+    place: str = "the description",
 ) -> Description:
     """Return a description from a YAML or JSON file, its content, or a ModelSpec.
 
     Args:
         given: Where it is; None: an empty one.
         options: Laid over it: ``["normalization.mean=[1,2,3]", "layout=cityscapes"]``.
+        place: What ``given`` is, where it is no file: what the user is told of where a value comes from.
 
     Raises:
         ConfigError: It cannot be read, or says something that is not known; all mistakes are told at once.
     """
-    where = str(given) if isinstance(given, Path) else "the description"
+    where, place = (str(given), given.name) if isinstance(given, Path) else (place, place)
     if isinstance(given, ModelSpec):
         values = given.model_dump(exclude={"source"})
     elif isinstance(given, Path):
@@ -177,10 +237,17 @@ def read_description(
     if options:
         values = merge_options(values, options)
     try:
-        return Description.model_validate(values)
+        return Description.model_validate(values).placed(place, _names(merge_options({}, options or {})))
     except ValidationError as error:
         told = validation_line(error, known=Description.model_fields)
         raise ConfigError(f"{where} cannot be used: {told}") from None
+
+
+def _names(told: Mapping[str, Any]) -> frozenset[str]:
+    """The names of what is told, those within ``normalization`` among them."""
+    inner = told.get("normalization")
+    inner = inner if isinstance(inner, dict) else {}
+    return frozenset(told) | {f"normalization.{name}" for name in inner}
 
 
 def read_noted(text: str, path: Path) -> dict[str, Any]:

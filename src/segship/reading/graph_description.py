@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from segship.core.artifacts import TensorInfo
-    from segship.core.spec import ModelSpec, SizeRule
+    from segship.core.spec import SizeRule
     from segship.networks.graph import GraphNetwork
-    from segship.reading.description import Description
+    from segship.reading.description import Described, Description
 
 __all__ = ["DescribedGraph", "LocatedDescription", "describe_graph", "find_description"]
 
@@ -36,11 +36,13 @@ class LocatedDescription(NamedTuple):
         values: A YAML file, or its content; None: nothing is said.
         files: Files it was read from.
         notes: Notes for the user.
+        place: What ``values`` is, where it is no file: ``its metadata``; empty: the graph's file.
     """
 
     values: Path | Mapping[str, Any] | None
     files: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
+    place: str = ""
 
 
 def find_description(
@@ -60,12 +62,14 @@ def find_description(
         ConfigError: The note is not what this version writes.
     """
     if named is not None:
-        return LocatedDescription(named, (named,) if isinstance(named, Path) else ())
+        return LocatedDescription(named, (named,) if isinstance(named, Path) else (), place="the description")
     for suffix in _SUFFIXES:
         file = path.with_suffix(suffix)
         if file.is_file():
             return LocatedDescription(file, (file,))
-    return LocatedDescription(read_noted(metadata[METADATA], path)) if metadata.get(METADATA) else None
+    if not metadata.get(METADATA):
+        return None
+    return LocatedDescription(read_noted(metadata[METADATA], path), place=f"{path.name}: metadata {METADATA}")
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class DescribedGraph:
     sizes: SizeRule
     channels: int
 
-    def settle(self, network: GraphNetwork, source: str, architecture: str) -> tuple[ModelSpec, tuple[str, ...]]:
+    def settle(self, network: GraphNetwork, source: str, architecture: str) -> Described:
         """Run the network once, and let it and its description know of each other.
 
         Args:
@@ -97,24 +101,24 @@ class DescribedGraph:
             architecture: What the network is, where the description does not say.
 
         Returns:
-            What the network expects and means, and notes for the user.
+            What the network expects and means, notes for the user, and from where all that was read.
 
         Raises:
             ConfigError: The description is of another network.
             UnsupportedError: The network does not run, or returns no scores.
         """
         outputs = network.probe(self.channels)
-        spec, notes = self.description.spec(
+        described = self.description.spec(
             source=source, architecture=architecture, outputs=outputs, channels=self.channels
         )
-        network.describe(len(spec.classes), outputs, align_corners=spec.align_corners)
-        return spec, notes
+        network.describe(len(described.spec.classes), outputs, align_corners=described.spec.align_corners)
+        return described
 
 
 def describe_graph(
     path: Path,
     ports: tuple[Sequence[TensorInfo], Sequence[TensorInfo]],
-    values: Path | Mapping[str, Any] | None,
+    found: LocatedDescription,
     options: Mapping[str, Any] | Sequence[str] | None,
 ) -> DescribedGraph:
     """Return which ports of a graph count, and what is said of them.
@@ -122,7 +126,7 @@ def describe_graph(
     Args:
         path: The graph's file, for messages.
         ports: All inputs and all outputs of the graph.
-        values: The description, as `find_description` returns it.
+        found: The description.
         options: Laid over the description; ``output_name`` chooses among several outputs.
 
     Raises:
@@ -131,7 +135,7 @@ def describe_graph(
     """
     changes = merge_options({}, options or {})
     output_name = changes.pop("output_name", None)
-    described = read_description(values, changes)
+    described = read_description(found.values, changes, place=found.place or path.name)
     image, output = only_image(ports[0], path), scores_or_labels(ports[1], output_name, path)
     labels = described.count if is_labels(output) else None
     if is_labels(output) and labels is None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from segship.core.files import FileDigest
+    from segship.core.provenance import Provenance
     from segship.core.spec import ModelSpec
     from segship.networks.network import Network
 
@@ -163,6 +164,7 @@ class Loaded:
         notes: What a user should know, in sentences.
         origin: Name and digest of each file it comes from.
         denormals: How many weights were set to zero because they were denormal.
+        provenance: From where each value of ``spec`` was read, and what was assumed.
     """
 
     spec: ModelSpec
@@ -170,6 +172,8 @@ class Loaded:
     notes: tuple[str, ...] = ()
     origin: Mapping[str, FileDigest] = field(default_factory=dict)
     denormals: int = 0
+    _: KW_ONLY
+    provenance: Provenance
 
 
 @dataclass(frozen=True)

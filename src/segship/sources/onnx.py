@@ -41,16 +41,17 @@ def load(request: LoadRequest) -> Loaded:
     path, model = request.path, _read(request.path)
     metadata = metadata_of(model)
     found = find_description(request.description, path, metadata) or LocatedDescription(
-        read_ultralytics(metadata, path)
+        read_ultralytics(metadata, path), place=f"{path.name}: metadata"
     )
-    graph = describe_graph(path, (inputs_of(model), outputs_of(model)), found.values, request.options)
+    graph = describe_graph(path, (inputs_of(model), outputs_of(model)), found, request.options)
     if graph.labels is None:
         select_output(model, graph.output.name)
     else:
         one_hot_labels(model, graph.output, graph.labels)
     network = OnnxNetwork(model, graph.image.name, sizes=graph.sizes)
-    spec, notes = graph.settle(network, "onnx", model.graph.name or path.stem)
-    return Loaded(spec, network, notes, {file.name: digest(file) for file in (path, *found.files)})
+    spec, notes, provenance = graph.settle(network, "onnx", model.graph.name or path.stem)
+    origin = {file.name: digest(file) for file in (path, *found.files)}
+    return Loaded(spec, network, notes, origin, provenance=provenance)
 
 
 def _read(path: Path) -> onnx.ModelProto:

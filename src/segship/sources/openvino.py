@@ -61,12 +61,13 @@ def load(request: LoadRequest) -> Loaded:
         raise InputError(f"{request.path} is no model of OpenVINO: expected {FRAMEWORK.looks_for}")
     engine, metadata = inspect(path)
     found = find_description(request.description, path, metadata) or _own_description(path, metadata)
-    graph = describe_graph(path, (engine.inputs, engine.outputs), found.values, request.options)
+    graph = describe_graph(path, (engine.inputs, engine.outputs), found, request.options)
     network = OpenvinoNetwork(path, engine.outputs.index(graph.output), graph.labels, sizes=graph.sizes)
-    spec, notes = graph.settle(network, "openvino", path.stem)
+    spec, notes, provenance = graph.settle(network, "openvino", path.stem)
     files = [path.parent / name for name in engine.files]
     origin = {file.name: digest(file) for file in (*files, *found.files)}
-    return Loaded(spec, network, (*notes, *found.notes, *_quantized(network), _ITS_OWN), origin)
+    told = (*notes, *found.notes, *_quantized(network), _ITS_OWN)
+    return Loaded(spec, network, told, origin, provenance=provenance)
 
 
 def _quantized(network: OpenvinoNetwork) -> tuple[str, ...]:
@@ -78,7 +79,7 @@ def _own_description(path: Path, metadata: Mapping[str, str]) -> LocatedDescript
     """What Ultralytics' ``metadata.yaml`` beside the model says, else what the model itself says."""
     file = path.with_name("metadata.yaml")
     if file.is_file() and (said := read_ultralytics(read_mapping(file), path)) is not None:
-        return LocatedDescription(said, (file,))
+        return LocatedDescription(said, (file,), place=file.name)
     return _model_info(metadata, path)
 
 
@@ -90,19 +91,30 @@ def _model_info(metadata: Mapping[str, str], path: Path) -> LocatedDescription:
     """
     info = {key.removeprefix("model_info."): value for key, value in metadata.items()}
     said: dict[str, Any] = {"classes": labels} if (labels := info.get("labels", "").split()) else {}
-    embedded = info.get("embedded_processing", "").lower() in _YES
-    if not embedded:
-        means, deviations = (_numbers(info.get(name, ""), path) for name in ("mean_values", "scale_values"))
-        many = max(len(means), len(deviations), 3)
-        said["normalization"] = {"mean": _spread(means, many, 0.0), "std": _spread(deviations, many, 1.0)}
+    place = f"{path.name}: model_info"
+    if info.get("embedded_processing", "").lower() in _YES:
+        said["normalization"] = {"max_pixel_value": 1.0}  # the network itself normalises
+    else:
+        said["normalization"] = _normalization(info, path)
     order = info.get("reverse_input_channels")
-    if order is None or order.lower() in _YES:
-        return LocatedDescription(said)
+    if order is None:
+        return LocatedDescription(said, place=place)
+    if order.lower() in _YES:
+        said["normalization"]["channel_order"] = "rgb"
+        return LocatedDescription(said, place=place)
     note = (
         f"The model says reverse_input_channels={order}, which leaves open whether it was trained on RGB or BGR: it is "
         "given RGB; --cfg-options normalization.channel_order=bgr changes that."
     )
-    return LocatedDescription(said, notes=(note,))
+    return LocatedDescription(said, notes=(note,), place=place)
+
+
+def _normalization(info: Mapping[str, str], path: Path) -> dict[str, Any]:
+    means, deviations = (_numbers(info.get(name, ""), path) for name in ("mean_values", "scale_values"))
+    if not means and not deviations:
+        return {}
+    many = max(len(means), len(deviations), 3)
+    return {"mean": _spread(means, many, 0.0), "std": _spread(deviations, many, 1.0)}
 
 
 def _numbers(text: str, path: Path) -> list[float]:

@@ -86,7 +86,12 @@ def _load_program(request: LoadRequest) -> Loaded:
     found = find_description(request.description, path, noted) or LocatedDescription(None)
     origin = {file.name: digest(file) for file in (path, *found.files)}
     loaded = load_module(
-        _Program(program), found.values, options=request.options, sizes=_sizes(program, path), origin=origin
+        _Program(program),
+        found.values,
+        options=request.options,
+        sizes=_sizes(program, path),
+        origin=origin,
+        place=found.place or path.name,
     )
     return dataclasses.replace(loaded, spec=loaded.spec.model_copy(update={"architecture": path.stem}))
 
@@ -127,6 +132,7 @@ def load_module(
     options: Options = None,
     sizes: SizeRule | None = None,
     origin: Mapping[str, FileDigest] | None = None,
+    place: str = "the description",
 ) -> Loaded:
     """Return a module and what its description says of it.
 
@@ -136,12 +142,14 @@ def load_module(
         options: Laid over the description.
         sizes: Which input sizes it takes; None: what the description says.
         origin: Files it comes from.
+        place: What ``description`` is, where it is no file.
 
     Raises:
         ConfigError: The description is of another network.
         UnsupportedError: The module does not return scores.
     """
-    said = read_description(Path(description) if isinstance(description, str) else description, options)
+    given = Path(description) if isinstance(description, str) else description
+    said = read_description(given, options, place=place)
     rule = said.sizes if sizes is None else sizes
     module = module.requires_grad_(requires_grad=False).eval().cpu().float()
     denormals = flush_denormals(module)
@@ -149,10 +157,10 @@ def load_module(
     wrapped = module if isinstance(module, Network) else WrappedNetwork(module, 1, sizes=rule)
     outputs = _outputs(wrapped, channels, rule)
     architecture = f"{type(module).__module__.partition('.')[0]}.{type(module).__name__}"
-    spec, notes = said.spec(source="python", architecture=architecture, outputs=outputs, channels=channels)
+    spec, notes, provenance = said.spec(source="python", architecture=architecture, outputs=outputs, channels=channels)
     wrapped.num_classes, wrapped.out_channels = len(spec.classes), outputs
     wrapped.align_corners = spec.align_corners
-    return Loaded(spec, wrapped, notes, origin or {}, denormals)
+    return Loaded(spec, wrapped, notes, origin or {}, denormals, provenance=provenance)
 
 
 def _call(entry: str) -> Any:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, PositiveInt, ValidationError
 
 from segship.core.errors import CheckpointError, ConfigError, SegshipError, UnsupportedError, validation_line
 from segship.core.files import digest
+from segship.core.provenance import Provenance, assumed, default, read
 from segship.core.spec import ModelSpec, Normalization, ResizeEdges, SizeRule, Slide
 from segship.datasets.class_names import layout_of, named_classes, numbered_classes
 from segship.models.backbones.vit import VisionTransformer
@@ -132,7 +133,7 @@ def load(request: LoadRequest) -> Loaded:
         weights = read_checkpoint(checkpoint, trust=request.trust)
         denormals = _load_weights(network, weights.state, str(checkpoint))
         origin[weights.path.name] = weights.digest
-    return Loaded(_spec(variant, notes), network, tuple(notes), origin, denormals)
+    return Loaded(_spec(variant, notes), network, tuple(notes), origin, denormals, provenance=_provenance(variant))
 
 
 def _read_variant(path: Path, request: LoadRequest) -> _Variant:
@@ -237,6 +238,29 @@ def _spec(variant: _Variant, notes: list[str]) -> ModelSpec:
         ),
         slide=Slide(crop=(window, window), stride=(stride, stride)),
         reduce_zero_label=layout is not None and layout.reduce_zero_label,
+    )
+
+
+def _provenance(variant: _Variant) -> Provenance:
+    net, data = variant.net_kwargs, variant.dataset_kwargs
+    windows, dataset = f"{_VARIANT}: inference_kwargs.window_size", f"{_VARIANT}: dataset_kwargs.dataset"
+    if data.normalization is not None:
+        normalization = read(f"{_VARIANT}: dataset_kwargs.normalization")
+    elif "normalization" in net.model_fields_set:
+        normalization = read(f"{_VARIANT}: net_kwargs.normalization")
+    else:
+        normalization = assumed(f"nothing in {_VARIANT} says it")
+    named = layout_of(data.dataset, net.n_cls) is not None
+    return Provenance(
+        channel_order=default("Segmenter loads images as RGB"),
+        normalization=normalization,
+        size_rule=read(windows),
+        padding=default("Segmenter pads within the network"),
+        inference=read(windows),
+        output=default("Segmenter takes the greatest score"),
+        threshold=default("Segmenter takes the greatest score"),
+        classes=read(dataset) if named else assumed(f"{dataset} is not known by {net.n_cls} classes"),
+        palette=read(dataset) if named else default("made for as many classes"),
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from segship.core.errors import ConfigError, MissingExtraError
 from segship.core.files import digest
+from segship.core.provenance import Provenance, default, read
 from segship.core.spec import ModelSpec, SizeRule
 from segship.datasets.class_names import layout_with, named_classes
 from segship.networks.wrapped import WrappedNetwork
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from segship.sources import LoadRequest
+    from segship.sources.huggingface.processor import Processor
 
 __all__ = ["FRAMEWORK", "load", "recognises"]
 
@@ -59,12 +61,10 @@ def load(request: LoadRequest) -> Loaded:
     config = read_mapping(folder / _CONFIG)
     require_harmless(folder, config)
     family = find_family(config)
-    options = merge_options({}, request.options or {})
-    wrong = sorted(set(options) - {_SIZE, "processor"})
-    if wrong:
-        raise ConfigError(f"there is no option {wrong[0]!r}: image_size=[h,w] and processor.NAME=value are")
+    options = _options(request)
     changes = options.get("processor") or {}
-    processor, notes = load_processor(folder, config, changes, ignore_unknown=request.ignore_unknown)
+    found = load_processor(folder, config, changes, ignore_unknown=request.ignore_unknown)
+    processor, notes = found.processor, found.notes
     model = load_model(folder, family.architecture, request.checkpoint, trust=request.trust)
     seen = preprocessing(processor, notes)
     classes = _classes(model.config.id2label)
@@ -94,7 +94,32 @@ def load(request: LoadRequest) -> Loaded:
     network = WrappedNetwork(family.adapt(model, folder), len(classes), out_channels=1 if binary else None, sizes=sizes)
     network.requires_grad_(requires_grad=False).eval()
     denormals = flush_denormals(network)
-    return Loaded(spec, network, tuple(notes), _origin(folder), denormals)
+    provenance = _provenance(found, spec)
+    return Loaded(spec, network, tuple(notes), _origin(folder), denormals, provenance=provenance)
+
+
+def _options(request: LoadRequest) -> dict[str, Any]:
+    options = merge_options({}, request.options or {})
+    wrong = sorted(set(options) - {_SIZE, "processor"})
+    if wrong:
+        raise ConfigError(f"there is no option {wrong[0]!r}: image_size=[h,w] and processor.NAME=value are")
+    return options
+
+
+def _provenance(found: Processor, spec: ModelSpec) -> Provenance:
+    labels, known = read(f"{_CONFIG}: id2label"), layout_with(spec.classes)
+    return Provenance(
+        channel_order=found.reading("do_flip_channel_order"),
+        normalization=found.reading("image_mean", "do_normalize"),
+        size_rule=found.reading("size", "do_resize"),
+        padding=default("transformers cuts the network's padding off itself"),
+        inference=default("transformers shows the network the whole image"),
+        output=labels,
+        threshold=default("transformers takes one half, or the greatest score"),
+        classes=labels,
+        palette=default("made for as many classes" if known is None else f"the colours of {known.title}"),
+        ignored=found.ignored,
+    )
 
 
 def _require_library() -> None:

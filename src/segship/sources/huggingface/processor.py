@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segship.core.errors import ConfigError, UnsupportedError, did_you_mean, one_line
+from segship.core.provenance import assumed, default, read
 from segship.core.spec import Normalization, Resize, ResizeEdges, ResizeNear
 from segship.reading.documents import read_mapping
 from segship.reading.options import merge_options
@@ -14,9 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from segship.core.provenance import Reading
     from segship.core.spec import GeometryStep, Interpolation
 
-__all__ = ["PROCESSOR_CONFIGS", "default_size", "load_processor", "preprocessing"]
+__all__ = ["PROCESSOR_CONFIGS", "Processor", "default_size", "load_processor", "preprocessing"]
 
 _CONFIG = "preprocessor_config.json"
 _NEW_CONFIG = "processor_config.json"  # transformers 5 saves the image processor in it, under the second name
@@ -60,10 +62,37 @@ _PROBE = (768, 1024)  # an image of the commonest shape, where a processor makes
 _MASKS = ("MaskFormer", "Mask2Former")
 
 
+class Processor(NamedTuple):
+    """An image processor and what was found on the way to it.
+
+    Attributes:
+        processor: The library's object.
+        notes: Notes for the user, to which may be added.
+        ignored: Sentences on the options that were passed over.
+        file: Name of the file that speaks of images, or None.
+        told: Names of its options that this file, or the user, tells.
+    """
+
+    processor: Any
+    notes: list[str]
+    ignored: tuple[str, ...]
+    file: str | None
+    told: frozenset[str]
+
+    def reading(self, *names: str) -> Reading:
+        """Return the place of the first of the options ``names`` that is told; else the library's default."""
+        if self.file is None:
+            return assumed(f"there is no {_CONFIG} and no {_NEW_CONFIG} of images")
+        for name in names:
+            if name in self.told:
+                return read(f"{self.file}: {name}")
+        return default(f"{type(self.processor).__name__} does so")
+
+
 def load_processor(
     folder: Path, config: Mapping[str, Any], options: Mapping[str, Any], *, ignore_unknown: bool = False
-) -> tuple[Any, list[str]]:
-    """Return the image processor of ``folder``, with the library's defaults for what its config leaves out, and notes.
+) -> Processor:
+    """Return the image processor of ``folder``, with the library's defaults for what its config leaves out.
 
     Args:
         folder: With ``preprocessor_config.json``, or ``processor_config.json`` as transformers 5 writes it; without
@@ -94,12 +123,14 @@ def load_processor(
     for key in ("class_info_file", "repo_path", "auto_map", "processor_class"):  # files and code from elsewhere
         values.pop(key, None)
     kind = getattr(transformers, f"{name}Pil", None) or getattr(transformers, name)
-    notes += _unknown(values, kind, file or folder, ignore=ignore_unknown)
+    ignored = _unknown(values, kind, file or folder, ignore=ignore_unknown)
+    notes += [f"Ignored, as you asked for: {sentence}" for sentence in ignored]
     with quiet():
         try:
-            return kind.from_dict(values), notes
+            processor = kind.from_dict(values)
         except Exception as error:
             raise ConfigError(f"{file or folder} is refused by {name}: {one_line(error, joined=True)}") from error
+    return Processor(processor, notes, ignored, file.name if file else None, frozenset(values))
 
 
 def _read_config(folder: Path) -> tuple[Path | None, dict[str, Any]]:
@@ -113,8 +144,8 @@ def _read_config(folder: Path) -> tuple[Path | None, dict[str, Any]]:
     return None, {}
 
 
-def _unknown(values: dict[str, Any], kind: Any, file: Path, *, ignore: bool) -> list[str]:
-    """Notes of the options that the processor ``kind`` does not have; they are taken out of ``values``.
+def _unknown(values: dict[str, Any], kind: Any, file: Path, *, ignore: bool) -> tuple[str, ...]:
+    """A sentence for each option that the processor ``kind`` does not have; they are taken out of ``values``.
 
     Raises:
         ConfigError: There are some, and they are not to be ignored.
@@ -131,7 +162,7 @@ def _unknown(values: dict[str, Any], kind: Any, file: Path, *, ignore: bool) -> 
         )
     for key in strange:
         del values[key]
-    return [f"Ignored, as you asked for: {sentence}" for sentence in sentences]
+    return tuple(sentences)
 
 
 def preprocessing(processor: Any, notes: list[str]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from segship.reading.weights import load_strict
 from segship.sources import Framework, Loaded
 from segship.sources.mmseg.build import build_network
 from segship.sources.mmseg.foreign import build_foreign
+from segship.sources.mmseg.provenance import find_provenance
 from segship.sources.mmseg.spec import build_spec
 
 if TYPE_CHECKING:
@@ -80,12 +81,13 @@ def load(request: LoadRequest) -> Loaded:
     weights = None if request.checkpoint is None else read_checkpoint(request.checkpoint, trust=request.trust)
     meta = weights.meta if weights else {}
     spec, notes = build_spec(read.values, network, meta, ignore_unknown=request.ignore_unknown)
+    provenance = find_provenance(read.path.name, read.values, network, meta, notes)
     origin = {read.path.name: digest(read.path)}
     denormals = 0
     if weights is not None:
         denormals = load_strict(_keys(network), weights.state, what=str(request.checkpoint))
         origin[weights.path.name] = weights.digest
-    return Loaded(spec, network, notes, origin, denormals)
+    return Loaded(spec, network, notes, origin, denormals, provenance=provenance)
 
 
 FRAMEWORK = Framework(

@@ -10,7 +10,7 @@ from segship.datasets.class_names import Classes, numbered_classes, palette_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["name_classes"]
+__all__ = ["find_names", "name_classes"]
 
 Palette = tuple[tuple[int, int, int], ...]
 _BYTE = range(256)
@@ -32,6 +32,12 @@ def name_classes(count: int, meta: Mapping[str, Any], dataset: Mapping[str, Any]
             return Classes(names, _palette(names, colours, dataset))
         return numbered_classes(count, f"{where} names {len(names)} classes, but the network has {count}")
     return numbered_classes(count, "Neither the checkpoint nor the config names the classes")
+
+
+def find_names(count: int, meta: Mapping[str, Any], dataset: Mapping[str, Any]) -> str:
+    """Return who names the classes that `name_classes` finds with the same arguments; empty: they are generated."""
+    where, names, _ = next(_candidates(meta, dataset), ("", (), None))
+    return where if len(names) == count else ""
 
 
 def _candidates(meta: Mapping[str, Any], dataset: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...], Any]]:

@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from segship.core.spec import Normalization
     from segship.networks.network import Network
 
-__all__ = ["build_spec"]
+__all__ = ["DEFAULT_THRESHOLD", "IGNORED", "build_spec", "data_preprocessor", "model_test_cfg"]
 
 _BINARY = 2
 _PHOTOGRAPH = 3
-_THRESHOLD = 0.3
+DEFAULT_THRESHOLD = 0.3
+"""Of MMSegmentation's binary networks that say none."""
+IGNORED = "Ignored, as you asked for: "
+"""How notes begin that tell of options that were passed over."""
 _PREPROCESSORS = {"SegDataPreProcessor", "None"}
 
 
@@ -73,7 +76,7 @@ def build_spec(
         "reduce_zero_label": _reduces_zero(pipeline, dataset, meta),
     }
     if binary:
-        fields["threshold"] = _THRESHOLD if network.threshold is None else network.threshold
+        fields["threshold"] = DEFAULT_THRESHOLD if network.threshold is None else network.threshold
     try:
         return ModelSpec(**fields), tuple(filter(None, notes))
     except ValidationError as error:
@@ -86,7 +89,7 @@ def _unknown(values: Mapping[str, Any], pipeline: Pipeline, *, ignore: bool) -> 
     Raises:
         ConfigError: There are some, and they are not to be ignored.
     """
-    preprocessor, test = _data_preprocessor(values), _test_cfg(values)
+    preprocessor, test = data_preprocessor(values), model_test_cfg(values)
     unknown = list(pipeline.unknown)
     if isinstance(preprocessor, dict):
         unknown += unknown_options(preprocessor, PREPROCESSOR, "data_preprocessor")
@@ -98,21 +101,22 @@ def _unknown(values: Mapping[str, Any], pipeline: Pipeline, *, ignore: bool) -> 
         raise ConfigError(
             f"{' '.join(unknown)} Mend or remove it; --ignore-unknown (ignore_unknown=True) passes over it"
         )
-    return [f"Ignored, as you asked for: {sentence}" for sentence in unknown]
+    return [f"{IGNORED}{sentence}" for sentence in unknown]
 
 
-def _data_preprocessor(values: Mapping[str, Any]) -> Any:
+def data_preprocessor(values: Mapping[str, Any]) -> Any:
+    """Return the config's data preprocessor, as it stands there; empty where there is none."""
     return values["model"].get("data_preprocessor") or values.get("data_preprocessor") or {}
 
 
-def _test_cfg(values: Mapping[str, Any]) -> Any:
-    """The model's ``test_cfg``; the oldest configs have it beside the model."""
+def model_test_cfg(values: Mapping[str, Any]) -> Any:
+    """Return the model's ``test_cfg``; the oldest configs have it beside the model."""
     return values["model"].get("test_cfg") or values.get("test_cfg")
 
 
 def _preprocessing(values: Mapping[str, Any], pipeline: Pipeline) -> tuple[Normalization, Padding | None]:
     """What the data preprocessor of 1.x does, or the pipeline of 0.x did."""
-    cfg = _data_preprocessor(values)
+    cfg = data_preprocessor(values)
     if not isinstance(cfg, dict) or str(cfg.get("type")).rpartition(".")[2] not in _PREPROCESSORS:
         raise UnsupportedError(f"the data preprocessor {cfg!r:.80} is not provided: SegDataPreProcessor is")
     padding = _padding(cfg)
@@ -173,7 +177,7 @@ def _padding(cfg: Mapping[str, Any]) -> Padding | None:
 
 
 def _slide(values: Mapping[str, Any]) -> Slide | None:
-    cfg = _test_cfg(values)
+    cfg = model_test_cfg(values)
     if not isinstance(cfg, dict):
         return None
     mode = cfg.get("mode", "whole")

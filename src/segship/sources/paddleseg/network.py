@@ -19,7 +19,6 @@ from segship.onnxgraph.passes.fold_constants import fold_constants
 from segship.onnxgraph.ports import inputs_of
 from segship.reading.description import Description, read_description
 from segship.reading.documents import read_mapping
-from segship.reading.options import merge_options
 from segship.sources import Loaded
 from segship.sources.paddleseg.conversion import PaddleProgram, convert
 from segship.sources.paddleseg.folder import Folder, read_folder
@@ -80,14 +79,14 @@ def load_folder(request: LoadRequest) -> Loaded:
     weakref.finalize(network, shutil.rmtree, scratch, ignore_errors=True)
     outputs, tail = network.probe(channels), report["tail"]
     name = folder.program.parent.absolute().name
-    spec, notes = for_channels(said, channels).spec(
+    spec, notes, provenance = for_channels(said, channels).spec(
         source="paddleseg", architecture=name, outputs=outputs, channels=channels
     )
     if tail["resize"] is not None:
         spec = spec.model_copy(update={"align_corners": tail["resize"]["align_corners"]})
     network.describe(len(spec.classes), outputs, align_corners=spec.align_corners)
     origin = {file.name: digest(file) for file in (folder.description, folder.program, folder.params)}
-    return Loaded(spec, network, (*notes, *_contradiction(folder, tail)), origin)
+    return Loaded(spec, network, (*notes, *_contradiction(folder, tail)), origin, provenance=provenance)
 
 
 def _description(folder: Folder, request: LoadRequest) -> Description:
@@ -95,7 +94,7 @@ def _description(folder: Folder, request: LoadRequest) -> Description:
     values, own = dict(folder.said), request.description
     if own is not None:
         values |= read_mapping(own) if isinstance(own, Path) else dict(own)
-    return read_description(merge_options(values, request.options or {}))
+    return read_description(values, request.options, place=folder.description.name)
 
 
 def for_channels(said: Description, channels: int) -> Description:

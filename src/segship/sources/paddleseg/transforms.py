@@ -58,7 +58,7 @@ def read_transforms(transforms: Any, where: str) -> dict[str, Any]:
             )
         _apply(name, arguments, steps, where)
     said: dict[str, Any] = {"geometry": steps.geometry}
-    said["normalization"] = {"channel_order": "rgb"} | (steps.normalization or {})
+    said["normalization"] = {"channel_order": "rgb", "max_pixel_value": 1.0} | (steps.normalization or {})
     return said | ({"padding": steps.padding} if steps.padding else {})
 
 

@@ -45,7 +45,7 @@ def read_network(source: str | Path | Source) -> NetworkSpec:
         return NetworkSpec(spec=manifest.spec, sizes=manifest.sizes)
     from segship import deploy  # asks for torch
 
-    spec, sizes, _ = deploy.describe(source)
+    spec, sizes, *_ = deploy.describe(source)
     return NetworkSpec(spec=spec, sizes=sizes)
 
 
