@@ -34,7 +34,7 @@ INFO = BackendInfo(
     embed=("fp32", "fp16", "int8"),
     classes_last=True,
     reference=("onnx",),
-    passes=("prelu_to_max", "attention_to_products"),
+    passes=("prelu_to_max", "attention_to_products", "unsigned_activations"),
 )
 
 _PROVIDERS = {

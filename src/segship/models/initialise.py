@@ -39,6 +39,8 @@ class FewRandomNumbers(TorchFunctionMode):
         if function not in _INITIALISERS:
             return function(*args, **given)
         tensor = args[0] if args else given.pop("tensor")
+        if tensor.is_meta:
+            return tensor
         rows = _rows(tensor)
         with torch.no_grad():
             function(tensor[:rows] if rows else tensor, *args[1:], **given)

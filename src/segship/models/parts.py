@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from segship.core.errors import ConfigError, SegshipError, did_you_mean
+from segship.core.errors import ConfigError, SegshipError, UnsupportedError, did_you_mean
+from segship.networks.bounds import MAXIMUM_NUMBER, number_beyond
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,6 +73,8 @@ def build_part(registry: Registry[type[nn.Module]], cfg: Any) -> nn.Module:
     ]
     if wrong:
         raise ConfigError(" ".join(wrong))
+    if (number := number_beyond(given)) is not None:
+        raise UnsupportedError(f"{name} is asked for {number:g}, more than {MAXIMUM_NUMBER}: no real network has that")
     try:
         return unit(**given)
     except SegshipError:

@@ -11,7 +11,9 @@ from torch import Tensor
 from segship.core.errors import UnsupportedError, one_line
 from segship.networks.graph import GraphNetwork
 from segship.onnxgraph.conventions import INPUT, OUTPUT
+from segship.onnxgraph.operators import operators_of
 from segship.onnxgraph.passes.rename_values import rename_values
+from segship.onnxgraph.passes.unsigned_activations import unsigned_activations
 from segship.onnxgraph.ports import outputs_of
 from segship.onnxgraph.session import open_model
 
@@ -73,6 +75,9 @@ class OnnxNetwork(GraphNetwork):
 
 def _open(model: onnx.ModelProto) -> Any:
     try:
+        if "QuantizeLinear" in operators_of(model):
+            model = copy.deepcopy(model)
+            unsigned_activations(model)
         return open_model(model)
     except Exception as error:
         raise UnsupportedError(f"ONNX Runtime refuses the file: {one_line(error, joined=True)}") from error

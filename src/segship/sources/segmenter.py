@@ -21,6 +21,7 @@ from segship.models.heads.fcn import FCNHead
 from segship.models.heads.segmenter import SegmenterMaskTransformerHead
 from segship.models.initialise import FewRandomNumbers
 from segship.models.segmentor import EncoderDecoder
+from segship.networks.bounds import MAXIMUM_NUMBER, build_within_bounds, number_beyond
 from segship.networks.resample import resize
 from segship.reading.checkpoint import read_checkpoint
 from segship.reading.documents import read_mapping
@@ -164,8 +165,10 @@ def _find_checkpoint(request: LoadRequest) -> Path | None:
 
 def _build(net: _Net) -> Segmenter:
     """The network with random weights, in evaluation mode."""
+    if (number := number_beyond(net.model_dump())) is not None:
+        raise ConfigError(f"{_VARIANT} asks for {number:g}, more than {MAXIMUM_NUMBER}: no real network has that")
     with FewRandomNumbers():
-        network = Segmenter(_backbone(net), _head(net), net.patch_size)
+        network = build_within_bounds(lambda: Segmenter(_backbone(net), _head(net), net.patch_size))
     network.requires_grad_(requires_grad=False).eval()
     return network
 

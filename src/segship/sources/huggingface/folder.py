@@ -6,7 +6,15 @@ import contextlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from segship.core.errors import CheckpointError, ConfigError, UnsafeFileError, UnsupportedError, one_line
+from segship.core.errors import (
+    CheckpointError,
+    ConfigError,
+    SegshipError,
+    UnsafeFileError,
+    UnsupportedError,
+    one_line,
+)
+from segship.networks.bounds import MAXIMUM_NUMBER, number_beyond, require_within_bounds
 from segship.reading.checkpoint import read_checkpoint
 
 if TYPE_CHECKING:
@@ -20,12 +28,14 @@ _SHOWN = 8
 
 
 def require_harmless(folder: Path, config: Mapping[str, Any]) -> None:
-    """Refuse configs that make the library fetch weights or code from elsewhere.
+    """Refuse configs that make the library fetch weights or code from elsewhere, or ask for more than real ones do.
 
     Raises:
         UnsafeFileError: The config names attention code of the hub.
-        UnsupportedError: The folder is an adapter, quantized, or takes its backbone from elsewhere.
+        UnsupportedError: The folder is an adapter, quantized, takes its backbone from elsewhere, or has absurd sizes.
     """
+    if (number := number_beyond(config)) is not None:
+        raise UnsupportedError(f"config.json asks for {number:g}, more than {MAXIMUM_NUMBER}: no real network has that")
     if (folder / "adapter_config.json").is_file():
         raise UnsupportedError(f"{folder} holds an adapter: merge it into its network (merge_and_unload) and save that")
     for where, part in _parts(config, "config.json"):
@@ -73,6 +83,7 @@ def load_model(folder: Path, architecture: str, checkpoint: Path | None, *, trus
     with quiet():
         try:
             config = kind.config_class.from_pretrained(folder, local_files_only=True)
+            require_within_bounds(lambda: kind(config))
             model, info = kind.from_pretrained(
                 None if state else folder,
                 config=config,
@@ -83,6 +94,8 @@ def load_model(folder: Path, architecture: str, checkpoint: Path | None, *, trus
                 dtype=torch.float32,
                 output_loading_info=True,
             )
+        except SegshipError:
+            raise
         except OSError as error:
             raise CheckpointError(f"{folder} cannot be loaded: {_line(error)}") from error
         except Exception as error:

@@ -12,6 +12,7 @@ from segship.models.multimodal import MultimodalEncoderDecoder
 from segship.models.parts import build_part
 from segship.models.registry import backbones, heads, necks, text_encoders
 from segship.models.segmentor import EncoderDecoder
+from segship.networks.bounds import TooLargeError, build_within_bounds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,14 +54,18 @@ def build_network(model: Any, *, with_auxiliary: bool = False) -> EncoderDecoder
 
     Raises:
         ConfigError: The config has mistakes; all that can be found are named.
-        UnsupportedError: It is right, but asks for a part that is not provided.
+        UnsupportedError: It is right, but asks for a part that is not provided, or for more than any real network has.
     """
     if not isinstance(model, dict):
         raise ConfigError("the config has no model: expected model = dict(type='EncoderDecoder', …)")
-    with FewRandomNumbers():
+
+    def build() -> EncoderDecoder:
         if _name(model) == "MultimodalEncoderDecoder":
             return _multimodal(model)
         return _encoder_decoder(model, with_auxiliary=with_auxiliary)
+
+    with FewRandomNumbers():
+        return build_within_bounds(build)
 
 
 def _encoder_decoder(model: dict[str, Any], *, with_auxiliary: bool) -> EncoderDecoder:
@@ -142,6 +147,8 @@ class _Builder:
         """Build the part that ``cfg`` describes; something that must not be used when there are problems."""
         try:
             return build_part(registry, cfg)
+        except TooLargeError:
+            raise
         except SegshipError as problem:
             self._problems.append(type(problem)(f"{where}: {problem}"))
         return nn.Identity()
