@@ -35,6 +35,22 @@ def model(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def test_classes_of_torch_and_mmcv_are_known_by_the_names_they_are_registered_under() -> None:
+    named = model(type="mmseg.models.segmentors.EncoderDecoder")
+    named["backbone"] |= {
+        "norm_cfg": {"type": "torch.nn.modules.batchnorm.SyncBatchNorm"},
+        "act_cfg": {"type": "torch.nn.modules.activation.PReLU"},
+    }
+    named["decode_head"] |= {
+        "norm_cfg": {"type": "torch.nn.GroupNorm", "num_groups": 4},
+        "act_cfg": {"type": "torch.nn.Hardswish"},
+        "conv_cfg": {"type": "torch.nn.Conv2d"},
+    }
+    network = build_network(named)
+    kinds = {type(part) for part in network.modules()}
+    assert {torch.nn.GroupNorm, torch.nn.Hardswish, torch.nn.PReLU, torch.nn.BatchNorm2d} <= kinds
+
+
 def test_network_is_built_ready_to_be_used() -> None:
     network = build_network(model())
     assert not network.training

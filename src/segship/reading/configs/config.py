@@ -1,9 +1,9 @@
 """MMSegmentation configs (1.x and 0.x), read without running them.
 
 A config is a Python file of assignments. Here its syntax tree is evaluated: literals, ``dict()``, names, indexing,
-arithmetic, comprehensions, f-strings, a list of harmless functions and methods, base files (``_base_``,
-``{{_base_.key}}``, ``with read_base()``), templates like ``{{ fileDirname }}``. The result equals what
-``mmengine.Config.fromfile`` gives. Whatever else a file holds is an error that names the line. JSON configs are
+arithmetic, comprehensions, f-strings, a list of harmless functions and methods, imported names as text, paths, base
+files (``_base_``, ``{{_base_.key}}``, ``with read_base()``), templates like ``{{ fileDirname }}``. The result equals
+what ``mmengine.Config.fromfile`` gives. Whatever else a file holds is an error that names the line. JSON configs are
 read too.
 """
 
@@ -14,17 +14,17 @@ import importlib.util
 import json
 import os
 import re
-import sys
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from segship.core.errors import ConfigError
 from segship.reading.configs.evaluator import Evaluator, Problem, RefusedError
+from segship.reading.configs.imports import Imported
 from segship.reading.limits import Allowance, TooMuchError
 from segship.reading.options import merge_options
-from segship.reading.tree import Inherited, merge, plain
+from segship.reading.tree import Inherited, merge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,6 +39,7 @@ _SHOWN = 5
 _TEMPLATE = re.compile(r"\{\{(?!\{)([^\n]{0,300}?)\}\}")
 _ENVIRONMENT = re.compile(r"['\"]?\s*\$(\w+)\s*:\s*(\S*?)\s*['\"]?")
 _HINT = "configs are read, not run"
+_WAY_OUT = f"{_HINT}: write the values out, or use the config that training wrote to its work directory (work_dirs)"
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def read_config(path: Path, options: Mapping[str, Any] | Sequence[str] | None = 
     """
     reader = _Reader()
     try:
-        values = plain(reader.read(path))
+        values = reader.whole(path)
         if options:
             values = merge_options(values, options)
     except TooMuchError as error:
@@ -85,9 +86,18 @@ class _Reader:
         self.files: list[Path] = []
         self._allowance = Allowance()
         self._open: list[Path] = []
+        self._imported: set[str] = set()
+
+    def whole(self, path: Path) -> dict[str, Any]:
+        """The values of the file at ``path``, merged with those of its bases, without the names that are imported."""
+        return {
+            key: _data(value)
+            for key, value in self.read(path).items()
+            if key not in self._imported or not isinstance(value, Imported)
+        }
 
     def read(self, path: Path) -> dict[str, Any]:
-        """The values of the file at ``path``, merged with those of its bases."""
+        """As `whole`, with the names that are imported, which a file that builds on this one may use."""
         path = Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - as written: a link's target may lie elsewhere
         if path in self._open:
             chain = " -> ".join(file.name for file in (*self._open[self._open.index(path) :], path))
@@ -113,19 +123,24 @@ class _Reader:
 
     def _python(self, path: Path, text: str) -> dict[str, Any]:
         statements = _parse(path, text)
-        if any(map(_is_read_base, statements)):
-            return self._lazy(path, statements)
-        evaluator = Evaluator({}, self._allowance)
+        evaluator = Evaluator({"__file__": path.as_posix()}, self._allowance)
         bases = Inherited()
         if found := _bases_of(statements):
             try:
                 bases = self._bases(path, evaluator.value(found.value), found.lineno)
             except RefusedError as refused:
                 evaluator.refuse(refused.problem)
-        evaluator.names[_BASES] = bases
-        evaluator.run(statement for statement in statements if not _bases_of([statement]))
+        if found or not any(map(_is_read_base, statements)):
+            evaluator.names[_BASES] = bases
+        for statement in statements:
+            if isinstance(statement, ast.With) and _is_read_base(statement):
+                for inner in statement.body:
+                    self._import_base(path, inner, evaluator)
+            elif not _bases_of([statement]) and not evaluator.run([statement]):
+                break
         _raise_problems(path, evaluator.problems)
-        del evaluator.names[_BASES]
+        self._imported |= evaluator.imported
+        evaluator.names.pop(_BASES, None)
         values = dict(evaluator.names)
         self._allowance.weigh(values)
         return dict(merge(_own(values), bases))
@@ -138,32 +153,12 @@ class _Reader:
                 raise ConfigError(f"{path.name}, line {line}: {_BASES} holds {name!r:.60}, not the name of a file")
             base = _base_path(path, name, line)
             scope = name.partition("::")[0] if "::" in name else None
-            values = _scoped(self.read(base), scope)
+            values = _scoped(self.whole(base), scope)
             if twice := joined.keys() & values.keys():
                 raise ConfigError(f"{path.name}, line {line}: two base files both set {min(map(str, twice))!r}")
             for key, value in values.items():
                 joined[key] = value
         return joined
-
-    # ---- with read_base()
-
-    def _lazy(self, path: Path, statements: list[ast.stmt]) -> dict[str, Any]:
-        evaluator = Evaluator({}, self._allowance)
-        imported: set[str] = set()
-        for statement in statements:
-            if isinstance(statement, ast.With) and _is_read_base(statement):
-                for inner in statement.body:
-                    self._import_base(path, inner, evaluator)
-            elif isinstance(statement, ast.ImportFrom) and not _is_standard(statement):
-                for alias in statement.names:
-                    imported.add(alias.asname or alias.name)
-                    evaluator.names[alias.asname or alias.name] = f"{statement.module}.{alias.name}"
-            else:
-                evaluator.run([statement])
-        _raise_problems(path, evaluator.problems)
-        values = {key: value for key, value in evaluator.names.items() if key not in imported}
-        self._allowance.weigh(values)
-        return _own(values)
 
     def _import_base(self, path: Path, statement: ast.stmt, evaluator: Evaluator) -> None:
         if not isinstance(statement, ast.ImportFrom) or not statement.module:
@@ -238,8 +233,21 @@ def _parse(path: Path, text: str) -> list[ast.stmt]:
 
 
 def _own(values: dict[str, Any]) -> dict[str, Any]:
-    """The keys of a file that count, as a tree in which nothing is shared."""
-    return {key: plain(value) for key, value in values.items() if not _is_hidden(key)}
+    """The keys of a file that count, as a tree in which nothing is shared; imported names are left as they are."""
+    return {
+        key: value if isinstance(value, Imported) else _data(value)
+        for key, value in values.items()
+        if not _is_hidden(key)
+    }
+
+
+def _data(value: Any) -> Any:
+    """A copy of ``value`` that is made of plain values: what is imported, and paths, as text."""
+    if isinstance(value, dict):
+        return {key: _data(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_data(item) for item in value)
+    return str(value) if isinstance(value, (Imported, PurePosixPath)) else value
 
 
 def _is_hidden(key: str) -> bool:
@@ -278,12 +286,6 @@ def _is_read_base(statement: ast.stmt) -> bool:
         return False
     call = statement.items[0].context_expr
     return isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "read_base"
-
-
-def _is_standard(statement: ast.ImportFrom) -> bool:
-    """Whether a name imported by ``statement`` cannot stand for a unit of a network."""
-    package = (statement.module or "").partition(".")[0]
-    return statement.level > 0 or not package or package in sys.stdlib_module_names or statement.names[0].name == "*"
 
 
 def _base_path(path: Path, name: str, line: int) -> Path:
@@ -336,4 +338,4 @@ def _raise_problems(path: Path, problems: list[Problem]) -> None:
     first, *others = problems
     more = [f"line {problem.line}: {problem.text}" for problem in others[: _SHOWN - 1]]
     rest = [f"{len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
-    raise ConfigError("; ".join([f"{path}, line {first.line}: {first.text}", *more, *rest, _HINT]))
+    raise ConfigError("; ".join([f"{path}, line {first.line}: {first.text}", *more, *rest, _WAY_OUT]))

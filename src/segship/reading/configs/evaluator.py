@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import ast
+import os
 from collections import ChainMap
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from segship.reading.configs.imports import (
+    CONSTANTS,
+    Imported,
+    bound_names,
+    call_imported,
+    is_callable,
+    path_attribute,
+    path_method,
+)
 from segship.reading.configs.operations import (
     ALLOWED_FUNCTIONS,
     binary,
@@ -68,15 +79,25 @@ class Evaluator:
     Args:
         names: Values the file starts with: ``_base_``, or what ``read_base()`` imports.
         allowance: What bounds the work.
+
+    Attributes:
+        names: The value of each name so far.
+        imported: Names that import statements bind.
+        problems: What was refused.
     """
 
     def __init__(self, names: dict[str, Any], allowance: Allowance) -> None:
         self.names: MutableMapping[str, Any] = names
+        self.imported: set[str] = set()
         self.problems: list[Problem] = []
         self._allowance = allowance
 
-    def run(self, statements: Iterable[ast.stmt]) -> None:
-        """Evaluate ``statements`` in order; what is refused is added to ``problems`` and the rest goes on."""
+    def run(self, statements: Iterable[ast.stmt]) -> bool:
+        """Evaluate ``statements`` in order; what is refused is added to ``problems`` and the rest goes on.
+
+        Returns:
+            False: there are so many problems that the rest need not be evaluated.
+        """
         for statement in statements:
             try:
                 self._statement(statement)
@@ -85,7 +106,8 @@ class Evaluator:
                 for name in assigned(statement):
                     self.names[name] = _Unknown()
             if len(self.problems) >= _ENOUGH:
-                return
+                return False
+        return True
 
     def refuse(self, problem: Problem | None) -> None:
         """Note ``problem``."""
@@ -99,6 +121,13 @@ class Evaluator:
             RefusedError: It holds something that a config may not hold, or that has no value.
             TooMuchError: It would take too much work.
         """
+        value = self._evaluate(node)
+        if isinstance(value, Imported) and not value.is_value:
+            raise RefusedError(node, f"`{source(node)}` has no value that is known without running it")
+        return value
+
+    def _evaluate(self, node: ast.expr) -> Any:
+        """As `value`; or a part of the standard library, which only what follows it can make a value."""
         self._allowance.spend()
         evaluate = self._EXPRESSIONS.get(type(node))
         if evaluate is None:
@@ -121,6 +150,14 @@ class Evaluator:
 
     def _nothing(self, node: ast.Pass) -> None:
         pass
+
+    def _import(self, node: ast.Import | ast.ImportFrom) -> None:
+        try:
+            for name, imported in bound_names(node):
+                self.names[name] = CONSTANTS.get(imported.name, imported)
+                self.imported.add(name)
+        except ValueError as error:
+            raise RefusedError(node, f"{describe(node)} is not allowed: {error}") from None
 
     def _expression(self, node: ast.Expr) -> None:
         self.value(node.value)
@@ -266,11 +303,22 @@ class Evaluator:
         if isinstance(target, ast.Attribute):
             if target.attr.startswith("_"):
                 raise RefusedError(node, f"calling `{source(target)}` is not allowed")
-            receiver = self.value(target.value)
+            receiver = self._evaluate(target.value)
+            if isinstance(receiver, Imported):
+                return self._call_imported(node, receiver.attribute(target.attr))
+            if isinstance(receiver, PurePosixPath):
+                return path_method(receiver, target.attr, self._arguments(node)[0], self._allowance)
             return call_method(receiver, target.attr, *self._arguments(node), self._allowance)
+        if isinstance(target, ast.Name) and isinstance(found := self.names.get(target.id), Imported):
+            return self._call_imported(node, found)
         if not isinstance(target, ast.Name) or target.id not in ALLOWED_FUNCTIONS or target.id in self.names:
             raise RefusedError(node, f"calling `{source(target)}` is not allowed")
         return call_function(target.id, *self._arguments(node), self._allowance)
+
+    def _call_imported(self, node: ast.Call, function: Imported) -> Any:
+        if not is_callable(function.name):
+            raise RefusedError(node, f"calling `{source(node.func)}` is not allowed")
+        return call_imported(function.name, *self._arguments(node), self._allowance)
 
     def _arguments(self, node: ast.Call) -> tuple[list[Any], dict[str, Any]]:
         named: dict[str, Any] = {}
@@ -284,7 +332,12 @@ class Evaluator:
         return list(self._elements(node.args)), named
 
     def _attribute(self, node: ast.Attribute) -> Any:
-        value = self.value(node.value)
+        value = self._evaluate(node.value)
+        if isinstance(value, Imported) and not node.attr.startswith("_"):
+            attribute = value.attribute(node.attr)
+            return CONSTANTS.get(attribute.name, attribute)
+        if isinstance(value, PurePosixPath):
+            return path_attribute(value, node.attr)
         if node.attr.startswith("__") or not isinstance(value, Inherited):
             raise RefusedError(node, f"the attribute {node.attr!r} of {type(value).__name__} is not allowed")
         if node.attr not in value:
@@ -292,7 +345,9 @@ class Evaluator:
         return value[node.attr]
 
     def _subscript(self, node: ast.Subscript) -> Any:
-        value = self.value(node.value)
+        value = self._evaluate(node.value)
+        if value == CONSTANTS["os.environ"]:
+            return os.environ[str(self.value(node.slice))]
         if not isinstance(value, (dict, list, tuple, str, range)):
             raise RefusedError(node, f"{type(value).__name__} cannot be indexed")
         if isinstance(node.slice, ast.Slice):
@@ -304,7 +359,10 @@ class Evaluator:
         return value[self._key(node.slice)]
 
     def _binary(self, node: ast.BinOp) -> Any:
-        return binary(type(node.op), self.value(node.left), self.value(node.right), self._allowance)
+        left, right = self.value(node.left), self.value(node.right)
+        if isinstance(node.op, ast.Div) and (isinstance(left, PurePosixPath) or isinstance(right, PurePosixPath)):
+            return call_imported("pathlib.Path", [left, right], {}, self._allowance)
+        return binary(type(node.op), left, right, self._allowance)
 
     def _unary(self, node: ast.UnaryOp) -> Any:
         return unary(type(node.op), self.value(node.operand))
@@ -397,5 +455,7 @@ class Evaluator:
         ast.AugAssign: _augmented,
         ast.Expr: _expression,
         ast.Delete: _deletion,
+        ast.Import: _import,
+        ast.ImportFrom: _import,
         ast.Pass: _nothing,
     }

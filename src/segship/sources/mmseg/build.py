@@ -28,6 +28,16 @@ _UNSUPPORTED = {
     "SegTTAModel": "test-time augmentation is no network; give the config of the network itself",
 }
 _FROM_TEST_CFG = {"PointHead": ("subdivision_steps", "subdivision_num_points", "scale_factor")}
+# Classes of torch that new-style configs name themselves, by the names under which mmcv registers them.
+_REGISTERED = {
+    "BatchNorm2d": "BN",
+    "Hardswish": "HSwish",
+    "GroupNorm": "GN",
+    "InstanceNorm2d": "IN",
+    "LayerNorm": "LN",
+    "SyncBatchNorm": "SyncBN",
+}
+_CLASSES = ("mmcv.", "mmdet.", "mmengine.", "mmseg.", "torch.")
 _MODEL_KEYS = frozenset({
     "_delete_",
     "_scope_",
@@ -58,6 +68,7 @@ def build_network(model: Any, *, with_auxiliary: bool = False) -> EncoderDecoder
     """
     if not isinstance(model, dict):
         raise ConfigError("the config has no model: expected model = dict(type='EncoderDecoder', …)")
+    model = _registered(model)
 
     def build() -> EncoderDecoder:
         if _name(model) == "MultimodalEncoderDecoder":
@@ -66,6 +77,17 @@ def build_network(model: Any, *, with_auxiliary: bool = False) -> EncoderDecoder
 
     with FewRandomNumbers():
         return build_within_bounds(build)
+
+
+def _registered(cfg: Any) -> Any:
+    """``cfg`` with types by the names they are registered under: ``torch.nn.SyncBatchNorm`` -> ``SyncBN``."""
+    if isinstance(cfg, dict):
+        named = {key: _registered(value) for key, value in cfg.items()}
+        if isinstance(kind := named.get("type"), str) and kind.startswith(_CLASSES):
+            name = kind.rpartition(".")[2]
+            named["type"] = _REGISTERED.get(name, name)
+        return named
+    return type(cfg)(map(_registered, cfg)) if isinstance(cfg, (list, tuple)) else cfg
 
 
 def _encoder_decoder(model: dict[str, Any], *, with_auxiliary: bool) -> EncoderDecoder:
