@@ -1,0 +1,170 @@
+"""Run the golden packages and the usual mistakes through the program of each language, and compare with Python."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from language_tools import PLACE, ROOT
+from segship import Segmentor
+from segship.core.errors import SegshipError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+VECTORS = ROOT / "spec" / "vectors"
+_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a program ended."""
+
+    status: int
+    told: str
+
+
+def call(name: str, *arguments: object, **variables: str) -> Ran:
+    """Call a language's program from a folder that is not the repository's."""
+    done = subprocess.run(
+        [str(PLACE / name), *map(str, arguments)],
+        check=False,
+        cwd=tempfile.gettempdir(),
+        env={**os.environ, **variables},
+        capture_output=True,
+        timeout=_SECONDS,
+    )
+    return Ran(done.returncode, done.stderr.decode(errors="replace").strip())
+
+
+def read_mask(path: Path) -> NDArray[Any]:
+    """Read a PGM; its numbers of 16 bits are big-endian."""
+    data = path.read_bytes()
+    magic, width, height, most = data.split(maxsplit=4)[:4]
+    if magic != b"P5":
+        raise ValueError(f"{path} is not a binary PGM")
+    dtype = np.dtype("u1" if most == b"255" else ">u2")
+    count = int(width) * int(height)
+    return np.frombuffer(data[len(data) - count * dtype.itemsize :], dtype).reshape(int(height), int(width))
+
+
+def compared(name: str, package: dict[str, Any], folder: Path) -> str:
+    """One cell of the table: ``equal``, or what differs."""
+    mask, scores = folder / "mask.pgm", folder / "scores.raw"
+    for path in (mask, scores):
+        path.unlink(missing_ok=True)
+    files = (mask, scores) if "scores" in package else (mask,)
+    ran = call(name, VECTORS / package["package"], VECTORS / package["image"]["file"], *files)
+    if ran.status:
+        return f"status {ran.status}: {ran.told}"
+    found, expected = read_mask(mask), read_mask(VECTORS / package["mask"]["file"])
+    if found.shape != expected.shape or found.dtype != expected.dtype:
+        return f"{found.dtype} {found.shape}, not {expected.dtype} {expected.shape}"
+    if differ := int((found != expected).sum()):
+        return f"{differ} pixels"
+    return _compared_scores(scores, package["scores"]) if "scores" in package else "equal"
+
+
+def _compared_scores(path: Path, entry: dict[str, Any]) -> str:
+    expected = np.fromfile(VECTORS / entry["file"], "<f4").reshape(entry["shape"])
+    found = np.fromfile(path, "<f4").reshape(len(expected), -1)[:, :: entry["every"]]
+    worst = float(np.abs(found - expected).max()) if found.shape == expected.shape else np.inf
+    return "equal" if worst <= entry["tolerance"] else f"scores by {worst:.1e}"
+
+
+def mistakes(folder: Path) -> dict[str, tuple[tuple[object, ...], dict[str, str], str | None]]:
+    """Arguments, environment and Python's message of each; None: the same in all languages, whatever it is."""
+    package, image = VECTORS / "packages" / "whole", VECTORS / "images" / "61x83x3_uint8.ppm"
+    mask = folder / "mask.pgm"
+    found: dict[str, tuple[tuple[object, ...], dict[str, str], str | None]] = {}
+    for name, broken in _broken_packages(package, folder).items():
+        found[name] = ((broken, image, mask), {}, _python_says(broken))
+    huge = folder / "huge.ppm"
+    huge.write_bytes(b"P6\n100000 50000\n255\n")
+    told = (
+        f"{huge} is too large: 100000x50000 pixels are 5000 million, the limit is 100 million; "
+        "shrink it or raise the limit"
+    )
+    found["huge image"] = ((package, huge, mask), {}, told)
+    cut = folder / "cut.ppm"
+    cut.write_bytes(image.read_bytes()[:-1])
+    told = f"{cut} cannot be decoded: the PPM file is cut off or damaged; save or copy it again"
+    found["image cut off"] = ((package, cut, mask), {}, told)
+    nothing = folder / "nothing.ppm"
+    found["no image"] = ((package, nothing, mask), {}, f"cannot read {nothing}: No such file or directory")
+    found["no ONNX Runtime"] = ((package, image, mask), {"SEGSHIP_ONNXRUNTIME": str(folder / "nowhere")}, None)
+    return found
+
+
+def _broken_packages(package: Path, folder: Path) -> dict[str, Path]:
+    """The packages that people have: half copied, changed, of a newer version, not one at all."""
+    kinds = ("no such package", "no manifest", "not JSON", "newer", "a changed file", "a file missing", "a wrong field")
+    places = {kind: folder / kind.replace(" ", "-") for kind in kinds}
+    for place in list(places.values())[1:]:
+        shutil.copytree(package, place)
+    manifest = json.loads((package / "manifest.json").read_text(encoding="utf-8"))
+    (places["no manifest"] / "manifest.json").unlink()
+    (places["not JSON"] / "manifest.json").write_text('{"spec": ')
+    (places["newer"] / "manifest.json").write_text(json.dumps({**manifest, "schema_version": 99}))
+    (places["a changed file"] / "model.onnx").write_bytes(b"changed")
+    (places["a file missing"] / "model.onnx").unlink()
+    (places["a wrong field"] / "manifest.json").write_text(json.dumps({**manifest, "sizes": {"multiple_of": 0}}))
+    return places
+
+
+def _python_says(package: Path) -> str:
+    try:
+        with Segmentor(package):
+            raise AssertionError(f"{package} opens")
+    except SegshipError as error:
+        return str(error)
+
+
+def check_errors(names: list[str], folder: Path) -> list[str]:
+    """Print the errors that differ; the languages that do."""
+    wrong = []
+    for kind, (arguments, variables, told) in mistakes(folder).items():
+        expected = told
+        for name in names:
+            ran = call(name, *arguments, **variables)
+            said = ran.told.removeprefix("error: ")
+            expected = said if expected is None else expected
+            if ran.status != 2 or not ran.told.startswith("error: ") or said != expected:
+                print(f"{name}, {kind}: status {ran.status}, {ran.told!r}\n  expected 'error: {expected}'")
+                wrong.append(name)
+    for name in names:
+        ran = call(name)
+        if ran.status != 2 or not ran.told.startswith(f"usage: {name} PACKAGE IMAGE.ppm MASK.pgm"):
+            print(f"{name}, no arguments: status {ran.status}, {ran.told!r}")
+            wrong.append(name)
+    return wrong
+
+
+def check(names: list[str]) -> int:
+    """Print the table; the number of languages that differ in a vector or an error."""
+    packages = json.loads((VECTORS / "index.json").read_text(encoding="utf-8"))["packages"]
+    widest = max(len(package["name"]) for package in packages)
+    wrong: list[str] = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        print(" " * widest, *(f"{name:>8}" for name in names))
+        for package in packages:
+            cells = {name: compared(name, package, folder) for name in names}
+            told = {name: cell if len(cell) <= 8 else "differs" for name, cell in cells.items()}
+            print(f"{package['name']:{widest}}", *(f"{cell:>8}" for cell in told.values()), flush=True)
+            for name, cell in cells.items():
+                if cell != "equal":
+                    print(f"  {name}: {cell}")
+                    wrong.append(name)
+        wrong += check_errors(names, folder)
+    equal = [name for name in names if name not in wrong]
+    print(f"equal to Python in every vector and error: {', '.join(equal) or 'none'}")
+    return len(set(wrong))

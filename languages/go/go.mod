@@ -1,0 +1,3 @@
+module github.com/segship/segship/languages/go
+
+go 1.19
