@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,13 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from segship import Segmentor
-from segship.core.artifacts import TensorInfo
+from segship.core.artifacts import Graph, TensorInfo
 from segship.core.files import digest
 from segship.core.manifest import Manifest
-from segship.core.plan import METADATA, EmbeddedSpec
+from segship.core.plan import METADATA, Embedded, EmbeddedSpec
 from segship.core.spec import Letterbox, ModelSpec, Normalization, Pad, Padding, Resize, ResizeEdges, SizeRule, Slide
 from segship.core.target import Target
+from segship.onnxgraph.image.postprocess import embed
 from spec_cases import hashed, make_image, make_spec
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ class Small:
         classes: How many.
         spec: Fields of its spec.
         fixed: The only input size, or None.
+        embed: What the file does itself.
+        two_files: Whether its weights lie beside the graph.
         seed: Of its weights: one with which no pixel is undecided.
     """
 
@@ -53,6 +57,8 @@ class Small:
     classes: int = 19
     spec: dict[str, Any] | None = None
     fixed: tuple[int, int] | None = None
+    embed: tuple[Embedded, ...] = ()
+    two_files: bool = False
     seed: int = 50
 
 
@@ -108,6 +114,31 @@ PACKAGES = (
     Small(
         "grey", "a network of one channel", classes=3, spec={"normalization": Normalization(mean=(110.0,), std=(60.0,))}
     ),
+    Small("two_files", "weights in a file beside the graph", classes=4, two_files=True),
+    Small(
+        "bands_3",
+        "three bands as they are stored, resized without rounding",
+        classes=5,
+        spec={"pixels": "multispectral", "geometry": (Resize(width=96, height=64),)},
+    ),
+    Small(
+        "embed_pre",
+        "the engine prepares the image itself",
+        spec={"geometry": (Resize(width=96, height=64),)},
+        embed=("pre",),
+    ),
+    Small(
+        "embed_post",
+        "the engine returns labels of its input's size; nearest neighbours from there",
+        spec={"geometry": (Resize(width=96, height=64), Pad(multiple_of=48, crop=True))},
+        embed=("post",),
+    ),
+    Small(
+        "embed_pre_post",
+        "image in, labels out: the engine does it all",
+        spec={"geometry": (Resize(width=96, height=64),)},
+        embed=("pre", "post"),
+    ),
     Small("one_pixel", "an image of one pixel", image=(1, 1), classes=3),
 )
 
@@ -117,7 +148,7 @@ def _weights(shape: tuple[int, ...], seed: int, scale: float) -> NDArray[np.floa
     return ((hashed(shape, seed, 129) - 64) / 64 * scale).astype(np.float32)
 
 
-def _model(small: Small, spec: ModelSpec, sizes: SizeRule, target: Target) -> onnx.ModelProto:
+def _model(small: Small, spec: ModelSpec, metadata: EmbeddedSpec) -> onnx.ModelProto:
     """Conv, Relu, Conv; every side is divided by the stride and rounded up."""
     channels = 1 if spec.output == "sigmoid" else small.classes
     before = (_STRIDE - 1) // 2
@@ -150,8 +181,7 @@ def _model(small: Small, spec: ModelSpec, sizes: SizeRule, target: Target) -> on
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=10)
-    embedded = EmbeddedSpec(spec=spec, sizes=sizes, target=target)
-    helper.set_model_props(model, {METADATA: embedded.model_dump_json()})
+    helper.set_model_props(model, {METADATA: metadata.model_dump_json()})
     return model
 
 
@@ -161,16 +191,22 @@ def write_package(small: Small, folder: Path) -> None:
     spec, sizes = make_spec(small.classes, bands, small.spec), SizeRule(fixed=small.fixed)
     shape = "dynamic" if small.fixed is None else f"static-{small.fixed[0]}x{small.fixed[1]}"
     target = Target.parse(f"onnxruntime_{shape}")
-    model = _model(small, spec, sizes, target)
+    model = _model(small, spec, EmbeddedSpec(spec=spec, sizes=sizes, target=target, embed=small.embed))
     folder.mkdir(parents=True, exist_ok=True)
-    onnx.save(model, folder / "model.onnx")
+    path = folder / "model.onnx"
+    beside = folder / "model.onnx.data"
+    onnx.save(model, path, save_as_external_data=small.two_files, location=beside.name, size_threshold=0)
+    graph = Graph(path, "onnx", (_info(model.graph.input[0]),), (_info(model.graph.output[0]),))
+    if small.embed:
+        graph = embed(graph, path, spec, small.embed)
     Manifest(
         spec=spec,
         sizes=sizes,
         target=target,
-        inputs=(_info(model.graph.input[0]),),
-        outputs=(_info(model.graph.output[0]),),
-        files={"model.onnx": digest(folder / "model.onnx")},
+        embed=small.embed,
+        inputs=graph.inputs,
+        outputs=graph.outputs,
+        files={file.name: digest(file) for file in (path, beside) if file.is_file()},
     ).write(folder)
 
 
@@ -197,16 +233,20 @@ def write_packages(writer: Writer) -> list[dict[str, Any]]:
 def _written(small: Small, writer: Writer) -> dict[str, Any]:
     image = make_image(*small.image, 3, "uint8")
     place = f"packages/{small.name}"
-    write_package(small, writer.folder / place)
+    write_package(dataclasses.replace(small, embed=()), writer.folder / place)
     with Segmentor(writer.folder / place) as segmentor:
         mask, scores = segmentor(image), segmentor.scores(image)
         if not _leads(scores, segmentor.spec):
             raise AssertionError(f"{small.name}: a pixel is undecided, choose another seed")
-    return {
+    if small.embed:
+        write_package(small, writer.folder / place)
+        with Segmentor(writer.folder / place) as segmentor:
+            mask = segmentor(image)
+    entry = {
         "name": small.name,
         "what": small.what,
         "package": place,
         "image": writer.image(image),
         "mask": writer.picture(f"{place}.mask", mask),
-        "scores": writer.scores(f"{place}.scores", scores),
     }
+    return entry if "post" in small.embed else entry | {"scores": writer.scores(f"{place}.scores", scores)}
