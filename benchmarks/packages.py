@@ -28,6 +28,7 @@ __all__ = [
     "find_network",
     "keeping",
     "mmdeploy_package_of",
+    "overrides",
     "package_of",
     "weights_of",
 ]

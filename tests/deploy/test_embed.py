@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,55 @@ def test_the_manifest_holds_the_comparison_of_masks(whole: Path) -> None:
     assert min(check.labels_equal for check in manifest.checks) >= 0.9999
 
 
+def test_classes_and_colours_lie_beside_the_model(whole: Path) -> None:
+    record, segmentor = json.loads((whole / "classes.json").read_text()), Segmentor(whole)
+    assert tuple(record["classes"]) == segmentor.classes
+    assert tuple(map(tuple, record["palette"])) == segmentor.spec.palette
+    assert record["colors"][1] == "#{:02x}{:02x}{:02x}".format(*segmentor.spec.palette[1])
+    assert list(segmentor.manifest.files) == ["model.onnx", "classes.json"]
+
+
+def test_bytes_are_at_the_borders_only(whole: Path) -> None:
+    graph = onnx.shape_inference.infer_shapes(onnx.load(whole / "model.onnx"), data_prop=True).graph
+    small = {value.name for value in graph.value_info if value.type.tensor_type.elem_type == TensorProto.UINT8}
+    assert not small  # TensorRT has none inside a graph
+    assert graph.node[-1].op_type == "Cast"
+    assert graph.node[-1].output[0] == "mask"
+
+
+@pytest.mark.parametrize("corners", [False, True])
+def test_every_label_is_the_packages_where_classes_meet_everywhere(corners: bool, tmp_path: Path) -> None:
+    import onnxruntime
+
+    spec = SPEC.model_copy(update={"align_corners": corners, "geometry": (Resize(width=90, height=60),)})
+    graph = embed(pooling(tmp_path / "a"), tmp_path / "whole.onnx", spec, ("pre", "post"), branches=True)
+    session = onnxruntime.InferenceSession(graph.path)
+    for rows, columns in ((60, 90), (123, 217), (31, 40), (1, 1), (1, 200)):
+        image = np.random.default_rng(rows).integers(0, 256, (rows, columns, 3), np.uint8)
+        assert (session.run(["mask"], {"image": image})[0] == labelled(spec, image)).all(), (rows, columns)
+
+
+def test_a_threshold_is_decided_as_in_a_package(tmp_path: Path) -> None:
+    import onnxruntime
+
+    update = {"output": "sigmoid", "threshold": 0.3, "classes": ("a", "b"), "palette": ((0, 0, 0), (1, 1, 1))}
+    spec = SPEC.model_copy(update=update)
+    pooled = pooling(tmp_path / "a")
+    model = onnx.load(pooled.path)
+    model.graph.node[0].output[0] = "all"
+    start, end, axis = (helper.make_tensor(name, TensorProto.INT64, [1], [value]) for name, value in AXES)
+    model.graph.initializer.extend([start, end, axis])
+    model.graph.node.append(helper.make_node("Slice", ["all", "start", "end", "axis"], ["logits"]))
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 1
+    onnx.save_model(model, pooled.path)
+    graph = embed(pooled, tmp_path / "whole.onnx", spec, ("pre", "post"))
+    session = onnxruntime.InferenceSession(graph.path)
+    for size in SIZES:
+        found = session.run(["mask"], {"image": picture(*size)})[0]
+        assert 0 < found.mean() < 1
+        assert (found == labelled(spec, picture(*size))).all(), size
+
+
 def test_a_package_and_its_lone_file_are_opened_as_any_other(whole: Path, package: Path, tmp_path: Path) -> None:
     shutil.copy(whole / "model.onnx", tmp_path / "street.onnx")
     expected = Segmentor(package, channel_order="bgr")
@@ -123,6 +173,9 @@ SPEC = ModelSpec(
     palette=((0, 0, 0), (1, 1, 1), (2, 2, 2)),
     normalization=Normalization(mean=(120, 110, 100), std=(60, 61, 62)),
 )
+
+
+AXES = (("start", 0), ("end", 1), ("axis", 1))
 
 
 def pooling(folder: Path, stride: int = 4) -> Graph:
@@ -173,35 +226,6 @@ def test_logits_find_their_way_back_as_in_a_package(change: dict[str, Any], tmp_
     for size in (*SIZES, (64, 96)):
         image = picture(*size)
         assert (session.run(["mask"], {"image": image})[0] == labelled(spec, image)).mean() >= 0.999, size
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"align_corners": True, "geometry": (Resize(width=90, height=60, keep_ratio=True),)},
-        {"geometry": (Resize(width=90, height=60), Pad(multiple_of=32, crop=True))},
-        {"padding": Padding(multiple_of=32)},
-    ],
-    ids=str,
-)
-def test_labels_are_the_same_with_the_classes_beside_one_another(
-    change: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import onnxruntime
-
-    monkeypatch.setattr(postprocess, "_MANY", 2)
-    spec = SPEC.model_copy(update=change)
-    for what, shape in ((("pre", "post"), (77, 131)), (("post",), (1, 77, 131))):
-        path = tmp_path / f"{len(what)}.onnx"
-        embed(pooling(tmp_path / "a"), path, spec, what, classes_last=True)
-        assert [node.attribute[0].i for node in onnx.load(path).graph.node if node.op_type == "ArgMax"] == [3]
-        session = onnxruntime.InferenceSession(path)
-        image = picture(77, 131)
-        given = image if "pre" in what else np.zeros((1, 3, 77, 131), np.float32)
-        mask = session.run(["mask"], {"image": given})[0]
-        assert mask.shape == shape
-        if "pre" in what:
-            assert (mask == labelled(spec, image)).mean() >= 0.999
 
 
 def test_many_classes_need_sixteen_bits(tmp_path: Path) -> None:

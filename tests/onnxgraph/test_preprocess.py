@@ -81,9 +81,9 @@ PILLOW = {
 
 
 @cache
-def model(spec: ModelSpec) -> onnx.ModelProto:
+def model(spec: ModelSpec, *, branches: bool = False) -> onnx.ModelProto:
     builder = Builder("pre")
-    tensor = add_preprocess(builder, Value(builder, "image", "uint8"), spec).tensor
+    tensor = add_preprocess(builder, Value(builder, "image", "uint8"), spec, branches=branches).tensor
     image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["h", "w", 3])
     output = helper.make_tensor_value_info(tensor.name, TensorProto.FLOAT, [1, spec.channels, None, None])
     graph = helper.make_graph(builder.nodes, "pre", [image], [output], list(builder.constants.values()))
@@ -98,9 +98,11 @@ def images(count: int) -> list[np.ndarray]:
     return [random.integers(0, 256, (rows, columns, 3), np.uint8) for rows, columns in sizes]
 
 
+@pytest.mark.parametrize("branches", [False, True])
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
-def test_the_tensor_is_the_same_to_the_bit(spec: ModelSpec) -> None:
-    session = onnxruntime.InferenceSession(model(spec).SerializeToString(), providers=["CPUExecutionProvider"])
+def test_the_tensor_is_the_same_to_the_bit(spec: ModelSpec, branches: bool) -> None:
+    made = model(spec, branches=branches)
+    session = onnxruntime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
     for image in images(24):
         expected = preprocess.prepare(image, spec, channel_order="rgb").tensor
         found = session.run(None, {"image": image})[0]

@@ -32,7 +32,7 @@ INFO = BackendInfo(
     is_source=True,
     mmdeploy=True,
     embed=("fp32", "fp16", "int8"),
-    classes_last=True,
+    branches=True,
     reference=("onnx",),
     passes=("prelu_to_max", "attention_to_products", "unsigned_activations"),
 )

@@ -193,7 +193,7 @@ class BackendInfo:
             safe either way.
         options: Settings of its own, by name.
         embed: Precisions in which its graphs can hold the work on images before and after the network.
-        classes_last: Whether it decides between many classes faster where those of a pixel lie beside one another.
+        branches: Whether its graphs may hold a branch, of which it computes the one that is taken.
         reference: Formats whose float32 graph it opens as it stands, to be what a lower precision is measured with.
         passes: Rewrites of its ONNX graphs that suit its kernels, in their order, by their names in
             ``segship.onnxgraph.rewrite``.
@@ -221,7 +221,7 @@ class BackendInfo:
     parallel: bool = True
     options: Mapping[str, EngineOption] = field(default_factory=dict)
     embed: tuple[str, ...] = ()
-    classes_last: bool = False
+    branches: bool = False
     reference: tuple[GraphFormat, ...] = ()
     passes: tuple[str, ...] = ()
     mmdeploy: bool = False

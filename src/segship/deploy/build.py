@@ -92,9 +92,8 @@ def finished(graph: Graph, plan: Plan) -> Graph:
         return _suited(graph, plan)
     from segship.onnxgraph.image import postprocess
 
-    classes_last = find_backend(plan.target.backend).INFO.classes_last
-    path = _beside(graph, "whole")
-    return _suited(postprocess.embed(graph, path, plan.spec, plan.embed, classes_last=classes_last), plan)
+    path, branches = _beside(graph, "whole"), find_backend(plan.target.backend).INFO.branches
+    return _suited(postprocess.embed(graph, path, plan.spec, plan.embed, branches=branches), plan)
 
 
 def _suited(graph: Graph, plan: Plan) -> Graph:

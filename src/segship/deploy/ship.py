@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import tempfile
 from dataclasses import dataclass, field, replace
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ExportOptions", "build_package", "ignore_progress", "verify_engine"]
 
+_CLASSES = "classes.json"  # of a package whose engine returns masks
 _SUFFIXES = {"onnx": ".onnx", "pt2": ".pt2", "torchscript": ".pt", "openvino_ir": ".xml"}
 
 
@@ -167,6 +169,7 @@ def _build(loaded: Loaded, plan: Plan, directory: Path, progress: Progress) -> t
         progress(f"building the {backend.INFO.title} engine")
         built = build_engine(graph, plan, directory, progress)
     engine = built.engine
+    files = (*engine.files, *_beside_the_mask(plan, directory))
     manifest = Manifest(
         spec=plan.spec,
         sizes=plan.sizes,
@@ -174,7 +177,7 @@ def _build(loaded: Loaded, plan: Plan, directory: Path, progress: Progress) -> t
         embed=plan.embed,
         inputs=engine.inputs,
         outputs=engine.outputs,
-        files={name: digest(directory / name) for name in engine.files},
+        files={name: digest(directory / name) for name in files},
         options=dict(engine.options),
         quantization=built.quantization,
         origin=loaded.origin,
@@ -183,6 +186,16 @@ def _build(loaded: Loaded, plan: Plan, directory: Path, progress: Progress) -> t
         notes=(*loaded.notes, *_notes(loaded)),
     )
     return manifest, built
+
+
+def _beside_the_mask(plan: Plan, directory: Path) -> tuple[str, ...]:
+    """Names and colours of labels in a file that any language reads: JavaScript cannot read a model's metadata."""
+    if "post" not in plan.embed:
+        return ()
+    colors = [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in plan.spec.palette]
+    record = {"classes": plan.spec.classes, "colors": colors, "palette": plan.spec.palette}
+    (directory / _CLASSES).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return (_CLASSES,)
 
 
 def _capture(loaded: Loaded, plan: Plan, folder: Path) -> Graph:

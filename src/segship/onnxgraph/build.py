@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from segship.onnxgraph.ports import declare
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     import onnx
     from numpy.typing import NDArray
@@ -153,6 +153,28 @@ class Builder:
         self.nodes.append(helper.make_node(operator, sources, names, **attributes))
         first = next(source for source in inputs if source is not None)
         return [Value(self, name, first.dtype) for name in names]
+
+    def either(self, condition: Value, yes: Callable[[], Value], no: Callable[[], Value]) -> Value:
+        """Return what one of two functions builds; the engine computes that one alone.
+
+        Args:
+            condition: bool (1,).
+            yes: Builds the value where the condition holds.
+            no: Builds the value, of the same type, where it does not.
+        """
+        name, (first, dtype), (second, _) = self._new("If"), self._branch(yes), self._branch(no)
+        sources = [self.add("Squeeze", condition).name]
+        self.nodes.append(helper.make_node("If", sources, [name], then_branch=first, else_branch=second))
+        return Value(self, name, dtype)
+
+    def _branch(self, build: Callable[[], Value]) -> tuple[onnx.GraphProto, str]:
+        """A graph of its own, which sees the outer one's values; the outer one sees none of its."""
+        outside, made, self.nodes = self.nodes, dict(self._made), []
+        found = build()
+        result = helper.make_tensor_value_info(self._new("branch"), _TYPES[found.dtype], None)
+        inside = [*self.nodes, helper.make_node("Identity", [found.name], [result.name])]
+        self.nodes, self._made = outside, made
+        return helper.make_graph(inside, result.name, [], [result]), found.dtype
 
     def _new(self, operator: str) -> str:
         self._count += 1

@@ -6,18 +6,18 @@ front of it, the preprocessing of `segship.onnxgraph.image.preprocess`.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
-from onnx import helper
+from onnx import TensorProto, helper
 
 from segship.core.artifacts import TensorInfo
 from segship.core.errors import UnsupportedError
 from segship.onnxgraph.build import Builder, Value
 from segship.onnxgraph.conventions import INPUT, OUTPUT
 from segship.onnxgraph.file import load, save
+from segship.onnxgraph.image.decide import Way, labels
 from segship.onnxgraph.image.preprocess import add_preprocess
 from segship.onnxgraph.passes.rename_values import rename_values
 from segship.onnxgraph.ports import declare, inputs_of, outputs_of
@@ -41,14 +41,12 @@ __all__ = ["MASK", "append_postprocess", "embed"]
 MASK = "mask"
 """Name of the output of a graph that returns labels."""
 
-_MANY = 10  # classes
+_FAR = 3e38  # a logit that float32 still holds
 _TENSOR = "tensor"  # what the network's own input is called where the image comes before it
 _SIDES = ("image_height", "image_width")
 
 
-def embed(
-    graph: Graph, path: Path, spec: ModelSpec, what: tuple[Embedded, ...], *, classes_last: bool = False
-) -> Graph:
+def embed(graph: Graph, path: Path, spec: ModelSpec, what: tuple[Embedded, ...], *, branches: bool = False) -> Graph:
     """Write a version of ``graph`` that does work on images itself.
 
     Args:
@@ -58,8 +56,7 @@ def embed(
         what: ``"pre"``: the input becomes uint8 (H, W, 3), RGB, of any size. ``"post"``: the output becomes ``mask``,
             of the image's size (H, W) behind ``"pre"``, else (N, H, W) of the input's size; uint8, or uint16 where
             there are more than 256 classes.
-        classes_last: Resize and decide with the classes of a pixel beside one another, where there are many: ONNX
-            Runtime is 2.5 times as fast so with 19 classes, OpenVINO five times as slow.
+        branches: As for `segship.onnxgraph.image.preprocess.add_preprocess`.
 
     Returns:
         The graph at ``path``.
@@ -75,25 +72,25 @@ def embed(
     model = load(graph.path)
     inputs, outputs = graph.inputs, graph.outputs
     builder = Builder("segship")
-    last = classes_last and "post" in what and len(spec.classes) >= _MANY
-    logits = Value(builder, OUTPUT, "float32")
     if "pre" in what:
         rename_values(model, {INPUT: _TENSOR})
-        before = add_preprocess(builder, Value(builder, INPUT, "uint8"), spec)
+        before = add_preprocess(builder, Value(builder, INPUT, "uint8"), spec, branches=branches)
         inputs = (TensorInfo(name=INPUT, dtype="uint8", shape=(*_SIDES, 3)),)
         _put_before(model.graph, builder, before.tensor)
-        if "post" in what:
-            scores = _back(_Scores(builder, logits, spec, last=last), before, spec)
-    elif "post" in what:
-        sides = Value(builder, INPUT, "float32")
-        size = builder.length(sides, 2), builder.length(sides, 3)
-        scores = _Scores(builder, logits, spec, last=last).resized(size)
     if "post" in what:
+        logits = _Logits(builder, Value(builder, OUTPUT, "float32"), spec)
+        if "pre" in what:
+            _back(logits, before, spec)
+        else:
+            sides = Value(builder, INPUT, "float32")
+            logits.resized((builder.length(sides, 2), builder.length(sides, 3)))
         shape: tuple[int | str, ...] = _SIDES if "pre" in what else (inputs[0].shape[0], *inputs[0].shape[2:])
-        mask = scores.labels().to(label_dtype(len(spec.classes)).__name__)
-        mask = builder.add("Squeeze", mask, builder.constant([0, 1] if "pre" in what else 1, "int64"))
-        outputs = (TensorInfo(name=MASK, dtype=mask.dtype, shape=shape),)
-        builder.nodes.append(helper.make_node("Identity", [mask.name], [MASK]))
+        dtype = label_dtype(len(spec.classes)).__name__
+        mask = logits.labels()
+        mask = builder.add("Squeeze", mask, builder.constant(0, "int64")) if "pre" in what else mask
+        outputs = (TensorInfo(name=MASK, dtype=dtype, shape=shape),)
+        # The last node of all: TensorRT has bytes at a graph's borders only.
+        builder.nodes.append(helper.make_node("Cast", [mask.name], [MASK], to=getattr(TensorProto, dtype.upper())))
     _put_after(model, builder, inputs, outputs)
     save(model, path)
     return dataclasses.replace(graph, path=path, inputs=inputs, outputs=outputs)
@@ -106,7 +103,7 @@ def append_postprocess(
     image: str,
     output: str,
     size: tuple[int, int] | None = None,
-    labels: bool = True,
+    decide: bool = True,
 ) -> None:
     """Turn a graph that returns low-resolution logits into one that returns labels or logits at its input's size.
 
@@ -116,21 +113,21 @@ def append_postprocess(
         image: New name of the input.
         output: Name of the new output: int64 (N, 1, H, W), or float32 (N, K, H, W).
         size: (height, width) to resize to after that; None: no further resize.
-        labels: Whether labels are returned, or logits.
+        decide: Whether labels are returned, or logits.
     """
     rename_values(model, {INPUT: image})
     builder = Builder("segship")
     source = Value(builder, image, "float32")
-    scores = _Scores(builder, Value(builder, OUTPUT, "float32"), spec)
-    scores = scores.resized((builder.length(source, 2), builder.length(source, 3)))
+    input_size = builder.length(source, 2), builder.length(source, 3)
+    logits = _resized(builder, Value(builder, OUTPUT, "float32"), input_size, spec)
     if size is not None:
-        scores = scores.resized(_fixed(builder, size))
+        logits = _resized(builder, logits, _fixed(builder, size), spec)
     classes = outputs_of(model)[0].shape[1]
-    found = scores.labels() if labels else scores.value
+    found = _decided(builder, logits, spec) if decide else logits
     builder.nodes.append(helper.make_node("Identity", [found.name], [output]))
     batch, channels, *sides = inputs_of(model)[0].shape
     given = TensorInfo(name=image, dtype="float32", shape=(batch, channels, *sides))
-    shape = (batch, 1 if labels else classes, *(size or sides))
+    shape = (batch, 1 if decide else classes, *(size or sides))
     _put_after(model, builder, (given,), (TensorInfo(name=output, dtype=found.dtype, shape=shape),))
 
 
@@ -139,7 +136,7 @@ def _fixed(builder: Builder, size: tuple[int, int]) -> Size:
     return builder.constant(size[0], "int64"), builder.constant(size[1], "int64")
 
 
-def _back(logits: _Scores, before: Preprocessed, spec: ModelSpec) -> _Scores:
+def _back(logits: _Logits, before: Preprocessed, spec: ModelSpec) -> _Logits:
     """The way of logits from the network's input to the image: as `segship.vision.preprocess.inverse_steps`."""
     first, kept = before.padded, before.sizes[-1]
     if spec.resize_logits == "directly" and not any(step.cuts_margin for step in spec.geometry):
@@ -161,51 +158,62 @@ def _back(logits: _Scores, before: Preprocessed, spec: ModelSpec) -> _Scores:
     return logits.resized(before.sizes[0]) if spec.geometry else logits
 
 
-class _Scores:
+class _Logits:
     """Logits on their way to labels.
 
     Args:
         builder: Takes the operators.
         value: float32 (N, K, h, w).
         spec: How they are resized and decided.
-        last: Whether they become (N, h, w, K) first.
     """
 
-    def __init__(self, builder: Builder, value: Value, spec: ModelSpec, *, last: bool = False) -> None:
-        self._builder, self._spec = builder, spec
-        self.value = builder.add("Transpose", value, perm=[0, 2, 3, 1]) if last else value
-        self._classes, self._rows = (3, 1) if last else (1, 2)
+    def __init__(self, builder: Builder, value: Value, spec: ModelSpec) -> None:
+        self._builder, self._spec, self._value = builder, spec, value
+        size = builder.length(value, 2), builder.length(value, 3)
+        self._way = Way(builder, size, align_corners=spec.align_corners)
 
-    def resized(self, size: Size) -> _Scores:
+    def resized(self, size: Size) -> _Logits:
         """At another height and width."""
-        b, mode = self._builder, "align_corners" if self._spec.align_corners else "half_pixel"
-        batch, classes = b.length(self.value, 0), b.length(self.value, self._classes)
-        sizes = b.join(batch, classes, *size) if self._classes == 1 else b.join(batch, *size, classes)
-        return self._with(
-            b.add("Resize", self.value, None, None, sizes, mode="linear", coordinate_transformation_mode=mode)
-        )
+        self._way.resized(size)
+        return self
 
-    def cropped(self, size: Size) -> _Scores:
+    def cropped(self, size: Size) -> _Logits:
         """The upper left part."""
-        b = self._builder
-        axes = b.constant([self._rows, self._rows + 1], "int64")
-        return self._with(b.add("Slice", self.value, b.constant([0, 0], "int64"), b.join(*size), axes))
+        self._way.cropped(size)
+        return self
 
     def labels(self) -> Value:
-        """int64 (N, 1, H, W)."""
-        b, spec = self._builder, self._spec
-        cut = score_above(spec.threshold, activated=spec.returns == "probabilities")
-        if spec.output == "softmax":
-            found = b.add("ArgMax", self.value, dtype="int64", axis=self._classes, keepdims=0)
-            return b.add("Unsqueeze", found, b.constant(1, "int64"))
-        if cut == -np.inf:
-            return b.add("GreaterOrEqual", self.value, b.constant(cut, "float32"), dtype="bool").to("int64")
-        return (self.value > cut).to("int64")
+        """int32 (N, H, W)."""
+        b = self._builder
+        if self._spec.output == "softmax":
+            return labels(b, self._value, self._way)
+        # A class that is as likely as the threshold everywhere: what wins against it is above.
+        cut = b.constant(np.clip(_cut(self._spec), -_FAR, _FAR), "float32")
+        other = b.add("Expand", cut, b.add("Shape", self._value, dtype="int64"))
+        return labels(b, b.add("Concat", other, self._value, axis=1), self._way)
 
-    def _with(self, value: Value) -> _Scores:
-        same = copy.copy(self)
-        same.value = value
-        return same
+
+def _resized(b: Builder, logits: Value, size: Size, spec: ModelSpec) -> Value:
+    """Logits of every class at another height and width."""
+    mode = "align_corners" if spec.align_corners else "half_pixel"
+    sizes = b.join(b.length(logits, 0), b.length(logits, 1), *size)
+    return b.add("Resize", logits, None, None, sizes, mode="linear", coordinate_transformation_mode=mode)
+
+
+def _decided(b: Builder, logits: Value, spec: ModelSpec) -> Value:
+    """int64 (N, 1, H, W)."""
+    if spec.output == "softmax":
+        found = b.add("ArgMax", logits, dtype="int64", axis=1, keepdims=0)
+        return b.add("Unsqueeze", found, b.constant(1, "int64"))
+    cut = _cut(spec)
+    if cut == -np.inf:
+        return b.add("GreaterOrEqual", logits, b.constant(cut, "float32"), dtype="bool").to("int64")
+    return (logits > cut).to("int64")
+
+
+def _cut(spec: ModelSpec) -> float:
+    """What a score passes to be above the threshold."""
+    return score_above(spec.threshold, activated=spec.returns == "probabilities")
 
 
 def _put_before(graph: onnx.GraphProto, builder: Builder, tensor: Value) -> None:

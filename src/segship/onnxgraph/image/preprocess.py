@@ -42,13 +42,15 @@ class Preprocessed:
         self.tensor, self.sizes, self.padded = tensor, sizes, padded
 
 
-def add_preprocess(b: Builder, image: Value, spec: ModelSpec) -> Preprocessed:
+def add_preprocess(b: Builder, image: Value, spec: ModelSpec, *, branches: bool = False) -> Preprocessed:
     """Add the geometry, channel order, normalisation and padding of an image.
 
     Args:
         b: Takes the operators.
         image: uint8 (H, W, 3), RGB.
         spec: What the network expects.
+        branches: Leave an image of the right size alone by a branch, where the engine computes branches; else it is
+            resized to its own size.
 
     Returns:
         The tensor that the network takes.
@@ -59,17 +61,22 @@ def add_preprocess(b: Builder, image: Value, spec: ModelSpec) -> Preprocessed:
     if spec.pixels != "uint8":
         raise UnsupportedError("a graph that prepares images takes photographs; this network takes bands as stored")
     sizes: list[Size] = [(b.length(image, 0), b.length(image, 1))]
-    pixels = _grey(b, image) if spec.channels == 1 else image
+    pixels = image.to("float32")  # and no bytes from here on: TensorRT has none inside a graph
+    pixels, whole = _grey(b, pixels) if spec.channels == 1 else pixels, True
     for step in spec.geometry:
         sizes.append(output_size(step, b, *sizes[-1]))
         if isinstance(step, Pad):
             pixels = _pad(b, pixels, step, sizes[-2], sizes[-1], spec.channels)
+            whole = whole and all(number.is_integer() for number in step.value)
         else:
-            pixels = _resize(b, pixels, sizes[-2], sizes[-1], step.resampling)
+            kind = step.resampling if whole or step.resampling in _SUPPORT else "float_bilinear"
+            resize = _resize_unless_right if branches else _resize
+            pixels = resize(b, pixels, sizes[-2], sizes[-1], kind)
+            whole = kind != "float_bilinear"
     if spec.channels > 1 and spec.normalization.channel_order == "bgr":
         pixels = b.take(pixels, b.constant([2, 1, 0], "int64"), 2)
     rule = spec.normalization
-    planes = b.add("Transpose", pixels.to("float32"), perm=[2, 0, 1])
+    planes = b.add("Transpose", pixels, perm=[2, 0, 1])
     mean, std = (b.reshape(b.constant(values, "float32"), (-1, 1, 1)) for values in (rule.mean, rule.std))
     tensor = b.add("Unsqueeze", (planes - mean) / std, b.constant(0, "int64"))
     if spec.padding is None:
@@ -83,21 +90,25 @@ def add_preprocess(b: Builder, image: Value, spec: ModelSpec) -> Preprocessed:
 
 def _grey(b: Builder, image: Value) -> Value:
     """(H, W, 1)."""
-    weighted = image.to("float32") * b.constant(_GREY, "float32")  # whole numbers, and exact
+    weighted = image * b.constant(_GREY, "float32")  # whole numbers, and exact
     total = b.add("ReduceSum", weighted, b.constant(2, "int64"), keepdims=1)
-    return b.add("Floor", (total + 2.0**14) * 2.0**-15).to("uint8")
+    return b.add("Floor", (total + 2.0**14) * 2.0**-15)
 
 
 def _pad(b: Builder, pixels: Value, step: Pad, size: Size, padded: Size, channels: int) -> Value:
     """Pad at the bottom and right with the step's value, which is written for BGR."""
     values = step.value[::-1] if len(step.value) == channels else (step.value[0],) * channels
-    whole = pixels.dtype == "uint8" and all(number.is_integer() for number in values)
-    dtype = "int32" if whole else "float32"
-    value = b.constant(values, dtype)
+    value = b.constant(values, "float32")
     none, three = b.constant(0, "int64"), b.constant([0, 0, 0], "int64")
     pads = b.join(three, padded[0] - size[0], padded[1] - size[1], none)
-    padded_pixels = b.add("Pad", pixels.to(dtype) - value, pads) + value
-    return padded_pixels.to("uint8") if whole else padded_pixels
+    return b.add("Pad", pixels - value, pads) + value
+
+
+def _resize_unless_right(b: Builder, pixels: Value, size: Size, new: Size, interpolation: Interpolation) -> Value:
+    """(H', W', C) from (H, W, C); an image that has the size already costs nothing."""
+    rows, columns = (old.maximum(side) - old.minimum(side) for old, side in zip(size, new, strict=True))
+    differs = (rows + columns).to("float32") > 0
+    return b.either(differs, lambda: _resize(b, pixels, size, new, interpolation), lambda: pixels)
 
 
 def _resize(b: Builder, pixels: Value, size: Size, new: Size, interpolation: Interpolation) -> Value:
@@ -107,12 +118,12 @@ def _resize(b: Builder, pixels: Value, size: Size, new: Size, interpolation: Int
             pixels = _filtered(b, pixels, size[axis], new[axis], interpolation, axis)
         return pixels
     columns, rows = _Taps(b, size[1], new[1], rows=False), _Taps(b, size[0], new[0], rows=True)
-    if interpolation == "float_bilinear" or pixels.dtype != "uint8":
-        return rows.mixed(columns.mixed(pixels.to("float32"), 1), 0)
+    if interpolation == "float_bilinear":
+        return rows.mixed(columns.mixed(pixels, 1), 0)
     first, second = columns.parts(pixels, 1)
-    sums = ((first + second) // 16).to("int32")
+    sums = b.add("Floor", (first + second) * 2.0**-4).to("int32")
     first, second = rows.parts(sums, 0)
-    return ((first // 65536 + second // 65536 + 2) // 4).to("uint8")
+    return ((first // 65536 + second // 65536 + 2) // 4).to("float32")
 
 
 class _Taps:
@@ -142,11 +153,11 @@ class _Taps:
         self._cells = [cell.maximum(0).minimum(last) for cell in (low, low + 1)]
 
     def parts(self, pixels: Value, axis: int) -> tuple[Value, Value]:
-        """Each neighbour times its weight of eleven bits, as int32."""
+        """Each neighbour times its weight of eleven bits."""
         first, second = (
-            self._b.add("Round", share * _ONE).to("int32") for share in (1 - self._fraction, self._fraction)
+            self._b.add("Round", share * _ONE).to(pixels.dtype) for share in (1 - self._fraction, self._fraction)
         )
-        return self._weighed(pixels.to("int32"), axis, (first, second))
+        return self._weighed(pixels, axis, (first, second))
 
     def mixed(self, pixels: Value, axis: int) -> Value:
         """The sum of the neighbours, each times its weight, as float32."""
@@ -183,7 +194,7 @@ def _filtered(b: Builder, pixels: Value, old: Value, new: Value, interpolation: 
     product = b.add("MatMul", whole, b.add("Flatten", front, axis=1))
     shape = b.join(new, b.length(front, 1), b.length(front, 2))
     found = b.add("Transpose", b.add("Reshape", product, shape), perm=order)
-    return b.add("Floor", (found + _UNIT / 2) / _UNIT).maximum(0.0).minimum(255.0).to("uint8")
+    return b.add("Floor", (found + _UNIT / 2) / _UNIT).maximum(0.0).minimum(255.0).to("float32")
 
 
 def _kernel(b: Builder, distance: Value, interpolation: Interpolation) -> Value:

@@ -213,7 +213,7 @@ def _finish(graph: Graph, spec: ModelSpec, output: Output, size: Size | None) ->
     """Let the file end as MMSegmentation's tool let it end, under its names."""
 
     def end(model: onnx.ModelProto) -> None:
-        append_postprocess(model, spec, image="input", output="output", size=size, labels=output == "labels")
+        append_postprocess(model, spec, image="input", output="output", size=size, decide=output == "labels")
 
     rewrite(graph, graph.path, end)
 
