@@ -21,7 +21,7 @@ CASES = json.loads((REFERENCES / "pipeline" / "index.json").read_text())
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["file"].removesuffix(".npz"))
 def test_labels_equal_mmsegmentations(case: dict[str, Any]) -> None:
-    loaded = sources.load(configs() / case["config"], None)
+    loaded = sources.load(configs() / case["config"], random_weights=True)
     fill.fill_network(loaded.network)
     pipeline = Pipeline(EagerSession(loaded.network), loaded.spec, loaded.network.sizes)
     image = read_image(REFERENCES / "pipeline" / case["image"])

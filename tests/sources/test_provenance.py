@@ -51,6 +51,6 @@ def test_a_module_without_a_description_of_its_input_assumes_it() -> None:
 
 def test_segmenters_variant_says_what_its_training_wrote(tmp_path: Path) -> None:
     (tmp_path / "variant.yml").write_text(yaml.dump(VARIANT))
-    readings = load(tmp_path).provenance.readings()
+    readings = load(tmp_path, random_weights=True).provenance.readings()
     assert str(readings["classes"]) == "variant.yml: dataset_kwargs.dataset"
     assert str(readings["normalization"]) == "assumed: nothing in variant.yml says it"

@@ -17,7 +17,7 @@ from segship.deploy import export
 from segship.networks.session import EagerSession
 from segship.runtime import Segmentor
 from segship.runtime.pipeline import Pipeline
-from segship.sources import Loaded, find_source, load, sources
+from segship.sources import Loaded, Source, find_source, load, sources
 from segship.vision.decode import read_image
 from support import fill
 from support.references import REFERENCES
@@ -92,10 +92,11 @@ def small(folder: Path, *, patch: int = 16, distilled: bool = False, decoder: st
 @pytest.mark.parametrize("distilled", [False, True])
 @pytest.mark.parametrize("decoder", ["linear", "mask_transformer"])
 def test_every_kind_can_be_built(tmp_path: Path, patch: int, decoder: str, *, distilled: bool) -> None:
-    loaded = load(small(tmp_path, patch=patch, distilled=distilled, decoder=decoder))
+    folder = small(tmp_path, patch=patch, distilled=distilled, decoder=decoder)
+    loaded = load(folder, random_weights=True)
     assert loaded.network(torch.zeros(1, 3, 50, 70)).shape == (1, 5, 50, 70)
     assert loaded.network.state_dict()["backbone.pos_embed"].shape[1] == 64 * 96 // patch**2 + 1 + distilled
-    assert "random" in loaded.notes[0]
+    assert loaded.provenance.random_weights
 
 
 @pytest.mark.parametrize("name", ["", "variant.yml", "checkpoint.pth"])
@@ -129,7 +130,7 @@ def test_tuples_of_the_dumper_are_read_and_objects_refused(tmp_path: Path) -> No
     values["net_kwargs"]["image_size"] = (64, 96)
     path.write_text(yaml.dump(values))
     assert "python/tuple" in path.read_text()
-    assert load(folder).network.sizes.multiple_of == 16
+    assert load(folder, random_weights=True).network.sizes.multiple_of == 16
     path.write_text(f"x: !!python/object/apply:os.mkdir ['{tmp_path / 'ran'}']\n")
     with pytest.raises(ConfigError, match="no YAML of plain values"):
         load(folder)
@@ -145,7 +146,7 @@ def test_hostile_checkpoint_runs_nothing(tmp_path: Path) -> None:
 
 def test_a_package_slides_its_windows(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    package = export(small(tmp_path / "trained"), None, tmp_path / "package")
+    package = export(Source(small(tmp_path / "trained"), random_weights=True), tmp_path / "package")
     assert package.manifest.sizes.multiple_of == 16
     assert min(check.labels_equal for check in package.manifest.checks) == 1
     image = read_image(REFERENCES / "pipeline" / "street_300x401.png")

@@ -52,7 +52,11 @@ def test_info_tells_of_a_source_before_the_export(tmp_path: Path) -> None:
     said = json.loads(segship("info", tmp_path, "--json").stdout)
     assert said["spec"]["classes"][0] == "road"
     assert said["sizes"]["multiple_of"] == 16
-    assert "random" in said["notes"][0]
+    assert said["provenance"]["random_weights"]
+    assert "weights        the weights are random" in done.stdout
+    line = refused(segship("export", tmp_path, tmp_path / "out"))
+    assert "has no checkpoint.pth" in line
+    assert "--random-weights" in line
 
 
 def test_info_tells_of_a_config_with_its_checkpoint(tmp_path: Path) -> None:

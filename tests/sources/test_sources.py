@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from segship import load_network
-from segship.core.errors import CheckpointError, ConfigError, UnsafeFileError, UnsupportedError
+from segship.core.errors import CheckpointError, ConfigError, InputError, UnsafeFileError, UnsupportedError
 from segship.core.files import digest
 from segship.core.spec import Resize
 from segship.sources import find_source, load, sources
@@ -69,8 +69,11 @@ def test_auxiliary_heads_come_on_request(config: Path, checkpoint: Path) -> None
     assert key not in load_network(config, checkpoint).state_dict()
 
 
-def test_network_without_a_checkpoint_has_random_weights(config: Path) -> None:
-    loaded = load(config, None)
+def test_random_weights_have_to_be_asked_for(config: Path) -> None:
+    with pytest.raises(InputError, match=r"after config\.py comes its checkpoint.*--random-weights"):
+        load(config)
+    loaded = load(config, random_weights=True)
+    assert loaded.provenance.random_weights
     assert loaded.denormals == 0
     assert list(loaded.origin) == ["config.py"]
     assert "class-0" in loaded.notes[0]

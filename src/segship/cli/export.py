@@ -9,9 +9,10 @@ import typer
 
 from segship.backends import DEFAULT
 from segship.cli.classes import CLASSES, require_data_set, with_classes
-from segship.cli.options import IgnoreUnknown, JsonFile, OldImage, either
+from segship.cli.options import IgnoreUnknown, JsonFile, OldImage, RandomWeights, either
 from segship.core.errors import InputError
 from segship.core.plan import Int8
+from segship.core.provenance import RANDOM_WEIGHTS
 from segship.core.target import Precision, Shape, Target
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ def export(
         ),
     ] = "segship",
     ignore_unknown: IgnoreUnknown = False,
+    random_weights: RandomWeights = False,
     json_file: JsonFile = None,
     old_image: OldImage = None,
 ) -> None:
@@ -164,6 +166,7 @@ def export(
         spec=description,
         trust=trust,
         ignore_unknown=ignore_unknown,
+        random_weights=random_weights,
     )
     pictures = either(images, old_image, "--images", "--image") or ()
     if layout == "mmdeploy":
@@ -171,6 +174,8 @@ def export(
         with output.stages() as progress:
             equal = deploy.export_mmdeploy(given, out, chosen, images=pictures, progress=progress)
         output.say(f"{out}: for mmdeploy_runtime, {equal:.4%} of the labels are the network's")
+        if random_weights and checkpoint is None:
+            output.say(RANDOM_WEIGHTS)
         return
     with output.stages() as progress:
         package = deploy.export(
@@ -199,7 +204,8 @@ def _print(package: Package) -> None:
     for note in manifest.notes:
         output.say(f"note: {note}")
     verdict = "written although a gate failed" if manifest.failures else "verified"
-    output.say(f"{package.path}: {manifest.target}, {verdict}")
+    random = manifest.provenance is not None and manifest.provenance.random_weights
+    output.say(f"{package.path}: {manifest.target}, {verdict}{f'; {RANDOM_WEIGHTS}' if random else ''}")
     if manifest.provenance is not None and (assumed := manifest.provenance.assumptions(manifest.spec)):
         output.say(f"assumed: {'; '.join(assumed)}")
 

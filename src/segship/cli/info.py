@@ -10,7 +10,7 @@ import typer
 from segship.cli.classes import CLASSES, with_classes
 from segship.cli.options import IgnoreUnknown, JsonFile
 from segship.core.errors import InputError
-from segship.core.provenance import hexadecimal, in_words
+from segship.core.provenance import RANDOM_WEIGHTS, hexadecimal, in_words
 
 if TYPE_CHECKING:
     from rich.columns import Columns
@@ -92,6 +92,8 @@ def _print(rows: list[tuple[str, str]], spec: ModelSpec, notes: tuple[str, ...],
 
     for name, value in rows:
         output.say(f"{name:{_WIDTH}}{value}")
+    if provenance is not None and provenance.random_weights:
+        output.say(f"{'weights':{_WIDTH}}{RANDOM_WEIGHTS}: no checkpoint is named")
     places = provenance.readings() if provenance is not None else {}
     for name, value in in_words(spec).items():
         place = f"  [{places[name]}]" if name in places else ""

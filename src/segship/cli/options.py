@@ -20,6 +20,7 @@ __all__ = [
     "OldImage",
     "OldLayout",
     "OldSize",
+    "RandomWeights",
     "either",
     "find_data",
     "read_names",
@@ -35,6 +36,10 @@ JsonFile = Annotated[
 ]
 IgnoreUnknown = Annotated[
     bool, typer.Option("--ignore-unknown", help="Note options that the framework does not have; do not refuse them.")
+]
+RandomWeights = Annotated[
+    bool,
+    typer.Option("--random-weights", help="Export without a checkpoint, for a trial; the result says so."),
 ]
 OldLayout = Annotated[tuple[str, Path] | None, typer.Option("--layout", "--data", hidden=True)]
 OldSize = Annotated[str | None, typer.Option("--shape", hidden=True)]

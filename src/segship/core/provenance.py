@@ -9,7 +9,11 @@ from segship.core.frozen import Frozen
 if TYPE_CHECKING:
     from segship.core.spec import ModelSpec
 
-__all__ = ["Provenance", "Reading", "assumed", "default", "hexadecimal", "in_words", "read"]
+__all__ = ["RANDOM_WEIGHTS", "Provenance", "Reading", "assumed", "default", "hexadecimal", "in_words", "read"]
+
+
+RANDOM_WEIGHTS = "the weights are random, the masks mean nothing"
+"""What is said of a network that nobody trained."""
 
 
 class Reading(Frozen):

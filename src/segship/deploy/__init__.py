@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
@@ -95,7 +96,8 @@ def export(
 
     Args:
         config: The trained network: a `segship.Source`, or the framework's config, folder or file.
-        checkpoint: The trained weights; None where ``config`` brings them. Of two places, the second is ``out``.
+        checkpoint: The trained weights; None where ``config`` brings them (random ones are for a `segship.Source` to
+            ask for). Of two places, the second is ``out``.
         out: Folder to write. It appears whole or not at all; an older package there is replaced only when the new one
             is complete.
         backend: Of version 0.1, as ``shape`` and ``precision``: ``target`` names all three.
@@ -262,7 +264,7 @@ class Described(NamedTuple):
 
 
 def describe(source: Source | str | os.PathLike[str]) -> Described:
-    """Read what a trained network expects and means, before anything is exported.
+    """Read what a trained network expects and means, before anything is exported; its weights may be missing.
 
     Args:
         source: A `segship.Source`; or the framework's config, folder or file.
@@ -274,7 +276,7 @@ def describe(source: Source | str | os.PathLike[str]) -> Described:
         SegshipError: It cannot be read.
     """
     require_extra()
-    loaded = as_source(source).load()
+    loaded = replace(as_source(source), random_weights=True).load()
     return Described(loaded.spec, loaded.network.sizes, loaded.notes, loaded.provenance)
 
 

@@ -16,7 +16,7 @@ from segship.core.files import digest, replace_directory, require_replaceable
 from segship.core.manifest import Comparison, Manifest, is_package
 from segship.core.memory import release_memory
 from segship.core.plan import Int8, Plan
-from segship.core.provenance import read
+from segship.core.provenance import RANDOM_WEIGHTS, read
 from segship.core.versions import module_versions
 from segship.deploy.build import build_engine
 from segship.deploy.requirements import EXPORT_MODULES, able_target, require_embeddable, require_extra, require_format
@@ -215,6 +215,8 @@ def _capture(loaded: Loaded, plan: Plan, folder: Path) -> Graph:
 
 
 def _notes(loaded: Loaded) -> Iterator[str]:
+    if loaded.provenance.random_weights:
+        yield f"{RANDOM_WEIGHTS}: no checkpoint was named"
     if loaded.denormals:
         yield f"{loaded.denormals} denormal weights were set to zero: they cost time and change no label"
 

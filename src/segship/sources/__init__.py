@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -43,6 +43,7 @@ __all__ = [
     "load",
     "load_network",
     "named_function",
+    "require_checkpoint",
     "sources",
 ]
 
@@ -61,6 +62,7 @@ class Source:
         spec: What the network expects and means, where its own files do not say: a YAML file or its content.
         trust: Load a checkpoint that can only be read by running the code it carries; run the user's own modules.
         ignore_unknown: Note options that the framework does not have instead of refusing them.
+        random_weights: Take a network without trained weights where no checkpoint is named: for trials.
 
     Examples:
         >>> import segship
@@ -77,6 +79,7 @@ class Source:
     spec: str | Path | Mapping[str, Any] | None = None
     trust: bool = False
     ignore_unknown: bool = False
+    random_weights: bool = False
 
     def load(self, *, with_auxiliary: bool = False) -> Loaded:
         """Read the network; needs torch.
@@ -117,6 +120,7 @@ class Source:
             with_auxiliary,
             self.trust,
             self.ignore_unknown,
+            self.random_weights,
         )
 
 
@@ -135,13 +139,14 @@ class LoadRequest:
 
     Attributes:
         path: The config, folder or file.
-        checkpoint: The trained weights where they lie elsewhere; None: where ``path`` says, or random.
+        checkpoint: The trained weights where they lie elsewhere; None: where ``path`` says.
         options: Overrides of the config or of the description.
         description: What the network expects and means, where its own files do not say.
         entry: ``package.module:function`` that makes the network; empty for all other sources.
         with_auxiliary: Build and load the heads that only training uses, too.
         trust: Whether code that comes with the network may run.
         ignore_unknown: Whether options that the framework does not have are noted instead of refused.
+        random_weights: Whether a network without trained weights will do.
     """
 
     path: Path
@@ -152,6 +157,24 @@ class LoadRequest:
     with_auxiliary: bool = False
     trust: bool = False
     ignore_unknown: bool = False
+    random_weights: bool = False
+
+
+def require_checkpoint(request: LoadRequest, what: str) -> None:
+    """Refuse random weights that nobody asked for; to be called where no checkpoint is named or found.
+
+    Args:
+        request: What the user asks for.
+        what: What was read, and what its trained weights are usually called.
+
+    Raises:
+        InputError: The user does not say that random weights will do.
+    """
+    if not request.random_weights:
+        raise InputError(
+            f"{what}: name the trained weights. For a trial without them, give --random-weights to segship export "
+            "(in Python, Source(…, random_weights=True)): what comes of it computes nothing of use"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,7 +291,7 @@ def load_network(
         given = config
     else:
         given = Source(config, checkpoint, cfg_options=cfg_options)
-    request = given.request(with_auxiliary=with_auxiliary)
+    request = replace(given, random_weights=True).request(with_auxiliary=with_auxiliary)
     framework = find_source(request.path, "python" if request.entry else given.source)
     return framework.load_network(request)
 
@@ -283,12 +306,13 @@ def load(
     with_auxiliary: bool = False,
     trust: bool = False,
     ignore_unknown: bool = False,
+    random_weights: bool = False,
 ) -> Loaded:
     """Read a trained network and what it means.
 
     Args:
         config: The framework's config, folder or file; or ``python:package.module:function``.
-        checkpoint: The trained weights; None: where ``config`` says, else random.
+        checkpoint: The trained weights; None: where ``config`` says.
         source: Name of the framework; None: recognised by what the config is. ``python:package.module:function`` takes
             the network from a function, and ``config`` is then the description of what it expects and means.
         cfg_options: Overrides of the config, as in `load_network`.
@@ -296,6 +320,7 @@ def load(
         with_auxiliary: Build and load the heads that only training uses, too.
         trust: Load a checkpoint even if that runs code that it carries; run the user's own modules.
         ignore_unknown: Note options that the framework does not have instead of refusing them.
+        random_weights: Take random weights where ``config`` brings none.
 
     Raises:
         SegshipError: A file cannot be read, or the two do not belong together.
@@ -308,6 +333,7 @@ def load(
         spec=spec,
         trust=trust,
         ignore_unknown=ignore_unknown,
+        random_weights=random_weights,
     )
     return given.load(with_auxiliary=with_auxiliary)
 

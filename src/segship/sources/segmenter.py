@@ -29,7 +29,7 @@ from segship.reading.key_rules import rename
 from segship.reading.options import merge_options
 from segship.reading.origins import segmenter as keys
 from segship.reading.weights import load_strict
-from segship.sources import Framework, Loaded
+from segship.sources import Framework, Loaded, require_checkpoint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,15 +126,17 @@ def load(request: LoadRequest) -> Loaded:
     variant = _read_variant(path, request)
     network = _build(variant.net_kwargs)
     notes: list[str] = []
+    spec = _spec(variant, notes)
     origin, denormals = {path.name: digest(path)}, 0
     checkpoint = _find_checkpoint(request)
     if checkpoint is None:
-        notes.append(f"No {_CHECKPOINT} is there: the weights are random")
+        require_checkpoint(request, f"{folder} has no {_CHECKPOINT}")
     else:
         weights = read_checkpoint(checkpoint, trust=request.trust)
         denormals = _load_weights(network, weights.state, str(checkpoint))
         origin[weights.path.name] = weights.digest
-    return Loaded(_spec(variant, notes), network, tuple(notes), origin, denormals, provenance=_provenance(variant))
+    provenance = _provenance(variant).model_copy(update={"random_weights": checkpoint is None})
+    return Loaded(spec, network, tuple(notes), origin, denormals, provenance=provenance)
 
 
 def _read_variant(path: Path, request: LoadRequest) -> _Variant:

@@ -71,7 +71,7 @@ def test_trusted_modules_are_built_and_exported(config: Path, tmp_path: Path, mo
     framework()
     (tmp_path / "my_heads.py").write_text(MODULE)
     monkeypatch.syspath_prepend(str(tmp_path))
-    network = load(config, trust=True).network
+    network = load(config, trust=True, random_weights=True).network
     weights = {
         key.removeprefix("module.model."): torch.full_like(value, 0.01) for key, value in network.state_dict().items()
     }

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from segship.cli.options import OldSize, either
+from segship.cli.options import OldSize, RandomWeights, either
 from segship.cli.tools import graphs
 
 __all__ = ["export_onnx"]
@@ -28,6 +28,7 @@ def export_onnx(
     logits: Annotated[bool, typer.Option("--logits", help="Return full-size logits instead of labels.")] = False,
     cfg_options: graphs.CfgOptions = None,
     trust: graphs.Trust = False,
+    random_weights: RandomWeights = False,
     old_size: OldSize = None,
     old_rescale_size: graphs.OldRescaleSize = None,
 ) -> None:
@@ -55,4 +56,5 @@ def export_onnx(
         output="logits" if logits else "labels",
         cfg_options=cfg_options,
         trust=trust,
+        random_weights=random_weights,
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from segship.cli.options import OldSize, either
+from segship.cli.options import OldSize, RandomWeights, either
 from segship.cli.tools import graphs
 
 __all__ = ["export_torchscript"]
@@ -25,6 +25,7 @@ def export_torchscript(
     labels: Annotated[bool, typer.Option("--labels", help="Return labels instead of full-size logits.")] = False,
     cfg_options: graphs.CfgOptions = None,
     trust: graphs.Trust = False,
+    random_weights: RandomWeights = False,
     old_size: OldSize = None,
     old_rescale_size: graphs.OldRescaleSize = None,
 ) -> None:
@@ -50,4 +51,5 @@ def export_torchscript(
         output="labels" if labels else "logits",
         cfg_options=cfg_options,
         trust=trust,
+        random_weights=random_weights,
     )

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from segship.core.provenance import RANDOM_WEIGHTS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -27,7 +29,7 @@ __all__ = [
 ]
 
 Config = Annotated[Path, typer.Argument(help="Config of the network.")]
-Checkpoint = Annotated[Path | None, typer.Option(help="The trained weights. Default: random ones.")]
+Checkpoint = Annotated[Path | None, typer.Option(help="The trained weights, where the config does not bring them.")]
 OutputFile = Annotated[Path, typer.Option(help="File to write.")]
 InputImage = Annotated[Path | None, typer.Option(help="Image to verify with. Default: noise.")]
 Size = Annotated[
@@ -80,5 +82,6 @@ def write(
         )
     for note in done.notes:
         output.say(f"note: {note}")
+    random = f"; {RANDOM_WEIGHTS}" if RANDOM_WEIGHTS in done.notes else ""
     kind = "dynamic" if done.dynamic else f"{done.shape[0]}x{done.shape[1]}"
-    output.say(f"{done.path}: {kind}, {done.output}, {'verified' if done.checks else 'not verified'}")
+    output.say(f"{done.path}: {kind}, {done.output}, {'verified' if done.checks else 'not verified'}{random}")

@@ -11,7 +11,7 @@ from segship.networks.wrapped import WrappedNetwork
 from segship.reading.checkpoint import read_checkpoint
 from segship.reading.configs.config import read_config
 from segship.reading.weights import load_strict
-from segship.sources import Framework, Loaded
+from segship.sources import Framework, Loaded, require_checkpoint
 from segship.sources.mmseg.build import build_network
 from segship.sources.mmseg.foreign import build_foreign
 from segship.sources.mmseg.provenance import find_provenance
@@ -82,9 +82,12 @@ def load(request: LoadRequest) -> Loaded:
     meta = weights.meta if weights else {}
     spec, notes = build_spec(read.values, network, meta, ignore_unknown=request.ignore_unknown)
     provenance = find_provenance(read.path.name, read.values, network, meta, notes)
+    provenance = provenance.model_copy(update={"random_weights": weights is None})
     origin = {read.path.name: digest(read.path)}
     denormals = 0
-    if weights is not None:
+    if weights is None:
+        require_checkpoint(request, f"after {request.path.name} comes its checkpoint, a .pth file")
+    else:
         denormals = load_strict(_keys(network), weights.state, what=str(request.checkpoint))
         origin[weights.path.name] = weights.digest
     return Loaded(spec, network, notes, origin, denormals, provenance=provenance)

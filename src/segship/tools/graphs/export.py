@@ -12,6 +12,7 @@ import torch
 
 from segship.capture import CaptureOptions, capture
 from segship.core.errors import InputError, SizeError, UnsupportedError, VerificationError
+from segship.core.provenance import RANDOM_WEIGHTS
 from segship.core.spec import Resize
 from segship.onnxgraph.image.postprocess import append_postprocess
 from segship.onnxgraph.rewrite import rewrite
@@ -80,12 +81,13 @@ def export_onnx(
     output: Output = "labels",
     cfg_options: Mapping[str, Any] | Sequence[str] | None = None,
     trust: bool = False,
+    random_weights: bool = False,
 ) -> ExportedGraph:
     """Write the whole inference as one ONNX file: ``input`` float32 (N, C, H, W), normalised -> ``output``.
 
     Args:
         config: The framework's config, folder or file.
-        checkpoint: The trained weights; None: random ones.
+        checkpoint: The trained weights; None where ``config`` brings them.
         out: The file.
         shape: (height, width) of the input; None: the test pipeline's, else the window's, else 512x1024.
         rescale_shape: (height, width) of the output; None: the input's.
@@ -95,6 +97,7 @@ def export_onnx(
         output: ``"labels"``, or ``"logits"``.
         cfg_options: Overrides of the config.
         trust: Load a checkpoint that can only be read by running the code it carries.
+        random_weights: Take random weights where ``config`` brings none: for trials.
 
     Returns:
         The file, and what its verification found.
@@ -105,7 +108,7 @@ def export_onnx(
         VerificationError: The file does not compute what the network computes; it was removed.
     """
     path = _suffix(out, ".onnx")
-    loaded, notes = _load(config, checkpoint, cfg_options, trust=trust)
+    loaded, notes = _load(config, checkpoint, cfg_options, trust=trust, random_weights=random_weights)
     if dynamic and loaded.spec.slide is not None:
         raise UnsupportedError(
             "a network that slides has as many windows as fit into the image, and a dynamic file cannot count them: "
@@ -138,6 +141,7 @@ def export_torchscript(
     output: Output = "logits",
     cfg_options: Mapping[str, Any] | Sequence[str] | None = None,
     trust: bool = False,
+    random_weights: bool = False,
 ) -> ExportedGraph:
     """Write the whole inference as one TorchScript file, traced at ``shape`` with a batch of one.
 
@@ -152,6 +156,7 @@ def export_torchscript(
         output: As for `export_onnx`.
         cfg_options: As for `export_onnx`.
         trust: As for `export_onnx`.
+        random_weights: As for `export_onnx`.
 
     Returns:
         The file, and what its verification found.
@@ -161,7 +166,7 @@ def export_torchscript(
         VerificationError: The file does not compute what the network computes; it was removed.
     """
     path = _suffix(out, ".pt")
-    loaded, notes = _load(config, checkpoint, cfg_options, trust=trust)
+    loaded, notes = _load(config, checkpoint, cfg_options, trust=trust, random_weights=random_weights)
     size = _allowed(loaded, shape or loaded.network.sizes.nearest(512, 512))
     whole = FullInference(loaded.network, loaded.spec, output, rescale_shape).eval()
     capture(whole, path, CaptureOptions(size, loaded.spec.channels, dynamic=False), format="torchscript")
@@ -189,10 +194,10 @@ def _suffix(out: str | Path, suffix: str) -> Path:
 
 
 def _load(
-    config: str | Path, checkpoint: str | Path | None, cfg_options: Any, *, trust: bool
+    config: str | Path, checkpoint: str | Path | None, cfg_options: Any, *, trust: bool, random_weights: bool
 ) -> tuple[Loaded, tuple[str, ...]]:
-    loaded = load(config, checkpoint, cfg_options=cfg_options, trust=trust)
-    random = () if loaded.origin and (checkpoint or len(loaded.origin) > 1) else ("The weights are random",)
+    loaded = load(config, checkpoint, cfg_options=cfg_options, trust=trust, random_weights=random_weights)
+    random = (RANDOM_WEIGHTS,) if loaded.provenance.random_weights else ()
     return loaded, (*loaded.notes, *random)
 
 
