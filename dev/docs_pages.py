@@ -29,6 +29,7 @@ PAGES = {
     "evaluate": ("Evaluation", ("segship.evaluation",)),
     "bench": ("Benchmark", ("segship.bench",)),
     "report": ("Report", ("segship.report",)),
+    "serve": ("Serve", ("segship.serve",)),
     "tools": (
         "Tools",
         (

@@ -17,7 +17,8 @@ from segship.datasets.samples import Sample
 from segship.evaluation.counter import translation
 from segship.evaluation.data import Data, SampleSet
 from segship.evaluation.matrix import draw_matrix, write_matrix
-from segship.evaluation.outputs import Format, OutputFolders, Outputs, as_rle
+from segship.evaluation.outputs import Format, OutputFolders, Outputs
+from segship.vision.regions import as_rle
 
 from .conftest import CLASSES, PALETTE, Bands, truth_of
 

@@ -15,6 +15,7 @@ from segship.cli.info import info
 from segship.cli.output import set_verbosity
 from segship.cli.predict import predict
 from segship.cli.report import report
+from segship.cli.serve import serve
 from segship.cli.tools import app as tools
 from segship.cli.verify import verify
 from segship.cli.zoo import app as zoo
@@ -56,7 +57,7 @@ def main(
     set_verbosity(quiet=quiet, verbose=verbose)
 
 
-for _command in (export, verify, predict, evaluate, benchmark, report, info, doctor, demo):
+for _command in (export, verify, predict, evaluate, benchmark, report, serve, info, doctor, demo):
     app.command()(_command)
 app.add_typer(tools)
 app.add_typer(zoo)

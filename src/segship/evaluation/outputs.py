@@ -15,6 +15,7 @@ from segship.vision.bands import as_picture
 from segship.vision.draw import overlay, write_jpeg
 from segship.vision.label_maps import label_dtype
 from segship.vision.palette import write_mask_png
+from segship.vision.regions import as_rle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from segship.datasets.samples import Sample
 
-__all__ = ["Format", "OutputFolders", "Outputs", "as_rle"]
+__all__ = ["Format", "OutputFolders", "Outputs"]
 
 Format: TypeAlias = Literal["png", "npz", "rle"]
 
@@ -37,7 +38,7 @@ class OutputFolders:
     Attributes:
         predictions: Folder for the predictions, at the images' relative paths; None: none are written.
         form: ``png``: labels with the palette; ``npz``: uint8 or uint16 array ``labels``; ``rle``: JSON with the run
-            lengths of each class (`as_rle`).
+            lengths of each class (`segship.vision.regions.as_rle`).
         submission: Count nothing, and write predictions with the numbers that the data set's test server takes, as grey
             PNG named after the image alone.
         pictures: Folder for pictures: the prediction over the image, beside the truth over the image; None: none.
@@ -113,26 +114,3 @@ class Outputs:
 def _write_grey(path: Path, numbers: NDArray[Any]) -> None:
     _, data = cv2.imencode(".png", np.ascontiguousarray(numbers))
     write_atomically(path, bytes(data))
-
-
-def as_rle(mask: NDArray[Any]) -> list[dict[str, Any]]:
-    """The run lengths of each class, in COCO's order: down the columns, beginning with what is not of the class.
-
-    Args:
-        mask: Labels (H, W).
-
-    Returns:
-        ``{"class": 3, "size": [H, W], "counts": [...]}`` for each class that occurs.
-    """
-    flat = mask.reshape(-1, order="F")
-    starts = np.concatenate([[0], np.flatnonzero(np.diff(flat)) + 1])
-    lengths = np.diff(np.append(starts, flat.size))
-    found = []
-    for label in np.unique(flat[starts]):
-        runs = flat[starts] == label
-        # Runs of other classes between two of this one are one run of "not this class".
-        bounds = np.stack([starts[runs], starts[runs] + lengths[runs]], 1).reshape(-1)
-        counts = np.diff(np.concatenate([[0], bounds, [flat.size]]))
-        counts = counts if counts[-1] else counts[:-1]
-        found.append({"class": int(label), "size": list(mask.shape), "counts": counts.tolist()})
-    return found

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["contact_sheet", "legend", "overlay", "write_jpeg", "write_png"]
+__all__ = ["contact_sheet", "encode_jpeg", "legend", "overlay", "write_jpeg", "write_png"]
 
 _PAPER = (255, 255, 255)
 _INK = (32, 32, 32)
@@ -139,7 +139,16 @@ def write_jpeg(path: Path, image: NDArray[np.uint8], *, quality: int = 90) -> No
     Raises:
         InputError: The file cannot be written.
     """
-    write_atomically(path, _encode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality]))
+    write_atomically(path, encode_jpeg(image, quality=quality))
+
+
+def encode_jpeg(image: NDArray[np.uint8], *, quality: int = 90) -> bytes:
+    """``image`` (uint8 RGB) as JPEG.
+
+    Raises:
+        InputError: A side is longer than the format allows.
+    """
+    return _encode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
 
 
 def write_png(path: Path, image: NDArray[np.uint8]) -> None:

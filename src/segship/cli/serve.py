@@ -1,0 +1,63 @@
+"""``segship serve``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segship.cli.options import DEVICE
+
+__all__ = ["serve"]
+
+
+def serve(
+    packages: Annotated[list[str], typer.Argument(help="Packages, or NAME=PACKAGE; without a name, its folder's.")],
+    host: Annotated[str, typer.Option(help="Address to listen at; the default is reached from this machine only.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8080,
+    device: Annotated[str | None, typer.Option(help=DEVICE)] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Of the engine, for each mask.")] = 1,
+    at_once: Annotated[
+        int | None, typer.Option(min=1, help="Masks made at the same time, of all models. Default: cores / threads.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share the port.")] = 1,
+    token_file: Annotated[
+        Path | None, typer.Option(help="File with a token in each line, one of which every client must send.")
+    ] = None,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Refuse images with more pixels.")] = 50_000_000,
+    max_body: Annotated[int, typer.Option(min=1, help="Refuse requests with more bytes.")] = 64 * 2**20,
+    queue: Annotated[int, typer.Option(min=0, help="Requests that wait; further ones are told to come back.")] = 64,
+    trust: Annotated[
+        bool,
+        typer.Option("--trust", help="Open engines that carry code, which then runs. Only from people you trust."),
+    ] = False,
+) -> None:
+    """Serve exact masks over HTTP, with a page to try them on.
+
+    Needs `pip install segship[serve]`. Clients may speak the Open Inference Protocol or TorchServe's as well; /metrics
+    is Prometheus'. SIGTERM finishes what runs; a package that is replaced is exchanged without a failed request.
+    """
+    from segship.cli import output
+    from segship.core.errors import MissingExtraError
+
+    try:
+        from segship.serve import Limits, ServeOptions
+        from segship.serve import serve as run
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("Serving", "serve", error.name or "fastapi") from None
+    options = ServeOptions(
+        packages=tuple(packages),
+        host=host,
+        port=port,
+        device=device,
+        threads=threads,
+        at_once=at_once,
+        workers=workers,
+        token_file=token_file,
+        trust=trust,
+        limits=Limits(max_pixels=max_pixels, max_body=max_body, queue=queue),
+    )
+    run(options, listening=lambda address: output.say(f"listening at {address}"))
