@@ -36,6 +36,15 @@ Pointer *required(Pointer *pointer, const char *what) {
   return pointer;
 }
 
+// The windows over the network's input for an image. Error: the network cannot take it.
+Windows plan_image(const Spec &spec, Size image);
+
+// The arrays on its way. Error: as for plan_image.
+segship_plan describe(const Spec &spec, Size image);
+
+// A photograph as uint8 (height, width, 3) in the order red, green, blue.
+void write_rgb(const segship_image &image, std::uint8_t *out);
+
 // Error: a caller's buffer is too small.
 void require_room(const char *what, std::size_t given, std::int64_t needed);
 
