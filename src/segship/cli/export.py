@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["export", "split_paths"]
 
+_FOLDERS = {"mmdeploy": "mmdeploy_runtime", "transformersjs": "transformers.js"}  # layouts, and what opens them
 _MOST = 3
 
 
@@ -132,7 +133,8 @@ def export(
     layout: Annotated[
         str,
         typer.Option(
-            help=f"Of the files: segship; or mmdeploy, a folder that mmdeploy_runtime opens ({DEFAULT}, fp32)."
+            help="Of the files: segship; or mmdeploy or transformersjs, a folder that mmdeploy_runtime or "
+            f"transformers.js opens ({DEFAULT}, fp32)."
         ),
     ] = "segship",
     ignore_unknown: IgnoreUnknown = False,
@@ -150,7 +152,7 @@ def export(
     from segship.sources import Source
 
     config, checkpoint, out = split_paths(paths, source)
-    if layout not in {"segship", "mmdeploy"}:
+    if layout not in {"segship", *_FOLDERS}:
         # Version 0.1 took a data set here, for its classes.
         layout, classes = "segship", either(classes, require_data_set(layout), "--classes", "--layout")
     chosen = _target(target, backend, precision, shape)
@@ -169,11 +171,12 @@ def export(
         random_weights=random_weights,
     )
     pictures = either(images, old_image, "--images", "--image") or ()
-    if layout == "mmdeploy":
-        _require_plain(embed=embed, json=json_file, allow_inexact=allow_inexact)
+    if layout in _FOLDERS:
+        _require_plain(layout, embed=embed, json=json_file, allow_inexact=allow_inexact)
+        write = deploy.export_mmdeploy if layout == "mmdeploy" else deploy.export_transformersjs
         with output.stages() as progress:
-            equal = deploy.export_mmdeploy(given, out, chosen, images=pictures, progress=progress)
-        output.say(f"{out}: for mmdeploy_runtime, {equal:.4%} of the labels are the network's")
+            equal = write(given, out, chosen, images=pictures, progress=progress)
+        output.say(f"{out}: for {_FOLDERS[layout]}, {equal:.4%} of the labels are the network's")
         if random_weights and checkpoint is None:
             output.say(RANDOM_WEIGHTS)
         return
@@ -234,12 +237,11 @@ def _int8(target: Target, calibration: Path | None, labels: Path | None, images:
     return Int8(calibration=calibration, labels=labels, images=images or Int8().images) if given else None
 
 
-def _require_plain(**options: object) -> None:
-    """Refuse what MMDeploy's folders have no place for."""
+def _require_plain(layout: str, **options: object) -> None:
+    """Refuse what folders for others' runtimes have no place for."""
     if given := [f"--{name.replace('_', '-')}" for name, value in options.items() if value]:
         raise InputError(
-            f"{', '.join(given)}: for packages of Segship; MMDeploy's folders have their own files, and its runtime "
-            "prepares images itself"
+            f"{', '.join(given)}: for packages of Segship; folders for {_FOLDERS[layout]} have their own files"
         )
 
 

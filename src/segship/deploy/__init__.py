@@ -14,6 +14,7 @@ from segship.core.target import Shape, Target
 from segship.deploy.mmdeploy import build_mmdeploy_folder
 from segship.deploy.requirements import require_extra
 from segship.deploy.ship import ExportOptions, build_package, ignore_progress
+from segship.deploy.transformersjs import build_transformersjs_folder
 from segship.formats.mmdeploy.names import ENGINE
 from segship.runtime.package import Package
 from segship.sources import Source, as_source
@@ -29,7 +30,17 @@ if TYPE_CHECKING:
     from segship.core.target import Precision
     from segship.sources import Loaded, Options
 
-__all__ = ["Described", "Int8", "Package", "describe", "export", "export_mmdeploy", "export_module", "find_target"]
+__all__ = [
+    "Described",
+    "Int8",
+    "Package",
+    "describe",
+    "export",
+    "export_mmdeploy",
+    "export_module",
+    "export_transformersjs",
+    "find_target",
+]
 
 _DYNAMIC = f"{DEFAULT}_dynamic"
 
@@ -245,6 +256,37 @@ def export_mmdeploy(
         raise BackendError(f"MMDeploy's folders are written for {ENGINE} in fp32, not for {chosen}")
     options = ExportOptions(target=chosen, images=_paths(images), progress=progress or ignore_progress)
     return build_mmdeploy_folder(as_source(source).load, Path(out), options)
+
+
+def export_transformersjs(
+    source: Source | str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    target: str | Target = _DYNAMIC,
+    *,
+    images: Sequence[str | os.PathLike[str]] = (),
+    progress: Callable[[str], None] | None = None,
+) -> float:
+    """Write a folder that transformers.js opens by its own ``pipeline("image-segmentation")``.
+
+    Args:
+        source: As for `export_mmdeploy`.
+        out: Folder to write, as for `export`.
+        target: ``onnxruntime`` in fp32, of any shape.
+        images: As for `export`.
+        progress: As for `export`.
+
+    Returns:
+        The least share of labels, 0-1, that the graph and the network have in common, over all inputs.
+
+    Raises:
+        SegshipError: transformers.js lacks what the network needs, or something cannot be converted or verified;
+            nothing was written.
+    """
+    chosen = find_target(target)
+    if (chosen.backend, chosen.precision) != (DEFAULT, "fp32"):
+        raise BackendError(f"folders for transformers.js are written for {DEFAULT} in fp32, not for {chosen}")
+    options = ExportOptions(target=chosen, images=_paths(images), progress=progress or ignore_progress)
+    return build_transformersjs_folder(as_source(source).load, Path(out), options)
 
 
 class Described(NamedTuple):

@@ -7,7 +7,7 @@ front of it, the preprocessing of `segship.onnxgraph.image.preprocess`.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from onnx import TensorProto, helper
@@ -36,13 +36,15 @@ if TYPE_CHECKING:
     from segship.onnxgraph.image.preprocess import Preprocessed
     from segship.onnxgraph.image.sizes import Size
 
-__all__ = ["MASK", "append_postprocess", "embed"]
+__all__ = ["MASK", "append_postprocess", "embed", "take_pixels"]
 
 MASK = "mask"
 """Name of the output of a graph that returns labels."""
 
 _FAR = 3e38  # a logit that float32 still holds
 _TENSOR = "tensor"  # what the network's own input is called where the image comes before it
+_LOW = "low_resolution"  # what its output is called where another has its name
+_Way = TypeVar("_Way", "_Logits", "_Scores")
 _SIDES = ("image_height", "image_width")
 
 
@@ -119,11 +121,11 @@ def append_postprocess(
     builder = Builder("segship")
     source = Value(builder, image, "float32")
     input_size = builder.length(source, 2), builder.length(source, 3)
-    logits = _resized(builder, Value(builder, OUTPUT, "float32"), input_size, spec)
+    scores = _Scores(builder, Value(builder, OUTPUT, "float32"), spec).resized(input_size)
     if size is not None:
-        logits = _resized(builder, logits, _fixed(builder, size), spec)
+        scores = scores.resized(_fixed(builder, size))
     classes = outputs_of(model)[0].shape[1]
-    found = _decided(builder, logits, spec) if decide else logits
+    found = _decided(builder, scores.value, spec) if decide else scores.value
     builder.nodes.append(helper.make_node("Identity", [found.name], [output]))
     batch, channels, *sides = inputs_of(model)[0].shape
     given = TensorInfo(name=image, dtype="float32", shape=(batch, channels, *sides))
@@ -131,12 +133,47 @@ def append_postprocess(
     _put_after(model, builder, (given,), (TensorInfo(name=output, dtype=found.dtype, shape=shape),))
 
 
+def take_pixels(graph: Graph, path: Path, spec: ModelSpec, *, image: str, output: str) -> Graph:
+    """Write a version of ``graph`` that takes the numbers of an image, and returns scores at the image's size.
+
+    Args:
+        graph: As for `embed`.
+        path: The file to write.
+        spec: What the network expects and means.
+        image: Name of the new input: float32 (1, 3, H, W), RGB, whole numbers in 0-255, of any size.
+        output: Name of the new output: float32 (1, K, H, W), of which the greatest decides; of a network with one
+            output and a threshold K is 2, and the first is what the other has to pass.
+
+    Returns:
+        The graph at ``path``.
+
+    Raises:
+        UnsupportedError: The network sees no photographs, or a step has no operators.
+    """
+    model = load(graph.path)
+    rename_values(model, {INPUT: _TENSOR, OUTPUT: _LOW})
+    builder = Builder("segship")
+    given = builder.add("Squeeze", Value(builder, image, "float32"), builder.constant(0, "int64"))
+    before = add_preprocess(builder, builder.add("Transpose", given, perm=[1, 2, 0]), spec, branches=True)
+    _put_before(model.graph, builder, before.tensor)
+    scores = _back(_Scores(builder, Value(builder, _LOW, "float32"), spec), before, spec).value
+    classes = 1 if spec.output == "sigmoid" else len(spec.classes)
+    if spec.output == "sigmoid":
+        scores, classes = _against_threshold(builder, scores, spec), 2
+    builder.nodes.append(helper.make_node("Identity", [scores.name], [output]))
+    inputs = (TensorInfo(name=image, dtype="float32", shape=(1, 3, *_SIDES)),)
+    outputs = (TensorInfo(name=output, dtype="float32", shape=(1, classes, *_SIDES)),)
+    _put_after(model, builder, inputs, outputs)
+    save(model, path)
+    return dataclasses.replace(graph, path=path, inputs=inputs, outputs=outputs)
+
+
 def _fixed(builder: Builder, size: tuple[int, int]) -> Size:
     """A fixed size as two values."""
     return builder.constant(size[0], "int64"), builder.constant(size[1], "int64")
 
 
-def _back(logits: _Logits, before: Preprocessed, spec: ModelSpec) -> _Logits:
+def _back(logits: _Way, before: Preprocessed, spec: ModelSpec) -> _Way:
     """The way of logits from the network's input to the image: as `segship.vision.preprocess.inverse_steps`."""
     first, kept = before.padded, before.sizes[-1]
     if spec.resize_logits == "directly" and not any(step.cuts_margin for step in spec.geometry):
@@ -187,17 +224,39 @@ class _Logits:
         b = self._builder
         if self._spec.output == "softmax":
             return labels(b, self._value, self._way)
-        # A class that is as likely as the threshold everywhere: what wins against it is above.
-        cut = b.constant(np.clip(_cut(self._spec), -_FAR, _FAR), "float32")
-        other = b.add("Expand", cut, b.add("Shape", self._value, dtype="int64"))
-        return labels(b, b.add("Concat", other, self._value, axis=1), self._way)
+        return labels(b, _against_threshold(b, self._value, self._spec), self._way)
 
 
-def _resized(b: Builder, logits: Value, size: Size, spec: ModelSpec) -> Value:
-    """Logits of every class at another height and width."""
-    mode = "align_corners" if spec.align_corners else "half_pixel"
-    sizes = b.join(b.length(logits, 0), b.length(logits, 1), *size)
-    return b.add("Resize", logits, None, None, sizes, mode="linear", coordinate_transformation_mode=mode)
+def _against_threshold(b: Builder, scores: Value, spec: ModelSpec) -> Value:
+    """Two classes of one: the first is as likely as the threshold everywhere, and what wins against it is above."""
+    cut = b.constant(np.clip(_cut(spec), -_FAR, _FAR), "float32")
+    return b.add("Concat", b.add("Expand", cut, b.add("Shape", scores, dtype="int64")), scores, axis=1)
+
+
+class _Scores:
+    """The score of every class at every pixel.
+
+    Args:
+        builder: Takes the operators.
+        value: float32 (N, K, h, w).
+        spec: How they are resized.
+    """
+
+    def __init__(self, builder: Builder, value: Value, spec: ModelSpec) -> None:
+        self._builder, self._spec, self.value = builder, spec, value
+
+    def resized(self, size: Size) -> _Scores:
+        """At another height and width."""
+        b, mode = self._builder, "align_corners" if self._spec.align_corners else "half_pixel"
+        sizes = b.join(b.length(self.value, 0), b.length(self.value, 1), *size)
+        resized = b.add("Resize", self.value, None, None, sizes, mode="linear", coordinate_transformation_mode=mode)
+        return _Scores(b, resized, self._spec)
+
+    def cropped(self, size: Size) -> _Scores:
+        """The upper left part."""
+        b = self._builder
+        none, axes = b.constant([0, 0], "int64"), b.constant([2, 3], "int64")
+        return _Scores(b, b.add("Slice", self.value, none, b.join(*size), axes), self._spec)
 
 
 def _decided(b: Builder, logits: Value, spec: ModelSpec) -> Value:
