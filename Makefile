@@ -9,7 +9,7 @@ TEST_ENV := OMP_NUM_THREADS=1
 # The extras whose tests run here; `make check-phones` runs those of three more, the others' skip, saying so.
 TESTED := all
 
-.PHONY: demo check install lint types imports docs test test-slow format new-head clean
+.PHONY: demo check install lint types imports docs test test-slow languages format new-head clean
 .PHONY: check-base check-lowest check-phones check-pythons
 
 demo: $(VENV)/installed
@@ -56,6 +56,11 @@ test: install
 test-slow: install
 	mkdir -p build
 	set -o pipefail; $(TEST_ENV) $(BIN)/pytest -n 2 -m slow --durations 50 | tee build/durations-slow.txt
+
+# The program of each language, build/languages/NAME, and a table of what it makes of the golden vectors. ONLY=c,java takes
+# some; REQUIRE=1: what is missing here is an error.
+languages: $(VENV)/installed
+	$(BIN)/python dev/languages.py $(if $(ONLY),--only $(ONLY)) $(if $(REQUIRE),--require)
 
 # Other environments than `make check`'s: without torch, the lowest dependencies, engines of devices, newer Pythons.
 check-base check-lowest check-phones check-pythons: check-%: install

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from language_tools import INCLUDE, SOURCES, MissingToolError, fresh, native, program, require, run
+from language_tools import INCLUDE, SOURCES, VECTORS, MissingToolError, fresh, native, own_tests, program, require, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,16 +37,23 @@ def csharp() -> None:
     """C#, one source file beside the program's."""
     require("csharp")
     native()
-    out = fresh("csharp") / "segment.exe"
-    run("mcs", "-warnaserror", "-warn:4", "-optimize", f"-out:{out}", *sorted((SOURCES / "csharp").glob("*.cs")))
-    program("csharp", "mono", out)
+    out, source = fresh("csharp"), SOURCES / "csharp"
+    for program_name, file in (("segment", "sample/Segment.cs"), ("golden", "tests/Golden.cs")):
+        command = ("mcs", "-warnaserror", "-warn:4", "-optimize", "-r:System.Core", f"-out:{out / program_name}.exe")
+        run(*command, source / "Segship.cs", source / file)
+    program("csharp", "mono", out / "segment.exe")
+    own_tests("csharp", "mono", out / "golden.exe", VECTORS)
 
 
 def java() -> None:
     """Java, with the functions of JNI in C."""
     require("java")
     out, source = fresh("java"), SOURCES / "java"
-    files = (*sorted((source / "segship").glob("*.java")), source / "sample" / "Segment.java")
+    files = (
+        *sorted((source / "segship").glob("*.java")),
+        *(source / "sample").glob("*"),
+        *(source / "tests").glob("*"),
+    )
     run("javac", "--release", "17", "-Xlint:all", "-Werror", "-d", out, *files)
     javac = shutil.which("javac")
     headers = Path(javac or "").resolve().parents[1] / "include"
@@ -56,7 +63,9 @@ def java() -> None:
     library = out / "libsegship_jni.so"
     jni = source / "native" / "segship_jni.c"
     run("gcc", *STRICT, "-shared", "-fPIC", *include, jni, f"-L{native()}", "-lsegship", "-o", library)
-    program("java", "java", "-cp", out, f"-Djava.library.path={out}", "Segment")
+    start = ("java", "-cp", out, f"-Djava.library.path={out}")
+    program("java", *start, "Segment")
+    own_tests("java", *start, "Golden", VECTORS)
 
 
 def node() -> None:
@@ -68,6 +77,7 @@ def node() -> None:
     source = SOURCES / "node" / "segship_node.c"
     run("gcc", *STRICT, "-shared", "-fPIC", *include, source, f"-L{native()}", "-lsegship", "-o", addon)
     program("node", "node", SOURCES / "node" / "segment.js", SEGSHIP_NODE_ADDON=addon)
+    own_tests("node", "node", "--test", SOURCES / "node" / "segship.test.js", SEGSHIP_NODE_ADDON=addon)
 
 
 def _node_headers(out: Path) -> Path:
@@ -91,18 +101,24 @@ def browser() -> None:
 def go() -> None:
     """Go, by cgo."""
     require("go")
-    out = fresh("go") / "segment"
-    run("go", "build", "-o", out, "./cmd/segment", cwd=SOURCES / "go", CGO_LDFLAGS=f"-L{native()}", GOFLAGS="-mod=mod")
-    program("go", out)
+    out = fresh("go")
+    folder, variables = SOURCES / "go", {"CGO_LDFLAGS": f"-L{native()}"}
+    run("go", "build", "-o", out / "segment", "./cmd/segment", cwd=folder, **variables)
+    run("go", "test", "-c", "-o", out / "golden", ".", cwd=folder, **variables)
+    program("go", out / "segment")
+    own_tests("go", out / "golden", SEGSHIP_VECTORS=VECTORS)
 
 
 def rust() -> None:
     """Rust, without a crate of others."""
     require("rust")
     out = fresh("rust")
-    build = ("cargo", "build", "--quiet", "--offline", "--release", "--example", "segment", "--target-dir", out)
-    run(*build, cwd=SOURCES / "rust", RUSTFLAGS=f"-D warnings -L native={native()}")
+    folder, flags = SOURCES / "rust", f"-D warnings -L native={native()}"
+    cargo = ("cargo", "--quiet", "--offline", "--config", f"build.target-dir='{out}'")
+    run(*cargo, "build", "--release", "--example", "segment", cwd=folder, RUSTFLAGS=flags)
     program("rust", out / "release" / "examples" / "segment")
+    manifest = ("--manifest-path", folder / "Cargo.toml")
+    own_tests("rust", *cargo, "test", "--release", *manifest, "--test", "golden", RUSTFLAGS=flags)
 
 
 BUILDS: dict[str, Callable[[], None]] = {

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from language_tools import PLACE, ROOT
+from language_tools import PARTS, PLACE, VECTORS
 from segship import Segmentor
 from segship.core.errors import SegshipError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-VECTORS = ROOT / "spec" / "vectors"
 _SECONDS = 120
 
 
@@ -148,6 +147,20 @@ def check_errors(names: list[str], folder: Path) -> list[str]:
     return wrong
 
 
+def check_tests(names: list[str]) -> list[str]:
+    """Run each language's own tests; the languages where one fails."""
+    wrong = []
+    for name in names:
+        tests = PARTS / name / "tests"
+        if not tests.is_file():
+            continue
+        done = subprocess.run([str(tests)], check=False, capture_output=True, timeout=_SECONDS)
+        if done.returncode:
+            print(f"{name}: its tests fail\n{(done.stdout + done.stderr).decode(errors='replace')}")
+            wrong.append(name)
+    return wrong
+
+
 def check(names: list[str]) -> int:
     """Print the table; the number of languages that differ in a vector or an error."""
     packages = json.loads((VECTORS / "index.json").read_text(encoding="utf-8"))["packages"]
@@ -164,7 +177,7 @@ def check(names: list[str]) -> int:
                 if cell != "equal":
                     print(f"  {name}: {cell}")
                     wrong.append(name)
-        wrong += check_errors(names, folder)
+        wrong += check_errors(names, folder) + check_tests(names)
     equal = [name for name in names if name not in wrong]
     print(f"equal to Python in every vector and error: {', '.join(equal) or 'none'}")
     return len(set(wrong))

@@ -17,6 +17,7 @@ PARTS = PLACE / "parts"
 NATIVE = ROOT / "build" / "native"
 SOURCES = ROOT / "languages"
 INCLUDE = ROOT / "native" / "include"
+VECTORS = ROOT / "spec" / "vectors"
 
 # Tools of each language, each with the package of Debian that brings it.
 _COMPILER = {"g++": "g++", "cmake": "cmake", "make": "make"}
@@ -103,24 +104,30 @@ def fresh(name: str) -> Path:
     return folder
 
 
-def program(name: str, *command: object, libraries: tuple[Path, ...] = (), **variables: object) -> None:
-    """Write ``build/languages/NAME``, which runs a command with the libraries it needs.
+def program(name: str, *command: object, **variables: object) -> None:
+    """Write ``build/languages/NAME``, which runs a command that finds the library and ONNX Runtime.
 
     Args:
         name: Of the language.
         command: Program and first arguments.
-        libraries: Folders of shared libraries, but for that of the library itself.
         variables: Of the environment, where they are not set.
     """
-    folders = ":".join(map(str, (NATIVE, *libraries)))
+    _write(PLACE / name, f"{name} PACKAGE IMAGE.ppm MASK.pgm [SCORES]", command, variables)
+
+
+def own_tests(name: str, *command: object, **variables: object) -> None:
+    """Write the program of a language's own tests; as `program`."""
+    _write(PARTS / name / "tests", f"the tests of {name}", command, variables)
+
+
+def _write(path: Path, what: str, command: tuple[object, ...], variables: dict[str, object]) -> None:
     defaults = {"SEGSHIP_ONNXRUNTIME": onnxruntime_folder(), **variables}
     lines = [
         "#!/bin/sh",
-        f"# {name} PACKAGE IMAGE.ppm MASK.pgm [SCORES]; written by dev/languages.py",
+        f"# {what}; written by dev/languages.py",
         *(f': "${{{key}={value}}}"; export {key}' for key, value in defaults.items()),
-        f'LD_LIBRARY_PATH="{folders}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}"; export LD_LIBRARY_PATH',
+        f'LD_LIBRARY_PATH="{NATIVE}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}"; export LD_LIBRARY_PATH',
         f'exec {shlex.join(map(str, command))} "$@"',
     ]
-    path = PLACE / name
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     path.chmod(0o755)
