@@ -36,7 +36,7 @@ def test_a_mask_is_read_as_it_is_written(dtype: type, tmp_path: Path) -> None:
     ("script", "cell"),
     [
         (f'cp {MASK} "$3"', "equal"),
-        (f'head -c -1 {MASK} > "$3"; printf "\\377" >> "$3"', "1 pixels"),
+        (f'head -c -1 {MASK} > "$3"; printf "\\377" >> "$3"', "1 pixel"),
         ("echo error: broken >&2; exit 2", "status 2: error: broken"),
     ],
 )
