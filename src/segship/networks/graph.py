@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from segship.core.errors import UnsupportedError
 from segship.networks.network import Network
@@ -12,9 +13,16 @@ from segship.networks.network import Network
 if TYPE_CHECKING:
     from segship.core.spec import SizeRule
 
-__all__ = ["GraphNetwork"]
+__all__ = ["GraphNetwork", "bearable_bytes"]
 
 _PROBE = (256, 320)
+_BYTES = 2**28
+_BYTES_OF_A_PIXEL = 4096  # of the input: a hundred maps of float32 at a third of its side, and much more
+
+
+def bearable_bytes(x: Tensor) -> int:
+    """Return how much memory a real network may take for an input (N, C, H, W), its weights aside."""
+    return _BYTES + _BYTES_OF_A_PIXEL * x[:, 0].numel()
 
 
 class GraphNetwork(Network):
@@ -38,11 +46,15 @@ class GraphNetwork(Network):
         Raises:
             UnsupportedError: It does not run, or its output has another rank.
         """
-        scores = self.logits(torch.zeros(self.sizes.batch or 1, channels, *self.sizes.nearest(*_PROBE)))
+        scores = self.first_logits(torch.zeros(self.sizes.batch or 1, channels, *self.sizes.nearest(*_PROBE)))
         if scores.ndim != 4:  # noqa: PLR2004
             shape = tuple(scores.shape)
             raise UnsupportedError(f"the network returns an array of shape {shape}, expected (N, classes, h, w)")
         return scores.shape[1]
+
+    def first_logits(self, x: Tensor) -> Tensor:
+        """Compute `logits` of a network of which nothing is known yet, within bounds where its engine has some."""
+        return self.logits(x)
 
     def describe(self, classes: int, channels: int, *, align_corners: bool) -> None:
         """Take over what is known once the network has been probed.

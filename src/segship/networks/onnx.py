@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from segship.core.errors import UnsupportedError, one_line
-from segship.networks.graph import GraphNetwork
+from segship.networks.graph import GraphNetwork, bearable_bytes
 from segship.onnxgraph.conventions import INPUT, OUTPUT
 from segship.onnxgraph.operators import operators_of
 from segship.onnxgraph.passes.rename_values import rename_values
 from segship.onnxgraph.passes.unsigned_activations import unsigned_activations
 from segship.onnxgraph.ports import outputs_of
-from segship.onnxgraph.session import open_model
+from segship.onnxgraph.session import open_model, open_within
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,6 +55,15 @@ class OnnxNetwork(GraphNetwork):
             )
         return torch.from_numpy(self._run(x.numpy()))
 
+    def first_logits(self, x: Tensor) -> Tensor:
+        """As `logits`, in no more memory than any real network takes for an input of this size.
+
+        Raises:
+            UnsupportedError: It takes more, or does not run.
+        """
+        memory = bearable_bytes(x) + 2 * self.model.ByteSize()
+        return torch.from_numpy(self._run_in(_open(self.model, memory), x.numpy()))
+
     def onnx_model(self) -> onnx.ModelProto:
         """The model with its input called ``image`` and its output called ``logits``."""
         model = copy.deepcopy(self.model)
@@ -64,8 +73,11 @@ class OnnxNetwork(GraphNetwork):
     def _run(self, image: NDArray[Any]) -> NDArray[np.float32]:
         if self._session is None:
             self._session = _open(self.model)
+        return self._run_in(self._session, image)
+
+    def _run_in(self, session: Any, image: NDArray[Any]) -> NDArray[np.float32]:
         try:
-            scores: NDArray[np.float32] = self._session.run(None, {self._image: image})[0]
+            scores: NDArray[np.float32] = session.run(None, {self._image: image})[0]
         except Exception as error:
             raise UnsupportedError(
                 f"the file does not run on an input of {image.shape}: {one_line(error, joined=True)}"
@@ -73,11 +85,11 @@ class OnnxNetwork(GraphNetwork):
         return scores
 
 
-def _open(model: onnx.ModelProto) -> Any:
+def _open(model: onnx.ModelProto, memory: int | None = None) -> Any:
     try:
         if "QuantizeLinear" in operators_of(model):
             model = copy.deepcopy(model)
             unsigned_activations(model)
-        return open_model(model)
+        return open_model(model) if memory is None else open_within(model, memory)
     except Exception as error:
         raise UnsupportedError(f"ONNX Runtime refuses the file: {one_line(error, joined=True)}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from segship.core.errors import MissingExtraError, UnsupportedError, engine_errors, one_line
-from segship.networks.graph import GraphNetwork
+from segship.networks.graph import GraphNetwork, bearable_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +21,8 @@ __all__ = ["OpenvinoNetwork"]
 
 _EXACT = {"INFERENCE_PRECISION_HINT": "f32"}  # left to itself, OpenVINO computes in bfloat16 where the processor has it
 _LABELS = 3
+_REPEATED = frozenset({"Loop", "TensorIterator"})
+_LARGEST_ELEMENT = 4  # bytes
 
 
 class OpenvinoNetwork(GraphNetwork):
@@ -78,6 +81,24 @@ class OpenvinoNetwork(GraphNetwork):
                 f"the model does not run on an input of {tuple(x.shape)}: {one_line(error, last=True)}"
             ) from error
         return torch.from_numpy(scores.copy())
+
+    def first_logits(self, x: Tensor) -> Tensor:
+        """As `logits`, after it is clear that no real network's bounds are passed.
+
+        Raises:
+            UnsupportedError: A part is repeated, an array is larger than any real network's, or it does not run.
+        """
+        with engine_errors(f"the model does not take an input of {tuple(x.shape)}", last=True):
+            model = self._model.clone()
+            model.reshape(list(x.shape))
+        for node in model.get_ops():
+            if node.get_type_name() in _REPEATED:
+                raise UnsupportedError(f"the model has a {node.get_type_name()}: bring one without loops")
+            for port in node.outputs():
+                shape = port.partial_shape
+                if shape.is_static and _LARGEST_ELEMENT * math.prod(shape.to_shape()) > bearable_bytes(x):
+                    raise UnsupportedError(f"the model makes an array of {shape} for an input of {tuple(x.shape)}")
+        return self.logits(x)
 
     def openvino_model(self, shape: tuple[int, ...] | None) -> Any:
         """The model with its input called ``image`` and its output called ``logits``.

@@ -9,16 +9,45 @@ from typing import TYPE_CHECKING, Any
 from segship.onnxgraph.file import is_large, save
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import onnx
 
-__all__ = ["open_model"]
+__all__ = ["open_model", "open_within"]
+
+_AS_REQUESTED = 1  # arenas grow by what is asked for, not by powers of two
 
 
-def open_model(model: onnx.ModelProto, **settings: Any) -> Any:
+def open_within(model: onnx.ModelProto, memory: int) -> Any:
+    """Open a model that is run once, unoptimised, and may not take more memory than it is given.
+
+    Args:
+        model: As for `open_model`.
+        memory: Bytes for its weights and all it computes; where they do not suffice, opening or running it fails.
+
+    Returns:
+        ONNX Runtime's ``InferenceSession``.
+
+    Raises:
+        Exception: ONNX Runtime's own, where it refuses the model.
+    """
+    import onnxruntime
+
+    place = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    room = onnxruntime.OrtArenaCfg({"max_mem": memory, "arena_extend_strategy": _AS_REQUESTED})
+    onnxruntime.create_and_register_allocator(place, room)
+    level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # folding constants has memory of its own
+    return open_model(model, {"session.use_env_allocators": "1"}, graph_optimization_level=level)
+
+
+def open_model(model: onnx.ModelProto, entries: Mapping[str, str] | None = None, **settings: Any) -> Any:
     """Open a model on the processor.
 
     Args:
         model: The model; one that passes a protobuf message's size goes through a temporary file.
+        entries: ONNX Runtime's config entries, by name.
         settings: Attributes of ONNX Runtime's ``SessionOptions``.
 
     Returns:
@@ -33,6 +62,8 @@ def open_model(model: onnx.ModelProto, **settings: Any) -> Any:
     options.log_severity_level = 3
     for name, value in settings.items():
         setattr(options, name, value)
+    for name, value in (entries or {}).items():
+        options.add_session_config_entry(name, value)
     providers = ["CPUExecutionProvider"]
     if not is_large(model):
         return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=providers)

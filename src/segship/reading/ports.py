@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from segship.core.errors import UnsupportedError
@@ -18,6 +19,7 @@ __all__ = ["fixed", "is_labels", "only_image", "scores_or_labels", "shown", "siz
 _IMAGE = 4  # dimensions of (N, C, H, W)
 _LABELS = 3
 _CHANNELS = {1, 3, 4}
+_LARGEST = 2**27  # numbers of an input: four images of 3 x 2048 x 4096, and more
 
 
 def only_image(inputs: Sequence[TensorInfo], path: Path) -> TensorInfo:
@@ -31,6 +33,9 @@ def only_image(inputs: Sequence[TensorInfo], path: Path) -> TensorInfo:
         UnsupportedError: It is not one float32 image (N, C, H, W); the message shows what was found.
     """
     if len(inputs) == 1 and _is_image(inputs[0]):
+        numbers = math.prod(fixed(inputs[0], axis) or 1 for axis in range(_IMAGE))
+        if numbers > _LARGEST:
+            raise UnsupportedError(f"{path} takes {shown(inputs[0])}: more than {_LARGEST} numbers are no image")
         return inputs[0]
     found = "; ".join(map(shown, inputs)) or "nothing"
     raise UnsupportedError(f"{path} takes {found}; expected one float32 image (N, channels, H, W)")
@@ -96,7 +101,7 @@ def sizes_of(image: TensorInfo, described: SizeRule) -> SizeRule:
 def fixed(value: TensorInfo, axis: int) -> int | None:
     """Return the length of an axis, or None where it is free."""
     length = value.shape[axis] if axis < len(value.shape) else 0
-    return length if isinstance(length, int) and length else None
+    return length if isinstance(length, int) and length > 0 else None
 
 
 def shown(value: TensorInfo) -> str:

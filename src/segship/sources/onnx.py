@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from segship.core.errors import InputError, UnsupportedError, one_line
 from segship.core.files import digest
 from segship.networks.onnx import OnnxNetwork
+from segship.onnxgraph.bounds import require_bounded, require_onnx
 from segship.onnxgraph.file import load as load_model
 from segship.onnxgraph.metadata import metadata_of
 from segship.onnxgraph.operators import foreign_operators
@@ -59,11 +60,15 @@ def _read(path: Path) -> onnx.ModelProto:
 
     Raises:
         InputError: It is no ONNX file.
-        UnsupportedError: It needs operators that are not part of the standard.
+        UnsupportedError: It needs operators that are not part of the standard, or computes without bound.
     """
+    require_onnx(path)
     try:
         model = load_model(path)
+        require_bounded(model)
         inline_functions(model)
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{path}: {error}") from None
     except Exception as error:
         raise InputError(f"{path} is no ONNX file: {one_line(error, joined=True)}") from error
     foreign = foreign_operators(model)
