@@ -104,9 +104,9 @@ class TestRefusals:
             reader(tmp_path / "empty.png")  # type: ignore[operator]
 
     def test_another_format(self, tmp_path: Path, reader: object) -> None:
-        Image.fromarray(picture()).save(tmp_path / "picture.gif")
-        with pytest.raises(InputError, match="known format: expected PNG, JPEG, BMP, TIFF or WebP"):
-            reader(tmp_path / "picture.gif")  # type: ignore[operator]
+        Image.fromarray(picture()).save(tmp_path / "picture.ppm")
+        with pytest.raises(InputError, match="known format: expected PNG, JPEG, BMP, TIFF, WebP, GIF, JPEG 2000, AVIF"):
+            reader(tmp_path / "picture.ppm")  # type: ignore[operator]
 
     def test_a_sound_file_that_begins_like_webp(self, tmp_path: Path, reader: object) -> None:
         (tmp_path / "sound.webp").write_bytes(b"RIFF\x24\x00\x00\x00WAVEfmt ")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-import struct
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 import cv2
@@ -13,6 +12,7 @@ import numpy as np
 
 from segship.core.errors import InputError, MissingExtraError, one_line
 from segship.vision.decode import MAX_PIXELS, open_encoded, read_image
+from segship.vision.tiff_tags import HEIGHT, SAMPLES, WIDTH, pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,9 +39,6 @@ _KINDS = "uif"
 _MOST_BANDS = 512
 _MOST_VALUES = 4  # times the pixels that are allowed: numbers in all bands together
 _PALETTE_CHANNELS = 4  # OpenCV decodes as many samples a pixel
-_WIDTH, _HEIGHT, _SAMPLES = 256, 257, 277  # TIFF tags
-_SIZES = {3: "H", 4: "I", 16: "Q"}  # TIFF's SHORT, LONG, LONG8
-_MOST_TAGS = 4096
 _SPREAD = 64.0  # of the bundled scenes' pixels, about
 _MIDDLE = 128.0
 
@@ -181,8 +178,8 @@ def _read_tiff(name: str, head: bytes, read: Callable[[], bytes], max_pixels: in
         raise InputError(f"{name} is neither TIFF nor .npy: images of many bands are read from these")
     data = read()
     values, most = 0, 0
-    for number, tags in enumerate(_pages(data)):
-        width, height, samples = tags.get(_WIDTH, 0), tags.get(_HEIGHT, 0), tags.get(_SAMPLES, 1)
+    for number, tags in enumerate(pages(data)):
+        width, height, samples = tags.get(WIDTH, 0), tags.get(HEIGHT, 0), tags.get(SAMPLES, 1)
         if not 0 < width * height <= max_pixels or not 0 < samples <= _MOST_BANDS or number >= _MOST_BANDS:
             raise InputError(
                 f"{name} is a TIFF of {width}x{height} pixels with {samples} samples each on page {number + 1}: "
@@ -195,45 +192,15 @@ def _read_tiff(name: str, head: bytes, read: Callable[[], bytes], max_pixels: in
     return (_by_opencv if most <= _PALETTE_CHANNELS else _by_tifffile)(name, data)
 
 
-def _pages(data: bytes) -> Iterator[dict[int, int]]:
-    """The whole-numbered tags of each page; the last is the last before the file ends or turns back on itself."""
-    order = "<" if data[:2] == b"II" else ">"
-    big = data[2:4] in {b"+\0", b"\0+"}
-    word, counter, count_size, entry = ("Q", "Q", 8, 20) if big else ("I", "H", 2, 12)
-    seen: set[int] = set()
-    try:
-        (start,) = struct.unpack_from(order + word, data, 8 if big else 4)
-        while 0 < start < len(data) and start not in seen:
-            seen.add(start)
-            (count,) = struct.unpack_from(order + counter, data, start)
-            end = start + count_size + min(count, _MOST_TAGS) * entry
-            yield dict(_tags(data, order, range(start + count_size, end, entry), big=big))
-            (start,) = struct.unpack_from(order + word, data, end)
-    except struct.error:
-        return
-
-
-def _tags(data: bytes, order: str, places: range, *, big: bool) -> Iterator[tuple[int, int]]:
-    """Number and value of each whole-numbered tag at ``places``.
-
-    Raises:
-        struct.error: The file ends before.
-    """
-    for place in places:
-        tag, kind = struct.unpack_from(order + "HH", data, place)
-        if kind in _SIZES:
-            yield tag, struct.unpack_from(order + _SIZES[kind], data, place + (12 if big else 8))[0]
-
-
 def _by_opencv(name: str, data: bytes) -> NDArray[Any]:
     """Pages of up to four samples, one behind the other; OpenCV turns the first three samples round."""
     try:
-        fine, pages = cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        fine, decoded = cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
-        fine, pages = False, ()
-    if not fine or len({page.shape[:2] for page in pages}) != 1:
+        fine, decoded = False, ()
+    if not fine or len({page.shape[:2] for page in decoded}) != 1:
         raise InputError(f"{name} cannot be decoded: the TIFF is cut off or damaged, or its pages differ in size")
-    planes = [np.asarray(page) for page in pages]
+    planes = [np.asarray(page) for page in decoded]
     ordered = [page[:, :, None] if page.ndim == 2 else page[:, :, _rgb_order(page.shape[2])] for page in planes]
     return np.concatenate(ordered, axis=2)
 

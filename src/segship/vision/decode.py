@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeGuard
 
 import cv2
 import numpy as np
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
-from segship.core.errors import InputError, one_line
+from segship.core.errors import InputError, SegshipError, SegshipWarning, one_line
+from segship.core.memory import is_out_of_memory
+from segship.vision.formats import HEAD, IMAGE_SUFFIXES, KNOWN, decode_by_pillow, find_format
+from segship.vision.tiff_tags import FirstPage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
+
+    from segship.vision.formats import Format
 
 __all__ = [
     "MAX_PIXELS",
@@ -50,22 +50,12 @@ to its end and stays open."""
 MAX_PIXELS = 100_000_000
 """Largest image, in pixels, that is decoded unless the caller allows more."""
 
-# Pillow's classes are opened directly: `Image.open` has a size limit of its own that is process-wide and warns.
-_FORMATS: tuple[tuple[str, bytes, type[ImageFile]], ...] = (
-    ("PNG", b"\x89PNG\r\n\x1a\n", PngImageFile),
-    ("JPEG", b"\xff\xd8\xff", JpegImageFile),
-    ("BMP", b"BM", BmpImageFile),
-    ("TIFF", b"II*\x00", TiffImageFile),
-    ("TIFF", b"MM\x00*", TiffImageFile),
-    ("TIFF", b"II+\x00", TiffImageFile),
-    ("TIFF", b"MM\x00+", TiffImageFile),
-    ("WebP", b"RIFF", WebPImageFile),
-)
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy")  # of a folder's images, in any case
-_LABEL_FORMATS = ("PNG", "TIFF", "BMP")
+_LABEL_FORMATS = ("PNG", "TIFF", "BMP", "GIF")
+_ANIMATED = ("GIF", "WebP", "AVIF")
 _ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}  # without it the file was cut off
 _GREY_STEPS = {"L;2": 85, "L;4": 17}  # Pillow stretches 2- and 4-bit grey to 0-255
 _MOST_SCANNED = 2_000_000_000  # pixels times passes of a progressive file; usual ones have ten passes
+_MILLIONS = 1_000_000  # from here on a limit is told in millions
 _HEADERS = threading.Lock()  # Python's warning filters are process-wide
 _UINT16 = np.iinfo(np.uint16)
 
@@ -95,12 +85,12 @@ def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
 
 def _inside(folder: Path) -> list[Path]:
     try:
-        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
     except OSError as error:
         raise InputError(f"cannot read {folder}: {error.strerror or error}") from None
     files = [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     if not files:
-        raise InputError(f"{folder} holds no image: expected files that end with {' '.join(_SUFFIXES)}")
+        raise InputError(f"{folder} holds no image: expected files that end with {' '.join(IMAGE_SUFFIXES)}")
     return files
 
 
@@ -156,11 +146,11 @@ def read_image(image: Encoded, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.ui
     """Decode an image as ``cv2.imread(path, cv2.IMREAD_COLOR)`` does.
 
     Palettes become colours, grey is repeated, alpha is dropped, 16 bits become 8, an EXIF rotation is applied, and of a
-    file with several pictures the first is taken.
+    file with several pictures the first is taken, of an animation with a warning.
 
     Args:
-        image: PNG, JPEG, BMP, TIFF or WebP: the path of a file, whatever its suffix says; its bytes; or a binary file
-            object.
+        image: PNG, JPEG, BMP, TIFF, WebP, GIF, JPEG 2000, or, with the extra ``images``, AVIF and HEIC: the path of a
+            file, whatever its suffix says; its bytes; or a binary file object.
         max_pixels: Largest width times height that is decoded.
 
     Returns:
@@ -168,17 +158,67 @@ def read_image(image: Encoded, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.ui
 
     Raises:
         InputError: There is no such file, or it is not an image, of another format, too large, cut off or damaged.
+        SegshipError: There is not enough memory for it.
     """
     with open_encoded(image) as (name, file):
-        kind, picture = _open(name, file, max_pixels)
+        form = _format(name, file)
+        if form.name == "TIFF":
+            return _read_tiff(name, file.read(), max_pixels)
+        picture = _header(name, form, file, max_pixels)
+        if form.name in _ANIMATED and getattr(picture, "is_animated", False):
+            warnings.warn(f"{name} holds several pictures: the first is taken", SegshipWarning, stacklevel=2)
+        if form.by_pillow:
+            return _checked(name, form.name, picture.size, lambda: decode_by_pillow(picture))
         file.seek(0)
         data = file.read()
-    if kind == "JPEG" and data.count(b"\xff\xda") * picture.width * picture.height > _MOST_SCANNED:
+    if form.name == "JPEG" and data.count(b"\xff\xda") * picture.width * picture.height > _MOST_SCANNED:
         raise InputError(f"{name} is a JPEG of so many passes that decoding it takes minutes: save it again")
-    decoded = _decode(name, data) if data.rfind(_ENDS.get(kind, b"")) >= 0 else None
-    if decoded is None:
+    if data.rfind(_ENDS.get(form.name, b"")) < 0:
+        raise _damaged(name, form.name)
+    return _checked(name, form.name, picture.size, lambda: _decode(data))
+
+
+def _read_tiff(name: str, data: bytes, max_pixels: int) -> NDArray[np.uint8]:
+    """Decode the first page of a TIFF; Pillow does not know all of those that OpenCV decodes."""
+    page = FirstPage.of(data)
+    if page is None:
+        raise _damaged(name, "TIFF")
+    _require_bearable(name, page.size, max_pixels)
+    if not page.is_photograph:
+        raise InputError(
+            f"{name} is a TIFF of {page.samples} band{'s' * (page.samples > 1)} of {page.kind}: this network takes "
+            "photographs, of 1, 3 or 4 bands of uint8 or uint16; convert it, or, if the network was trained on such "
+            "images, say so in its description (pixels: multispectral)"
+        )
+    return _checked(name, "TIFF", page.size, lambda: _decode(data))
+
+
+def _checked(
+    name: str, kind: str, size: tuple[int, int], decode: Callable[[], NDArray[np.uint8] | None]
+) -> NDArray[np.uint8]:
+    """What a decoder returns; what it raises, or returns nothing for, is told as lack of memory or as damage."""
+    found = None
+    try:
+        found = decode()
+    except Exception as error:  # noqa: BLE001 - decoders raise many types
+        lacking = is_out_of_memory(error)
+    else:
+        lacking = found is None and not _has_memory(size)
+    if lacking:
+        width, height = size
+        raise SegshipError(f"{name} cannot be decoded: there is not enough memory for {width}x{height} pixels")
+    if found is None:
         raise _damaged(name, kind)
-    return decoded
+    return found
+
+
+def _has_memory(size: tuple[int, int]) -> bool:
+    """Whether the pixels of an image could be held twice, as decoders do; OpenCV does not say why it failed."""
+    try:
+        np.empty((2, *size, 3), np.uint8)
+    except MemoryError:
+        return False
+    return True
 
 
 def from_pillow(image: Image, *, max_pixels: int = MAX_PIXELS, stored: bool = False) -> NDArray[Any]:
@@ -215,7 +255,8 @@ def read_labels(
     """Read a label map: the number that each pixel stores, a palette left aside.
 
     Args:
-        path: A PNG, TIFF or BMP file with a palette or with one grey channel of 1 to 16 bits.
+        path: A PNG, TIFF, BMP or GIF file with a palette or with one grey channel of 1 to 16 bits, or of
+            whole numbers that are stored as float.
         max_pixels: Largest width times height that is decoded.
         colours: Do not refuse a file that stores colours.
 
@@ -238,39 +279,51 @@ def read_labels(
 def _stored_labels(
     name: str, file: BinaryIO, max_pixels: int, *, colours: bool
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    kind, picture = _open(name, file, max_pixels)
-    if kind not in _LABEL_FORMATS:
-        raise InputError(f"{name} is a {kind} file, whose compression changes values: store labels as PNG")
+    form = _format(name, file)
+    if form.name not in _LABEL_FORMATS:
+        raise InputError(f"{name} is a {form.name} file, whose compression changes values: store labels as PNG")
+    picture = _header(name, form, file, max_pixels)
     if colours and picture.mode in {"RGB", "RGBA"}:
         return np.asarray(picture, np.uint8)[:, :, :3]
     return _indices(name, picture)
 
 
-def _open(name: str, file: BinaryIO, max_pixels: int) -> tuple[str, ImageFile]:
-    """Name the format and read the header; no pixel is decoded."""
-    head = file.read(16)
-    found = next((entry for entry in _FORMATS if head.startswith(entry[1])), None)
-    if found is None or (found[0] == "WebP" and head[8:12] != b"WEBP"):
+def _format(name: str, file: BinaryIO) -> Format:
+    """The format of a file that stands at its first byte, and does so again."""
+    head = file.read(HEAD)
+    form = find_format(head)
+    if form is None:
         what = "is empty" if not head else "is not an image of a known format"
-        raise InputError(f"{name} {what}: expected PNG, JPEG, BMP, TIFF or WebP")
-    kind, _, reader = found
+        raise InputError(f"{name} {what}: expected {KNOWN}")
     file.seek(0)
+    return form
+
+
+def _header(name: str, form: Format, file: BinaryIO, max_pixels: int) -> ImageFile:
+    """Read the header; no pixel is decoded."""
     try:
         with _HEADERS, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of what it then raises
-            picture = reader(file)
-    except Exception:  # noqa: BLE001  # Pillow raises many types on a damaged header
-        raise _damaged(name, kind) from None
+            picture = form.open(name, file)
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001  # Pillow raises many types on a damaged header
+        if is_out_of_memory(error):
+            raise SegshipError(f"{name} cannot be read: there is not enough memory") from None
+        raise _damaged(name, form.name) from None
     _require_bearable(name, picture.size, max_pixels)
-    return kind, picture
+    return picture
 
 
 def _require_bearable(name: str, size: tuple[int, int], max_pixels: int) -> None:
     width, height = size
     if width * height > max_pixels:
+        found, limit = (f"{pixels / 1e6:.0f} million" for pixels in (width * height, max_pixels))
+        if found == limit or max_pixels < _MILLIONS:
+            found, limit = f"{width * height:,}", f"{max_pixels:,}"
         raise InputError(
-            f"{name} is too large: {width}x{height} pixels are {width * height / 1e6:.0f} million, "
-            f"the limit is {max_pixels / 1e6:.0f} million; shrink it or raise the limit"
+            f"{name} is too large: {width}x{height} pixels are {found}, the limit is {limit}; shrink it, or raise the "
+            "limit (--max-pixels of predict and evaluate, max_pixels in Python)"
         )
 
 
@@ -306,21 +359,16 @@ class _Quiet:
 _QUIET = _Quiet()
 
 
-def _decode(name: str, data: bytes) -> NDArray[np.uint8] | None:
+def _decode(data: bytes) -> NDArray[np.uint8] | None:
     """OpenCV's decoder; None when the file is damaged."""
-    try:
-        with _QUIET:
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as error:
-        if error.code == cv2.Error.StsNoMem:
-            raise InputError(f"{name} cannot be decoded: there is not enough memory") from None
-        return None
+    with _QUIET:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     return None if image is None else np.asarray(image, np.uint8)
 
 
 def _indices(name: str, picture: ImageFile) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """The stored numbers of a picture that has one channel."""
-    if picture.mode not in {"1", "L", "P", "I", "I;16", "I;16B", "I;16L"}:
+    if picture.mode not in {"1", "L", "P", "I", "F", "I;16", "I;16B", "I;16L"}:
         raise InputError(
             f"{name} stores colours ({picture.mode}), not labels: expected one number a pixel, grey or palette; "
             "turn each colour into its class number first"
@@ -329,6 +377,8 @@ def _indices(name: str, picture: ImageFile) -> NDArray[np.uint8] | NDArray[np.ui
     values = np.asarray(picture)
     if values.dtype.itemsize == 1:
         return values.astype(np.uint8) // np.uint8(step)
+    if values.dtype.kind == "f" and not (values == np.rint(values)).all():
+        raise InputError(f"{name} holds float numbers that are not whole: labels are whole numbers, one a pixel")
     if values.min() < 0 or values.max() > _UINT16.max:
         raise InputError(f"{name} has values from {values.min()} to {values.max()}: labels are within 0-65535")
     return values.astype(np.uint16)

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from segship.core.errors import InputError
 from segship.core.files import write_atomically
+from segship.core.memory import is_out_of_memory
 from segship.vision.palette import colorize
 
 if TYPE_CHECKING:
@@ -165,7 +166,12 @@ def write_png(path: Path, image: NDArray[np.uint8]) -> None:
 def _encode(suffix: str, image: NDArray[np.uint8], options: list[int]) -> bytes:
     if max(image.shape[:2]) > 65535:  # the format's own limit
         raise InputError(f"JPEG holds at most 65535 pixels a side, the image has {image.shape[:2]}: write PNG")
-    done, data = cv2.imencode(suffix, cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR), options)
+    try:
+        done, data = cv2.imencode(suffix, cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR), options)
+    except cv2.error as error:
+        if is_out_of_memory(error):
+            raise MemoryError from error
+        raise
     if not done:
         raise InputError(f"the image of shape {image.shape} cannot be encoded as {suffix}")
     return bytes(data)

@@ -1,0 +1,98 @@
+"""The tags of a TIFF file, read without decoding a pixel."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["HEIGHT", "SAMPLES", "WIDTH", "FirstPage", "pages"]
+
+WIDTH, HEIGHT, SAMPLES = 256, 257, 277
+"""Numbers of the tags for an image's size and for its samples a pixel."""
+
+_BITS, _MEANING, _KIND = 258, 262, 339
+_GREY = (0, 1)
+_MOST_GREY, _MOST_COLOURS = 3, 4  # samples of a photograph; colours are often said to be grey
+_PHOTOGRAPHS = ("uint1", "uint2", "uint4", "uint8", "uint16")
+_KINDS = {1: "uint", 2: "int", 3: "float", 5: "complex int", 6: "complex"}
+_SIZES = {3: "H", 4: "I", 16: "Q"}  # TIFF's SHORT, LONG, LONG8
+_MOST_TAGS = 4096
+
+
+@dataclass(frozen=True)
+class FirstPage:
+    """What a TIFF file says of its first page.
+
+    Attributes:
+        size: Width and height.
+        samples: Numbers a pixel.
+        kind: Their type, as ``uint16``.
+        grey: Whether they are said to be one grey channel and others beside it, not colours.
+    """
+
+    size: tuple[int, int]
+    samples: int
+    kind: str
+    grey: bool
+
+    @classmethod
+    def of(cls, data: bytes) -> FirstPage | None:
+        """Read the tags of the first page; None where it has no size.
+
+        Args:
+            data: A TIFF file.
+        """
+        tags = next(pages(data), {})
+        if not tags.get(WIDTH) or not tags.get(HEIGHT):
+            return None
+        kind = f"{_KINDS.get(tags.get(_KIND, 1), 'unknown ')}{tags.get(_BITS, 1)}"
+        return cls((tags[WIDTH], tags[HEIGHT]), tags.get(SAMPLES, 1), kind, tags.get(_MEANING, 0) in _GREY)
+
+    @property
+    def is_photograph(self) -> bool:
+        """True for grey, colours or CMYK, with or without alpha, of whole numbers from 0 on."""
+        most = _MOST_GREY if self.grey else _MOST_COLOURS
+        return self.kind in _PHOTOGRAPHS and self.samples <= most
+
+
+def pages(data: bytes) -> Iterator[dict[int, int]]:
+    """The whole-numbered tags of each page; the last is the last before the file ends or turns back on itself."""
+    order = "<" if data[:2] == b"II" else ">"
+    big = data[2:4] in {b"+\0", b"\0+"}
+    word, counter, count_size, entry = ("Q", "Q", 8, 20) if big else ("I", "H", 2, 12)
+    seen: set[int] = set()
+    try:
+        (start,) = struct.unpack_from(order + word, data, 8 if big else 4)
+        while 0 < start < len(data) and start not in seen:
+            seen.add(start)
+            (count,) = struct.unpack_from(order + counter, data, start)
+            end = start + count_size + min(count, _MOST_TAGS) * entry
+            yield dict(_tags(data, order, range(start + count_size, end, entry), big=big))
+            (start,) = struct.unpack_from(order + word, data, end)
+    except (struct.error, OverflowError):
+        return
+
+
+def _tags(data: bytes, order: str, places: range, *, big: bool) -> Iterator[tuple[int, int]]:
+    """Number and value of each whole-numbered tag at ``places``.
+
+    Raises:
+        struct.error: The file ends before.
+    """
+    for place in places:
+        tag, kind = struct.unpack_from(order + "HH", data, place)
+        if kind in _SIZES:
+            yield tag, struct.unpack_from(order + _SIZES[kind], data, _value_at(data, order, place, big=big))[0]
+
+
+def _value_at(data: bytes, order: str, place: int, *, big: bool) -> int:
+    """Where the first value of the tag at ``place`` lies: in the tag, or where the tag says if it holds several."""
+    kind, count = struct.unpack_from(order + ("HQ" if big else "HI"), data, place + 2)
+    here, room = (place + 12, 8) if big else (place + 8, 4)
+    size = struct.calcsize(order + _SIZES[kind])
+    (there,) = struct.unpack_from(order + ("Q" if big else "I"), data, here)
+    return int(there) if count * size > room and there + size <= len(data) else here
