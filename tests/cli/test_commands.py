@@ -40,6 +40,25 @@ def test_predict_writes_labels_with_palette_and_overlay_without_torch(
     assert (scores.argmax(0) == labels).mean() > 0.98  # float16 keeps all but near ties
 
 
+def test_predict_goes_past_what_it_cannot_use_and_goes_on(package: Path, street: Path, tmp_path: Path) -> None:
+    (tmp_path / "in" / "a").mkdir(parents=True)
+    (tmp_path / "in" / "a" / "good.png").write_bytes((street / "street.png").read_bytes())
+    (tmp_path / "in" / "[bold]bad.png").write_text("no image")
+    (tmp_path / "in" / "notes.txt").touch()
+    command = ("predict", package, tmp_path / "in", "--to", tmp_path / "out", "--no-overlay", "--resume", "-q")
+    for before in ("", ", 1 of them by an earlier run"):
+        done = segship(*command, torch=False)
+        assert done.returncode == 1
+        assert done.stdout.splitlines() == [
+            "left out, no images by their suffix: 1 .txt",
+            f"1 image -> {tmp_path / 'out'}{before}",
+        ]
+        first, last = done.stderr.splitlines()
+        assert first.startswith(f"error: {tmp_path / 'in'}/[bold]bad.png is not an image")
+        assert last == "error: 1 of 2 images could not be used"
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*.*")) == ["good.png", "index.jsonl"]
+
+
 def test_evaluate_scores_its_own_masks_as_perfect(package: Path, street: Path, tmp_path: Path) -> None:
     assert segship("predict", package, street, "--to", tmp_path / "masks", torch=False).returncode == 0
     figures = tmp_path / "figures.json"

@@ -94,7 +94,7 @@ def test_a_list_of_images_gives_a_list_of_masks(
     ("image", "message"),
     [
         (b"", "the image is empty"),
-        (b"GIF89a", "the image is not an image of a known format"),
+        (b"%!PS-Adobe", "the image is not an image of a known format"),
         (7, "not int"),
         ([[1, 2]], "not list"),
         (PIL.Image.new("F", (4, 4)), "mode is F"),

@@ -97,7 +97,7 @@ def test_six_bands_of_deeplab_from_file_to_mask(tmp_path: Path) -> None:
     write_mask_png(tmp_path / "labels" / "scene.png", segmentor(image), segmentor.spec.palette)
     assert evaluate(segmentor, [(tmp_path / "scene.npy", tmp_path / "labels" / "scene.png")]).scores.aAcc == 100
     predict(segmentor, [tmp_path / "scene.npy"], tmp_path / "masks")
-    assert {path.name for path in (tmp_path / "masks").iterdir()} == {"scene.png", "scene_overlay.jpg"}
+    assert {path.name for path in (tmp_path / "masks").iterdir()} == {"scene.png", "scene_overlay.jpg", "index.jsonl"}
 
 
 @pytest.mark.slow

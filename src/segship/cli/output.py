@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from segship.metrics.confusion import Scores
 
 __all__ = [
+    "fail",
     "hint",
     "is_standard_output",
     "is_verbose",
@@ -76,6 +77,11 @@ def warn(text: str) -> None:
     """One line of warning, on standard error."""
     if not _Verbosity.quiet:
         typer.echo(printable(f"warning: {' '.join(text.split())}"), err=True)
+
+
+def fail(text: str) -> None:
+    """One line of an error that does not end the subcommand, on standard error."""
+    typer.echo(printable(f"error: {' '.join(text.split())}"), err=True)
 
 
 @contextlib.contextmanager

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segship.cli.classes import CLASSES, read_classes
 from segship.cli.options import DEVICE, either
 
+if TYPE_CHECKING:
+    from segship.runtime.predict import Predictions
+
 __all__ = ["predict"]
+
+_SOME_FAILED = 1
+_SHOWN = 20
 
 
 def predict(
@@ -23,6 +29,12 @@ def predict(
     scores: Annotated[
         bool, typer.Option("--scores", help="Also write the class probabilities: float16 .npz, (C, H, W) as `scores`.")
     ] = False,
+    overlay: Annotated[
+        bool, typer.Option("--overlay/--no-overlay", help="Write the mask over the image as NAME_overlay.jpg.")
+    ] = True,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Leave out images that an earlier run with the same package has done.")
+    ] = False,
     device: Annotated[str | None, typer.Option(help=DEVICE)] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the engine.")] = None,
     classes: Annotated[str | None, typer.Option(help=CLASSES)] = None,
@@ -33,18 +45,44 @@ def predict(
     max_pixels: Annotated[int, typer.Option(min=1, help="Refuse images with more pixels.")] = 100_000_000,
     old_layout: Annotated[str | None, typer.Option("--layout", hidden=True)] = None,
 ) -> None:
-    """Write the label map and an overlay of each image.
+    """Write the label map and an overlay of each image, in folders as the images are.
 
-    NAME.png holds the labels with the palette embedded, NAME_overlay.jpg the mask over the image.
+    NAME.png holds the labels with the palette embedded, NAME_overlay.jpg the mask over the image, index.jsonl a line
+    for each image: its results, size and classes, or why there is none. Status 1: some images could not be used.
     """
     from segship.cli import output
     from segship.runtime import Segmentor
     from segship.runtime import predict as run
-    from segship.vision.decode import find_images
 
     names, layout = read_classes(either(classes, old_layout, "--classes", "--layout"))
-    files = find_images(images)
     segmentor = Segmentor(package, device=device, threads=threads, trust=trust, classes=names, layout=layout)
-    with output.progress_bar("predicting", len(files)) as progress:
-        run(segmentor, files, to, opacity=opacity, scores=scores, max_pixels=max_pixels, progress=progress)
-    output.say(f"{len(files)} image{'s' * (len(files) > 1)} -> {to}")
+    with output.resumable("--resume goes on"), output.progress_bar("predicting", 2) as progress:
+        found = run(
+            segmentor,
+            images,
+            to,
+            opacity=opacity,
+            overlay=overlay,
+            scores=scores,
+            resume=resume,
+            max_pixels=max_pixels,
+            progress=progress,
+        )
+    _tell(found, to)
+
+
+def _tell(found: Predictions, to: Path) -> None:
+    from segship.cli import output
+    from segship.runtime.result_index import INDEX
+
+    if found.left_out:
+        kinds = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in sorted(found.left_out.items()))
+        output.say(f"left out, no images by their suffix: {kinds}")
+    before = f", {found.resumed} of them by an earlier run" if found.resumed else ""
+    output.say(f"{len(found)} image{'s' * (len(found) != 1)} -> {to}{before}")
+    for reason in list(found.failed.values())[:_SHOWN]:
+        output.fail(reason)
+    if found.failed:
+        more = f"; {to / INDEX} names all" if len(found.failed) > _SHOWN else ""
+        output.fail(f"{len(found.failed)} of {len(found) + len(found.failed)} images could not be used{more}")
+        raise typer.Exit(_SOME_FAILED)

@@ -17,7 +17,7 @@ from segship.core.errors import InputError, PackageError
 from segship.core.spec import Frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
 try:
     import fcntl
@@ -33,6 +33,7 @@ __all__ = [
     "file_inside",
     "holds_only",
     "replace_directory",
+    "require_apart",
     "require_replaceable",
     "scratch_directory",
     "write_atomically",
@@ -94,6 +95,29 @@ def holds_only(directory: Path, names: Collection[str]) -> bool:
         names: Files of a folder that can be made again.
     """
     return all(path.name in names and path.is_file() and not path.is_symlink() for path in directory.iterdir())
+
+
+def require_apart(written: Iterable[Path | None], read: Iterable[Path | None]) -> None:
+    """Refuse to write over what is read, under whatever name: symbolic and hard links are the file that they lead to.
+
+    Args:
+        written: Files that will be written; None counts for nothing.
+        read: Files that are read, and folders whose files are, to their depth.
+
+    Raises:
+        InputError: A file is among both.
+    """
+    there = {_identity(path): path for path in written if path is not None and path.is_file()}
+    for path in read if there else ():
+        for file in () if path is None else (path, *path.rglob("*")) if path.is_dir() else (path,):
+            if file.is_file() and (over := there.get(_identity(file))):
+                name = "" if over == file else f"{file}, which is "
+                raise InputError(f"{over} is {name}read, and would be written over: choose another place")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def require_replaceable(destination: Path, replaceable: Callable[[Path], bool]) -> None:
@@ -284,7 +308,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=".segship-", dir=path.parent)
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
             file.write(data)

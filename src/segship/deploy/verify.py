@@ -12,7 +12,7 @@ from segship.core.errors import InputError
 from segship.deploy.requirements import require_extra
 from segship.runtime.package import find_package
 from segship.runtime.pipeline import Pipeline
-from segship.runtime.predict import output_names
+from segship.runtime.result_names import output_names
 from segship.sources import Source, as_source
 from segship.verification.compare import Reference, compare, compare_labels
 from segship.verification.gates import failures, mask_failures

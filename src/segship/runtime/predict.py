@@ -2,45 +2,56 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import io
-import itertools
 import os
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segship.core.errors import InputError
-from segship.core.files import write_atomically
+from segship.core.errors import InputError, SegshipError
+from segship.core.files import require_apart, write_atomically
+from segship.runtime.result_index import ResultIndex, identify
+from segship.runtime.result_names import name_results
 from segship.runtime.segmentor import Segmentor
-from segship.vision.bands import read_pixels
-from segship.vision.decode import MAX_PIXELS, find_images
+from segship.vision.bands import as_picture, read_pixels
+from segship.vision.decode import MAX_PIXELS, other_files
+from segship.vision.draw import overlay as draw_overlay
 from segship.vision.draw import write_jpeg
 from segship.vision.palette import write_mask_png
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["output_names", "predict"]
+    from segship.core.spec import ModelSpec
+
+__all__ = ["Predictions", "predict"]
 
 
-def output_names(files: Sequence[Path]) -> list[str]:
-    """A distinct name for each file: its stem, numbered from the second of the same stem on.
+class Predictions(list[Path]):
+    """The label map of each image that has one, in the order of the images.
 
     Args:
-        files: Image files.
+        masks: These.
+        failed: Reason of each image that has none.
+        resumed: How many were there from an earlier run.
+        left_out: How many files of the folders were no images by their suffix, which is the key.
     """
-    taken: set[str] = set()
-    names = []
-    for file in files:
-        numbered = (f"{file.stem}_{number}" for number in itertools.count(2))
-        name = next(name for name in itertools.chain([file.stem], numbered) if name not in taken)
-        taken.add(name)
-        names.append(name)
-    return names
+
+    def __init__(
+        self, masks: Sequence[Path], failed: Mapping[Path, str], resumed: int, left_out: Mapping[str, int]
+    ) -> None:
+        super().__init__(masks)
+        self.failed = dict(failed)
+        self.resumed = resumed
+        self.left_out = dict(left_out)
 
 
 def predict(
@@ -49,21 +60,28 @@ def predict(
     to: str | os.PathLike[str],
     *,
     opacity: float = 0.5,
+    overlay: bool = True,
     scores: bool = False,
+    resume: bool = False,
     device: str | None = None,
     threads: int | None = None,
     trust: bool = False,
     max_pixels: int = MAX_PIXELS,
     progress: Callable[[int, int], None] | None = None,
-) -> list[Path]:
+) -> Predictions:
     """Write ``NAME.png`` (labels, palette embedded), ``NAME_overlay.jpg`` and, if asked for, ``NAME_scores.npz``.
+
+    Results lie in folders as their images do. ``index.jsonl`` has a line for each image: its results, its size,
+    the pixels of each class, or why there is none. An image that cannot be used stops nothing.
 
     Args:
         package: A package, its path, or an opened `segship.Segmentor`.
         images: An image file or a folder of images, or several of these.
-        to: Folder for the results; made if need be.
+        to: Folder for the results; made if need be. Nothing in it is written over but results of this function.
         opacity: Opacity of the mask in the overlay, 0-1.
+        overlay: Write the overlay.
         scores: Also write float16 (C, H, W) probabilities as ``scores`` of an .npz.
+        resume: Leave out images whose results the index names, made by the same package of the same file.
         device: As for `segship.Segmentor`.
         threads: As for `segship.Segmentor`.
         trust: As for `segship.Segmentor`.
@@ -71,10 +89,11 @@ def predict(
         progress: Called with (done, all) after each image.
 
     Returns:
-        The label map of each image.
+        The label map of each image; ``failed`` has the reason of each that has none.
 
     Raises:
-        InputError: An image cannot be read, a result cannot be written, or options are given for what is open.
+        InputError: No image can be used, a result cannot be written or would be written over a file that is read or is
+            another's, or options are given for what is open.
         SegshipError: The package cannot be opened.
 
     Examples:
@@ -82,45 +101,141 @@ def predict(
         >>> [path.name for path in segship.predict("package", "images", to="masks")]
         ['a.png', 'b.png']
     """
+    paths = [Path(path) for path in ([images] if isinstance(images, (str, os.PathLike)) else images)]
+    form = _Form(opacity, max_pixels, overlay=overlay, scores=scores)
     if isinstance(package, Segmentor):
         if (device, threads, trust) != (None, None, False):
             raise InputError("an opened Segmentor runs as it was opened: device, threads and trust are for paths")
-        return _predict(package, images, Path(to), opacity, max_pixels, progress, scores=scores)
+        return _Run(package, Path(to), form, paths).predict(progress, resume=resume)
     with Segmentor(package, device=device, threads=threads, trust=trust) as segmentor:
-        return _predict(segmentor, images, Path(to), opacity, max_pixels, progress, scores=scores)
+        return _Run(segmentor, Path(to), form, paths).predict(progress, resume=resume)
 
 
-def _predict(
-    segmentor: Segmentor,
-    images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    to: Path,
-    opacity: float,
-    max_pixels: int,
-    progress: Callable[[int, int], None] | None,
-    *,
-    scores: bool,
-) -> list[Path]:
-    files = find_images([images] if isinstance(images, (str, os.PathLike)) else images)
-    names = output_names(files)
-    with ThreadPoolExecutor(1) as pool:
-        waiting = [pool.submit(read_pixels, file, segmentor.spec, max_pixels=max_pixels) for file in files[:1]]
-        for index, name in enumerate(names):
-            image = waiting.pop(0).result()
-            if index + 1 < len(files):
-                waiting.append(pool.submit(read_pixels, files[index + 1], segmentor.spec, max_pixels=max_pixels))
-            _write(segmentor, image, to / name, opacity, scores=scores)
-            if progress is not None:
-                progress(index + 1, len(files))
-    return [to / f"{name}.png" for name in names]
+@dataclass(frozen=True)
+class _Form:
+    """What is written for each image."""
+
+    opacity: float
+    max_pixels: int
+    overlay: bool
+    scores: bool
+
+    def files(self, name: str) -> dict[str, str]:
+        """The results of an image, by kind."""
+        found = {"labels": f"{name}.png"}
+        if self.overlay:
+            found["overlay"] = f"{name}_overlay.jpg"
+        if self.scores:
+            found["scores"] = f"{name}_scores.npz"
+        return found
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the results beside image and package."""
+        return {"opacity": self.opacity} if self.overlay else {}
 
 
-def _write(segmentor: Segmentor, image: NDArray[np.uint8], stem: Path, opacity: float, *, scores: bool) -> None:
-    mask: NDArray[Any] = segmentor(image, channel_order="bgr")
-    rgb = image if segmentor.spec.pixels == "multispectral" else np.ascontiguousarray(image[:, :, ::-1])
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    write_mask_png(stem.with_name(f"{stem.name}.png"), mask, segmentor.spec.palette)
-    write_jpeg(stem.with_name(f"{stem.name}_overlay.jpg"), segmentor.draw(rgb, mask, opacity))
-    if scores:
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, scores=segmentor.scores(image, channel_order="bgr").astype(np.float16))
-        write_atomically(stem.with_name(f"{stem.name}_scores.npz"), buffer.getvalue())
+class _Run:
+    """One call of `predict`.
+
+    Args:
+        segmentor: Makes the masks.
+        to: Folder for the results.
+        form: What is written.
+        paths: Images and folders.
+
+    Raises:
+        InputError: There is no image, or a result would be written over what is not this function's.
+    """
+
+    def __init__(self, segmentor: Segmentor, to: Path, form: _Form, paths: Sequence[Path]) -> None:
+        if to.exists() and not to.is_dir():
+            raise InputError(f"{to} is a file: the results need a folder")
+        self._segmentor, self._to, self._form = segmentor, to, form
+        self._package = hashlib.sha256(segmentor.manifest.model_dump_json().encode()).hexdigest()
+        self._index = ResultIndex(to)
+        results = self._index.files()
+        self._names = {file: name for file, name in name_results(paths).items() if file.resolve() not in results}
+        if not self._names:
+            raise InputError(f"{', '.join(map(str, paths))} holds no image but results of an earlier run")
+        others = [file for path in paths if path.is_dir() for file in other_files(path)]
+        self._left_out = Counter(file.suffix.lower() for file in others if file.resolve() not in results)
+        written = [to / file for name in self._names.values() for file in form.files(name).values()]
+        require_apart(written, self._names)
+        if not self._index.exists and (there := next((path for path in written if path.exists()), None)):
+            raise InputError(f"{there} exists, and no earlier run wrote it: choose another folder, or move it away")
+
+    def predict(self, progress: Callable[[int, int], None] | None, *, resume: bool) -> Predictions:
+        wanted = {file: name for file, name in self._names.items() if not (resume and self._is_done(file, name))}
+        self._index.drop(wanted.values())
+        failed: dict[Path, str] = {}
+        done = resumed = len(self._names) - len(wanted)
+        files = list(wanted)
+        with ThreadPoolExecutor(1) as pool:
+            reading = [pool.submit(self._read, file) for file in files[:1]]
+            for place, file in enumerate(files):
+                pixels = reading.pop()
+                reading += [pool.submit(self._read, after) for after in files[place + 1 : place + 2]]
+                try:
+                    self._write(file, wanted[file], pixels.result())
+                except (SegshipError, MemoryError) as error:
+                    if _is_of_the_disk(error):
+                        raise
+                    failed[file] = self._note_failure(file, wanted[file], error)
+                done += 1
+                if progress is not None:
+                    progress(done, len(self._names))
+        if len(failed) == len(self._names):
+            more = f" (and {len(failed) - 1} more cannot be used)" if len(failed) > 1 else ""
+            raise InputError(f"{next(iter(failed.values()))}{more}")
+        masks = [self._to / f"{name}.png" for file, name in self._names.items() if file not in failed]
+        return Predictions(masks, failed, resumed, self._left_out)
+
+    def _is_done(self, file: Path, name: str) -> bool:
+        wanted = identify(file, self._package) | self._form.settings()
+        return self._index.holds(name, wanted, self._form.files(name))
+
+    def _read(self, file: Path) -> NDArray[Any]:
+        pixels: NDArray[Any] = read_pixels(file, self._segmentor.spec, max_pixels=self._form.max_pixels)
+        return pixels
+
+    def _write(self, file: Path, name: str, image: NDArray[Any]) -> None:
+        """Make the results of an image, and note them."""
+        segmentor, form = self._segmentor, self._form
+        paths = {kind: self._to / path for kind, path in form.files(name).items()}
+        mask: NDArray[Any] = segmentor(image, channel_order="bgr")
+        self._index.begin()
+        write_mask_png(paths["labels"], mask, segmentor.spec.palette)
+        if form.overlay:
+            drawn = draw_overlay(as_picture(image), mask, segmentor.spec.palette, form.opacity)
+            write_jpeg(paths["overlay"], drawn)
+        if form.scores:
+            buffer = io.BytesIO()
+            np.savez_compressed(buffer, scores=segmentor.scores(image, channel_order="bgr").astype(np.float16))
+            write_atomically(paths["scores"], buffer.getvalue())
+        height, width = mask.shape
+        made = {"width": width, "height": height, "classes": _pixels_of(mask, segmentor.spec)}
+        self._note(file, name, {"files": form.files(name)} | made | form.settings())
+
+    def _note(self, file: Path, name: str, found: Mapping[str, Any]) -> None:
+        self._index.add({"name": name} | identify(file, self._package) | dict(found))
+
+    def _note_failure(self, file: Path, name: str, error: Exception) -> str:
+        reason = "there is not enough memory for it" if isinstance(error, MemoryError) else " ".join(str(error).split())
+        told = reason if str(file) in reason else f"{file}: {reason}"
+        self._index.add({"name": name, "image": str(file), "error": told})
+        return told
+
+
+def _pixels_of(mask: NDArray[Any], spec: ModelSpec) -> dict[str, int]:
+    """How many pixels each class that occurs has, by name."""
+    counts = np.bincount(mask.reshape(-1))
+    found: Counter[str] = Counter()
+    for label in np.flatnonzero(counts):
+        found[spec.classes[label]] += int(counts[label])
+    return dict(found)
+
+
+def _is_of_the_disk(error: Exception) -> bool:
+    """Whether a result could not be written for a reason that the next image meets, too."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno != errno.ENAMETOOLONG

@@ -39,6 +39,7 @@ __all__ = [
     "from_pillow",
     "is_encoded",
     "open_encoded",
+    "other_files",
     "read_image",
     "read_labels",
 ]
@@ -83,12 +84,26 @@ def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     return list(found)
 
 
-def _inside(folder: Path) -> list[Path]:
+def other_files(folder: str | os.PathLike[str]) -> list[Path]:
+    """Files inside a folder that `find_images` leaves out because of their suffix.
+
+    Args:
+        folder: Is searched to its depth; hidden files are left out.
+    """
+    return [path for path in _files(Path(folder)) if path.suffix.lower() not in IMAGE_SUFFIXES]
+
+
+def _files(folder: Path) -> list[Path]:
+    """All files in a folder that are not hidden, sorted."""
     try:
-        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
     except OSError as error:
         raise InputError(f"cannot read {folder}: {error.strerror or error}") from None
-    files = [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    return [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+
+
+def _inside(folder: Path) -> list[Path]:
+    files = [path for path in _files(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
     if not files:
         raise InputError(f"{folder} holds no image: expected files that end with {' '.join(IMAGE_SUFFIXES)}")
     return files
