@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ import pytest
 
 import segship
 from segship import Segmentor
-from segship.core.errors import InputError
-from segship.runtime.predict import predict
+from segship.core.errors import InputError, SegshipWarning
+from segship.runtime.predict import Predictions, ResultForm, predict_files
 
 module = sys.modules["segship.runtime.predict"]  # whose name in `segship.runtime` is the function
 
@@ -24,6 +25,19 @@ module = sys.modules["segship.runtime.predict"]  # whose name in `segship.runtim
 @pytest.fixture(scope="module")
 def segmentor(exported: segship.Package) -> Segmentor:
     return Segmentor(exported)
+
+
+def predict(
+    segmentor: Segmentor,
+    paths: Path | list[Path],
+    to: Path,
+    *,
+    resume: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    **form: Any,
+) -> Predictions:
+    images = [paths] if isinstance(paths, Path) else paths
+    return predict_files(segmentor, images, to, ResultForm(**form), resume=resume, progress=progress)
 
 
 @pytest.fixture
@@ -49,7 +63,7 @@ def index(folder: Path) -> list[dict[str, Any]]:
 
 def test_folders_are_kept_and_the_index_names_everything(segmentor: Segmentor, photos: Path, tmp_path: Path) -> None:
     found = predict(segmentor, photos, tmp_path / "out", scores=True)
-    assert found == [tmp_path / "out" / name for name in ("1.png", "x/1.png", "y/z/2.png")]
+    assert found.masks == [tmp_path / "out" / name for name in ("1.png", "x/1.png", "y/z/2.png")]
     assert (found.failed, found.resumed, found.left_out) == ({}, 0, {"": 1, ".mov": 1, ".txt": 1})
     entries = index(tmp_path / "out")
     assert [entry["image"] for entry in entries] == [str(photos / name) for name in ("1.png", "x/1.png", "y/z/2.png")]
@@ -64,14 +78,14 @@ def test_folders_are_kept_and_the_index_names_everything(segmentor: Segmentor, p
             assert (tmp_path / "out" / name).is_file()
     bare = predict(segmentor, photos, tmp_path / "bare", overlay=False)
     assert sorted(contents(tmp_path / "bare")) == ["1.png", "index.jsonl", "x/1.png", "y/z/2.png"]
-    assert bare[0].read_bytes() == found[0].read_bytes()
+    assert bare.masks[0].read_bytes() == found.masks[0].read_bytes()
 
 
 def test_several_folders_do_not_mix(segmentor: Segmentor, photos: Path, tmp_path: Path) -> None:
     shutil.copy(photos / "1.png", photos / "x" / "1.PNG.png")
     shutil.copy(photos / "1.png", photos / "x" / "1.bmp")
     found = predict(segmentor, [photos / "x", photos / "y", photos / "1.png"], tmp_path / "out", overlay=False)
-    assert [str(path.relative_to(tmp_path / "out")) for path in found] == [
+    assert [str(path.relative_to(tmp_path / "out")) for path in found.masks] == [
         *("x/1.PNG.png", "x/1.png", "x/1_2.png", "y/z/2.png", "1.png"),
     ]
 
@@ -81,7 +95,7 @@ def test_a_bad_image_stops_nothing(segmentor: Segmentor, photos: Path, tmp_path:
     cv2.imwrite(str(photos / "column.png"), np.zeros((5000, 1, 3), np.uint8))
     seen: list[tuple[int, int]] = []
     found = predict(segmentor, photos, tmp_path / "out", progress=lambda *at: seen.append(at))
-    assert len(found) == 3
+    assert len(found.masks) == 3
     assert list(found.failed) == [photos / "column.png", photos / "cut.png"]
     assert all(str(path) in reason for path, reason in found.failed.items())
     assert seen == [(number, 5) for number in range(1, 6)]
@@ -90,7 +104,7 @@ def test_a_bad_image_stops_nothing(segmentor: Segmentor, photos: Path, tmp_path:
     }
     (photos / "cut.png").write_bytes((photos / "1.png").read_bytes())
     again = predict(segmentor, photos, tmp_path / "out", resume=True)
-    assert (len(again), again.resumed, list(again.failed)) == (4, 3, [photos / "column.png"])
+    assert (len(again.masks), again.resumed, list(again.failed)) == (4, 3, [photos / "column.png"])
     assert len(index(tmp_path / "out")) == 5
 
 
@@ -126,7 +140,7 @@ def test_resuming_skips_what_is_done_and_nothing_else(
     assert predict(segmentor, photos, out, resume=True).resumed == 3
     assert contents(out) == before
     # A result that is gone, an image that was changed, another opacity, one more kind of result, another package.
-    first[0].unlink()
+    first.masks[0].unlink()
     assert predict(segmentor, photos, out, resume=True).resumed == 2
     os.utime(photos / "1.png", (1, 1))
     assert predict(segmentor, photos, out, resume=True).resumed == 2
@@ -162,8 +176,8 @@ def test_a_run_that_ended_at_any_moment_can_go_on(
     with (tmp_path / "out" / "index.jsonl").open("a") as file:
         file.write('{"name": "x/1", "files": {"lab')  # a line that was cut off
     found = predict(segmentor, photos, tmp_path / "out", resume=True)
-    assert (len(found), found.resumed) == (3, 1)
-    assert [path.read_bytes() for path in found] == [path.read_bytes() for path in whole]
+    assert (len(found.masks), found.resumed) == (3, 1)
+    assert [path.read_bytes() for path in found.masks] == [path.read_bytes() for path in whole.masks]
     assert len(index(tmp_path / "out")) == 3
 
 
@@ -203,11 +217,11 @@ def test_results_among_the_images_are_no_images(segmentor: Segmentor, photos: Pa
     first = predict(segmentor, photos, photos)
     before = contents(photos)
     again = predict(segmentor, photos, photos, resume=True)
-    assert (again, again.resumed) == (first, 3)
+    assert (again.masks, again.resumed) == (first.masks, 3)
     assert contents(photos) == before
     inside = predict(segmentor, photos, photos / "masks")
-    assert len(inside) == 9  # a folder of its own knows nothing of the other's results
-    assert len(predict(segmentor, photos, photos / "masks")) == 9
+    assert len(inside.masks) == 9  # a folder of its own knows nothing of the other's results
+    assert len(predict(segmentor, photos, photos / "masks").masks) == 9
 
 
 def test_a_folder_is_needed(segmentor: Segmentor, photos: Path, tmp_path: Path) -> None:
@@ -222,7 +236,7 @@ def test_a_name_too_long_is_of_its_image_alone(segmentor: Segmentor, photos: Pat
     long = photos / f"{'n' * 250}.png"
     shutil.copy(photos / "1.png", long)
     found = predict(segmentor, photos, tmp_path / "out")
-    assert len(found) == 3
+    assert len(found.masks) == 3
     assert "File name too long" in found.failed[long]
 
 
@@ -232,10 +246,13 @@ def test_names_that_are_no_text_survive(segmentor: Segmentor, photos: Path, tmp_
         shutil.copy(photos / "1.png", photos / odd)
     except OSError:
         pytest.skip("this file system takes Unicode names only")
-    assert len(predict(segmentor, photos, tmp_path / "out")) == 4
+    assert len(predict(segmentor, photos, tmp_path / "out").masks) == 4
     assert str(photos / odd) in [entry["image"] for entry in index(tmp_path / "out")]
     assert predict(segmentor, photos, tmp_path / "out", resume=True).resumed == 4
 
 
-def test_a_path_is_opened_as_it_is_asked(exported: segship.Package, photos: Path, tmp_path: Path) -> None:
+def test_in_python_a_warning_tells_of_each_bad_image(exported: segship.Package, photos: Path, tmp_path: Path) -> None:
     assert len(segship.predict(exported, photos, tmp_path / "out", threads=1)) == 3
+    (photos / "bad.png").write_text("text")
+    with pytest.warns(SegshipWarning, match=r"bad\.png is not an image"):
+        assert len(segship.predict(exported, str(photos), tmp_path / "out", resume=True)) == 3

@@ -52,22 +52,13 @@ def predict(
     """
     from segship.cli import output
     from segship.runtime import Segmentor
-    from segship.runtime import predict as run
+    from segship.runtime.predict import ResultForm, predict_files
 
     names, layout = read_classes(either(classes, old_layout, "--classes", "--layout"))
     segmentor = Segmentor(package, device=device, threads=threads, trust=trust, classes=names, layout=layout)
     with output.resumable("--resume goes on"), output.progress_bar("predicting", 2) as progress:
-        found = run(
-            segmentor,
-            images,
-            to,
-            opacity=opacity,
-            overlay=overlay,
-            scores=scores,
-            resume=resume,
-            max_pixels=max_pixels,
-            progress=progress,
-        )
+        form = ResultForm(opacity, max_pixels, overlay=overlay, scores=scores)
+        found = predict_files(segmentor, images, to, form, resume=resume, progress=progress)
     _tell(found, to)
 
 
@@ -79,10 +70,10 @@ def _tell(found: Predictions, to: Path) -> None:
         kinds = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in sorted(found.left_out.items()))
         output.say(f"left out, no images by their suffix: {kinds}")
     before = f", {found.resumed} of them by an earlier run" if found.resumed else ""
-    output.say(f"{len(found)} image{'s' * (len(found) != 1)} -> {to}{before}")
+    output.say(f"{len(found.masks)} image{'s' * (len(found.masks) != 1)} -> {to}{before}")
     for reason in list(found.failed.values())[:_SHOWN]:
         output.fail(reason)
     if found.failed:
         more = f"; {to / INDEX} names all" if len(found.failed) > _SHOWN else ""
-        output.fail(f"{len(found.failed)} of {len(found) + len(found.failed)} images could not be used{more}")
+        output.fail(f"{len(found.failed)} of {len(found.masks) + len(found.failed)} images could not be used{more}")
         raise typer.Exit(_SOME_FAILED)

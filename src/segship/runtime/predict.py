@@ -6,6 +6,7 @@ import errno
 import hashlib
 import io
 import os
+import warnings
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segship.core.errors import InputError, SegshipError
+from segship.core.errors import InputError, SegshipError, SegshipWarning
 from segship.core.files import require_apart, write_atomically
 from segship.runtime.result_index import ResultIndex, identify
 from segship.runtime.result_names import name_results
@@ -32,26 +33,24 @@ if TYPE_CHECKING:
 
     from segship.core.spec import ModelSpec
 
-__all__ = ["Predictions", "predict"]
+__all__ = ["Predictions", "ResultForm", "predict", "predict_files"]
 
 
-class Predictions(list[Path]):
-    """The label map of each image that has one, in the order of the images.
+@dataclass(frozen=True)
+class Predictions:
+    """The results of a run.
 
-    Args:
-        masks: These.
-        failed: Reason of each image that has none.
+    Attributes:
+        masks: The label map of each image that has one, in the order of the images.
+        failed: The reason of each that has none.
         resumed: How many were there from an earlier run.
         left_out: How many files of the folders were no images by their suffix, which is the key.
     """
 
-    def __init__(
-        self, masks: Sequence[Path], failed: Mapping[Path, str], resumed: int, left_out: Mapping[str, int]
-    ) -> None:
-        super().__init__(masks)
-        self.failed = dict(failed)
-        self.resumed = resumed
-        self.left_out = dict(left_out)
+    masks: list[Path]
+    failed: dict[Path, str]
+    resumed: int
+    left_out: dict[str, int]
 
 
 def predict(
@@ -68,7 +67,7 @@ def predict(
     trust: bool = False,
     max_pixels: int = MAX_PIXELS,
     progress: Callable[[int, int], None] | None = None,
-) -> Predictions:
+) -> list[Path]:
     """Write ``NAME.png`` (labels, palette embedded), ``NAME_overlay.jpg`` and, if asked for, ``NAME_scores.npz``.
 
     Results lie in folders as their images do. ``index.jsonl`` has a line for each image: its results, its size,
@@ -89,7 +88,7 @@ def predict(
         progress: Called with (done, all) after each image.
 
     Returns:
-        The label map of each image; ``failed`` has the reason of each that has none.
+        The label map of each image that has one, in the order of the images; of each that has none a warning says why.
 
     Raises:
         InputError: No image can be used, a result cannot be written or would be written over a file that is read or is
@@ -101,24 +100,60 @@ def predict(
         >>> [path.name for path in segship.predict("package", "images", to="masks")]
         ['a.png', 'b.png']
     """
-    paths = [Path(path) for path in ([images] if isinstance(images, (str, os.PathLike)) else images)]
-    form = _Form(opacity, max_pixels, overlay=overlay, scores=scores)
+    paths = [images] if isinstance(images, (str, os.PathLike)) else images
+    form = ResultForm(opacity, max_pixels, overlay=overlay, scores=scores)
     if isinstance(package, Segmentor):
         if (device, threads, trust) != (None, None, False):
             raise InputError("an opened Segmentor runs as it was opened: device, threads and trust are for paths")
-        return _Run(package, Path(to), form, paths).predict(progress, resume=resume)
-    with Segmentor(package, device=device, threads=threads, trust=trust) as segmentor:
-        return _Run(segmentor, Path(to), form, paths).predict(progress, resume=resume)
+        found = predict_files(package, paths, to, form, resume=resume, progress=progress)
+    else:
+        with Segmentor(package, device=device, threads=threads, trust=trust) as segmentor:
+            found = predict_files(segmentor, paths, to, form, resume=resume, progress=progress)
+    for reason in found.failed.values():
+        warnings.warn(reason, SegshipWarning, stacklevel=2)
+    return found.masks
+
+
+def predict_files(
+    segmentor: Segmentor,
+    paths: Sequence[str | os.PathLike[str]],
+    to: str | os.PathLike[str],
+    form: ResultForm,
+    *,
+    resume: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Predictions:
+    """Do what `predict` does, and tell all about it.
+
+    Args:
+        segmentor: Makes the masks.
+        paths: Images and folders.
+        to: Folder for the results.
+        form: What is written.
+        resume: As for `predict`.
+        progress: As for `predict`.
+
+    Raises:
+        InputError: As for `predict`.
+    """
+    return _Run(segmentor, Path(to), form, [Path(path) for path in paths]).predict(progress, resume=resume)
 
 
 @dataclass(frozen=True)
-class _Form:
-    """What is written for each image."""
+class ResultForm:
+    """What is written for each image.
 
-    opacity: float
-    max_pixels: int
-    overlay: bool
-    scores: bool
+    Attributes:
+        opacity: Of the mask in the overlay, 0-1.
+        max_pixels: Images with more pixels are refused.
+        overlay: Whether there is an overlay.
+        scores: Whether the class probabilities are written.
+    """
+
+    opacity: float = 0.5
+    max_pixels: int = MAX_PIXELS
+    overlay: bool = True
+    scores: bool = False
 
     def files(self, name: str) -> dict[str, str]:
         """The results of an image, by kind."""
@@ -147,7 +182,7 @@ class _Run:
         InputError: There is no image, or a result would be written over what is not this function's.
     """
 
-    def __init__(self, segmentor: Segmentor, to: Path, form: _Form, paths: Sequence[Path]) -> None:
+    def __init__(self, segmentor: Segmentor, to: Path, form: ResultForm, paths: Sequence[Path]) -> None:
         if to.exists() and not to.is_dir():
             raise InputError(f"{to} is a file: the results need a folder")
         self._segmentor, self._to, self._form = segmentor, to, form
@@ -188,7 +223,7 @@ class _Run:
             more = f" (and {len(failed) - 1} more cannot be used)" if len(failed) > 1 else ""
             raise InputError(f"{next(iter(failed.values()))}{more}")
         masks = [self._to / f"{name}.png" for file, name in self._names.items() if file not in failed]
-        return Predictions(masks, failed, resumed, self._left_out)
+        return Predictions(masks, failed, resumed, dict(self._left_out))
 
     def _is_done(self, file: Path, name: str) -> bool:
         wanted = identify(file, self._package) | self._form.settings()
