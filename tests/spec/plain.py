@@ -171,6 +171,9 @@ def pillow_axis(image: Array, positions: int, kernel: str) -> Array:
 
 def resampled(image: Array, size: Size, kind: str) -> Array:
     if kind.startswith("pillow"):
+        lower, narrower = image.shape[0] - size[0], image.shape[1] - size[1]
+        if lower > 0 and lower > 2 * narrower:
+            return pillow_axis(pillow_axis(image, size[0], kind).swapaxes(0, 1), size[1], kind).swapaxes(0, 1)
         across = pillow_axis(image.swapaxes(0, 1), size[1], kind).swapaxes(0, 1)
         return pillow_axis(across, size[0], kind)
     if kind == "float_bilinear" or image.dtype != np.uint8:

@@ -457,18 +457,18 @@ inline void softmax(float *values, std::size_t classes) {
 }
 
 SEGSHIP_CLONES void score_row(const std::vector<const float *> &rows, const Run &run, std::size_t row,
-                              std::size_t classes, std::size_t stride, std::size_t width, bool sigmoid, float *room,
+                              std::size_t classes, std::size_t stride, std::size_t width, Activation activation, float *room,
                               float *scores, std::size_t plane) {
   const float *weight = run.weight.data() + row;
   for (std::size_t place = 0; place < width; place += kChunk) {
     for (std::size_t label = 0; label < classes; ++label) {
       values_at(rows, weight, run.positions(), label * stride + place, room + label * kChunk);
     }
-    if (sigmoid) {
+    if (activation == Activation::sigmoid) {
       for (std::size_t x = 0; x < classes * kChunk; ++x) {
         room[x] = 1.0f / (exponential(std::min(-room[x], 88.0f)) + 1.0f);
       }
-    } else {
+    } else if (activation == Activation::softmax) {
       softmax(room, classes);
     }
     const std::size_t count = std::min(kChunk, width - place);
@@ -479,7 +479,9 @@ SEGSHIP_CLONES void score_row(const std::vector<const float *> &rows, const Run 
 }
 
 // Of values that need not be finite: (classes), `step` floats apart, in place. As NumPy: NaN wins, and spreads.
-void activate(float *values, std::size_t step, std::size_t classes, bool sigmoid) {
+void activate(float *values, std::size_t step, std::size_t classes, Activation activation) {
+  if (activation == Activation::none) return;
+  const bool sigmoid = activation == Activation::sigmoid;
   const float most = values[first_greatest(values, step, classes) * step];
   float sum = 0;
   for (std::size_t label = 0; label < classes; ++label) {
@@ -554,7 +556,7 @@ void Resampler::above(const Logits &logits, float cut, std::size_t begin, std::s
   }
 }
 
-void Resampler::scores(const Logits &logits, bool sigmoid, std::size_t begin, std::size_t end, float *scores) const {
+void Resampler::scores(const Logits &logits, Activation activation, std::size_t begin, std::size_t end, float *scores) const {
   const std::size_t plane = height() * width();
   Cells cells(logits);
   Wide wide(logits, columns_, width());
@@ -565,13 +567,14 @@ void Resampler::scores(const Logits &logits, bool sigmoid, std::size_t begin, st
     for (std::size_t row = run.begin; row < run.end; ++row) {
       float *out = scores + row * width();
       if (finite) {
-        score_row(wide.rows(run), run, row - run.begin, logits.classes, wide.stride(), width(), sigmoid, room.data(), out,
+        score_row(wide.rows(run), run, row - run.begin, logits.classes, wide.stride(), width(), activation, room.data(),
+                  out,
                   plane);
         continue;
       }
       exact_row(logits, taps_.rows, taps_.columns, row, values);
       for (std::size_t x = 0; x < width(); ++x) {
-        activate(values.data() + x, width(), logits.classes, sigmoid);
+        activate(values.data() + x, width(), logits.classes, activation);
         for (std::size_t label = 0; label < logits.classes; ++label) out[label * plane + x] = values[label * width() + x];
       }
     }

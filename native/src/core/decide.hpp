@@ -25,6 +25,9 @@ struct Logits {
   const float *row(std::size_t label, std::size_t cell) const { return data + label * plane + (cell - first) * width; }
 };
 
+// What makes probabilities of logits; none: they are probabilities.
+enum class Activation { softmax, sigmoid, none };
+
 // What a mask or scores are made with, part by part: rows of the image whose cells are there.
 class Resampler {
  public:
@@ -46,7 +49,7 @@ class Resampler {
   void above(const Logits &logits, float cut, std::size_t begin, std::size_t end, std::uint8_t *mask) const;
 
   // Probabilities, into the whole float32 (classes, height, width).
-  void scores(const Logits &logits, bool sigmoid, std::size_t begin, std::size_t end, float *scores) const;
+  void scores(const Logits &logits, Activation activation, std::size_t begin, std::size_t end, float *scores) const;
 
  private:
   Operators taps_;

@@ -130,8 +130,7 @@ void frame(const std::vector<Value> &from, Size inner, Size origin, size_t chann
   }
 }
 
-Pixels framed(Pixels image, const Placement &plan, std::vector<double> value) {
-  if (value.size() != image.channels) value.assign(image.channels, value[0]);
+Pixels framed(Pixels image, const Placement &plan, const std::vector<double> &value) {
   const bool round = std::all_of(value.begin(), value.end(), [](double one) { return one == std::floor(one); });
   if (!round) image = as_floats(std::move(image));
   Pixels out(plan.size, image.channels, image.is_float);
@@ -209,8 +208,9 @@ Pixels apply(const GeometryStep &step, Pixels image, bool rgb) {
   if (plan.inner != image.size) image = resize(std::move(image), plan.inner, step.interpolation);
   if (plan.inner == plan.size) return image;
   std::vector<double> value = step.value;
+  if (value.size() != image.channels) value.assign(image.channels, step.value[0]);
   if (rgb) std::reverse(value.begin(), value.end());
-  return framed(std::move(image), plan, std::move(value));
+  return framed(std::move(image), plan, value);
 }
 
 Prepared::Prepared(const Spec &spec, const segship_image &image) : spec_(spec) {
@@ -227,8 +227,7 @@ Prepared::Prepared(const Spec &spec, const segship_image &image) : spec_(spec) {
     }
   }
   if (pixels_.channels != 0) {
-    const bool rgb = !spec.stored && (spec.channels() == 1 ? image.order == SEGSHIP_RGB : spec.rgb);
-    for (const GeometryStep &step : spec.geometry) pixels_ = apply(step, std::move(pixels_), rgb);
+    for (const GeometryStep &step : spec.geometry) pixels_ = apply(step, std::move(pixels_), spec.rgb && !spec.stored);
     view_ = view_of(pixels_);
   }
   for (std::size_t channel = 0; channel < spec.mean.size(); ++channel) {

@@ -32,6 +32,11 @@ Result::Result(const Spec &spec, const Windows &windows, Size image, void *mask,
     throw unsupported_error(
         "this engine returns labels, not scores: export the network without its postprocess");
   }
+  if (spec.returned == Returned::labels && mask == nullptr) {
+    throw unsupported_error(
+        "this network returns labels, of which no scores are known: export it without the argmax or the comparison that "
+        "it ends in");
+  }
 }
 
 void Result::add(const Output &output) {
@@ -112,10 +117,13 @@ void Result::keep(const float *logits) {
 }
 
 void Result::finish(const Logits &logits, std::size_t end) {
+  const bool activated = spec_.returned == Returned::probabilities;
   if (mask_ == nullptr) {
-    resampler_->scores(logits, spec_.sigmoid, done_, end, scores_);
+    const Activation activation = spec_.sigmoid ? Activation::sigmoid : Activation::softmax;
+    resampler_->scores(logits, activated ? Activation::none : activation, done_, end, scores_);
   } else if (spec_.sigmoid) {
-    resampler_->above(logits, logit_above(spec_.threshold), done_, end, static_cast<std::uint8_t *>(mask_));
+    const float cut = activated ? static_cast<float>(spec_.threshold) : logit_above(spec_.threshold);
+    resampler_->above(logits, cut, done_, end, static_cast<std::uint8_t *>(mask_));
   } else {
     resampler_->labels(logits, done_, end, mask_);
   }

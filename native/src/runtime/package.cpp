@@ -1,0 +1,77 @@
+#include "runtime/package.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "core/error.hpp"
+#include "runtime/sha256.hpp"
+
+namespace segship {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char *kManifest = "manifest.json";
+constexpr std::uintmax_t kMaximumBytes = 16u << 20;
+
+fs::path path_of(const std::string &text) { return fs::u8path(text); }
+
+bool is_inside(const fs::path &path, const fs::path &folder) {
+  std::error_code failed;
+  const fs::path real = fs::weakly_canonical(path, failed), root = fs::weakly_canonical(folder, failed);
+  const fs::path relative = real.lexically_relative(root);
+  return !failed && !relative.empty() && *relative.begin() != "..";
+}
+
+// An existing file that the manifest names.
+fs::path file_inside(const std::string &folder, const std::string &name) {
+  const fs::path inside(name);
+  bool leaves = inside.is_absolute() || name.find('\\') != std::string::npos || name.find(':') != std::string::npos;
+  for (const fs::path &part : inside) leaves = leaves || part == "..";
+  if (leaves) throw package_error(folder + " names a file outside itself ('" + name + "'): do not use it");
+  const fs::path path = path_of(folder) / path_of(name);
+  std::error_code failed;
+  if (!fs::is_regular_file(path, failed)) {
+    throw package_error(folder + " is incomplete: " + name + " is missing; export it again");
+  }
+  if (!is_inside(path, path_of(folder))) {
+    throw package_error(folder + " holds a link to a file outside itself (" + name + "): do not use it");
+  }
+  return path;
+}
+
+void check_file(const std::string &folder, const std::string &name, const FileDigest &expected) {
+  const std::string path = file_inside(folder, name).u8string();
+  const FileDigest found = digest(path);
+  if (found.size == expected.size && found.sha256 == expected.sha256) return;
+  throw package_error(path + " was changed: " + std::to_string(found.size) + " bytes, SHA-256 " +
+                      found.sha256.substr(0, 12) + "…, expected " + std::to_string(expected.size) + " bytes, " +
+                      expected.sha256.substr(0, 12) + "…; export the package again");
+}
+
+}  // namespace
+
+Spec read_package(const std::string &folder) {
+  std::error_code failed;
+  const fs::path directory = path_of(folder), path = directory / kManifest;
+  if (!fs::is_directory(directory, failed)) throw package_error(folder + " is not a package: no such directory");
+  if (!fs::is_regular_file(path, failed)) {
+    throw package_error(folder + " is not a package: it holds no " + kManifest);
+  }
+  const std::string name = path.u8string();
+  if (fs::file_size(path, failed) > kMaximumBytes) {
+    throw package_error(name + " is larger than " + std::to_string(kMaximumBytes) + " bytes: not a manifest");
+  }
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  if (!file) throw package_error(name + " cannot be read");
+  Spec spec = parse_spec(text.str(), name, folder, true);
+  for (const std::string &one : spec.files) check_file(folder, one, spec.digests.at(one));
+  if (spec.files.empty()) throw package_error(name + " is not valid: files is {}: the engine has none; export the package again");
+  return spec;
+}
+
+}  // namespace segship

@@ -1,0 +1,14 @@
+// Packages: the folder that `segship export` writes.
+#pragma once
+
+#include <string>
+
+#include "core/spec.hpp"
+
+namespace segship {
+
+// The manifest of the package at `folder`, and the digest of each of its files looked at. Error: it is none, is damaged,
+// or is newer than this library.
+Spec read_package(const std::string &folder);
+
+}  // namespace segship

@@ -1,0 +1,13 @@
+// Digests of files.
+#pragma once
+
+#include <string>
+
+#include "core/spec.hpp"
+
+namespace segship {
+
+// Size and SHA-256 of a file. Error: it cannot be read.
+FileDigest digest(const std::string &path);
+
+}  // namespace segship
