@@ -16,7 +16,18 @@ if TYPE_CHECKING:
 
     from segship.core.spec import ModelSpec, SizeRule
 
-__all__ = ["DTYPES", "ERRORS", "Image", "Library", "NativeError", "Spec", "manifest_text"]
+__all__ = [
+    "DTYPES",
+    "ERRORS",
+    "Image",
+    "Library",
+    "NativeError",
+    "Segmentor",
+    "Spec",
+    "as_image",
+    "manifest_text",
+    "pointer",
+]
 
 DTYPES = {"uint8": 0, "uint16": 1, "float32": 2, "int32": 3, "int64": 4}
 ERRORS = ("", "input", "size", "package", "backend", "missing", "unsupported", "memory", "internal")
@@ -212,3 +223,74 @@ def manifest_text(spec: ModelSpec, sizes: SizeRule | None = None, **fields: Any)
     if sizes is not None:
         data["sizes"] = json.loads(sizes.model_dump_json())
     return json.dumps(data)
+
+
+class Segmentor:
+    """segship_segmentor.
+
+    Args:
+        library: Where its functions are.
+        package: Folder of a package.
+        runtime: The engine's library or its folder.
+        threads, max_pixels, device: As in segship_options.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        package: Path,
+        *,
+        runtime: str | None = None,
+        threads: int = 0,
+        max_pixels: int = 0,
+        device: str | None = None,
+    ) -> None:
+        self._library = library
+        self._handle = ctypes.c_void_p()
+        options = Options()
+        library.c.segship_options_init(ctypes.byref(options))
+        options.threads, options.max_pixels = threads, max_pixels
+        options.runtime = None if runtime is None else runtime.encode()
+        options.device = None if device is None else device.encode()
+        library.call("open", str(package).encode(), ctypes.byref(options), ctypes.byref(self._handle))
+
+    def __del__(self) -> None:
+        self._library.c.segship_close(self._handle)
+
+    @property
+    def engine(self) -> str:
+        """segship_segmentor_engine."""
+        text: bytes = self._library.c.segship_segmentor_engine(self._handle)
+        return text.decode()
+
+    @property
+    def _spec(self) -> ctypes.c_void_p:
+        return ctypes.c_void_p(self._library.c.segship_segmentor_spec(self._handle))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of all classes."""
+        count = self._library.c.segship_classes(self._spec)
+        return tuple(self._library.c.segship_class_name(self._spec, label).decode() for label in range(count))
+
+    @property
+    def palette(self) -> tuple[tuple[int, ...], ...]:
+        """Colours of all classes."""
+        count = self._library.c.segship_classes(self._spec)
+        colors = (self._library.c.segship_class_color(self._spec, label) for label in range(count))
+        return tuple((color >> 16, color >> 8 & 255, color & 255) for color in colors)
+
+    def mask(self, image: NDArray[Any], order: str = "rgb") -> NDArray[Any]:
+        """segship_mask."""
+        kind = np.uint8 if self._library.c.segship_label_bytes(self._spec) == 1 else np.uint16
+        mask = np.full(image.shape[:2], 99, kind)
+        room = ctypes.c_size_t(mask.nbytes)
+        self._library.call("mask", self._handle, ctypes.byref(as_image(image, order)), pointer(mask), room)
+        return mask
+
+    def scores(self, image: NDArray[Any], order: str = "rgb") -> NDArray[Any]:
+        """segship_scores."""
+        scores = np.full((self._library.c.segship_score_channels(self._spec), *image.shape[:2]), -1, np.float32)
+        room = ctypes.c_size_t(scores.nbytes)
+        self._library.call("scores", self._handle, ctypes.byref(as_image(image, order)), pointer(scores), room)
+        return scores

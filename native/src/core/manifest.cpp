@@ -127,7 +127,8 @@ double number(const Node &node, double otherwise) {
     const double found = node.value().get<double>();
     if (std::isfinite(found)) return found;
   }
-  node.wrong("input should be a valid number");
+  node.wrong(node.value().is_string() ? "input should be a valid number, unable to parse string as a number"
+                                      : "input should be a valid number");
   return otherwise;
 }
 
@@ -179,7 +180,8 @@ std::string string(const Node &node) {
 bool boolean(const Node &node, bool otherwise) {
   if (!node.given()) return otherwise;
   if (node.value().is_boolean()) return node.value().get<bool>();
-  node.wrong("input should be a valid boolean");
+  node.wrong(node.value().is_string() ? "input should be a valid boolean, unable to interpret input"
+                                      : "input should be a valid boolean");
   return otherwise;
 }
 
@@ -245,7 +247,7 @@ void read_pad(const Node &fields, GeometryStep &step) {
   step.crop = boolean(fields.field("crop"), false);
   fields.only({"kind", "height", "width", "multiple_of", "value", "crop"});
   if ((step.multiple_of == 0) == (step.height == 0 || step.width == 0)) {
-    fields.wrong("Pad takes either height and width, or multiple_of");
+    fields.wrong("pad takes either height and width, or multiple_of");
   }
 }
 
@@ -263,7 +265,7 @@ void read_by_edge(const Node &fields, GeometryStep &step) {
   step.longest = optional_positive(fields.field("long"));
   step.interpolation = interpolation(fields.field("interpolation"));
   fields.only({"kind", "short", "long", "interpolation"});
-  if (!step.shortest && !step.longest) fields.wrong("ResizeByEdge takes short, long, or both");
+  if (!step.shortest && !step.longest) fields.wrong("resizeByEdge takes short, long, or both");
 }
 
 void read_sides(const Node &fields, GeometryStep &step) {

@@ -81,9 +81,10 @@ void check(const segship_segmentor *segmentor, const segship_image *image) {
   required(image, "image");
   const std::int64_t pixels = std::int64_t{image->height} * image->width;
   if (image->height > 0 && image->width > 0 && pixels > segmentor->max_pixels) {
+    const auto millions = [](std::int64_t count) { return std::to_string((count + 500'000) / 1'000'000); };
     throw input_error("the image is too large: " + std::to_string(image->width) + "x" + std::to_string(image->height) +
-                      " pixels, the limit is " + std::to_string(segmentor->max_pixels) +
-                      "; cut it into parts or raise the limit");
+                      " pixels are " + millions(pixels) + " million, the limit is " + millions(segmentor->max_pixels) +
+                      " million; shrink it or raise the limit");
   }
   check_image(*image, segmentor->spec.spec);
 }
