@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,9 @@ def serve(
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8080,
+    grpc_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Speak the Open Inference Protocol over gRPC there, too.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help=DEVICE)] = None,
     threads: Annotated[int, typer.Option(min=1, help="Of the engine, for each mask.")] = 1,
     at_once: Annotated[
@@ -48,10 +52,13 @@ def serve(
         from segship.serve import serve as run
     except ModuleNotFoundError as error:
         raise MissingExtraError("Serving", "serve", error.name or "fastapi") from None
+    if grpc_port is not None and find_spec("grpc") is None:
+        raise MissingExtraError("gRPC", "grpc", "grpc")
     options = ServeOptions(
         packages=tuple(packages),
         host=host,
         port=port,
+        grpc_port=grpc_port,
         device=device,
         threads=threads,
         at_once=at_once,

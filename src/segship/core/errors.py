@@ -167,6 +167,9 @@ def printable(text: str) -> str:
 
     Args:
         text: Often the name of a file or of a class, which may hold any character.
+
+    Returns:
+        The text, which any terminal shows and any encoding holds.
     """
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 

@@ -79,7 +79,7 @@ def application(options: ServeOptions) -> Outermost:
         summary="Exact segmentation masks of images",
         docs_url=None,  # both load their scripts from elsewhere
         redoc_url=None,
-        lifespan=lambda _: _lifetime(service),
+        lifespan=lambda _: _lifetime(service, tokens),
         exception_handlers=_HANDLERS,
     )
     for router in (_probes(service), _models(service), torchserve.routes(service), inference.routes(service), _page()):
@@ -89,16 +89,33 @@ def application(options: ServeOptions) -> Outermost:
 
 
 @contextlib.asynccontextmanager
-async def _lifetime(service: Service) -> AsyncIterator[None]:
+async def _lifetime(service: Service, tokens: tuple[bytes, ...]) -> AsyncIterator[None]:
     looking = asyncio.create_task(_look_for_new_versions(service))
-    service.is_ready = True
+    async with _grpc(service, tokens):
+        service.is_ready = True
+        yield
+        service.is_ready = False
+    looking.cancel()
+    service.places.close()
+    service.models.close()
+
+
+@contextlib.asynccontextmanager
+async def _grpc(service: Service, tokens: tuple[bytes, ...]) -> AsyncIterator[None]:
+    options = service.options
+    if options.grpc_port is None:
+        yield
+        return
+    from segship.serve.inference_grpc import start  # noqa: PLC0415  (of the extra grpc)
+
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    server, port = await start(service, tokens, f"{host}:{options.grpc_port}")
+    _LOG.info("gRPC is listening", extra={"fields": {"address": f"{host}:{port}"}})
     try:
         yield
     finally:
         service.is_ready = False
-        looking.cancel()
-        service.places.close()
-        service.models.close()
+        await server.stop(options.limits.drain_seconds)
 
 
 async def _look_for_new_versions(service: Service) -> None:

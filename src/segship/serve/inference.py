@@ -20,7 +20,7 @@ import segship
 from segship.core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -28,14 +28,26 @@ if TYPE_CHECKING:
     from segship.serve.models import Model
     from segship.serve.service import Service
 
-__all__ = ["Asked", "Tensor", "compute", "describe", "encode", "parse", "routes"]
+__all__ = [
+    "SERVER",
+    "Asked",
+    "Tensor",
+    "compute",
+    "describe",
+    "encode",
+    "parse",
+    "require_outputs",
+    "routes",
+    "tensor_of",
+]
 
 _HEADER = "inference-header-content-length"
 _MOST_HEADER = 16 * 2**20  # bytes of JSON, numbers of tensors included
 _DEEPEST = 32
 _TYPES: dict[str, np.dtype[Any]] = {"UINT8": np.dtype("u1"), "UINT16": np.dtype("<u2"), "FP32": np.dtype("<f4")}
 _OUTPUTS = ("mask", "scores")
-_SERVER = {"name": "segship", "version": segship.__version__, "extensions": ["binary_tensor_data"]}
+SERVER: dict[str, Any] = {"name": "segship", "version": segship.__version__, "extensions": ["binary_tensor_data"]}
+"""What the server says of itself."""
 
 
 @dataclass(frozen=True)
@@ -145,9 +157,7 @@ def parse(body: bytes, header_length: str | None) -> Asked:
     outputs = request.get("outputs", [])
     if not isinstance(outputs, list) or not all(isinstance(one, dict) for one in outputs):
         raise InputError("outputs are no list of names")
-    names = tuple(one.get("name") for one in outputs) or ("mask",)
-    if not set(names) <= set(_OUTPUTS) or len(set(names)) < len(names):
-        raise InputError(f"the outputs are {' and '.join(_OUTPUTS)}, each once")
+    names = require_outputs([one.get("name") for one in outputs])
     everything = _parameters(request).get("binary_data_output") is True
     binary = {
         name for name, one in zip(names, outputs, strict=False) if _parameters(one).get("binary_data", everything)
@@ -185,25 +195,57 @@ def _parameters(holder: Mapping[str, Any]) -> dict[str, Any]:
     return parameters
 
 
+def require_outputs(names: Sequence[object]) -> tuple[str, ...]:
+    """The outputs of a request; the mask where none is named.
+
+    Args:
+        names: As the client gave them.
+
+    Raises:
+        InputError: There is no such output, or one is named twice.
+    """
+    asked = tuple(str(name) for name in names) or ("mask",)
+    if not set(asked) <= set(_OUTPUTS) or len(set(asked)) < len(asked):
+        raise InputError(f"the outputs are {' and '.join(_OUTPUTS)}, each once")
+    return asked
+
+
 def _input(given: dict[str, Any], rest: bytes) -> Tensor:
     name, datatype, shape = given.get("name"), given.get("datatype"), given.get("shape")
+    size = _parameters(given).get("binary_data_size")
+    if size is None:
+        return _require_input(name, datatype, shape, _numbers(given.get("data"), datatype))
+    if type(size) is not int or size != len(rest):
+        raise InputError(f"the input says that it has {size!r:.20} bytes, {len(rest)} were sent")
+    return tensor_of(name, datatype, shape, rest)
+
+
+def tensor_of(name: object, datatype: object, shape: object, raw: bytes) -> Tensor:
+    """The input of a request, from its bytes on the wire.
+
+    Args:
+        name: As the client gave it, as all that follows.
+        datatype: ``BYTES`` or ``UINT8``.
+        shape: A list of sides.
+        raw: The array; of BYTES, four bytes of the element's length, then the element.
+
+    Raises:
+        InputError: They are something else, or do not fit together.
+    """
+    return _require_input(name, datatype, shape, _element(raw) if datatype == "BYTES" else raw)
+
+
+def _require_input(name: object, datatype: object, shape: object, data: bytes) -> Tensor:
     if name != "image":
         raise InputError("the input is called image")
     if datatype not in ("BYTES", "UINT8"):
         raise InputError("the input is BYTES, an encoded image, or UINT8, pixels")
     if not isinstance(shape, list) or not all(type(side) is int and side > 0 for side in shape):
         raise InputError("the input's shape is no list of positive numbers")
-    size = _parameters(given).get("binary_data_size")
-    if size is None:
-        data = _numbers(given.get("data"), datatype)
-    elif type(size) is not int or size != len(rest):
-        raise InputError(f"the input says that it has {size!r:.20} bytes, {len(rest)} were sent")
-    else:
-        data = _element(rest) if datatype == "BYTES" else rest
     count = int(np.prod(shape, dtype=object))
     if count != (1 if datatype == "BYTES" else len(data)):
         raise InputError(f"the input's shape {shape!r:.60} does not fit its data")
-    return Tensor("image", datatype, tuple(shape), data)
+    return Tensor("image", str(datatype), tuple(shape), data)
 
 
 def _element(data: bytes) -> bytes:
@@ -213,7 +255,7 @@ def _element(data: bytes) -> bytes:
     return data[4:]
 
 
-def _numbers(data: Any, datatype: str) -> bytes:
+def _numbers(data: Any, datatype: object) -> bytes:
     if datatype == "BYTES":
         raise InputError("an encoded image is sent as a binary tensor (binary_data_size): JSON holds no bytes")
     try:
@@ -286,7 +328,7 @@ def _about_server(router: APIRouter, service: Service) -> None:
     @router.get("")
     async def server() -> dict[str, Any]:
         """The server."""
-        return _SERVER
+        return SERVER
 
     @router.get("/health/live")
     async def live() -> dict[str, bool]:

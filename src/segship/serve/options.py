@@ -55,6 +55,7 @@ class ServeOptions:
         packages: What it serves: paths, or ``NAME=PATH``; without a name the folder's is taken.
         host: Address to listen at; only this machine reaches the default.
         port: 0: a free one.
+        grpc_port: The Open Inference Protocol over gRPC is spoken there; 0: a free one; None: it is not.
         device: As for `segship.Segmentor`.
         threads: Of the engine, for each mask; None: 1.
         at_once: Masks that are made at the same time, over all models; None: cores / threads.
@@ -68,6 +69,7 @@ class ServeOptions:
     packages: tuple[str, ...]
     host: str = "127.0.0.1"
     port: int = 8080
+    grpc_port: int | None = None
     device: str | None = None
     threads: int | None = None
     at_once: int | None = None
