@@ -59,8 +59,9 @@ FOOT = """
 Not provided: VPD needs a text-conditioned diffusion network that is not part of its checkpoint. SAN builds and loads
 its weights, but running it is an error: it classifies by CLIP's text encoder, whose vocabulary is in neither file.
 
-Weights are random, so that some networks (ISANet, PSANet, K-Net, ResNeSt, CGNet) show the rounding of float32 more
-than trained ones do: the eager network in float32 is then as far from itself in float64.
+Weights are random, so that some networks (ISANet, PSANet, K-Net, CGNet) show the rounding of float32 more than trained
+ones do: the eager network in float32 is then as far from itself in float64. ResNeSt's residual branches are damped to a
+fifth, or its logits would explode, and the last bit of a processor's arithmetic would decide them.
 """
 
 

@@ -67,6 +67,7 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
 # SegNeXt's residual branches overflow float32 with undamped weights; ISANet's and ANN's attention becomes a choice of
 # one cell among nearly equal ones, which the last bit decides, in torch as elsewhere.
 DAMPING: dict[str, dict[str, float]] = {
+    "resnest": {"bn3.weight": 0.2},
     "segnext": {"layer_scale_1": 0.01, "layer_scale_2": 0.01},
     "isanet": {"query_project.1.bn.weight": 1e-3, "query_project.1.bn.bias": 1e-3},
     "ann": {"query_project.bn.weight": 1e-3, "query_project.bn.bias": 1e-3},
