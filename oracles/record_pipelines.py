@@ -12,11 +12,13 @@ grid of its values, and a grid of the labels.
 from __future__ import annotations
 
 import sys
+import tempfile
 import tomllib
 import types
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch.nn import functional as F
@@ -35,6 +37,28 @@ def answer(x: torch.Tensor) -> torch.Tensor:
     return torch.cat([mean, small[:, -1:] - small[:, :1] + 0.1, -0.5 * mean], 1)
 
 
+def write_image(kind: str, folder: Path) -> Path:
+    """The image of a case: the street itself, or a small part of it with other bands or numbers.
+
+    Args:
+        kind: ``"colour"``; or ``"grey"``, ``"grey16"``, ``"colour16"`` or ``"bands4"``.
+        folder: Where to write it.
+    """
+    if kind == "colour":
+        return IMAGE
+    colour = cv2.imread(str(IMAGE))[60:180, 100:250]
+    fourth = cv2.blur(255 - colour[:, :, 1:2], (5, 5))[:, :, None]
+    made = {
+        "bands4": np.concatenate([colour, fourth], 2),  # OpenCV stores red, green, blue and the fourth
+        "colour16": colour.astype(np.uint16) * 200 + 17,
+        "grey": colour[:, :, 1],
+        "grey16": colour[:, :, 1].astype(np.uint16) * 200 + 17,
+    }[kind]
+    path = folder / f"{kind}.{'png' if kind == 'grey' else 'tif'}"
+    cv2.imwrite(str(path), made, [cv2.IMWRITE_TIFF_COMPRESSION, 1] if path.suffix == ".tif" else [])
+    return path
+
+
 def config_values(case: dict[str, Any]) -> dict[str, Any]:
     """What a case changes in the config: ``test_pipeline`` and the model's preprocessor and align_corners."""
     steps = [
@@ -46,7 +70,7 @@ def config_values(case: dict[str, Any]) -> dict[str, Any]:
             step["pad_val"] = {key: tuple(np.atleast_1d(value).tolist()) for key, value in step["pad_val"].items()}
             step["pad_val"]["seg"] = 255
     return {
-        "test_pipeline": [{"type": "LoadImageFromFile"}, *steps, {"type": "PackSegInputs"}],
+        "test_pipeline": [{"type": "LoadImageFromFile", **case.get("load", {})}, *steps, {"type": "PackSegInputs"}],
         "preprocessor": case.get("preprocessor", {}),
         "align_corners": case.get("align_corners", False),
     }
@@ -81,7 +105,9 @@ def record(case: dict[str, Any]) -> dict[str, np.ndarray]:
         return F.interpolate(answer(x), x.shape[2:], mode="bilinear", align_corners=changes["align_corners"])
 
     model.encode_decode = encode_decode
-    labels = inference_model(model, str(IMAGE)).pred_sem_seg.data[0]
+    with tempfile.TemporaryDirectory() as folder:
+        image = write_image(case.get("image", "colour"), Path(folder))
+        labels = inference_model(model, str(image)).pred_sem_seg.data[0]
     return {
         "shape": np.array(seen[0].shape),
         "input": seen[0][0, :, ::GRID, ::GRID].numpy(),

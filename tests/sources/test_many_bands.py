@@ -70,10 +70,14 @@ def test_a_pipeline_that_loads_photographs_for_six_bands_is_told(tmp_path: Path)
         load(tmp_path / "config.py")
 
 
-def test_turned_bands_are_refused(tmp_path: Path) -> None:
+def test_turned_bands_are_turned_within_the_network(tmp_path: Path) -> None:
     (tmp_path / "config.py").write_text(six(flip=True, bands=3))
-    with pytest.raises(Exception, match="bgr_to_rgb"):
-        load(tmp_path / "config.py")
+    loaded = load(tmp_path / "config.py")
+    assert loaded.spec.normalization.mean == (300, 200, 100)
+    alone = load_network(tmp_path / "config.py")
+    alone.load_state_dict(loaded.network.get_submodule("network").state_dict())
+    x = torch.randn(1, 3, 32, 32)
+    assert torch.equal(loaded.network(x), alone(x.flip(1)))
 
 
 @pytest.mark.slow
@@ -107,6 +111,20 @@ def test_one_band_of_sixteen_bits_keeps_its_numbers(tmp_path: Path) -> None:
     image = np.random.default_rng(0).integers(0, 4000, (32, 48), np.uint16)
     with torch.inference_mode():
         x = (torch.from_numpy(image.astype(np.float32))[None, None] - 1000) / 500
+        expected = load_network(config, checkpoint)(x).argmax(1)[0].numpy()
+    assert (Segmentor(package.path)(image) == expected).mean() > 0.999
+
+
+@pytest.mark.slow
+def test_a_grey_mean_of_colours_is_part_of_the_exported_network(tmp_path: Path) -> None:
+    steps = "dict(type='LoadImageFromFile'), dict(type='RGB2Gray', out_channels=1),"
+    grey = UNET.replace("dict(type='LoadSingleRSImageFromFile'),", steps)
+    config, checkpoint = write(tmp_path, grey.replace("mean=[1000.], std=[500.]", "mean=[100.], std=[50.]"))
+    package = export(config, checkpoint, tmp_path / "package")
+    image = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)  # red first
+    mean = image @ np.array([0.114, 0.587, 0.299])  # weights are of blue, green, red
+    with torch.inference_mode():
+        x = (torch.from_numpy(mean.astype(np.float32))[None, None] - 100) / 50
         expected = load_network(config, checkpoint)(x).argmax(1)[0].numpy()
     assert (Segmentor(package.path)(image) == expected).mean() > 0.999
 

@@ -11,7 +11,7 @@ from segship.core.errors import ConfigError, UnsupportedError
 from segship.core.spec import Resize
 from segship.reading.configs.config import read_config
 from segship.sources.mmseg.pipeline import find_pipeline, read_pipeline
-from segship.sources.mmseg.spec import build_spec
+from segship.sources.mmseg.spec import build_spec, data_preprocessor
 
 LOAD, RESIZE, PACK = {"type": "LoadImageFromFile"}, {"type": "Resize", "scale": (64, 32)}, {"type": "PackSegInputs"}
 PREPROCESSOR = {"type": "SegDataPreProcessor", "mean": [0, 0, 0], "std": [1, 1, 1]}
@@ -47,6 +47,9 @@ def config(*transforms: dict[str, Any], test_cfg: Any = None, **preprocessor: An
         (config({"type": "LoadAnnotations", "reduce_zero": True}), ["'reduce_zero'", "'reduce_zero_label'"]),
         (config({"type": "RandomFlip", "p": 0.5}), ["RandomFlip has no option 'p'"]),
         (config({"type": "MultiScaleFlipAug", "scale": (64, 32), "transforms": []}), ["'scale'", "'scales'"]),
+        (config(LOAD, {"type": "Resize", "img_scale": (64, 32)}), ["'img_scale' in 1.x, only in 0.x", "'scale'"]),
+        (config(LOAD, RESIZE, {"type": "PackSegInputs", "meta_key": ()}), ["'meta_key'", "'meta_keys'"]),
+        (config(LOAD, {"type": "RGB2Gray", "out_channel": 1}), ["'out_channel'", "'out_channels'"]),
         (config(to_rgb=True), ["data_preprocessor has no option 'to_rgb'", "'bgr_to_rgb'"]),
         (config(test_cfg={"mod": "slide"}), ["model.test_cfg", "'mod'", "'mode'"]),
         (config(test_cfg={"mode": "whole", "flip": True}), ["model.test_cfg", "'flip'"]),
@@ -64,7 +67,7 @@ def test_all_of_them_are_named_at_once_and_noted_where_they_are_to_be_ignored() 
     values = config(LOAD, RESIZE | {"keepratio": True}, PACK, to_rgb=True)
     with pytest.raises(ConfigError, match=r"keepratio.*to_rgb"):
         build_spec(values, Network(), {})  # type: ignore[arg-type]
-    _, notes = build_spec(values, Network(), {}, ignore_unknown=True)  # type: ignore[arg-type]
+    _, notes, *_ = build_spec(values, Network(), {}, ignore_unknown=True)  # type: ignore[arg-type]
     ignored = [note for note in notes if note.startswith("Ignored, as you asked for")]
     assert len(ignored) == 2
     assert "'keepratio'" in ignored[0]
@@ -110,9 +113,16 @@ def test_every_pipeline_of_mmsegmentation_has_known_options_alone(mmseg_configs:
         if "_base_" in path.parts or "model" not in (values := read_config(path).values):
             continue
         try:
-            unknown = read_pipeline(find_pipeline(values)[0]).unknown
+            unknown = read_pipeline(find_pipeline(values)[0], new=bool(data_preprocessor(values))).unknown
         except UnsupportedError:  # two images at once
             continue
         assert unknown == [], path
         count += 1
     assert count > 670
+
+
+def test_a_pipeline_of_0_x_keeps_the_ratio_by_default_without_an_augmentation_too() -> None:
+    packing = {"type": "Collect", "keys": ["img"]}
+    old = read_pipeline([LOAD, {"type": "Resize", "img_scale": (64, 32)}, packing])
+    assert old.geometry == [Resize(width=64, height=32, keep_ratio=True)]
+    assert read_pipeline([LOAD, RESIZE, PACK]).geometry == [Resize(width=64, height=32, keep_ratio=False)]

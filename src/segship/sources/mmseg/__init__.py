@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from segship.core.errors import UnsupportedError
+from segship.core.errors import ConfigError, UnsupportedError
 from segship.core.files import digest
 from segship.networks.wrapped import WrappedNetwork
 from segship.reading.checkpoint import read_checkpoint
@@ -13,12 +14,15 @@ from segship.reading.configs.config import read_config
 from segship.reading.weights import load_strict
 from segship.sources import Framework, Loaded, require_checkpoint
 from segship.sources.mmseg.build import build_network
+from segship.sources.mmseg.channels import MixedNetwork
+from segship.sources.mmseg.classes import Places
 from segship.sources.mmseg.foreign import build_foreign
+from segship.sources.mmseg.pipeline import locate_dataset
 from segship.sources.mmseg.provenance import find_provenance
 from segship.sources.mmseg.spec import build_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from torch import nn
@@ -47,11 +51,21 @@ def recognises(path: Path) -> bool:
 def load_network(request: LoadRequest) -> Network:
     """Read the network alone; see `segship.sources.load_network`."""
     values = read_config(request.path, request.options).values
-    network = _build(values, request)
+    with _naming(request.path):
+        network = _build(values, request)
     if request.checkpoint is not None:
         weights = read_checkpoint(request.checkpoint, trust=request.trust)
         load_strict(_keys(network), weights.state, what=str(request.checkpoint))
     return network
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let what is wrong with a config be told with its name."""
+    try:
+        yield
+    except (ConfigError, UnsupportedError) as error:
+        raise type(error)(f"{path}: {error}") from None
 
 
 def _build(values: Mapping[str, Any], request: LoadRequest) -> Network:
@@ -77,11 +91,19 @@ def _keys(network: Network) -> nn.Module:
 def load(request: LoadRequest) -> Loaded:
     """Read the network and what its inputs and outputs mean; see `segship.sources.load`."""
     read = read_config(request.path, request.options)
-    network = _build(read.values, request)
+    with _naming(request.path):
+        network = _build(read.values, request)
     weights = None if request.checkpoint is None else read_checkpoint(request.checkpoint, trust=request.trust)
     meta = weights.meta if weights else {}
-    spec, notes = build_spec(read.values, network, meta, ignore_unknown=request.ignore_unknown)
-    provenance = find_provenance(read.path.name, read.values, network, meta, notes)
+    places = Places(
+        read.path.name,
+        request.checkpoint.name if request.checkpoint else "the checkpoint",
+        locate_dataset(read.values)[0],
+        read.path.parent,
+    )
+    with _naming(request.path):
+        contract = build_spec(read.values, network, meta, ignore_unknown=request.ignore_unknown, places=places)
+    provenance = find_provenance(read.path.name, read.values, network, contract)
     provenance = provenance.model_copy(update={"random_weights": weights is None})
     origin = {read.path.name: digest(read.path)}
     denormals = 0
@@ -90,7 +112,9 @@ def load(request: LoadRequest) -> Loaded:
     else:
         denormals = load_strict(_keys(network), weights.state, what=str(request.checkpoint))
         origin[weights.path.name] = weights.digest
-    return Loaded(spec, network, notes, origin, denormals, provenance=provenance)
+    if contract.mix is not None:
+        network = MixedNetwork(network, contract.mix)
+    return Loaded(contract.spec, network, contract.notes, origin, denormals, provenance=provenance)
 
 
 FRAMEWORK = Framework(

@@ -22,42 +22,55 @@ class Known(NamedTuple):
     Attributes:
         options: Their names.
         changes: What an option of such a unit changes, to end a sentence with.
+        old: Those that only 0.x has.
     """
 
     options: frozenset[str]
     changes: str
+    old: frozenset[str] = frozenset()
 
 
-def _known(options: str, changes: str) -> Known:
-    return Known(frozenset(options.split()), changes)
+def _known(options: str, changes: str, *, old: str = "") -> Known:
+    return Known(frozenset(f"{options} {old}".split()), changes, frozenset(old.split()))
 
 
+_PACKED = "what of an image is handed on"
 _LOADING = "to_float32 color_type imdecode_backend file_client_args backend_args ignore_empty"
 _SIZE = "the size of what the network sees"
 _COLOURS = "the numbers that the network sees"
 
 TRANSFORMS: Mapping[str, Known] = {
+    "Collect": _known("keys meta_keys", _PACKED),
+    "DefaultFormatBundle": _known("", _PACKED),
+    "GenerateEdge": _known("edge_width ignore_index", _PACKED),
+    "ImageToTensor": _known("keys", _PACKED),
     "LoadAnnotations": _known(
         "reduce_zero_label imdecode_backend file_client_args backend_args with_bbox with_label with_seg with_keypoints "
         "with_mask",
         "which label maps the figures are of",
     ),
+    "LoadDepthAnnotation": _known("decode_backend to_float32 depth_rescale_factor backend_args", _PACKED),
     "LoadImageFromFile": _known(_LOADING, _COLOURS),
     "LoadImageFromNDArray": _known(_LOADING, _COLOURS),
     "LoadSingleRSImageFromFile": _known("to_float32", _COLOURS),
     "MultiScaleFlipAug": _known(
-        "transforms img_scale img_ratios flip flip_direction scales scale_factor allow_flip resize_cfg flip_cfg", _SIZE
+        "transforms flip_direction scales scale_factor allow_flip resize_cfg flip_cfg",
+        _SIZE,
+        old="img_scale img_ratios flip",
     ),
     "Normalize": _known("mean std to_rgb", _COLOURS),
+    "PackSegInputs": _known("meta_keys", _PACKED),
     "Pad": _known("size size_divisor pad_to_square pad_val seg_pad_val padding_mode", _SIZE),
-    "RandomFlip": _known("prob flip_ratio direction swap_seg_labels", "whether images are turned round"),
+    "RGB2Gray": _known("out_channels weights", _COLOURS),
+    "RandomFlip": _known("prob direction swap_seg_labels", "whether images are turned round", old="flip_ratio"),
     "Resize": _known(
-        "scale scale_factor keep_ratio clip_object_border backend interpolation img_scale multiscale_mode ratio_range "
-        "min_size",
+        "scale scale_factor keep_ratio clip_object_border backend interpolation",
         _SIZE,
+        old="img_scale multiscale_mode ratio_range min_size",
     ),
     "ResizeShortestEdge": _known("scale max_size", _SIZE),
     "ResizeToMultiple": _known("size_divisor interpolation", _SIZE),
+    "ToTensor": _known("keys", _PACKED),
 }
 """Of each transform that is read."""
 
@@ -77,17 +90,19 @@ TEST = _known(
 """Of a model's ``test_cfg``: those of the heads among them."""
 
 
-def unknown_options(cfg: Mapping[str, Any], known: Known, where: str) -> list[str]:
+def unknown_options(cfg: Mapping[str, Any], known: Known, where: str, *, new: bool = False) -> list[str]:
     """Return a sentence for each option of ``cfg`` that is not known.
 
     Args:
         cfg: The unit, with its type.
         known: Its options.
         where: What it is called in a config: ``"test_pipeline: Resize"``.
+        new: Whether the config is of 1.x, where options of 0.x are unknown.
     """
-    strange = [key for key in cfg if key not in known.options and key not in {"type", "_scope_"}]
+    options = known.options - known.old if new else known.options
+    strange = [key for key in cfg if key not in options and key not in {"type", "_scope_"}]
     return [
-        f"{where} has no option {key!r:.80}, which would change {known.changes}."
-        f"{did_you_mean(str(key), sorted(known.options))}"
+        f"{where} has no option {key!r:.80}{' in 1.x, only in 0.x' if key in known.old else ''}, which would change "
+        f"{known.changes}.{did_you_mean(str(key), sorted(options))}"
         for key in strange
     ]

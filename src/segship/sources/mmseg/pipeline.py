@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from segship.core.errors import ConfigError, UnsupportedError
 from segship.core.spec import Normalization, Pad, Padding, Resize, ResizeShortestEdge, ResizeToMultiple
 from segship.sources.mmseg.known import TRANSFORMS, unknown_options
+from segship.sources.mmseg.loading import PHOTOGRAPH, VOLUMES, read_loading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from segship.core.spec import GeometryStep
+    from segship.core.spec import GeometryStep, Interpolation
 
-__all__ = ["Pipeline", "find_dataset", "find_pipeline", "normalization", "read_pipeline"]
+__all__ = ["Grey", "Pipeline", "find_dataset", "find_pipeline", "locate_dataset", "normalization", "read_pipeline"]
 
 _NO_EFFECT = frozenset({
     "Collect",
@@ -26,32 +27,51 @@ _NO_EFFECT = frozenset({
 })  # fmt: skip
 _NEW_AUGMENTATION = frozenset({"scales", "scale_factor", "allow_flip", "resize_cfg", "flip_cfg"})
 _OLD_AUGMENTATION = frozenset({"img_scale", "img_ratios", "flip"})
+_OLD_PACKING = frozenset({"Collect", "DefaultFormatBundle"})
 _ANY_LENGTH = 2**24
+_LUMINANCE = (0.299, 0.587, 0.114)
 _SPLITS = (("test_dataloader", "test"), ("val_dataloader", "val"))
+
+
+class Grey(NamedTuple):
+    """The transform RGB2Gray.
+
+    Attributes:
+        weights: Share of each loaded channel, in the order they are loaded in.
+        channels: How often the weighted mean is repeated; None: as often as there are weights.
+    """
+
+    weights: tuple[float, ...]
+    channels: int | None
 
 
 class Pipeline:
     """What the transforms of a test pipeline amount to.
 
+    Args:
+        old: Whether the pipeline is of 0.x.
+        new: Whether the config is of 1.x, where options of 0.x are unknown.
+
     Attributes:
-        geometry: Steps on the uint8 image.
+        geometry: Steps on the image before it is normalised.
         normalization: Of the transform Normalize (0.x); None where the pipeline has none.
         padding: Of the normalised image (0.x).
         reduce_zero_label: What the loading of label maps says, or None.
-        grey: Whether images are loaded with one channel.
-        stored: Whether images are loaded with all bands as they are stored.
+        loading: How images are loaded.
+        grey: How channels are mixed to a grey image, or None.
         unknown: A sentence for each option that no transform of MMSegmentation has.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, old: bool = False, new: bool = False) -> None:
         self.geometry: list[GeometryStep] = []
         self.normalization: Normalization | None = None
         self.padding: Padding | None = None
         self.reduce_zero_label: bool | None = None
-        self.grey = False
-        self.stored = False
+        self.loading = PHOTOGRAPH
+        self.grey: Grey | None = None
         self.unknown: list[str] = []
-        self._old = False  # within MultiScaleFlipAug, hence of 0.x
+        self._old, self._new = old, new
+        self._augmented = False  # within MultiScaleFlipAug of 0.x
         self._scale: tuple[int, int] | None = None  # (width, height) that MultiScaleFlipAug gives to its Resize
 
     def add(self, transform: Any) -> None:
@@ -64,32 +84,46 @@ class Pipeline:
         if not isinstance(transform, dict) or "type" not in transform:
             raise ConfigError(f"the test pipeline holds {transform!r:.80}, expected a dictionary with a type")
         name = str(transform["type"]).rpartition(".")[2]
-        if name in _NO_EFFECT:
-            return
-        step = _STEPS.get(name)
-        if step is None:
+        if name in VOLUMES:
             raise UnsupportedError(
-                f"the test pipeline has the transform {name!r}, which is not provided: known are {', '.join(_STEPS)}; "
-                "take it out of test_pipeline if it changes no pixels"
+                f"the test pipeline has the transform {name!r}, which loads volumes (NIfTI, .npy): networks of images "
+                "are provided; cut volumes into images and load them with LoadImageFromFile"
             )
-        self.unknown += unknown_options(transform, TRANSFORMS[name], f"test_pipeline: {name}")
-        step(self, transform)
+        step = _STEPS.get(name)
+        if step is None and name not in _NO_EFFECT:
+            raise UnsupportedError(
+                f"the test pipeline has the transform {name!r:.80}, which is not provided: known are "
+                f"{', '.join(_STEPS)}; take it out of test_pipeline if it changes no pixels"
+            )
+        self.unknown += unknown_options(transform, TRANSFORMS[name], f"test_pipeline: {name}", new=self._new)
+        if step is not None:
+            step(self, transform)
 
     def load_image(self, cfg: dict[str, Any]) -> None:
         """Take in how the file is read."""
-        if cfg.get("imdecode_backend") == "tifffile" and cfg.get("color_type") == "unchanged":
-            self.stored = True
-            return
-        if cfg.get("to_float32"):
-            raise UnsupportedError("LoadImageFromFile(to_float32=True) in the test pipeline is not provided")
-        color = cfg.get("color_type", "color")
-        if color not in {"color", "grayscale"} or cfg.get("imdecode_backend", "cv2") not in {"cv2", "pillow", None}:
-            raise UnsupportedError(f"images loaded with {cfg} are not provided: color or grayscale, with cv2, are")
-        self.grey = color == "grayscale"
+        self.loading = read_loading(str(cfg["type"]).rpartition(".")[2], cfg)
 
-    def load_bands(self, _: dict[str, Any]) -> None:
-        """Take in that all bands of a file are read."""
-        self.stored = True
+    def to_grey(self, cfg: dict[str, Any]) -> None:
+        """Take in RGB2Gray, whose weights are of the channels as they are loaded: of a photograph blue first."""
+        if self.grey is not None or self.normalization is not None:
+            raise UnsupportedError("RGB2Gray after Normalize or after itself is not provided")
+        channels = cfg.get("out_channels")
+        self.grey = Grey(
+            _numbers(cfg.get("weights", _LUMINANCE), "RGB2Gray.weights"),
+            None if channels is None else _whole(channels, "RGB2Gray.out_channels"),
+        )
+
+    @property
+    def _interpolation(self) -> Interpolation:
+        """How a resize interpolates: pixels that are float already, as a grey mean is, are not rounded again."""
+        fractions = self.loading.kind != "stored" and (self.loading.fractions or self.grey is not None)
+        return "float_bilinear" if fractions else "bilinear"
+
+    def _require_bytes(self, name: str) -> None:
+        if self._interpolation != "bilinear":
+            raise UnsupportedError(
+                f"{name} of an image of float32 (to_float32, RGB2Gray before it) is not provided: Resize is"
+            )
 
     def load_labels(self, cfg: dict[str, Any]) -> None:
         """Take in what is said of label 0."""
@@ -104,7 +138,7 @@ class Pipeline:
             if cfg["scale_factor"] not in (1, 1.0, (1, 1), [1, 1]):
                 raise UnsupportedError("Resize(scale_factor=…) in the test pipeline is not provided: give a scale")
             return
-        if scale is None and self._old:
+        if scale is None and self._augmented:
             if self._scale is None:
                 return
             scale = self._scale
@@ -113,13 +147,16 @@ class Pipeline:
         width, height = _pair(scale, "Resize.scale")
         keep_ratio = bool(cfg.get("keep_ratio", self._old))
         if keep_ratio and cfg.get("min_size") is not None:
+            self._require_bytes("Resize with min_size")
             size = max(min(width, height), _whole(cfg["min_size"], "Resize.min_size"))
             self.geometry.append(ResizeShortestEdge(size=size, max_size=_ANY_LENGTH))
         else:
-            self.geometry.append(Resize(width=width, height=height, keep_ratio=keep_ratio))
+            step = Resize(width=width, height=height, keep_ratio=keep_ratio, interpolation=self._interpolation)
+            self.geometry.append(step)
 
     def resize_shortest_edge(self, cfg: dict[str, Any]) -> None:
         """Take in ResizeShortestEdge of mmseg 1.x."""
+        self._require_bytes("ResizeShortestEdge")
         size = min(_pair(cfg.get("scale"), "ResizeShortestEdge.scale"))
         limit = cfg.get("max_size")
         maximum = _ANY_LENGTH if limit is None else _whole(limit, "ResizeShortestEdge.max_size")
@@ -129,6 +166,7 @@ class Pipeline:
         """Take in ResizeToMultiple of mmseg."""
         if cfg.get("interpolation") not in {None, "bilinear"}:
             raise UnsupportedError("ResizeToMultiple in the test pipeline: only bilinear interpolation is provided")
+        self._require_bytes("ResizeToMultiple")
         divisor = _whole(cfg.get("size_divisor", 32), "ResizeToMultiple.size_divisor")
         self.geometry.append(ResizeToMultiple(multiple_of=divisor))
 
@@ -148,6 +186,8 @@ class Pipeline:
             target["height"], target["width"] = (first, second) if self._old else (second, first)
         value = cfg.get("pad_val", 0)
         values = _numbers(value.get("img", 0) if isinstance(value, dict) else value, "Pad.pad_val")
+        if self.grey is not None and any(values):
+            raise UnsupportedError("Pad after RGB2Gray in the test pipeline is provided with a pad_val of 0 alone")
         if self.normalization is None:
             self.geometry.append(Pad.model_validate({**target, "value": values, "crop": self._old}))
         elif self._old and len(set(values)) == 1 and self.padding is None:
@@ -163,7 +203,7 @@ class Pipeline:
 
     def flip(self, cfg: dict[str, Any]) -> None:
         """Take in RandomFlip, which must not flip."""
-        if not self._old and (cfg.get("prob") or cfg.get("flip_ratio")):
+        if not self._augmented and (cfg.get("prob") or cfg.get("flip_ratio")):
             raise UnsupportedError("the test pipeline flips images at random: take RandomFlip out of test_pipeline")
 
     def multi_scale_flip(self, cfg: dict[str, Any]) -> None:
@@ -203,17 +243,18 @@ class Pipeline:
         if scales[0] is not None:
             width, height = _pair(scales[0], "MultiScaleFlipAug.img_scale")
             self._scale = int(width * ratios[0]), int(height * ratios[0])
-        self._old = True
+        self._augmented = True
 
 
 _STEPS: Mapping[str, Callable[[Pipeline, dict[str, Any]], None]] = {
     "LoadAnnotations": Pipeline.load_labels,
     "LoadImageFromFile": Pipeline.load_image,
     "LoadImageFromNDArray": Pipeline.load_image,
-    "LoadSingleRSImageFromFile": Pipeline.load_bands,
+    "LoadSingleRSImageFromFile": Pipeline.load_image,
     "MultiScaleFlipAug": Pipeline.multi_scale_flip,
     "Normalize": Pipeline.normalize,
     "Pad": Pipeline.pad,
+    "RGB2Gray": Pipeline.to_grey,
     "RandomFlip": Pipeline.flip,
     "Resize": Pipeline.resize,
     "ResizeShortestEdge": Pipeline.resize_shortest_edge,
@@ -221,8 +262,12 @@ _STEPS: Mapping[str, Callable[[Pipeline, dict[str, Any]], None]] = {
 }
 
 
-def read_pipeline(transforms: Any) -> Pipeline:
+def read_pipeline(transforms: Any, *, new: bool = False) -> Pipeline:
     """Return what ``transforms`` amount to.
+
+    Args:
+        transforms: The list in a config.
+        new: Whether the config is of 1.x, as one with a data preprocessor is.
 
     Raises:
         ConfigError: They are no list of transforms.
@@ -230,10 +275,21 @@ def read_pipeline(transforms: Any) -> Pipeline:
     """
     if not isinstance(transforms, (list, tuple)):
         raise ConfigError(f"the test pipeline is a {type(transforms).__name__}, expected a list of transforms")
-    pipeline = Pipeline()
+    pipeline = Pipeline(old=any(map(_is_old, transforms)), new=new)
     for transform in transforms:
         pipeline.add(transform)
     return pipeline
+
+
+def _is_old(transform: Any) -> bool:
+    """Whether a transform is as 0.x has it."""
+    if not isinstance(transform, dict):
+        return False
+    name = str(transform.get("type")).rpartition(".")[2]
+    if name == "MultiScaleFlipAug" and not _NEW_AUGMENTATION & transform.keys():
+        return True
+    options = TRANSFORMS[name].old & transform.keys() if name in TRANSFORMS else frozenset()
+    return name in _OLD_PACKING or bool(options)
 
 
 def find_pipeline(values: Mapping[str, Any]) -> tuple[Any, str]:
@@ -255,17 +311,21 @@ def find_pipeline(values: Mapping[str, Any]) -> tuple[Any, str]:
 
 def find_dataset(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the test data set of a config, out of its wrappers; empty where there is none."""
+    return locate_dataset(values)[1]
+
+
+def locate_dataset(values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the key of the test data set of a config, and the data set as `find_dataset` returns it."""
     old = values.get("data")
     for loader, split in _SPLITS:
         new = values.get(loader)
-        for found in (
-            new.get("dataset") if isinstance(new, dict) else None,
-            old.get(split) if isinstance(old, dict) else None,
+        for key, found in (
+            (f"{loader}.dataset", new.get("dataset") if isinstance(new, dict) else None),
+            (f"data.{split}", old.get(split) if isinstance(old, dict) else None),
         ):
-            dataset = _unwrap(found)
-            if dataset:
-                return dataset
-    return {}
+            if dataset := _unwrap(found):
+                return key, dataset
+    return "", {}
 
 
 def _unwrap(dataset: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -10,20 +10,19 @@ from segship.core.errors import ConfigError, UnsupportedError, validation_line
 from segship.core.spec import ModelSpec, Padding, Slide
 from segship.datasets import layout_of_mmseg_type
 from segship.sources.mmseg.build import architecture
-from segship.sources.mmseg.classes import name_classes
+from segship.sources.mmseg.channels import Channels, Mix, read_channels
+from segship.sources.mmseg.classes import FoundClasses, Places, name_classes
 from segship.sources.mmseg.known import PREPROCESSOR, PREPROCESSOR_TEST, TEST, unknown_options
-from segship.sources.mmseg.pipeline import Pipeline, find_dataset, find_pipeline, normalization, read_pipeline
+from segship.sources.mmseg.pipeline import Pipeline, find_dataset, find_pipeline, read_pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from segship.core.spec import Normalization
     from segship.networks.network import Network
 
-__all__ = ["DEFAULT_THRESHOLD", "IGNORED", "build_spec", "data_preprocessor", "model_test_cfg"]
+__all__ = ["DEFAULT_THRESHOLD", "IGNORED", "Contract", "build_spec", "data_preprocessor", "model_test_cfg"]
 
 _BINARY = 2
-_PHOTOGRAPH = 3
 DEFAULT_THRESHOLD = 0.3
 """Of MMSegmentation's binary networks that say none."""
 IGNORED = "Ignored, as you asked for: "
@@ -31,9 +30,32 @@ IGNORED = "Ignored, as you asked for: "
 _PREPROCESSORS = {"SegDataPreProcessor", "None"}
 
 
+class Contract(NamedTuple):
+    """What a config and a checkpoint say.
+
+    Attributes:
+        spec: What the network expects and means.
+        notes: What a user should know.
+        mix: How the network's channels are made of the image's; None: they are the same.
+        classes: The classes, and who names them.
+        pipeline: The test pipeline.
+    """
+
+    spec: ModelSpec
+    notes: tuple[str, ...]
+    mix: Mix | None
+    classes: FoundClasses
+    pipeline: Pipeline
+
+
 def build_spec(
-    values: Mapping[str, Any], network: Network, meta: Mapping[str, Any], *, ignore_unknown: bool = False
-) -> tuple[ModelSpec, tuple[str, ...]]:
+    values: Mapping[str, Any],
+    network: Network,
+    meta: Mapping[str, Any],
+    *,
+    ignore_unknown: bool = False,
+    places: Places | None = None,
+) -> Contract:
     """Return the ModelSpec of a network.
 
     Args:
@@ -41,34 +63,35 @@ def build_spec(
         network: Built from it.
         meta: Meta data of the checkpoint; may be empty.
         ignore_unknown: Note options that MMSegmentation does not have instead of refusing them.
+        places: What the files are called in what is said of them.
 
     Returns:
-        The spec, and notes for the user.
+        The spec, and what else is to be known.
 
     Raises:
         ConfigError: The config contradicts itself.
         UnsupportedError: Its test pipeline changes pixels in a way that is not provided.
     """
     transforms, note = find_pipeline(values)
-    notes = [note]
+    notes: list[str] = [note]
     if transforms is None:
         transforms = []
         notes.append("The config has no test pipeline: images go to the network at their own size")
-    pipeline = read_pipeline(transforms)
+    pipeline = read_pipeline(transforms, new=bool(data_preprocessor(values)))
     notes += _unknown(values, pipeline, ignore=ignore_unknown)
-    normalized, padding = _preprocessing(values, pipeline)
+    channels, padding = _preprocessing(values, pipeline)
     dataset = find_dataset(values)
     binary = network.out_channels == 1
-    classes = name_classes(_BINARY if binary else network.num_classes, meta, dataset)
-    notes += classes.notes
+    classes = name_classes(_BINARY if binary else network.num_classes, meta, dataset, places, binary=binary)
+    notes += [*channels.notes, *classes.notes, _label_suffix(dataset)]
     fields: dict[str, Any] = {
         "source": "mmseg",
         "architecture": architecture(values["model"]),
         "classes": classes.names,
         "palette": classes.palette,
         "geometry": tuple(pipeline.geometry),
-        "normalization": normalized,
-        "pixels": "multispectral" if pipeline.stored else "uint8",
+        "normalization": channels.normalization,
+        "pixels": channels.pixels,
         "padding": padding,
         "slide": _slide(values),
         "align_corners": network.align_corners,
@@ -78,9 +101,22 @@ def build_spec(
     if binary:
         fields["threshold"] = DEFAULT_THRESHOLD if network.threshold is None else network.threshold
     try:
-        return ModelSpec(**fields), tuple(filter(None, notes))
+        return Contract(ModelSpec(**fields), tuple(filter(None, notes)), channels.mix, classes, pipeline)
     except ValidationError as error:
         raise ConfigError(f"the config cannot be used: {validation_line(error)}") from None
+
+
+def _label_suffix(dataset: Mapping[str, Any]) -> str:
+    """A note where the names of label maps end as no other data set's do."""
+    suffix, layout = dataset.get("seg_map_suffix"), layout_of_mmseg_type(_type(dataset))
+    usual = ".png" if layout is None else layout.label_suffix
+    if not isinstance(suffix, str) or suffix == usual:
+        return ""
+    return f"The names of the config's label maps end in {suffix!r:.60} (seg_map_suffix)"
+
+
+def _type(dataset: Mapping[str, Any]) -> str:
+    return str(dataset.get("type")).rpartition(".")[2]
 
 
 def _unknown(values: Mapping[str, Any], pipeline: Pipeline, *, ignore: bool) -> list[str]:
@@ -110,50 +146,25 @@ def data_preprocessor(values: Mapping[str, Any]) -> Any:
 
 
 def model_test_cfg(values: Mapping[str, Any]) -> Any:
-    """Return the model's ``test_cfg``; the oldest configs have it beside the model."""
-    return values["model"].get("test_cfg") or values.get("test_cfg")
+    """Return the model's ``test_cfg``; the oldest configs have it beside the model, where 1.x has its test loop."""
+    beside = values.get("test_cfg")
+    loop = isinstance(beside, dict) and "type" in beside
+    return values["model"].get("test_cfg") or (None if loop else beside)
 
 
-def _preprocessing(values: Mapping[str, Any], pipeline: Pipeline) -> tuple[Normalization, Padding | None]:
+def _preprocessing(values: Mapping[str, Any], pipeline: Pipeline) -> tuple[Channels, Padding | None]:
     """What the data preprocessor of 1.x does, or the pipeline of 0.x did."""
     cfg = data_preprocessor(values)
     if not isinstance(cfg, dict) or str(cfg.get("type")).rpartition(".")[2] not in _PREPROCESSORS:
         raise UnsupportedError(f"the data preprocessor {cfg!r:.80} is not provided: SegDataPreProcessor is")
-    padding = _padding(cfg)
-    channels = _channels(values, cfg, pipeline)
-    flips = bool(cfg.get("bgr_to_rgb") or cfg.get("rgb_to_bgr"))  # each turns the order of the file's channels round
-    if pipeline.normalization is None:
-        normalized = normalization(cfg.get("mean"), cfg.get("std"), rgb=flips, channels=channels)
-    elif cfg.get("mean") is not None or flips:
-        raise UnsupportedError("both the test pipeline and the data preprocessor normalise, which is not provided")
-    else:
-        normalized = pipeline.normalization
+    backbone, padding = values["model"].get("backbone"), _padding(cfg)
+    channels = read_channels(cfg, pipeline, backbone.get("in_channels") if isinstance(backbone, dict) else None)
     if pipeline.padding is not None and padding is not None:
         raise UnsupportedError("both the test pipeline and the data preprocessor pad, which is not provided")
-    if len(normalized.mean) != channels:
-        raise UnsupportedError(
-            f"the network takes images of {len(normalized.mean)} channels, but the test pipeline loads {channels}: "
-            "networks for several images are not provided, those for many bands where the pipeline loads them "
-            "(LoadSingleRSImageFromFile)"
-        )
-    if pipeline.stored and flips and channels == _PHOTOGRAPH:
-        raise UnsupportedError(
-            "bgr_to_rgb of an image whose bands are loaded as stored is not provided: turn the means"
-        )
-    return normalized, padding or pipeline.padding
-
-
-def _channels(values: Mapping[str, Any], cfg: Mapping[str, Any], pipeline: Pipeline) -> int:
-    """How many channels the pipeline loads; of many bands as many as have means, else as the backbone takes."""
-    if not pipeline.stored:
-        return 1 if pipeline.grey else _PHOTOGRAPH
-    if pipeline.normalization is not None:
-        return len(pipeline.normalization.mean)
-    mean, backbone = cfg.get("mean"), values["model"].get("backbone")
-    if isinstance(mean, (list, tuple)):
-        return len(mean)
-    taken = backbone.get("in_channels") if isinstance(backbone, dict) else None
-    return taken if isinstance(taken, int) else _PHOTOGRAPH
+    padding = padding or pipeline.padding
+    if pipeline.grey is not None and padding is not None:
+        raise UnsupportedError("padding of a normalised image together with RGB2Gray is not provided")
+    return channels, padding
 
 
 def _padding(cfg: Mapping[str, Any]) -> Padding | None:
@@ -201,7 +212,7 @@ def _slide(values: Mapping[str, Any]) -> Slide | None:
 
 def _reduces_zero(pipeline: Pipeline, dataset: Mapping[str, Any], meta: Mapping[str, Any]) -> bool:
     noted = meta.get("dataset_meta")
-    layout = layout_of_mmseg_type(str(dataset.get("type")).rpartition(".")[2])
+    layout = layout_of_mmseg_type(_type(dataset))
     known = (
         dataset.get("reduce_zero_label"),
         pipeline.reduce_zero_label,
