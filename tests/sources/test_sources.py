@@ -48,7 +48,8 @@ def test_network_and_meaning_are_loaded(config: Path, checkpoint: Path) -> None:
     assert loaded.spec.source == "mmseg"
     assert loaded.spec.classes == ("a", "b", "c")
     assert loaded.spec.geometry == (Resize(width=64, height=32),)
-    assert loaded.notes == ()
+    (note,) = loaded.notes
+    assert "None for a palette" in note
     assert loaded.denormals == 2
     assert dict(loaded.origin) == {"config.py": digest(config), "iter_1.pth": digest(checkpoint)}
     assert torch.equal(loaded.network.state_dict()["decode_head.conv_seg.bias"], torch.tensor([1.0, 0.0, 0.0]))
