@@ -17,6 +17,7 @@ import numpy as np
 from language_tools import PARTS, PLACE, VECTORS
 from segship import Segmentor
 from segship.core.errors import SegshipError
+from segship.core.files import digest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,7 +87,8 @@ def mistakes(folder: Path) -> dict[str, tuple[tuple[object, ...], dict[str, str]
     mask = folder / "mask.pgm"
     found: dict[str, tuple[tuple[object, ...], dict[str, str], str | None]] = {}
     for name, broken in _broken_packages(package, folder).items():
-        found[name] = ((broken, image, mask), {}, _python_says(broken))
+        told = None if name == "another engine" else _python_says(broken)  # Python has more engines to name
+        found[name] = ((broken, image, mask), {}, told)
     huge = folder / "huge.ppm"
     huge.write_bytes(b"P6\n100000 50000\n255\n")
     told = (
@@ -100,13 +102,29 @@ def mistakes(folder: Path) -> dict[str, tuple[tuple[object, ...], dict[str, str]
     found["image cut off"] = ((package, cut, mask), {}, told)
     nothing = folder / "nothing.ppm"
     found["no image"] = ((package, nothing, mask), {}, f"cannot read {nothing}: No such file or directory")
+    found["no folder for the mask"] = (
+        (package, image, folder / "nowhere" / "mask.pgm"),
+        {},
+        f"cannot write {folder / 'nowhere' / 'mask.pgm'}: No such file or directory",
+    )
     found["no ONNX Runtime"] = ((package, image, mask), {"SEGSHIP_ONNXRUNTIME": str(folder / "nowhere")}, None)
     return found
 
 
 def _broken_packages(package: Path, folder: Path) -> dict[str, Path]:
     """The packages that people have: half copied, changed, of a newer version, not one at all."""
-    kinds = ("no such package", "no manifest", "not JSON", "newer", "a changed file", "a file missing", "a wrong field")
+    kinds = (
+        *("no such package", "no manifest", "not JSON", "newer", "a changed file", "a file missing", "a wrong field"),
+        *(
+            "a field too many",
+            "a field missing",
+            "an unknown step",
+            "a file outside",
+            "another engine",
+            "a broken engine",
+        ),
+        *("a huge manifest", "colours missing"),
+    )
     places = {kind: folder / kind.replace(" ", "-") for kind in kinds}
     for place in list(places.values())[1:]:
         shutil.copytree(package, place)
@@ -116,7 +134,24 @@ def _broken_packages(package: Path, folder: Path) -> dict[str, Path]:
     (places["newer"] / "manifest.json").write_text(json.dumps({**manifest, "schema_version": 99}))
     (places["a changed file"] / "model.onnx").write_bytes(b"changed")
     (places["a file missing"] / "model.onnx").unlink()
-    (places["a wrong field"] / "manifest.json").write_text(json.dumps({**manifest, "sizes": {"multiple_of": 0}}))
+    (places["a huge manifest"] / "manifest.json").write_text(" " * (16 * 2**20) + json.dumps(manifest))
+    broken = places["a broken engine"] / "model.onnx"
+    broken.write_bytes(b"broken")
+    spec = manifest["spec"]
+    changed = {
+        "a wrong field": {"sizes": {"multiple_of": 0}},
+        "a field too many": {"extra": 1},
+        "an unknown step": {"spec": {**spec, "geometry": [{"kind": "rotate"}]}},
+        "a file outside": {"files": {"../model.onnx": manifest["files"]["model.onnx"]}},
+        "another engine": {"target": {**manifest["target"], "backend": "quantum"}},
+        "colours missing": {"spec": {**spec, "palette": spec["palette"][1:]}},
+        "a broken engine": {"files": {"model.onnx": digest(broken).model_dump()}},
+    }
+    for kind, fields in changed.items():
+        (places[kind] / "manifest.json").write_text(json.dumps({**manifest, **fields}))
+    (places["a field missing"] / "manifest.json").write_text(
+        json.dumps({key: value for key, value in manifest.items() if key != "spec"})
+    )
     return places
 
 
@@ -129,8 +164,9 @@ def _python_says(package: Path) -> str:
 
 
 def _without_details(text: str) -> str:
-    """A message without what a reader of JSON says in its own words."""
-    return re.sub(r"is not JSON \(.*\)", "is not JSON", text)
+    """A message without what a reader of JSON, or Python's binding of an engine, adds in its own words."""
+    text = re.sub(r"is not JSON \(.*\)", "is not JSON", text)
+    return re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
 
 
 def check_errors(names: list[str], folder: Path) -> list[str]:

@@ -59,7 +59,7 @@ static class Golden
         try { action(); }
         catch (SegshipException error)
         {
-            Expect(error.Kind == kind && error.Message.Length > 20, error.Kind + ": " + error.Message);
+            Expect(error.Kind == kind && error.Message.Length > 10, error.Kind + ": " + error.Message);
             return;
         }
         Expect(false, "no error: " + kind);
