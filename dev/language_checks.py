@@ -174,7 +174,8 @@ def check_errors(names: list[str], folder: Path) -> list[str]:
     wrong = []
     for kind, (arguments, variables, told) in mistakes(folder).items():
         expected = told
-        for name in names:
+        # A page brings its own engine.
+        for name in names if told is not None else [name for name in names if name != "browser"]:
             ran = call(name, *arguments, **variables)
             said = ran.told.removeprefix("error: ")
             expected = said if expected is None else expected
