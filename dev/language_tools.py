@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import os
 import shlex
@@ -83,8 +84,11 @@ def install(names: list[str]) -> None:
 @cache
 def native() -> Path:
     """Build the library; the folder that it lies in."""
-    run("cmake", "-S", ROOT / "native", "-B", NATIVE, "-DCMAKE_BUILD_TYPE=Release", "-DSEGSHIP_TESTS=OFF")
-    run("cmake", "--build", NATIVE, "--parallel", "2")
+    NATIVE.mkdir(parents=True, exist_ok=True)
+    with (NATIVE / "lock").open("w") as lock:  # the tests of native/ build it, too
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run("cmake", "-S", ROOT / "native", "-B", NATIVE)
+        run("cmake", "--build", NATIVE, "--parallel", "2")
     return NATIVE
 
 
