@@ -18,6 +18,7 @@ from language_tools import PARTS, PLACE, VECTORS
 from segship import Segmentor
 from segship.core.errors import SegshipError
 from segship.core.files import digest
+from segship.core.manifest import seal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -123,7 +124,7 @@ def _broken_packages(package: Path, folder: Path) -> dict[str, Path]:
             "another engine",
             "a broken engine",
         ),
-        *("a huge manifest", "colours missing"),
+        *("a huge manifest", "colours missing", "edited"),
     )
     places = {kind: folder / kind.replace(" ", "-") for kind in kinds}
     for place in list(places.values())[1:]:
@@ -148,11 +149,15 @@ def _broken_packages(package: Path, folder: Path) -> dict[str, Path]:
         "a broken engine": {"files": {"model.onnx": digest(broken).model_dump()}},
     }
     for kind, fields in changed.items():
-        (places[kind] / "manifest.json").write_text(json.dumps({**manifest, **fields}))
-    (places["a field missing"] / "manifest.json").write_text(
-        json.dumps({key: value for key, value in manifest.items() if key != "spec"})
-    )
+        _write_sealed(places[kind], {**manifest, **fields})
+    _write_sealed(places["a field missing"], {key: value for key, value in manifest.items() if key != "spec"})
+    (places["edited"] / "manifest.json").write_text(json.dumps({**manifest, "notes": ["edited"]}))
     return places
+
+
+def _write_sealed(package: Path, manifest: dict[str, Any]) -> None:
+    values = {name: value for name, value in manifest.items() if name != "digest"}
+    (package / "manifest.json").write_bytes(seal(json.dumps(values, indent=2)))
 
 
 def _python_says(package: Path) -> str:

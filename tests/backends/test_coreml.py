@@ -85,7 +85,7 @@ def test_a_manifest_holds_files_in_folders_and_sees_their_damage(engine: Engine,
     for name in engine.files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes((engine.directory / name).read_bytes())
-    spec = ModelSpec(source="mmseg", architecture="x", classes=("a", "b"), palette=((0, 0, 0), (1, 2, 3)))
+    spec = ModelSpec(source="mmseg", architecture="x", classes=tuple("abcdefghijklmnop"), palette=((1, 2, 3),) * 16)
     Manifest(
         spec=spec,
         target=Target.parse("coreml_static-32x48"),

@@ -1,35 +1,17 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from segship.core.errors import PackageError
-from segship.core.files import digest
-from segship.core.manifest import MANIFEST, Manifest, is_package, read_manifest
+from segship.core.manifest import MANIFEST, is_package, read_manifest
 from segship.core.plan import SCHEMA_VERSION
-from segship.core.spec import ModelSpec
-from segship.core.target import Target
-
-
-@pytest.fixture
-def package(tmp_path: Path) -> Path:
-    (tmp_path / "model.onnx").write_bytes(b"network")
-    spec = ModelSpec(source="mmseg", architecture="x", classes=("a", "b"), palette=((0, 0, 0), (1, 2, 3)))
-    Manifest(
-        spec=spec,
-        target=Target.parse("onnxruntime_dynamic"),
-        inputs=(),
-        outputs=(),
-        files={"model.onnx": digest(tmp_path / "model.onnx")},
-    ).write(tmp_path)
-    return tmp_path
+from support.manifests import edit_manifest
 
 
 def edit(package: Path, **changes: object) -> None:
-    data = json.loads((package / MANIFEST).read_text())
-    (package / MANIFEST).write_text(json.dumps(data | changes))
+    edit_manifest(package, lambda values: values.update(changes))
 
 
 def test_a_package_is_read_as_it_was_written(package: Path) -> None:
@@ -58,7 +40,7 @@ def test_a_newer_schema_asks_for_an_upgrade(package: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/../../b", "a\\b", "C:secret"])
 def test_a_file_outside_the_package_is_refused(package: Path, name: str) -> None:
-    edit(package, files={name: {"size": 1, "sha256": "0"}})
+    edit(package, files={name: {"size": 1, "sha256": "0" * 64}})
     with pytest.raises(PackageError, match="outside itself"):
         read_manifest(package)
 

@@ -24,6 +24,7 @@ from segship.verification.compare import Reference, compare
 from segship.vision import upsample
 from segship.vision.preprocess import prepare
 from support.commands import segship
+from support.manifests import edit_manifest
 from support.trained import write_trained
 
 SIZES = [(96, 160), (77, 131), (250, 401), (401, 250), (33, 47)]
@@ -264,9 +265,7 @@ def test_other_engines_and_words_are_refused(trained: tuple[Path, Path], tmp_pat
 def test_an_image_the_network_does_not_take_is_refused(whole: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     shutil.copytree(whole, folder)
-    text = (folder / "manifest.json").read_text()
-    assert '"fixed": null' in text
-    (folder / "manifest.json").write_text(text.replace('"fixed": null', '"fixed": [1, 1]'))
+    edit_manifest(folder, lambda values: values["sizes"].update(fixed=[1, 1]))
     with pytest.raises(SizeError, match="the image becomes 96x160 pixels, this network takes exactly 1x1"):
         Segmentor(folder)(picture(96, 160))
 

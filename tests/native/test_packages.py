@@ -17,6 +17,7 @@ import pytest
 import segship
 from segship.core import files
 from segship.core.errors import SegshipError
+from support.manifests import edit_manifest, write_manifest
 from support.native import NativeError, Segmentor
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def test_openvino_gives_the_same_masks_from_any_thread(library: Library, tmp_pat
     manifest = json.loads((WHOLE / "manifest.json").read_text())
     manifest["target"]["backend"] = "openvino"
     manifest["files"] = {name: digest(package / name) for name in ("model.xml", "model.bin")}
-    (package / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(package, manifest)
     native = Segmentor(library, package, runtime=str(Path(openvino.__file__).parent / "libs"), threads=1)
     assert native.engine.startswith("OpenVINO 20")
     images = [image_for(WHOLE, (50 + 9 * number, 70)) for number in range(4)]
@@ -90,7 +91,7 @@ def test_openvino_gives_the_same_masks_from_any_thread(library: Library, tmp_pat
             np.testing.assert_array_equal(found, python(image))
     (package / "model.xml").write_bytes(b"<net/>")
     manifest["files"]["model.xml"] = digest(package / "model.xml")
-    (package / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(package, manifest)
     with pytest.raises(NativeError, match=f"^OpenVINO cannot open {package}/model.xml: ") as caught:
         Segmentor(library, package)
     assert caught.value.kind == "backend"
@@ -103,13 +104,7 @@ def digest(path: Path) -> dict[str, Any]:
 
 def edit(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
     """A change of the manifest."""
-
-    def damage(package: Path) -> None:
-        manifest = json.loads((package / "manifest.json").read_text())
-        change(manifest)
-        (package / "manifest.json").write_text(json.dumps(manifest))
-
-    return damage
+    return lambda package: edit_manifest(package, change)
 
 
 def put(*path: str | int, value: Any) -> Callable[[Path], None]:
@@ -123,14 +118,27 @@ def put(*path: str | int, value: Any) -> Callable[[Path], None]:
     return edit(change)
 
 
+def flip(path: Path, place: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
 DAMAGES: dict[str, Callable[[Path], Any]] = {
     "no folder": shutil.rmtree,
     "no manifest": lambda package: (package / "manifest.json").unlink(),
     "newer": put("schema_version", value=99),
     "changed file": lambda package: (package / "model.onnx").write_bytes(b"changed"),
     "missing file": lambda package: (package / "model.onnx").unlink(),
-    "file outside": put("files", value={"../model.onnx": {"size": 1, "sha256": "0"}}),
-    "absolute file": put("files", value={"/etc/passwd": {"size": 1, "sha256": "0"}}),
+    "file outside": put("files", value={"../model.onnx": {"size": 1, "sha256": "0" * 64}}),
+    "absolute file": put("files", value={"/etc/passwd": {"size": 1, "sha256": "0" * 64}}),
+    "changed manifest": lambda package: flip(package / "manifest.json", 298),
+    "changed digest": lambda package: flip(package / "manifest.json", -10),
+    "one byte less": lambda package: cut(package / "manifest.json"),
     "a list": lambda package: (package / "manifest.json").write_text("[1, 2]"),
     "no spec": edit(lambda manifest: manifest.pop("spec")),
     "no files": edit(lambda manifest: manifest.pop("files")),
@@ -187,7 +195,7 @@ def test_a_broken_package_is_told_as_python_tells_it(library: Library, tmp_path:
 @pytest.mark.parametrize("text", ["", "{", '{"spec": ', "\x00", "[" * 100_000, '{"a": 1e999}', '"\\ud800"'])
 def test_what_is_no_json_is_told_in_one_line(library: Library, tmp_path: Path, text: str) -> None:
     (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(NativeError, match=r"manifest.json is not (JSON|valid)") as caught:
+    with pytest.raises(NativeError, match=r"manifest.json (is not JSON|was changed)") as caught:
         Segmentor(library, tmp_path)
     assert "\n" not in str(caught.value)
 

@@ -24,7 +24,7 @@ def test_a_package_for_a_gpu_is_not_opened_on_the_processor(tmp_path: Path) -> N
         spec=ModelSpec(source="x", architecture="x", classes=("a", "b"), palette=((0, 0, 0), (1, 2, 3))),
         target=Target.parse("tensorrt_static-32x32"),
         inputs=(image,),
-        outputs=(image,),
+        outputs=(image.model_copy(update={"shape": (1, 2, 32, 32)}),),
         files={"model.plan": digest(tmp_path / "model.plan")},
     ).write(tmp_path)
     found = find_package(tmp_path)

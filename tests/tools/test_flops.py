@@ -14,6 +14,7 @@ from segship.core.errors import BackendError, InputError, SizeError, Unsupported
 from segship.tools.flops import count
 from segship.tools.flops.network import count_network
 from support.commands import refused, segship
+from support.manifests import edit_manifest
 from support.references import configs
 from support.tiny import tiny_network
 
@@ -74,8 +75,7 @@ def test_a_package_costs_what_its_config_costs(trained: tuple[Path, Path], packa
 def test_a_package_of_another_engine_is_refused(package: Path, tmp_path: Path) -> None:
     copied = Path(shutil.copytree(package, tmp_path / "package"))
     (copied / "model.onnx").rename(copied / "model.xml")
-    manifest = copied / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"model.onnx"', '"model.xml"'))
+    edit_manifest(copied, lambda values: values.update(files={"model.xml": values["files"]["model.onnx"]}))
     with pytest.raises(UnsupportedError, match="count the config"):
         count(copied)
 

@@ -13,7 +13,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::int64_t kSchemaVersion = 1;
+constexpr std::int64_t kSchemaVersion = 2;
 constexpr std::size_t kMaximumBytes = 16u << 20;
 constexpr std::size_t kShown = 60;  // characters of a value in a message
 constexpr std::int64_t kGreatest = 1 << 30;
@@ -558,7 +558,7 @@ void read_manifest(const Node &node, Spec &spec, bool whole) {
   spec.decided = output.rfind("int", 0) == 0 || output.rfind("uint", 0) == 0;
   read_files(node.field("files"), spec, whole);
   node.only({"schema_version", "spec", "sizes", "target", "embed", "inputs", "outputs", "files", "options", "checks",
-             "quantization", "failures", "origin", "provenance", "versions", "notes"});
+             "quantization", "failures", "origin", "provenance", "versions", "notes", "digest"});
 }
 
 Json parsed(const std::string &text, const std::string &name) {
@@ -596,9 +596,14 @@ std::string one_line(const std::string &text) {
   return out.substr(0, characters_end(out, 300));
 }
 
-Spec parse_spec(const std::string &text, const std::string &name, const std::string &owner, bool whole) {
+Spec parse_spec(const std::string &text, const std::string &name, const std::string &owner, bool whole,
+                const SealCheck &check_seal) {
   const Json data = parsed(text, name);
   require_version(data, owner);
+  if (check_seal) {
+    const bool old = data.is_object() && data.value("schema_version", Json()) == 1 && !data.contains("digest");
+    check_seal(old);
+  }
   std::vector<std::string> mistakes;
   const Node node(&data, "", &mistakes);
   Spec spec;

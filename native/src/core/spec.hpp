@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -109,9 +110,13 @@ struct Spec {
   std::int64_t label_bytes() const { return classes.size() <= 256 ? 1 : 2; }
 };
 
+// Told, before anything else is read, whether a manifest is of version 0.1, which wrote no digest. Error: it was changed.
+using SealCheck = std::function<void(bool old)>;
+
 // Read a manifest, or the metadata of a lone engine file. `name` and `owner` begin error messages: the file, and what it
 // belongs to.
-Spec parse_spec(const std::string &text, const std::string &name, const std::string &owner, bool whole);
+Spec parse_spec(const std::string &text, const std::string &name, const std::string &owner, bool whole,
+                const SealCheck &check_seal = {});
 
 Size padded_size(Size image, std::int64_t height, std::int64_t width, std::int64_t multiple_of);
 

@@ -51,6 +51,24 @@ void check_file(const std::string &folder, const std::string &name, const FileDi
                       expected.sha256.substr(0, 12) + "…; export the package again");
 }
 
+// The manifest ends in the digest of all that stands before; those of version 0.1, which are old, have none.
+void require_sealed(const std::string &text, const std::string &name, bool old) {
+  if (old) return;
+  const std::string begin = "  \"digest\": \"", end = "\"\n}\n";
+  constexpr std::size_t kDigits = 64;
+  const std::size_t length = begin.size() + kDigits + end.size();
+  const std::size_t place = text.size() < length ? std::string::npos : text.size() - length;
+  const bool ends = place != std::string::npos && text.compare(place, begin.size(), begin) == 0 &&
+                    text.compare(text.size() - end.size(), end.size(), end) == 0;
+  const std::string found = ends ? text.substr(place + begin.size(), kDigits) : "";
+  if (!ends || found.find_first_not_of("0123456789abcdef") != std::string::npos) {
+    throw package_error(name + " was changed: it does not end in its digest; export the package again");
+  }
+  if (sha256(text.substr(0, place)) != found) {
+    throw package_error(name + " was changed: its digest does not fit; export the package again");
+  }
+}
+
 }  // namespace
 
 Spec read_package(const std::string &folder) {
@@ -68,7 +86,8 @@ Spec read_package(const std::string &folder) {
   std::ostringstream text;
   text << file.rdbuf();
   if (!file) throw package_error(name + " cannot be read");
-  Spec spec = parse_spec(text.str(), name, folder, true);
+  const auto check_seal = [&](bool old) { require_sealed(text.str(), name, old); };
+  Spec spec = parse_spec(text.str(), name, folder, true, check_seal);
   for (const std::string &one : spec.files) check_file(folder, one, spec.digests.at(one));
   if (spec.files.empty()) throw package_error(name + " is not valid: files is {}: the engine has none; export the package again");
   return spec;

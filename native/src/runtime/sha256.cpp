@@ -120,7 +120,16 @@ std::string finish(State &state, std::vector<std::uint8_t> &rest, std::uint64_t 
   return text;
 }
 
+constexpr State kStart = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                          0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+
 }  // namespace
+
+std::string sha256(const std::string &bytes) {
+  State state = kStart;
+  std::vector<std::uint8_t> rest(bytes.begin(), bytes.end());
+  return finish(state, rest, bytes.size());
+}
 
 FileDigest digest(const std::string &path) {
   struct Close {
@@ -128,7 +137,7 @@ FileDigest digest(const std::string &path) {
   };
   const std::unique_ptr<std::FILE, Close> file(std::fopen(path.c_str(), "rb"));
   if (!file) throw package_error(path + " cannot be read: " + std::strerror(errno));
-  State state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+  State state = kStart;
   std::vector<std::uint8_t> buffer(std::size_t{1} << 18);
   std::uint64_t size = 0;
   for (;;) {

@@ -97,8 +97,11 @@ def open(engine: Engine, *, device: str = INFO.default_device, threads: int | No
     openvino = _load()
     name, mode = _device(device)
     options: dict[str, Any] = {"PERFORMANCE_HINT": mode}
+    precision = str(engine.options.get("precision", "fp32"))
+    if precision not in _HINTS:
+        raise BackendError(f"the engine's precision is {precision!r:.60}, expected one of {', '.join(_HINTS)}")
     if name != "NPU":  # which always computes in float16 and refuses the hint
-        options["INFERENCE_PRECISION_HINT"] = _HINTS[str(engine.options.get("precision", "fp32"))]
+        options["INFERENCE_PRECISION_HINT"] = _HINTS[precision]
     if threads is not None:
         if name != "CPU":
             raise BackendError(f"OpenVINO can be told its threads on cpu only, not on {device}: leave them out")

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["info"]
 
+_UNSEALED = (
+    "The package was written by version 0.1, whose manifests hold no digest of themselves: a change of it is not "
+    "noticed. Export it again"
+)
 _WIDTH = 15  # of names, in characters
 
 
@@ -53,7 +57,8 @@ def info(
         manifest = find_package(Path(source)).manifest
         output.write_json(json_file, manifest.model_dump(mode="json"))
         if not output.is_standard_output(json_file):
-            _print(_of_package(manifest), manifest.spec, manifest.notes, manifest.provenance)
+            notes = (*manifest.notes, *([_UNSEALED] if manifest.schema_version == 1 else []))
+            _print(_of_package(manifest), manifest.spec, notes, manifest.provenance)
             output.print_checks(manifest.checks)
         return
     description = with_classes(spec, classes)

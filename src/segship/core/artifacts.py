@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+
+from pydantic import Field
 
 from segship.core.errors import BackendError, did_you_mean
-from segship.core.spec import Frozen
+from segship.core.frozen import Frozen, Words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +43,9 @@ Quantizer = Literal["nncf", "ai_edge", "torchao"]
 """The tools that make int8, each in the module of ``segship.quantize`` that is called like it."""
 
 
+_MOST_AXES = 64  # of NumPy's arrays
+
+
 class TensorInfo(Frozen):
     """Name, element type and shape of an input or output.
 
@@ -50,9 +55,9 @@ class TensorInfo(Frozen):
         shape: Sizes; a name where the size is dynamic: ``("batch", 3, "height", "width")``.
     """
 
-    name: str
-    dtype: str
-    shape: tuple[int | str, ...]
+    name: Words
+    dtype: Words
+    shape: Annotated[tuple[int | Words, ...], Field(max_length=_MOST_AXES)]
 
     @property
     def is_whole(self) -> bool:

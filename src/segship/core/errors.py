@@ -53,6 +53,7 @@ __all__ = [
     "engine_errors",
     "one_line",
     "printable",
+    "validated",
     "validation_line",
 ]
 
@@ -140,6 +141,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 _LONGEST = 300  # characters
+_MOST_MISTAKES = 20
 
 
 def one_line(text: object, *, last: bool = False, joined: bool = False) -> str:
@@ -178,14 +180,16 @@ def validation_line(error: ValidationError, *, known: Iterable[str] = ()) -> str
     """Say what is wrong with data that pydantic refused.
 
     Args:
-        error: As pydantic raised it; all its mistakes are told.
+        error: As pydantic raised it; its first twenty mistakes are told.
         known: Names of the fields there are, so that near ones are suggested.
 
     Returns:
         One sentence for each mistake: ``spec.threshold is 1.5: input should be less than 1``.
     """
-    names = list(known)
-    return "; ".join(_mistake(dict(item), names) for item in error.errors())
+    names, mistakes = list(known), error.errors(include_url=False)
+    told = "; ".join(_mistake(dict(item), names) for item in mistakes[:_MOST_MISTAKES])
+    more = len(mistakes) - _MOST_MISTAKES
+    return printable(told) + (f"; and {more} more" if more > 0 else "")
 
 
 def _mistake(item: dict[str, Any], known: list[str]) -> str:
@@ -197,6 +201,25 @@ def _mistake(item: dict[str, Any], known: list[str]) -> str:
     if item["type"] == "missing":
         return f"{name} is missing"
     return f"{name} is {item['input']!r:.60}: {said}" if name else said
+
+
+@contextlib.contextmanager
+def validated(what: str, kind: type[SegshipError]) -> Iterator[None]:
+    """Turn a record that pydantic refuses inside into a Segship error.
+
+    Args:
+        what: The message's beginning: ``"config.py"``.
+        kind: Of the error.
+
+    Returns:
+        A context manager.
+    """
+    from pydantic import ValidationError  # noqa: PLC0415  (errors are there before pydantic is needed)
+
+    try:
+        yield
+    except ValidationError as error:
+        raise kind(f"{what} cannot be used: {validation_line(error)}") from None
 
 
 @contextlib.contextmanager

@@ -11,10 +11,12 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from segship.core.errors import InputError, PackageError
-from segship.core.spec import Frozen
+from pydantic import Field
+
+from segship.core.errors import InputError, PackageError, printable
+from segship.core.frozen import Count, Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -27,6 +29,7 @@ except ImportError:  # Windows
 __all__ = [
     "DEMO",
     "FileDigest",
+    "Sha256",
     "bring_back",
     "cache_folder",
     "digest",
@@ -40,6 +43,9 @@ __all__ = [
 ]
 
 
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""64 hexadecimal digits, small."""
+
 DEMO = Path(__file__).parents[1] / "assets" / "demo"
 """Folder of the bundled network and its scenes: ``images`` and their ``labels``."""
 
@@ -47,13 +53,16 @@ DEMO = Path(__file__).parents[1] / "assets" / "demo"
 class FileDigest(Frozen):
     """Size in bytes and SHA-256 (hexadecimal) of a file."""
 
-    size: int
-    sha256: str
+    size: Count
+    sha256: Sha256
 
 
 def cache_folder() -> Path:
     """Return the folder for files that can be made again: ``segship`` in ``$XDG_CACHE_HOME``, or in ``~/.cache``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segship"
+
+
+_LONGEST_NAME = 255  # bytes, of every file system in use
 
 
 def digest(path: Path) -> FileDigest:
@@ -77,6 +86,8 @@ def file_inside(folder: Path, name: str) -> Path:
         PackageError: The name or a link leads out of the folder, or there is no such file.
     """
     inside = PurePosixPath(name)
+    if "\0" in name or not inside.parts or max(len(os.fsencode(part)) for part in inside.parts) > _LONGEST_NAME:
+        raise PackageError(f"{folder} names a file that no system can have ({printable(name)!r:.80}): do not use it")
     if inside.is_absolute() or ".." in inside.parts or "\\" in name or ":" in name:
         raise PackageError(f"{folder} names a file outside itself ({name!r}): do not use it")
     path = folder / inside

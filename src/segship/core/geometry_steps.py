@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from segship.core.errors import InputError
-from segship.core.frozen import Frozen, Positive
+from segship.core.frozen import Frozen, Multiple, Positive, Side, Values
 
 __all__ = [
     "GeometryStep",
@@ -32,7 +32,10 @@ __all__ = [
     "ResizeToMultiple",
     "padded_size",
     "padding_words",
+    "require_moderate",
 ]
+
+_MOST_PIXELS = 2**27  # of the network's input; in float32, 1.6 GB for three channels
 
 Interpolation = Literal["bilinear", "float_bilinear", "pillow_bilinear", "pillow_bicubic"]
 """How pixels are resized: OpenCV's bilinear, rounded to whole numbers; the same unrounded, as torch does; Pillow's
@@ -65,9 +68,10 @@ class ImageStep(Frozen):
         """Return what the step does to an image of ``height`` x ``width`` pixels.
 
         Raises:
-            InputError: The image would have no pixels left.
+            InputError: The image would have no pixels left, or more than fit into memory.
         """
         plan = self._plan(height, width)
+        require_moderate(plan.size, (height, width))
         if min(plan.size) < 1:
             raise InputError(
                 f"an image of {height}x{width} pixels (height x width) would be resized to "
@@ -103,6 +107,23 @@ class ImageStep(Frozen):
 def _resized(height: int, width: int) -> Placement:
     """The plan of a step that makes no margin."""
     return Placement((height, width), (height, width))
+
+
+def require_moderate(size: tuple[int, int], image: tuple[int, int]) -> None:
+    """Refuse what would fill the memory, before it is allocated.
+
+    Args:
+        size: (height, width) that an image shall get.
+        image: (height, width) that it has.
+
+    Raises:
+        InputError: ``size`` has more than 134 million pixels, and more than four times the image's.
+    """
+    if size[0] * size[1] > max(_MOST_PIXELS, 4 * image[0] * image[1]):
+        raise InputError(
+            f"an image of {image[0]}x{image[1]} pixels (height x width) would become {size[0]}x{size[1]}, more than "
+            f"{_MOST_PIXELS} pixels: the size rule of the network is not meant for it"
+        )
 
 
 def padded_size(
@@ -156,8 +177,8 @@ class Resize(ImageStep):
     """
 
     kind: Literal["resize"] = "resize"
-    width: Positive
-    height: Positive
+    width: Side
+    height: Side
     keep_ratio: bool = False
     interpolation: Interpolation = "bilinear"
 
@@ -175,7 +196,7 @@ class ResizeShortestEdge(ImageStep):
     """Scale the short edge to ``size``, less where the long edge would pass ``max_size`` (mmseg's transform)."""
 
     kind: Literal["resize_shortest_edge"] = "resize_shortest_edge"
-    size: Positive
+    size: Side
     max_size: Positive
 
     def _words(self) -> str:
@@ -197,7 +218,7 @@ class ResizeToMultiple(ImageStep):
     """Bilinear resize of each side up to the next multiple of ``multiple_of`` (mmseg's transform)."""
 
     kind: Literal["resize_to_multiple"] = "resize_to_multiple"
-    multiple_of: Positive
+    multiple_of: Multiple
 
     def _words(self) -> str:
         return f"resize each side up to a multiple of {self.multiple_of}"
@@ -218,9 +239,9 @@ class ResizeEdges(ImageStep):
     """
 
     kind: Literal["resize_edges"] = "resize_edges"
-    short: Positive
+    short: Side
     long: Positive | None = None
-    multiple_of: Positive = 1
+    multiple_of: Multiple = 1
     enlarge_only: bool = False
     interpolation: Interpolation = "bilinear"
 
@@ -253,8 +274,8 @@ class ResizeByEdge(ImageStep):
     """
 
     kind: Literal["resize_by_edge"] = "resize_by_edge"
-    short: Positive | None = None
-    long: Positive | None = None
+    short: Side | None = None
+    long: Side | None = None
     interpolation: Interpolation = "bilinear"
 
     @model_validator(mode="after")
@@ -284,9 +305,9 @@ class ResizeNear(ImageStep):
     """
 
     kind: Literal["resize_near"] = "resize_near"
-    width: Positive
-    height: Positive
-    multiple_of: Positive = 1
+    width: Side
+    height: Side
+    multiple_of: Multiple = 1
     interpolation: Interpolation = "bilinear"
 
     def _words(self) -> str:
@@ -310,9 +331,9 @@ class Letterbox(ImageStep):
     """
 
     kind: Literal["letterbox"] = "letterbox"
-    width: Positive
-    height: Positive
-    value: tuple[float, ...] = (0.0,)
+    width: Side
+    height: Side
+    value: Values = (0.0,)
 
     @property
     def cuts_margin(self) -> bool:
@@ -341,10 +362,10 @@ class Pad(ImageStep):
     """
 
     kind: Literal["pad"] = "pad"
-    height: Positive | None = None
-    width: Positive | None = None
-    multiple_of: Positive | None = None
-    value: tuple[float, ...] = (0.0,)
+    height: Side | None = None
+    width: Side | None = None
+    multiple_of: Multiple | None = None
+    value: Values = (0.0,)
     crop: bool = False
 
     @model_validator(mode="after")

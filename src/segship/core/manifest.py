@@ -2,26 +2,53 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+import mmap
+import os
+import re
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from segship.core.artifacts import Engine, TensorInfo
 from segship.core.errors import PackageError, validation_line
-from segship.core.files import FileDigest, digest, file_inside, holds_only
+from segship.core.files import FileDigest, Sha256, digest, file_inside, holds_only
+from segship.core.frozen import Count, Finite, Frozen, Name, Share, Words
 from segship.core.plan import EmbeddedSpec, newer_version
 from segship.core.provenance import Provenance
-from segship.core.spec import Frozen
+from segship.core.spec import MOST_CLASSES
 from segship.core.target import Target
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["MANIFEST", "Accuracy", "Comparison", "Manifest", "Quantization", "is_package", "read_manifest"]
+__all__ = ["MANIFEST", "Accuracy", "Comparison", "Manifest", "Quantization", "is_package", "read_manifest", "seal"]
 
 MANIFEST = "manifest.json"
-_MAXIMUM_BYTES = 16 * 2**20
+_MAXIMUM_BYTES = 16 * 2**20  # thousand checks of a network of 150 classes have 5 MB
+_MOST_RECORDS, _MOST_VALUES = 20_000, 1_000_000  # in one manifest, which bounds the memory that reading it takes
+_FEW, _SOME, _MANY = 64, 1000, 10_000
+_IMAGE_AXES, _TENSOR_AXES, _MASK_AXES = 3, 4, 2
+_SEAL = re.compile(rb'  "digest": "([0-9a-f]{64})"\n\}\n\Z')
+
+
+def _require_small(options: dict[str, Any]) -> dict[str, Any]:
+    """What backends note is a few numbers and words."""
+    if len(json.dumps(options, default=str)) > _MANY:
+        raise ValueError(f"it is longer than {_MANY} characters")
+    return options
+
+
+def _nan(value: Any) -> Any:
+    return float("nan") if value is None else value
+
+
+Difference = Annotated[float, BeforeValidator(_nan)]
+"""0 or more; NaN: undefined, null in JSON."""
+Percent = Annotated[float, Field(allow_inf_nan=False, ge=0, le=100)]
 
 
 class Comparison(Frozen):
@@ -33,7 +60,7 @@ class Comparison(Frozen):
         labels_equal: Share of pixels whose label is the same, 0-1; pixels between whose labels the reference itself is
             undecided within float32 noise count as the same.
         max_difference, mean_difference: Of the logits, divided by the greatest magnitude of the reference's; 0 where
-            labels were compared.
+            labels were compared. NaN where the candidate returned NaN or infinity, which a manifest writes as null.
         classes: For each class that the reference finds, the share of its pixels that the candidate labels so, too.
         pixels: Number of labels that were compared. This and what follows stays out of manifests.
         pixels_differ: How many of them are not the same, undecided or not.
@@ -41,12 +68,12 @@ class Comparison(Frozen):
         has_logits: Whether logits were compared, rather than labels alone.
     """
 
-    input: tuple[int, int, int, int]
-    image: str
-    labels_equal: float
-    max_difference: float = 0.0
-    mean_difference: float = 0.0
-    classes: dict[str, float] = {}
+    input: tuple[Count, Count, Count, Count]
+    image: Words
+    labels_equal: Share
+    max_difference: Difference = 0.0
+    mean_difference: Difference = 0.0
+    classes: Annotated[dict[Name, Share], Field(max_length=MOST_CLASSES)] = {}
     pixels: int = Field(default=0, exclude=True)
     pixels_differ: int = Field(default=0, exclude=True)
     greatest: float = Field(default=0.0, exclude=True)
@@ -61,8 +88,8 @@ class Accuracy(Frozen):
         IoU: Of each class that occurs, by name.
     """
 
-    mIoU: float
-    IoU: dict[str, float]
+    mIoU: Percent
+    IoU: Annotated[dict[Name, Percent], Field(max_length=MOST_CLASSES)]
 
 
 class Quantization(Frozen):
@@ -78,14 +105,14 @@ class Quantization(Frozen):
         agreement: Share of the pixels of the images whose label is the original's, 0-1.
     """
 
-    images: int
-    labelled: int
-    layers: int
-    kept: tuple[str, ...] = ()
-    slowdown: float | None = None
+    images: Count
+    labelled: Count
+    layers: Count
+    kept: Annotated[tuple[Words, ...], Field(max_length=_MANY)] = ()
+    slowdown: Annotated[Finite, Field(gt=0)] | None = None
     before: Accuracy | None = None
     after: Accuracy | None = None
-    agreement: float | None = None
+    agreement: Share | None = None
 
 
 class Manifest(EmbeddedSpec):
@@ -105,28 +132,52 @@ class Manifest(EmbeddedSpec):
         provenance: From where each value of ``spec`` was read, and what was assumed; None: not known.
         versions: Version of each tool that took part.
         notes: What a user should know, in sentences.
+        digest: SHA-256 of all bytes of the file before the line that holds it, which is the last but one; None in
+            manifests of version 1, of which no change is noticed.
     """
 
     target: Target
-    inputs: tuple[TensorInfo, ...]
-    outputs: tuple[TensorInfo, ...]
-    files: dict[str, FileDigest]
-    options: dict[str, Any] = {}
-    checks: tuple[Comparison, ...] = ()
+    inputs: Annotated[tuple[TensorInfo, ...], Field(min_length=1, max_length=_FEW)]
+    outputs: Annotated[tuple[TensorInfo, ...], Field(min_length=1, max_length=_FEW)]
+    files: Annotated[dict[str, FileDigest], Field(min_length=1, max_length=_SOME)]
+    options: Annotated[dict[Name, Any], Field(max_length=_FEW), AfterValidator(_require_small)] = {}
+    checks: Annotated[tuple[Comparison, ...], Field(max_length=_MANY)] = ()
     quantization: Quantization | None = None
-    failures: tuple[str, ...] = ()
-    origin: dict[str, FileDigest] = {}
+    failures: Annotated[tuple[Words, ...], Field(max_length=_MANY)] = ()
+    origin: Annotated[dict[Words, FileDigest], Field(max_length=_SOME)] = {}
     provenance: Provenance | None = None
-    versions: dict[str, str] = {}
-    notes: tuple[str, ...] = ()
+    versions: Annotated[dict[Name, Words], Field(max_length=_SOME)] = {}
+    notes: Annotated[tuple[Words, ...], Field(max_length=_SOME)] = ()
+    digest: Sha256 | None = None
 
-    def write(self, directory: Path) -> None:
+    @model_validator(mode="after")
+    def _fits_the_engine(self) -> Manifest:
+        """The ports have the axes that images and masks have, and as many scores as there are classes."""
+        image, output = self.inputs[0], self.outputs[0]
+        axes = _IMAGE_AXES if "pre" in self.embed else _TENSOR_AXES
+        if len(image.shape) != axes:
+            raise ValueError(f"the engine's input has {len(image.shape)} axes, expected {axes}")
+        if not _MASK_AXES <= len(output.shape) <= _TENSOR_AXES:
+            raise ValueError(f"the engine's output has {len(output.shape)} axes, expected scores (N, classes, h, w)")
+        scores = 1 if self.spec.output == "sigmoid" else len(self.spec.classes)
+        found = output.shape[1] if len(output.shape) == _TENSOR_AXES else scores
+        if not output.is_whole and "post" not in self.embed and isinstance(found, int) and found != scores:
+            raise ValueError(f"the engine returns {found} scores for each pixel, and there are {scores} of classes")
+        return self
+
+    def write(self, directory: Path) -> Manifest:
         """Write ``manifest.json``.
 
         Args:
             directory: The package's folder.
+
+        Returns:
+            The manifest as it will be read: with its digest, without what stays out of files.
         """
-        (directory / MANIFEST).write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        text = self.model_copy(update={"digest": None}).model_dump_json(indent=2, exclude={"digest"})
+        raw = seal(text)
+        (directory / MANIFEST).write_bytes(raw)
+        return Manifest.model_validate_json(raw)
 
     def engine(self, directory: Path) -> Engine:
         """Describe the engine, as its backend opens it.
@@ -140,15 +191,26 @@ class Manifest(EmbeddedSpec):
         return Engine(directory, tuple(self.files), self.inputs, self.outputs, self.options)
 
 
+def seal(text: str) -> bytes:
+    """Return the bytes of a manifest with the digest of itself, which notices every other byte.
+
+    Args:
+        text: A JSON object over several lines, without a digest.
+    """
+    before = text.removesuffix("\n}").encode() + b",\n"
+    return before + f'  "digest": "{hashlib.sha256(before).hexdigest()}"\n}}\n'.encode()
+
+
 def read_manifest(directory: Path) -> Manifest:
-    """Read and check the manifest and the digest of every file of the package at ``directory``.
+    """Read and check the manifest, its digest and the digest of every file of the package at ``directory``.
 
     Raises:
         PackageError: It is not a package, is newer than this version, or was damaged.
     """
-    manifest = _parse(directory)
+    manifest = _parse(directory, sealed=True)
     for name, expected in manifest.files.items():
         _check_file(directory, name, expected)
+    _require_listed(directory, manifest)
     return manifest
 
 
@@ -159,29 +221,79 @@ def is_package(directory: Path) -> bool:
         directory: A folder. No digest is checked, so that a damaged package is one, too.
     """
     try:
-        return holds_only(directory, {MANIFEST, *_parse(directory).files})
+        return holds_only(directory, {MANIFEST, *_parse(directory, sealed=False).files})
     except PackageError:
         return False
 
 
-def _parse(directory: Path) -> Manifest:
+def _parse(directory: Path, *, sealed: bool) -> Manifest:
     path = directory / MANIFEST
-    if not directory.is_dir():
-        raise PackageError(f"{directory} is not a package: no such directory")
-    if not path.is_file():
-        raise PackageError(f"{directory} is not a package: it holds no {MANIFEST}")
-    if path.stat().st_size > _MAXIMUM_BYTES:
-        raise PackageError(f"{path} is larger than {_MAXIMUM_BYTES} bytes: not a manifest")
+    raw = _read(directory, path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise PackageError(f"{path} is not JSON ({error}): the package is damaged, export it again") from None
     if newer := newer_version(data):
         raise PackageError(f"{directory} {newer}")
+    if sealed:
+        _check_seal(path, raw, data)
     try:
         return Manifest.model_validate(data)
     except ValidationError as error:
         raise PackageError(f"{path} is not valid: {validation_line(error)}; export the package again") from None
+
+
+def _read(directory: Path, path: Path) -> bytes:
+    """The bytes of a manifest, of which neither the length nor what they hold can fill the memory."""
+    if not directory.is_dir():
+        raise PackageError(f"{directory} is not a package: no such directory")
+    if not path.is_file():
+        raise PackageError(f"{directory} is not a package: it holds no {MANIFEST}")
+    with path.open("rb") as file:
+        raw = file.read(_MAXIMUM_BYTES + 1)
+    if len(raw) > _MAXIMUM_BYTES:
+        raise PackageError(f"{path} is larger than {_MAXIMUM_BYTES} bytes: not a manifest")
+    if raw.count(b"{") > _MOST_RECORDS or raw.count(b",") > _MOST_VALUES:
+        raise PackageError(f"{path} holds more than {_MOST_RECORDS} records or {_MOST_VALUES} values: not a manifest")
+    return raw
+
+
+def _check_seal(path: Path, raw: bytes, data: Any) -> None:
+    """The digest of a manifest fits what stands before it; version 0.1 wrote none."""
+    if isinstance(data, dict) and data.get("schema_version") == 1 and "digest" not in data:
+        return
+    found = _SEAL.search(raw)
+    if found is None:
+        raise PackageError(f"{path} was changed: it does not end in its digest; export the package again")
+    if hashlib.sha256(raw[: found.start()]).hexdigest().encode() != found[1]:
+        raise PackageError(f"{path} was changed: its digest does not fit; export the package again")
+
+
+def _require_listed(directory: Path, manifest: Manifest) -> None:
+    """No engine reads a file of the folder that no digest guards.
+
+    A file is taken for the engine's where one of the engine's files names it (external data of ONNX), is called like it
+    but for its suffix (the weights beside OpenVINO's model), or lies in the same folder of its own (Core ML).
+    """
+    listed = {directory / name for name in manifest.files}
+    folders = {directory / PurePosixPath(name).parts[0] for name in manifest.files if "/" in name}
+    for path in directory.rglob("*"):
+        if path in listed or path == directory / MANIFEST or not path.is_file():
+            continue
+        within = not folders.isdisjoint(path.parents)
+        alike = any(path.parent == file.parent and path.name.startswith(f"{file.stem}.") for file in listed)
+        if within or alike or any(_names(file, path.name) for file in listed):
+            raise PackageError(
+                f"{directory} holds {path.relative_to(directory)}, which its engine may read and {MANIFEST} does not "
+                "list: take it away, or export the package again"
+            )
+
+
+def _names(file: Path, name: str) -> bool:
+    if not file.stat().st_size:
+        return False
+    with file.open("rb") as opened, contextlib.closing(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)) as data:
+        return data.find(os.fsencode(name)) >= 0
 
 
 def _check_file(directory: Path, name: str, expected: FileDigest) -> None:

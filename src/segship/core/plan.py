@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast, get_args
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from segship.core.errors import InputError, PackageError
 from segship.core.spec import Frozen, ModelSpec, SizeRule
@@ -31,8 +31,11 @@ __all__ = [
     "read_embed",
 ]
 
-SCHEMA_VERSION = 1
-"""Version of the records that are written; those of earlier versions are read, too."""
+SCHEMA_VERSION = 2
+"""Version of the records that are written; those of earlier versions are read, too.
+
+2: a manifest holds a digest of itself, and says where each value was read. 1: version 0.1.
+"""
 
 METADATA = "segship"
 """Key under which an engine's own file carries `EmbeddedSpec` as JSON, so that the lone file can be understood."""
@@ -51,7 +54,7 @@ class NetworkSpec(Frozen):
         sizes: Which input sizes it takes.
     """
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Annotated[int, Field(strict=True, ge=1, le=SCHEMA_VERSION)] = SCHEMA_VERSION
     spec: ModelSpec
     sizes: SizeRule = SizeRule()
 
@@ -66,7 +69,7 @@ class EmbeddedSpec(NetworkSpec):
     """
 
     target: Target | None = None
-    embed: tuple[Embedded, ...] = ()
+    embed: Annotated[tuple[Embedded, ...], Field(max_length=2)] = ()
 
     @classmethod
     def read(cls, text: str, path: Path) -> EmbeddedSpec:
@@ -141,7 +144,7 @@ def newer_version(data: Any) -> str:
         The end of an error message that begins with the record's place; empty where the version can be read.
     """
     version = data.get("schema_version") if isinstance(data, dict) else None
-    if not isinstance(version, int) or version <= SCHEMA_VERSION:
+    if isinstance(version, bool) or not isinstance(version, int) or version <= SCHEMA_VERSION:
         return ""
     return f"has schema version {version}, this Segship reads up to {SCHEMA_VERSION}: pip install -U segship"
 

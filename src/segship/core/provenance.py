@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from segship.core.frozen import Frozen
+from pydantic import Field
+
+from segship.core.frozen import Frozen, Words
 
 if TYPE_CHECKING:
     from segship.core.spec import ModelSpec
@@ -27,7 +29,7 @@ class Reading(Frozen):
     """
 
     kind: Literal["read", "default", "assumed"]
-    where: str
+    where: Words
 
     def __str__(self) -> str:
         return self.where if self.kind == "read" else f"{self.kind}: {self.where}"
@@ -60,6 +62,9 @@ def assumed(why: str) -> Reading:
     return Reading(kind="assumed", where=why)
 
 
+_MOST_IGNORED = 1000
+
+
 class Provenance(Frozen):
     """From where each value comes that decides over a mask, and what else is not the network's own word.
 
@@ -79,7 +84,7 @@ class Provenance(Frozen):
     threshold: Reading
     classes: Reading
     palette: Reading
-    ignored: tuple[str, ...] = ()
+    ignored: Annotated[tuple[Words, ...], Field(max_length=_MOST_IGNORED)] = ()
     random_weights: bool = False
 
     @classmethod

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from segship.core.frozen import Frozen, Positive
+from segship.core.frozen import Finite, Frozen, Multiple, Name, Positive, Side, Values, Words
 from segship.core.geometry_steps import (
     GeometryStep,
     Interpolation,
@@ -27,9 +27,11 @@ from segship.core.geometry_steps import (
     ResizeToMultiple,
     padded_size,
     padding_words,
+    require_moderate,
 )
 
 __all__ = [
+    "MOST_CLASSES",
     "Frozen",
     "GeometryStep",
     "Interpolation",
@@ -54,6 +56,10 @@ __all__ = [
 Threshold = Annotated[float, Field(gt=0, lt=1)]
 """A probability that some logit passes and another does not."""
 Byte = Annotated[int, Field(ge=0, le=255)]
+MOST_CLASSES = 2**16
+"""Labels are whole numbers of at most 16 bits."""
+_MOST_STEPS = 16  # real pipelines have at most three
+_LEAST_STD = 1e-30  # below, a division overflows float32
 
 
 def _current(value: object) -> object:
@@ -78,14 +84,14 @@ class Normalization(Frozen):
     """
 
     channel_order: Literal["rgb", "bgr"] = "rgb"
-    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
-    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    mean: Values = (0.0, 0.0, 0.0)
+    std: Values = (1.0, 1.0, 1.0)
 
     @model_validator(mode="after")
     def _as_many(self) -> Normalization:
         if len(self.mean) != len(self.std):
             raise ValueError(f"mean has {len(self.mean)} numbers, std has {len(self.std)}")
-        if not all(self.std):
+        if min(map(abs, self.std)) < _LEAST_STD:
             raise ValueError("std must not be zero")
         return self
 
@@ -99,14 +105,16 @@ class Padding(Frozen):
         value: Value of the new pixels, after normalisation.
     """
 
-    height: Positive | None = None
-    width: Positive | None = None
-    multiple_of: Positive | None = None
-    value: float = 0.0
+    height: Side | None = None
+    width: Side | None = None
+    multiple_of: Multiple | None = None
+    value: Finite = 0.0
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Return (height, width) after padding an image of ``height`` x ``width`` pixels."""
-        return padded_size(height, width, to=(self.height, self.width), multiple_of=self.multiple_of)
+        size = padded_size(height, width, to=(self.height, self.width), multiple_of=self.multiple_of)
+        require_moderate(size, (height, width))
+        return size
 
     def __str__(self) -> str:
         return f"{padding_words(self.height, self.width, self.multiple_of)} with {self.value:.6g}, once normalised"
@@ -120,8 +128,8 @@ class Slide(Frozen):
         stride: Step (vertical, horizontal) between windows.
     """
 
-    crop: tuple[Positive, Positive]
-    stride: tuple[Positive, Positive]
+    crop: tuple[Side, Side]
+    stride: tuple[Side, Side]
 
     def __str__(self) -> str:
         (height, width), (down, right) = self.crop, self.stride
@@ -138,9 +146,9 @@ class SizeRule(Frozen):
         batch: The only number of images at once, or None.
     """
 
-    fixed: tuple[Positive, Positive] | None = None
-    multiple_of: Positive = 1
-    minimum: tuple[Positive, Positive] = (1, 1)
+    fixed: tuple[Side, Side] | None = None
+    multiple_of: Multiple = 1
+    minimum: tuple[Side, Side] = (1, 1)
     batch: Positive | None = None
 
     def allows(self, height: int, width: int) -> bool:
@@ -212,11 +220,11 @@ class ModelSpec(Frozen):
         reduce_zero_label: Whether label 0 of the data set's files means "ignore" and all others move down by one.
     """
 
-    source: str
-    architecture: str
-    classes: tuple[str, ...]
-    palette: tuple[tuple[Byte, Byte, Byte], ...]
-    geometry: tuple[GeometryStep, ...] = ()
+    source: Name
+    architecture: Words
+    classes: Annotated[tuple[Name, ...], Field(min_length=1, max_length=MOST_CLASSES)]
+    palette: Annotated[tuple[tuple[Byte, Byte, Byte], ...], Field(min_length=1, max_length=MOST_CLASSES)]
+    geometry: Annotated[tuple[GeometryStep, ...], Field(max_length=_MOST_STEPS)] = ()
     normalization: Normalization = Normalization()
     pixels: PixelKind = "uint8"
     padding: Padding | None = None

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from segship.core import spellings
 from segship.core.errors import InputError
-from segship.core.spec import Frozen
+from segship.core.frozen import Finite, Frozen, Name, Side, Words
 
 __all__ = ["Precision", "Shape", "Target"]
 
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 
 _TARGET = re.compile(r"(?P<backend>[a-z0-9]+)(?:-(?P<precision>fp32|fp16|bf16|int8))?_(?P<shape>(?:dynamic|static).*)")
-_SHAPE = re.compile(r"(?P<kind>dynamic|static)(?:-(\d+)x(\d+))?(?:-(\d+)x(\d+))?")
+_SHAPE = re.compile(r"(?P<kind>dynamic|static)(?:-(\d{1,9})x(\d{1,9}))?(?:-(\d{1,9})x(\d{1,9}))?")
+_LARGEST = 2**15  # the bound of `Side`
+
+
+_MOST_OPTIONS = 64  # engines have a handful
+_Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 
 
 class Shape(Frozen):
@@ -29,9 +34,9 @@ class Shape(Frozen):
         own: Static, at the one size that the network's own preprocessing makes; not known before the network is.
     """
 
-    minimum: tuple[int, int] | None = None
-    maximum: tuple[int, int] | None = None
-    typical: tuple[int, int] | None = None
+    minimum: tuple[Side, Side] | None = None
+    maximum: tuple[Side, Side] | None = None
+    typical: tuple[Side, Side] | None = None
     own: bool = False
 
     @classmethod
@@ -53,6 +58,8 @@ class Shape(Frozen):
         low, high = (numbers[0], numbers[1]), (numbers[-2], numbers[-1])
         if min(low) < 1 or low[0] > high[0] or low[1] > high[1]:
             raise InputError(f"{text!r} is not a shape: sizes must be positive, the smaller one first")
+        if max(high) > _LARGEST:
+            raise InputError(f"{text!r} is not a shape: no side is longer than {_LARGEST} pixels")
         if match["kind"] == "dynamic" and len(numbers) == 2:  # noqa: PLR2004
             return cls(typical=low)
         return cls(minimum=low, maximum=high)
@@ -86,10 +93,10 @@ class Target(Frozen):
         options: Settings of the engine's own, by name, as its backend's ``INFO.options`` tells them.
     """
 
-    backend: str
+    backend: Name
     precision: Precision = "fp32"
     shape: Shape = Shape()
-    options: dict[str, bool | int | float | str] = {}
+    options: Annotated[dict[Name, bool | _Whole | Finite | Words], Field(max_length=_MOST_OPTIONS)] = {}
 
     @model_validator(mode="before")
     @classmethod

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from segship.backends import DEFAULT
-from segship.core.errors import BackendError, InputError
+from segship.core.errors import BackendError, ConfigError, InputError, validated
 from segship.core.plan import Int8, read_embed
 from segship.core.target import Shape, Target
 from segship.deploy.mmdeploy import build_mmdeploy_folder
@@ -213,7 +213,8 @@ def export_module(
     def load() -> Loaded:
         from segship.sources import python  # imports torch, whose absence has been told by now
 
-        return python.load_module(module, spec, sizes=sizes)
+        with validated("the description", ConfigError):
+            return python.load_module(module, spec, sizes=sizes)
 
     chosen = find_target(target)
     options = ExportOptions(

@@ -117,10 +117,8 @@ def build_package(load: Callable[[], Loaded], out: Path, options: ExportOptions)
         failed = (*differences, *built.failures)
         if failed and not plan.allow_inexact:
             raise VerificationError("; ".join(failed))
-        manifest = manifest.model_copy(update={"checks": checks, "failures": failed})
-        manifest.write(directory)
-    # As it will be read: some figures of a comparison stay out of manifests.
-    return Package(out, Manifest.model_validate(manifest.model_dump()))
+        manifest = manifest.model_copy(update={"checks": checks, "failures": failed}).write(directory)
+    return Package(out, manifest)
 
 
 def verify_engine(

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from segship.backends import default_device, find_backend
-from segship.core.errors import UnsafeFileError
+from segship.core.errors import PackageError, UnsafeFileError, printable, validated
+from segship.core.files import bring_back
 from segship.core.manifest import MANIFEST, read_manifest
 from segship.datasets.class_names import ClassNames
 from segship.formats.mmdeploy.documents import is_mmdeploy_folder
@@ -113,10 +114,15 @@ def find_package(path: Path, naming: ClassNames | None = None) -> PackageFiles:
         PackageError: It is none of these, or is damaged.
         UnsupportedError: A folder of MMDeploy's does what is not provided here.
     """
+    if "\0" in str(path):
+        raise PackageError(f"{printable(str(path))!r} is no path: it holds the character 0")
+    bring_back(path)
     if (path / MANIFEST).is_file():
         return PackageFiles(path, path, read_manifest(path))
     if is_mmdeploy_folder(path):
-        return PackageFiles(path, path, read_mmdeploy_folder(path, naming or ClassNames()))
+        with validated(str(path), PackageError):
+            return PackageFiles(path, path, read_mmdeploy_folder(path, naming or ClassNames()))
     if is_engine_file(path):
-        return PackageFiles(path, path.parent, read_engine_file(path))
+        with validated(str(path), PackageError):
+            return PackageFiles(path, path.parent, read_engine_file(path))
     return PackageFiles(path, path, read_manifest(path))  # which raises, and says why

@@ -172,7 +172,10 @@ class Pipeline:
         """The engine alone."""
         if self._open is None:
             raise BackendError("the engine is closed: open the package again")
-        return self._open.run({self._image: tensor})[self._logits]
+        outputs = self._open.run({self._image: tensor})
+        if self._logits not in outputs:
+            raise BackendError(f"the engine has no output {self._logits!r}, it returns {', '.join(outputs)}")
+        return outputs[self._logits]
 
     def decide(self, output: NDArray[Any], prepared: Prepared) -> NDArray[np.uint8 | np.uint16]:
         """Labels (H, W) at the image's size from what `infer` returned for it.

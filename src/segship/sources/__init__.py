@@ -12,7 +12,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from segship.core.errors import ConfigError, InputError, UnsupportedError, did_you_mean
+from segship.core.errors import ConfigError, InputError, UnsupportedError, did_you_mean, validated
 
 if TYPE_CHECKING:
     import os
@@ -94,7 +94,9 @@ class Source:
             SegshipError: A file cannot be read, or the two do not belong together.
         """
         request = self.request(with_auxiliary=with_auxiliary)
-        return find_source(request.path, "python" if request.entry else self.source).load(request)
+        framework = find_source(request.path, "python" if request.entry else self.source)
+        with validated(str(self.config), ConfigError):
+            return framework.load(request)
 
     def request(self, *, with_auxiliary: bool = False) -> LoadRequest:
         """Build the request for a framework's reader.
@@ -293,7 +295,8 @@ def load_network(
         given = Source(config, checkpoint, cfg_options=cfg_options)
     request = replace(given, random_weights=True).request(with_auxiliary=with_auxiliary)
     framework = find_source(request.path, "python" if request.entry else given.source)
-    return framework.load_network(request)
+    with validated(str(given.config), ConfigError):
+        return framework.load_network(request)
 
 
 def load(
