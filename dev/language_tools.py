@@ -92,12 +92,17 @@ def native() -> Path:
     return NATIVE
 
 
-def onnxruntime_folder() -> Path:
-    """The folder of ONNX Runtime's library in this Python."""
-    found = importlib.util.find_spec("onnxruntime")
-    if found is None or found.origin is None:
-        raise MissingToolError("onnxruntime is not installed in this Python: pip install onnxruntime")
-    return Path(found.origin).parent / "capi"
+def engines() -> dict[str, Path]:
+    """The variables that name the engines' libraries, each with its folder in this Python."""
+    found = {}
+    for variable, module, folder in (
+        ("SEGSHIP_ONNXRUNTIME", "onnxruntime", "capi"),
+        ("SEGSHIP_OPENVINO", "openvino", "libs"),
+    ):
+        module_spec = importlib.util.find_spec(module)
+        if module_spec is not None and module_spec.origin is not None:
+            found[variable] = Path(module_spec.origin).parent / folder
+    return found
 
 
 def fresh(name: str) -> Path:
@@ -109,7 +114,7 @@ def fresh(name: str) -> Path:
 
 
 def program(name: str, *command: object, **variables: object) -> None:
-    """Write ``build/languages/NAME``, which runs a command that finds the library and ONNX Runtime.
+    """Write ``build/languages/NAME``, which runs a command that finds the library and the engines.
 
     Args:
         name: Of the language.
@@ -125,7 +130,7 @@ def own_tests(name: str, *command: object, **variables: object) -> None:
 
 
 def _write(path: Path, what: str, command: tuple[object, ...], variables: dict[str, object]) -> None:
-    defaults = {"SEGSHIP_ONNXRUNTIME": onnxruntime_folder(), **variables}
+    defaults = {**engines(), **variables}
     lines = [
         "#!/bin/sh",
         f"# {what}; written by dev/languages.py",
