@@ -38,6 +38,7 @@ PAGES = {
             "segship.tools.graphs",
             "segship.tools.log",
             "segship.tools.publish",
+            "segship.tools.service",
             "segship.tools.tensors",
             "segship.tools.weights",
             "segship.tools.zoo",

@@ -31,7 +31,8 @@ def test_every_page_shows_every_name_of_its_modules() -> None:
 
 def test_every_guide_is_found_in_the_navigation() -> None:
     shown = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    assert [path for path in guides() if f": {path}\n" not in shown] == []
+    # A section's own page stands without a title of its own.
+    assert [path for path in guides() if f": {path}\n" not in shown and f"- {path}\n" not in shown] == []
 
 
 def test_every_command_has_its_table_of_options() -> None:

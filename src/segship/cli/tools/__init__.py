@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from segship.cli.tools.compare_service import compare_service
 from segship.cli.tools.config import config
 from segship.cli.tools.convert_weights import convert_weights
 from segship.cli.tools.export_onnx import export_onnx
@@ -22,6 +23,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _command in (flops, publish, config, log, convert_weights, export_onnx, export_torchscript):
+for _command in (flops, publish, config, log, convert_weights, export_onnx, export_torchscript, compare_service):
     app.command()(_command)
 app.add_typer(tensors)

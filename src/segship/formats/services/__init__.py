@@ -1,0 +1,1 @@
+"""Folders and archives that other servers open: what their configuration files say."""
