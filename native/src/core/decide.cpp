@@ -3,48 +3,108 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 
 #include "core/clones.hpp"
+#include "core/lanes.hpp"
 
 namespace segship {
 
 namespace {
 
-constexpr std::size_t kChunk = 16;  // pixels decided together; a multiple of every vector's width
-
 // ---- Winners of the cells
 
 // Argmax over the classes of one row of cells, the first of equals; false where a value is not finite.
-SEGSHIP_CLONES bool winners_of_row(const Logits &logits, std::size_t cell, float *best, std::uint16_t *winner) {
-  const std::size_t width = logits.width;
-  std::copy_n(logits.row(0, cell), width, best);
-  std::fill_n(winner, width, std::uint16_t{0});
-  float probe = 0;  // stays zero as long as all values are finite
-  for (std::size_t x = 0; x < width; ++x) probe = std::max(probe, best[x] - best[x] == 0 ? 0.0f : 1.0f);
-  for (std::size_t label = 1; label < logits.classes; ++label) {
-    const float *values = logits.row(label, cell);
-    float bad = 0;
-    for (std::size_t x = 0; x < width; ++x) {
-      const bool leads = values[x] > best[x];
-      bad = std::max(bad, values[x] - values[x] == 0 ? 0.0f : 1.0f);
-      best[x] = leads ? values[x] : best[x];
-      winner[x] = leads ? static_cast<std::uint16_t>(label) : winner[x];
+SEGSHIP_CLONES bool winners_of_row(const Logits &logits, std::size_t cell, std::int32_t *winner) {
+  bool finite = true;
+  std::size_t x = 0;
+  for (; x + kLanes <= logits.width; x += kLanes) {
+    Floats best, value;
+    Ints place{}, fine = Ints{} - 1;
+    load(logits.row(0, cell) + x, best);
+    fine &= best - best == 0;
+    for (std::size_t label = 1; label < logits.classes; ++label) {
+      load(logits.row(label, cell) + x, value);
+      fine &= value - value == 0;
+      const Ints leads = value > best;
+      place = leads ? Ints{} + static_cast<std::int32_t>(label) : place;
+      best = leads ? value : best;
     }
-    probe = std::max(probe, bad);
+    std::memcpy(winner + x, &place, sizeof(place));
+    for (std::size_t lane = 0; lane < kLanes; ++lane) finite = finite && fine[lane] != 0;
   }
-  return probe == 0;
+  for (; x < logits.width; ++x) {
+    float best = logits.row(0, cell)[x];
+    winner[x] = 0;
+    finite = finite && best - best == 0;
+    for (std::size_t label = 1; label < logits.classes; ++label) {
+      const float value = logits.row(label, cell)[x];
+      finite = finite && value - value == 0;
+      if (value > best) best = value, winner[x] = static_cast<std::int32_t>(label);
+    }
+  }
+  return finite;
 }
 
 // ---- Blocks in doubt
 
 // What one block is decided with; sized once.
 struct Room {
-  std::vector<float> values, lead, down, best;
-  std::vector<std::uint16_t> candidates;
+  std::vector<float> values, lead, down;
+  std::vector<std::int32_t> candidates;
+};
+
+// Rows of cells of all classes, each made once: those of the last run are kept, for the next one shares some.
+class Lines {
+ public:
+  using Make = std::function<void(std::size_t cell, float *line)>;
+
+  // `size`: floats of one row of all classes.
+  Lines(std::size_t size, Make make) : size_(size), make_(std::move(make)) {}
+
+  // The rows that a run draws on.
+  const std::vector<const float *> &of(const Run &run) {
+    if (run.begin == at_ && !found_.empty()) return found_;
+    at_ = run.begin;
+    std::vector<Line> kept;
+    for (const std::int32_t cell : run.cells) {
+      const auto found = std::find_if(kept_.begin(), kept_.end(), [&](const Line &line) { return line.cell == cell; });
+      if (found == kept_.end()) {
+        kept.push_back({cell, {}});
+      } else {
+        kept.push_back(std::move(*found));
+        kept_.erase(found);
+      }
+    }
+    for (Line &line : kept) {
+      if (!line.values.empty()) continue;
+      if (!kept_.empty()) {  // room of a row that nobody needs any more
+        line.values = std::move(kept_.back().values);
+        kept_.pop_back();
+      }
+      line.values.resize(size_);
+      make_(static_cast<std::size_t>(line.cell), line.values.data());
+    }
+    kept_ = std::move(kept);
+    found_.clear();
+    for (const Line &line : kept_) found_.push_back(line.values.data());
+    return found_;
+  }
+
+ private:
+  struct Line {
+    std::int32_t cell;
+    std::vector<float> values;
+  };
+  std::size_t size_;
+  Make make_;
+  std::vector<Line> kept_;
+  std::vector<const float *> found_;
+  std::size_t at_ = 0;
 };
 
 // The classes that may win in a block, from their values (classes, support): ascending.
-void find_candidates(const float *values, std::size_t classes, std::size_t support, std::vector<std::uint16_t> &found) {
+void find_candidates(const float *values, std::size_t classes, std::size_t support, std::vector<std::int32_t> &found) {
   float floor = -HUGE_VALF;
   for (std::size_t label = 0; label < classes; ++label) {
     float least = values[label * support];
@@ -55,189 +115,152 @@ void find_candidates(const float *values, std::size_t classes, std::size_t suppo
   for (std::size_t label = 0; label < classes; ++label) {
     float most = values[label * support];
     for (std::size_t cell = 1; cell < support; ++cell) most = std::max(most, values[label * support + cell]);
-    if (most >= floor) found.push_back(static_cast<std::uint16_t>(label));
+    if (most >= floor) found.push_back(static_cast<std::int32_t>(label));
   }
 }
 
-void gather(const Logits &logits, const Run &rows, const Run &columns, float *values) {
-  for (std::size_t label = 0; label < logits.classes; ++label) {
-    for (const std::int32_t cell : rows.cells) {
-      const float *row = logits.row(label, static_cast<std::size_t>(cell));
-      for (const std::int32_t column : columns.cells) *values++ = row[column];
+// The values of a block: (classes, rows of cells, columns of cells).
+void gather(const std::vector<const float *> &lines, std::size_t classes, std::size_t width, const Run &columns,
+            float *values) {
+  for (std::size_t label = 0; label < classes; ++label) {
+    for (const float *line : lines) {
+      for (const std::int32_t column : columns.cells) *values++ = line[label * width + static_cast<std::size_t>(column)];
     }
   }
 }
 
-// Interpolate between the cells of a run: values (cells), `step` floats apart, to its positions.
-inline void blend(const float *values, std::size_t step, std::size_t count, const Run &run, std::size_t position,
-                  float *out) {
-  const float *weight = run.weight.data() + position;
-  const std::size_t positions = run.positions(), cells = run.cells.size();
-  if (cells == 1) {
-    for (std::size_t x = 0; x < count; ++x) out[x] = values[x];
-    return;
-  }
-  for (std::size_t x = 0; x < count; ++x) out[x] = weight[0] * (values[step + x] - values[x]);
+// One line of cells to eight positions of a run.
+inline void spread(const float *values, const Run &run, std::size_t position, Few &out) {
+  const std::size_t cells = run.cells.size();
+  out = Few{} + values[0];
+  if (cells == 1) return;
+  Few weight;
+  load(run.weight.data() + position, weight);
+  out = weight * (values[1] - values[0]);
   for (std::size_t tap = 1; tap + 1 < cells; ++tap) {
-    const float share = weight[tap * positions];
-    for (std::size_t x = 0; x < count; ++x) out[x] += share * (values[(tap + 1) * step + x] - values[x]);
+    load(run.weight.data() + tap * run.stride + position, weight);
+    out += weight * (values[tap + 1] - values[0]);
   }
-  for (std::size_t x = 0; x < count; ++x) out[x] += values[x];
+  out += values[0];
 }
 
-// The same across: one line of cells to all positions of a run.
-inline void spread(const float *values, const Run &run, float *out) {
-  const std::size_t positions = run.positions(), cells = run.cells.size();
-  if (cells == 1) {
-    std::fill_n(out, positions, values[0]);
-    return;
+// The lead of each candidate over the first one, in every row of a block: (candidates - 1, rows, columns of cells).
+inline void lead_down(const Run &rows, std::size_t across, Room &room) {
+  const std::size_t count = rows.cells.size(), support = count * across;
+  room.lead.resize(support);
+  room.down.resize((room.candidates.size() - 1) * rows.positions() * across);
+  const float *base = room.values.data() + static_cast<std::size_t>(room.candidates[0]) * support;
+  float *down = room.down.data(), *lead = room.lead.data();
+  for (std::size_t rank = 1; rank < room.candidates.size(); ++rank) {
+    const float *values = room.values.data() + static_cast<std::size_t>(room.candidates[rank]) * support;
+    for (std::size_t cell = 0; cell < support; ++cell) lead[cell] = values[cell] - base[cell];
+    for (std::size_t row = 0; row < rows.positions(); ++row) {
+      for (std::size_t column = 0; column < across; ++column) {
+        const float first = lead[column];
+        float value = count == 1 ? first : rows.weight[row] * (lead[across + column] - first);
+        for (std::size_t tap = 1; tap + 1 < count; ++tap) {
+          value += rows.weight[tap * rows.stride + row] * (lead[(tap + 1) * across + column] - first);
+        }
+        *down++ = count == 1 ? value : value + first;
+      }
+    }
   }
-  const float *weight = run.weight.data();
-  const float first = values[0];
-  if (cells == 2) {
-    const float rise = values[1] - first;
-    for (std::size_t x = 0; x < positions; ++x) out[x] = weight[x] * rise + first;
-    return;
-  }
-  for (std::size_t x = 0; x < positions; ++x) out[x] = weight[x] * (values[1] - first);
-  for (std::size_t tap = 1; tap + 1 < cells; ++tap) {
-    const float rise = values[tap + 1] - first;
-    for (std::size_t x = 0; x < positions; ++x) out[x] += weight[tap * positions + x] * rise;
-  }
-  for (std::size_t x = 0; x < positions; ++x) out[x] += first;
 }
 
 // Decide every pixel of a block. What is interpolated is each candidate's lead over the first one.
 template <class Label>
-void settle(const Run &rows, const Run &columns, Room &room, Label *mask, std::size_t width) {
-  const std::size_t across = columns.cells.size(), support = rows.cells.size() * across;
-  const std::size_t positions = columns.positions();
-  const float *base = room.values.data() + room.candidates[0] * support;
-  room.lead.resize(support);
-  room.down.resize(across + positions);
-  room.best.assign(rows.positions() * positions, 0.0f);
-  float *down = room.down.data(), *line = room.down.data() + across;
+SEGSHIP_CLONES void settle(const Run &rows, const Run &columns, Room &room, Label *mask, std::size_t width) {
+  const std::size_t across = columns.cells.size(), step = rows.positions() * across;
+  lead_down(rows, across, room);
   for (std::size_t row = 0; row < rows.positions(); ++row) {
-    std::fill_n(mask + (rows.begin + row) * width + columns.begin, positions, static_cast<Label>(room.candidates[0]));
-  }
-  for (std::size_t rank = 1; rank < room.candidates.size(); ++rank) {
-    const Label label = static_cast<Label>(room.candidates[rank]);
-    const float *values = room.values.data() + room.candidates[rank] * support;
-    for (std::size_t cell = 0; cell < support; ++cell) room.lead[cell] = values[cell] - base[cell];
-    for (std::size_t row = 0; row < rows.positions(); ++row) {
-      blend(room.lead.data(), across, across, rows, row, down);
-      spread(down, columns, line);
-      Label *out = mask + (rows.begin + row) * width + columns.begin;
-      float *best = room.best.data() + row * positions;
-      for (std::size_t x = 0; x < positions; ++x) {
-        out[x] = line[x] > best[x] ? label : out[x];
-        best[x] = std::max(best[x], line[x]);
+    Label *out = mask + (rows.begin + row) * width + columns.begin;
+    for (std::size_t place = 0; place < columns.positions(); place += kFew) {
+      Few best{}, value;
+      FewInts winner = FewInts{} + room.candidates[0];
+      const float *down = room.down.data() + row * across;
+      for (std::size_t rank = 1; rank < room.candidates.size(); ++rank, down += step) {
+        spread(down, columns, place, value);
+        const FewInts leads = value > best;
+        winner = leads ? FewInts{} + room.candidates[rank] : winner;
+        best = leads ? value : best;
       }
+      typedef Label Labels __attribute__((vector_size(kFew * sizeof(Label))));
+      const Labels narrow = __builtin_convertvector(winner, Labels);
+      std::memcpy(out + place, &narrow, std::min(kFew, columns.positions() - place) * sizeof(Label));
     }
   }
 }
 
 // ---- Everything in doubt
 
+// Floats of one class in a row at the width of the image; eight at a time may be written beyond a run.
+std::size_t wide_stride(std::size_t width) { return (width + kLanes - 1) / kLanes * kLanes + kFew; }
+
 // One row of cells of every class at the width of the image: (classes, stride).
-void widen(const Logits &logits, std::size_t cell, const std::vector<Run> &columns, std::size_t stride, float *out) {
-  float cells[64];
-  std::vector<float> more;
+SEGSHIP_CLONES void widen(const Logits &logits, std::size_t cell, const std::vector<Run> &columns, std::size_t stride,
+                          float *out) {
+  std::vector<float> cells;
   for (std::size_t label = 0; label < logits.classes; ++label) {
     const float *row = logits.row(label, cell);
     for (const Run &run : columns) {
-      float *values = cells;
-      if (run.cells.size() > std::size(cells)) {
-        more.resize(run.cells.size());
-        values = more.data();
+      cells.resize(run.cells.size());
+      for (std::size_t tap = 0; tap < cells.size(); ++tap) cells[tap] = row[run.cells[tap]];
+      for (std::size_t place = 0; place < run.positions(); place += kFew) {
+        Few value;
+        spread(cells.data(), run, place, value);
+        std::memcpy(out + label * stride + run.begin + place, &value, sizeof(value));
       }
-      for (std::size_t tap = 0; tap < run.cells.size(); ++tap) values[tap] = row[run.cells[tap]];
-      spread(values, run, out + label * stride + run.begin);
     }
   }
 }
 
-// Rows of cells at the width of the image; those of the last run are kept, for the next one shares some.
-class Wide {
- public:
-  Wide(const Logits &logits, const std::vector<Run> &columns, std::size_t width)
-      : logits_(logits), columns_(columns), stride_((width + kChunk - 1) / kChunk * kChunk) {}
+Lines wide_lines(const Logits &logits, const std::vector<Run> &columns, std::size_t width) {
+  const std::size_t stride = wide_stride(width);
+  return {logits.classes * stride,
+          [&logits, &columns, stride](std::size_t cell, float *line) { widen(logits, cell, columns, stride, line); }};
+}
 
-  std::size_t stride() const { return stride_; }
+// Rows of cells as they are, all classes beside one another: planes that lie a power of two apart fight for the same
+// places in the cache.
+Lines near_lines(const Logits &logits) {
+  return {logits.classes * logits.width, [&logits](std::size_t cell, float *line) {
+            for (std::size_t label = 0; label < logits.classes; ++label) {
+              std::copy_n(logits.row(label, cell), logits.width, line + label * logits.width);
+            }
+          }};
+}
 
-  // The rows that a run draws on, each (classes, stride).
-  const std::vector<const float *> &rows(const Run &run) {
-    std::vector<Row> kept;
-    for (const std::int32_t cell : run.cells) {
-      const auto found = std::find_if(kept_.begin(), kept_.end(), [&](const Row &row) { return row.cell == cell; });
-      if (found != kept_.end()) {
-        kept.push_back(std::move(*found));
-        kept_.erase(found);
-        continue;
-      }
-      kept.push_back({cell, {}});
-    }
-    for (Row &row : kept) {
-      if (!row.values.empty()) continue;
-      if (!kept_.empty()) {  // room of a row that nobody needs any more
-        row.values = std::move(kept_.back().values);
-        kept_.pop_back();
-      }
-      row.values.resize(logits_.classes * stride_);
-      widen(logits_, static_cast<std::size_t>(row.cell), columns_, stride_, row.values.data());
-    }
-    kept_ = std::move(kept);
-    found_.clear();
-    for (const Row &row : kept_) found_.push_back(row.values.data());
-    return found_;
-  }
-
- private:
-  struct Row {
-    std::int32_t cell;
-    std::vector<float> values;
-  };
-  const Logits &logits_;
-  const std::vector<Run> &columns_;
-  std::size_t stride_;
-  std::vector<Row> kept_;
-  std::vector<const float *> found_;
-};
-
-// A class's values at kChunk pixels of one row of the image.
+// A class's values at kLanes pixels of one row of the image.
 inline void values_at(const std::vector<const float *> &rows, const float *weight, std::size_t step, std::size_t place,
-                      float *out) {
-  const float *first = rows[0] + place;
-  if (rows.size() == 1) {
-    for (std::size_t x = 0; x < kChunk; ++x) out[x] = first[x];
-    return;
-  }
-  const float share = weight[0];
-  const float *second = rows[1] + place;
-  for (std::size_t x = 0; x < kChunk; ++x) out[x] = share * (second[x] - first[x]) + first[x];
+                      Floats &out) {
+  Floats first, next;
+  load(rows[0] + place, first);
+  out = first;
+  if (rows.size() == 1) return;
+  load(rows[1] + place, next);
+  out = (next - first) * weight[0];
   for (std::size_t tap = 1; tap + 1 < rows.size(); ++tap) {
-    const float *next = rows[tap + 1] + place;
-    const float more = weight[tap * step];
-    for (std::size_t x = 0; x < kChunk; ++x) out[x] += more * (next[x] - first[x]);
+    load(rows[tap + 1] + place, next);
+    out += (next - first) * weight[tap * step];
   }
+  out += first;
 }
 
 template <class Label>
 SEGSHIP_CLONES void decide_row(const std::vector<const float *> &rows, const Run &run, std::size_t row,
                                std::size_t classes, std::size_t stride, std::size_t width, Label *mask) {
   const float *weight = run.weight.data() + row;
-  for (std::size_t place = 0; place < width; place += kChunk) {
-    float best[kChunk], value[kChunk];
-    std::int32_t winner[kChunk] = {};
-    values_at(rows, weight, run.positions(), place, best);
+  for (std::size_t place = 0; place < width; place += kLanes) {
+    Floats best, value;
+    Ints winner{};
+    values_at(rows, weight, run.stride, place, best);
     for (std::size_t label = 1; label < classes; ++label) {
-      values_at(rows, weight, run.positions(), label * stride + place, value);
-      for (std::size_t x = 0; x < kChunk; ++x) {
-        winner[x] = value[x] > best[x] ? static_cast<std::int32_t>(label) : winner[x];
-        best[x] = value[x] > best[x] ? value[x] : best[x];
-      }
+      values_at(rows, weight, run.stride, label * stride + place, value);
+      const Ints leads = value > best;
+      winner = leads ? Ints{} + static_cast<std::int32_t>(label) : winner;
+      best = leads ? value : best;
     }
-    const std::size_t count = std::min(kChunk, width - place);
+    const std::size_t count = std::min(kLanes, width - place);
     for (std::size_t x = 0; x < count; ++x) mask[place + x] = static_cast<Label>(winner[x]);
   }
 }
@@ -284,15 +307,12 @@ std::size_t first_greatest(const float *values, std::size_t step, std::size_t cl
 // What the cells of the rows say: who wins, and whether all values are finite. Filled as rows are needed.
 class Cells {
  public:
-  explicit Cells(const Logits &logits)
-      : logits_(logits), best_(logits.width), winner_(logits.rows * logits.width), state_(logits.rows) {}
+  explicit Cells(const Logits &logits) : logits_(logits), winner_(logits.rows * logits.width), state_(logits.rows) {}
 
-  const std::uint16_t *winners(std::int32_t cell) {
+  const std::int32_t *winners(std::int32_t cell) {
     const std::size_t row = static_cast<std::size_t>(cell) - logits_.first;
-    std::uint16_t *winner = winner_.data() + row * logits_.width;
-    if (state_[row] == 0) {
-      state_[row] = winners_of_row(logits_, static_cast<std::size_t>(cell), best_.data(), winner) ? 1 : 2;
-    }
+    std::int32_t *winner = winner_.data() + row * logits_.width;
+    if (state_[row] == 0) state_[row] = winners_of_row(logits_, static_cast<std::size_t>(cell), winner) ? 1 : 2;
     return winner;
   }
   bool is_finite(const Run &run) {
@@ -306,13 +326,13 @@ class Cells {
 
  private:
   const Logits &logits_;
-  std::vector<float> best_;
-  std::vector<std::uint16_t> winner_;
+  std::vector<std::int32_t> winner_;
   std::vector<std::uint8_t> state_;
 };
 
 // Least and greatest winner of the cells of a run, in every column of cells.
-SEGSHIP_CLONES void span(const std::uint16_t *winners, std::size_t width, std::uint16_t *low, std::uint16_t *high) {
+SEGSHIP_CLONES void span(const std::int32_t *__restrict winners, std::size_t width, std::int32_t *__restrict low,
+                         std::int32_t *__restrict high) {
   for (std::size_t x = 0; x < width; ++x) {
     low[x] = std::min(low[x], winners[x]);
     high[x] = std::max(high[x], winners[x]);
@@ -324,12 +344,13 @@ template <class Label>
 class Decision {
  public:
   Decision(const Logits &logits, const std::vector<Run> &columns, std::size_t width, Label *mask)
-      : logits_(logits), columns_(columns), width_(width), mask_(mask), cells_(logits), wide_(logits, columns, width) {}
+      : logits_(logits), columns_(columns), width_(width), mask_(mask), cells_(logits),
+        near_(near_lines(logits)), wide_(wide_lines(logits, columns, width)) {}
 
   bool is_finite(const Run &rows) { return cells_.is_finite(rows); }
 
   void run(const Run &rows) {
-    const std::uint16_t *winners = cells_.winners(rows.cells[0]);
+    const std::int32_t *winners = cells_.winners(rows.cells[0]);
     low_.assign(winners, winners + logits_.width);
     high_ = low_;
     for (std::size_t tap = 1; tap < rows.cells.size(); ++tap) {
@@ -337,9 +358,9 @@ class Decision {
     }
     fill(rows);
     if (costs_more(rows)) {
-      const auto &wide = wide_.rows(rows);
+      const auto &wide = wide_.of(rows);
       for (std::size_t row = 0; row < rows.positions(); ++row) {
-        decide_row(wide, rows, row, logits_.classes, wide_.stride(), width_, mask_ + (rows.begin + row) * width_);
+        decide_row(wide, rows, row, logits_.classes, wide_stride(width_), width_, mask_ + (rows.begin + row) * width_);
       }
       return;
     }
@@ -356,8 +377,8 @@ class Decision {
     doubtful_ = 0;
     Label *first = mask_ + rows.begin * width_;
     for (const Run &columns : columns_) {
-      std::uint16_t low = low_[static_cast<std::size_t>(columns.cells[0])];
-      std::uint16_t high = high_[static_cast<std::size_t>(columns.cells[0])];
+      std::int32_t low = low_[static_cast<std::size_t>(columns.cells[0])];
+      std::int32_t high = high_[static_cast<std::size_t>(columns.cells[0])];
       for (std::size_t tap = 1; tap < columns.cells.size(); ++tap) {
         low = std::min(low, low_[static_cast<std::size_t>(columns.cells[tap])]);
         high = std::max(high, high_[static_cast<std::size_t>(columns.cells[tap])]);
@@ -376,7 +397,7 @@ class Decision {
   void load(const Run &rows, const Run &columns) {
     const std::size_t support = rows.cells.size() * columns.cells.size();
     room_.values.resize(logits_.classes * support);
-    gather(logits_, rows, columns, room_.values.data());
+    gather(near_.of(rows), logits_.classes, logits_.width, columns, room_.values.data());
     find_candidates(room_.values.data(), logits_.classes, support, room_.candidates);
   }
 
@@ -393,9 +414,9 @@ class Decision {
     const auto number = [](std::size_t count) { return static_cast<double>(count); };
     const double support = number(rows.cells.size() * columns_[columns_.size() / 2].cells.size());
     const double classes = number(logits_.classes);
-    const double finding = number(doubts_.size()) * (40 + 1.0 * classes * support);
-    const double settling = 1.2 * number(rivals) / number(looked) * number(doubtful_ * rows.positions());
-    const double all = classes * (0.35 * number(width_ * rows.positions()) + 1.0 * number(width_));
+    const double finding = number(doubts_.size()) * (40 + 0.7 * classes * support);
+    const double settling = 0.5 * number(rivals) / number(looked) * number(doubtful_ * rows.positions());
+    const double all = classes * (0.3 * number(width_ * rows.positions()) + 1.0 * number(width_));
     return finding + settling > all;
   }
 
@@ -404,76 +425,68 @@ class Decision {
   std::size_t width_;
   Label *mask_;
   Cells cells_;
-  Wide wide_;
+  Lines near_, wide_;
   Room room_;
-  std::vector<std::uint16_t> low_, high_;
+  std::vector<std::int32_t> low_, high_;
   std::vector<const Run *> doubts_;
   std::size_t doubtful_ = 0;
 };
 
 // ---- Scores
 
-// e to the power of x within 2 units in the last place, for x at most 88; float32 as NumPy computes it.
-inline float exponential(float x) {
-  x = std::max(x, -104.0f);
-  const float turns = std::floor(x * 1.44269504f + 0.5f);
-  float rest = x - turns * 0.693359375f;
-  rest -= turns * -2.12194440e-4f;
-  float power = 1.9875691500e-4f;
-  power = power * rest + 1.3981999507e-3f;
-  power = power * rest + 8.3334519073e-3f;
-  power = power * rest + 4.1665795894e-2f;
-  power = power * rest + 1.6666665459e-1f;
-  power = power * rest + 5.0000001201e-1f;
-  power = power * rest * rest + rest + 1.0f;
-  // Two factors, so that results below the smallest normal number come out as such.
-  const std::int32_t whole = static_cast<std::int32_t>(turns), half = whole >> 1;
-  const std::int32_t bits[2] = {(half + 127) * (1 << 23), (whole - half + 127) * (1 << 23)};
-  float scale[2];
-  std::memcpy(scale, bits, sizeof(scale));
-  return power * scale[0] * scale[1];
-}
-
-// Softmax over the classes of kChunk pixels: values (classes, kChunk), in place.
+// Softmax over the classes of kLanes pixels: values (classes, kLanes), in place.
 inline void softmax(float *values, std::size_t classes) {
-  float most[kChunk], sum[kChunk] = {};
-  std::copy_n(values, kChunk, most);
+  Floats most, sum{}, value;
+  load(values, most);
   for (std::size_t label = 1; label < classes; ++label) {
-    for (std::size_t x = 0; x < kChunk; ++x) most[x] = std::max(most[x], values[label * kChunk + x]);
+    load(values + label * kLanes, value);
+    most = value > most ? value : most;
   }
   for (std::size_t first = 0; first < classes; first += 16) {  // few at a time, so that little is lost of small ones
-    float part[kChunk] = {};
+    Floats part{};
     for (std::size_t label = first; label < std::min(first + 16, classes); ++label) {
-      for (std::size_t x = 0; x < kChunk; ++x) {
-        values[label * kChunk + x] = exponential(values[label * kChunk + x] - most[x]);
-        part[x] += values[label * kChunk + x];
-      }
+      load(values + label * kLanes, value);
+      value -= most;
+      exponential(value);
+      store(value, values + label * kLanes);
+      part += value;
     }
-    for (std::size_t x = 0; x < kChunk; ++x) sum[x] += part[x];
+    sum += part;
   }
   for (std::size_t label = 0; label < classes; ++label) {
-    for (std::size_t x = 0; x < kChunk; ++x) values[label * kChunk + x] /= sum[x];
+    load(values + label * kLanes, value);
+    value /= sum;
+    store(value, values + label * kLanes);
+  }
+}
+
+inline void sigmoid(float *values, std::size_t classes) {
+  for (std::size_t label = 0; label < classes; ++label) {
+    Floats value;
+    const Floats most = Floats{} + 88.0f;
+    load(values + label * kLanes, value);
+    value = -value < most ? -value : most;
+    exponential(value);
+    value = 1.0f / (value + 1.0f);
+    store(value, values + label * kLanes);
   }
 }
 
 SEGSHIP_CLONES void score_row(const std::vector<const float *> &rows, const Run &run, std::size_t row,
-                              std::size_t classes, std::size_t stride, std::size_t width, Activation activation, float *room,
-                              float *scores, std::size_t plane) {
+                              std::size_t classes, std::size_t stride, std::size_t width, Activation activation,
+                              float *room, float *scores, std::size_t plane) {
   const float *weight = run.weight.data() + row;
-  for (std::size_t place = 0; place < width; place += kChunk) {
+  for (std::size_t place = 0; place < width; place += kLanes) {
     for (std::size_t label = 0; label < classes; ++label) {
-      values_at(rows, weight, run.positions(), label * stride + place, room + label * kChunk);
+      Floats value;
+      values_at(rows, weight, run.stride, label * stride + place, value);
+      store(value, room + label * kLanes);
     }
-    if (activation == Activation::sigmoid) {
-      for (std::size_t x = 0; x < classes * kChunk; ++x) {
-        room[x] = 1.0f / (exponential(std::min(-room[x], 88.0f)) + 1.0f);
-      }
-    } else if (activation == Activation::softmax) {
-      softmax(room, classes);
-    }
-    const std::size_t count = std::min(kChunk, width - place);
+    if (activation == Activation::sigmoid) sigmoid(room, classes);
+    if (activation == Activation::softmax) softmax(room, classes);
+    const std::size_t count = std::min(kLanes, width - place);
     for (std::size_t label = 0; label < classes; ++label) {
-      std::copy_n(room + label * kChunk, count, scores + label * plane + place);
+      std::memcpy(scores + label * plane + place, room + label * kLanes, count * sizeof(float));
     }
   }
 }
@@ -559,17 +572,16 @@ void Resampler::above(const Logits &logits, float cut, std::size_t begin, std::s
 void Resampler::scores(const Logits &logits, Activation activation, std::size_t begin, std::size_t end, float *scores) const {
   const std::size_t plane = height() * width();
   Cells cells(logits);
-  Wide wide(logits, columns_, width());
-  std::vector<float> values, room(logits.classes * kChunk);
+  Lines wide = wide_lines(logits, columns_, width());
+  std::vector<float> values, room(logits.classes * kLanes);
   for (std::size_t number = begin; number < end; ++number) {
     const Run &run = rows_[number];
     const bool finite = cells.is_finite(run);
     for (std::size_t row = run.begin; row < run.end; ++row) {
       float *out = scores + row * width();
       if (finite) {
-        score_row(wide.rows(run), run, row - run.begin, logits.classes, wide.stride(), width(), activation, room.data(),
-                  out,
-                  plane);
+        score_row(wide.of(run), run, row - run.begin, logits.classes, wide_stride(width()), width(), activation, room.data(),
+                  out, plane);
         continue;
       }
       exact_row(logits, taps_.rows, taps_.columns, row, values);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 namespace segship {
 
@@ -30,8 +29,11 @@ Taps merge(const Loose &loose, std::size_t cells) {
     const double *share = &loose.weight[position * width];
     const std::int32_t heaviest = from[std::max_element(share, share + width) - share];
     for (std::size_t tap = 0; tap < width; ++tap) cell[tap] = share[tap] > 0 ? from[tap] : heaviest;
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return cell[a] < cell[b]; });
+    for (std::size_t tap = 0; tap < width; ++tap) {  // sorted as they come: they are few, and of equals the first stays
+      std::size_t place = tap;
+      for (; place > 0 && cell[order[place - 1]] > cell[tap]; --place) order[place] = order[place - 1];
+      order[place] = tap;
+    }
     std::int32_t *to = &index[position * width];
     double *sum = &weight[position * width];
     std::size_t filled = 0;
@@ -127,12 +129,13 @@ Run make_run(const Taps &taps, std::size_t begin, std::size_t end) {
   } else {  // joined: all cells from the lowest to the highest
     for (std::int32_t cell = opening[0]; cell <= taps.index[end * taps.width - 1]; ++cell) run.cells.push_back(cell);
   }
-  run.weight.assign((run.cells.size() - 1) * run.positions(), 0.0f);
+  run.stride = (run.positions() + 7) / 8 * 8;
+  run.weight.assign((run.cells.size() - 1) * run.stride, 0.0f);
   for (std::size_t position = begin; position < end; ++position) {
     for (std::size_t tap = 0; tap < taps.width; ++tap) {
       const auto found = std::lower_bound(run.cells.begin(), run.cells.end(), taps.index[position * taps.width + tap]);
       const auto cell = static_cast<std::size_t>(found - run.cells.begin());
-      if (cell > 0) run.weight[(cell - 1) * run.positions() + position - begin] += taps.weight[position * taps.width + tap];
+      if (cell > 0) run.weight[(cell - 1) * run.stride + position - begin] += taps.weight[position * taps.width + tap];
     }
   }
   return run;

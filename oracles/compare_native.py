@@ -1,0 +1,57 @@
+"""Masks of the native library against Python's, and both against recorded label maps, of every image of a folder.
+
+    python oracles/compare_native.py PACKAGE IMAGES [--labels FILE.npz] [--library build/native/libsegship.so]
+
+``--labels`` holds a label map for each image, under the name of its file. An engine rounds otherwise than the framework
+that the label maps come of, and where two classes are equal but for that, Python's masks differ from them, too. The
+status is the number of images whose mask is not Python's, at most 100. Build the library first::
+
+    cmake -S native -B build/native && cmake --build build/native
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / "tests")]
+import segship
+from segship.vision.decode import find_images, read_image
+from support.native import Library, Segmentor
+
+
+def main() -> int:
+    """Print each image that differs and how many are equal."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("package", type=Path)
+    parser.add_argument("images", type=Path)
+    parser.add_argument("--labels", type=Path)
+    parser.add_argument("--library", type=Path, default=ROOT / "build" / "native" / "libsegship.so")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    native = Segmentor(Library(options.library), options.package, threads=options.threads)
+    python = segship.Segmentor(options.package, threads=options.threads)
+    recorded = np.load(options.labels) if options.labels else {}
+    wrong = other = 0
+    images = find_images([options.images])
+    for path in images:
+        image = read_image(path)
+        mask, expected = native.mask(image, "bgr"), python(image, channel_order="bgr")
+        if differ := int((mask != expected).sum()):
+            print(f"{path.name}: {differ} of {expected.size} pixels are not Python's")
+        if options.labels and (unlike := int((mask != recorded[path.name]).sum())):
+            print(f"{path.name}: {unlike} of {expected.size} pixels are not as recorded")
+            other += 1
+        wrong += differ > 0
+    print(f"{options.package.name}, {native.engine}: {len(images) - wrong} of {len(images)} masks are Python's")
+    if options.labels:
+        print(f"{len(images) - other} of {len(images)} are as recorded")
+    return min(wrong, 100)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
