@@ -30,8 +30,8 @@ def spec(bands: int, **options: Any) -> ModelSpec:
     return ModelSpec(
         source="",
         architecture="",
-        classes=(),
-        palette=(),
+        classes=("a",),
+        palette=((0, 0, 0),),
         normalization=normalization,
         pixels="multispectral",
         **options,

@@ -131,14 +131,16 @@ def test_a_resize_that_does_not_round_is_torchs() -> None:
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-3)
     normalization = Normalization(channel_order="rgb", mean=(1, 2, 3), std=(4, 5, 6))
-    spec = ModelSpec(source="", architecture="", classes=(), palette=(), geometry=(step,), normalization=normalization)
+    spec = ModelSpec(
+        source="", architecture="", classes=("a",), palette=((0, 0, 0),), geometry=(step,), normalization=normalization
+    )
     tensor = prepare(PIXELS, spec, channel_order="rgb").tensor[0].transpose(1, 2, 0)
     np.testing.assert_allclose(tensor, (expected - [1, 2, 3]) / [4, 5, 6], atol=1e-3)
 
 
 def test_logits_may_go_directly_to_the_image() -> None:
     spec = ModelSpec(
-        source="", architecture="", classes=(), palette=(), geometry=(Resize(width=32, height=32),),
+        source="", architecture="", classes=("a",), palette=((0, 0, 0),), geometry=(Resize(width=32, height=32),),
         resize_logits="directly",
     )  # fmt: skip
     assert prepare(PIXELS, spec).steps == (Step((37, 53)),)

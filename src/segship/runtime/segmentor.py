@@ -41,6 +41,8 @@ _WARM_UP_SIZE = (512, 1024)
 class Segmentor:
     """An opened package: it makes masks of images, without the framework that trained the network.
 
+    Images given as arrays are **RGB**, as Pillow has them; ``cv2.imread`` makes BGR, for which ``channel_order="bgr"``.
+
     Close it, or use it in a ``with`` statement, to give its memory back at once. One Segmentor may be used from any
     number of threads.
 
@@ -51,7 +53,7 @@ class Segmentor:
         device: ``cpu``, ``cuda:0``, …; ``segship doctor`` lists what works. None: ``cpu``, or the first device of an
             engine that does not run there.
         threads: Threads of the engine; None: its own choice.
-        channel_order: Order of the channels of images given as NumPy arrays.
+        channel_order: Order of the channels of images given as NumPy arrays: ``"rgb"``, or ``"bgr"`` as OpenCV's are.
         max_pixels: Refuse images with more pixels before they are decoded.
         trust: Open engines that carry code (torch's ``.pt2``), which then runs. Only for those of people you trust.
         classes: Names of the classes, for files that do not hold any: folders of MMDeploy's.
