@@ -113,6 +113,8 @@ def browser() -> None:
     run("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", cwd=out)
     run("node", "tools/build.mjs", cwd=out, SEGSHIP_NATIVE=str(ROOT / "native"))
     program("browser", "node", SOURCES / "web" / "tools" / "segment.mjs", SEGSHIP_WEB_OUT=out / "dist")
+    tests = sorted((SOURCES / "web" / "test").glob("*.test.mjs"))
+    own_tests("browser", "node", "--test", *tests, SEGSHIP_WEB_OUT=out / "dist")
 
 
 def go() -> None:
