@@ -145,3 +145,13 @@ def test_real_trained_networks_are_loaded(shared: Path) -> None:
         weights / "cgnet_camvid" / "cgnet_camvid_mmseg_keys.pth",
     )
     assert loaded.denormals > 100_000
+
+
+def test_a_name_of_the_hub_is_told_how_to_go_on() -> None:
+    with pytest.raises(
+        ConfigError, match="hf download nvidia/segformer-b0 --local-dir segformer-b0, and give the folder"
+    ):
+        find_source(Path("nvidia/segformer-b0"))
+    for path in ("configs/lost.py", "/nvidia/segformer", "lost", "a/b/c"):
+        with pytest.raises(ConfigError, match=r"does not exist$"):
+            find_source(Path(path))
