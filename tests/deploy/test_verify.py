@@ -18,7 +18,7 @@ from segship.sources import Source
 from segship.vision.draw import write_png
 from support.commands import refused, segship
 
-CLASSES = {"classes": ["road", "wall", "sky"], "sizes": {"multiple_of": 2}}
+CLASSES = {"classes": ["road", "wall", "sky"], "sizes": {"multiple_of": 2}, "normalization": "none"}
 
 
 def network(path: Path, *, classes: int = 3, sign: float = 1.0) -> Path:
@@ -76,15 +76,16 @@ def test_another_network_fails_the_gate_with_its_figures(package: Path, tmp_path
 
 def test_a_network_of_other_classes_is_told_before_anything_runs(package: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a network of 3 channels and 3 classes, this one has 3 and 4"):
-        verify(network(tmp_path / "other.onnx", classes=4), package)
+        verify(Source(network(tmp_path / "other.onnx", classes=4), normalize="none"), package)
 
 
 def test_status_tells_the_gate(source: Path, package: Path, tmp_path: Path) -> None:
-    done = segship("verify", source, package, "--cfg-options", "sizes.multiple_of=2", "--json", "-")
+    said = ("--cfg-options", "sizes.multiple_of=2", "--normalize", "none")
+    done = segship("verify", source, package, *said, "--json", "-")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["passed"]
     other = network(tmp_path / "other.onnx", sign=-1.0)
-    done = segship("verify", other, package, "--cfg-options", "sizes.multiple_of=2")
+    done = segship("verify", other, package, *said)
     assert done.returncode == 1
     assert "FAILED: the engine does not agree" in done.stdout
     assert "is not a package" in refused(segship("verify", source, tmp_path / "none"))

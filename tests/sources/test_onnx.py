@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from segship.core.errors import ConfigError, InputError, UnsupportedError
 from segship.core.spec import Letterbox, SizeRule
 from segship.deploy import export
+from segship.reading.ultralytics import read_ultralytics
 from segship.runtime import Segmentor
 from segship.sources import find_source, load, sources
 
@@ -71,12 +72,14 @@ def test_description_beside_the_file_is_taken(tmp_path: Path) -> None:
 
 def test_options_describe_too(tmp_path: Path) -> None:
     path = write(tmp_path / "a.onnx", size=(1, 3, 32, 48))
-    loaded = load(path, cfg_options=["layout=camvid", "classes=[a,b,c]", "normalization.channel_order=bgr"])
+    options = ["layout=camvid", "classes=[a,b,c]", "normalization.channel_order=bgr"]
+    loaded = load(path, cfg_options=options, normalize="imagenet")
     assert (loaded.spec.classes, loaded.spec.normalization.channel_order) == (("a", "b", "c"), "bgr")
     assert loaded.network.sizes == SizeRule(fixed=(32, 48), batch=1)
-    assert "class-0" in load(path).notes[0]
+    assert loaded.spec.normalization.mean == (103.53, 116.28, 123.675)
+    assert "class-0" in load(path, normalize="none").notes[0]
     with pytest.raises(ConfigError, match="3 classes, but 2 are described"):
-        load(path, cfg_options=["classes=[a,b]"])
+        load(path, cfg_options=["classes=[a,b]"], normalize="none")
     with pytest.raises(ConfigError, match=r"align_corners is 'maybe'.*there is no 'clases'\. Did you mean 'classes'"):
         load(path, cfg_options=["clases=[a,b]", "align_corners=maybe"])
 
@@ -94,9 +97,44 @@ def test_ultralytics_metadata_is_read(tmp_path: Path) -> None:
     assert (spec.normalization.mean, spec.normalization.std) == ((0, 0, 0), (255, 255, 255))
     with pytest.raises(UnsupportedError, match="the task 'detect'"):
         load(write(tmp_path / "b.onnx", metadata=noted | {"task": "detect"}))
-    hostile = load(write(tmp_path / "c.onnx", metadata=noted | {"names": f"__import__('os').mkdir('{tmp_path}/ran')"}))
-    assert hostile.spec.classes[0] == "class-0"
+    hostile = write(tmp_path / "c.onnx", metadata=noted | {"names": f"__import__('os').mkdir('{tmp_path}/ran')"})
+    with pytest.raises(ConfigError, match=r"c\.onnx: names is .*expected a name for 0, 1"):
+        load(hostile)
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"names": {0: "a", "b": "c"}},
+        {"names": "{0: 'a', (1, 2): 'b'}"},
+        {"names": "{0: ['a']}"},
+        {"names": "{1: 'a', 2: 'b'}"},
+        {"names": 7},
+        {"names": "{{}: 1}"},
+        {"imgsz": "many"},
+        {"imgsz": [32, None]},
+        {"imgsz": [32, float("inf")]},
+        {"imgsz": [0, 32]},
+        {"imgsz": [100_000, 32]},
+        {"imgsz": "[32, 48, 3]"},
+        {"task": ["semantic"]},
+        {"task": None},
+    ],
+    ids=repr,
+)
+def test_metadata_of_odd_types_is_told_in_one_line(odd: dict[str, Any]) -> None:
+    noted = {"author": "Ultralytics", "task": "semantic", "names": "{0: 'a', 1: 'b'}", "imgsz": "[32, 48]"}
+    with pytest.raises((ConfigError, UnsupportedError), match=r"^a\.onnx[ :].{10,250}$"):
+        read_ultralytics(noted | odd, Path("a.onnx"))
+
+
+def test_metadata_of_usual_types_is_read() -> None:
+    noted = {"author": "Ultralytics", "task": "semantic", "names": {"1": "b", "0": "a"}, "imgsz": 640.0}
+    said = read_ultralytics(noted, Path("a.onnx"))
+    assert said is not None
+    assert said["classes"] == ["a", "b"]
+    assert (said["geometry"][0]["height"], said["geometry"][0]["width"]) == (640, 640)
 
 
 def test_a_binary_network_of_ultralytics_finds_its_class_before_background(tmp_path: Path) -> None:
@@ -139,7 +177,9 @@ def test_package_gives_the_files_own_labels(tmp_path: Path, size: tuple[Any, ...
 
 def test_a_package_of_our_own_describes_itself(tmp_path: Path) -> None:
     path = write(tmp_path / "a.onnx")
-    package = export(path, None, tmp_path / "package", spec={"classes": CLASSES, "threshold": 0.25})
+    package = export(
+        path, None, tmp_path / "package", spec={"classes": CLASSES, "threshold": 0.25, "normalization": "unit"}
+    )
     file = next((tmp_path / "package").glob("*.onnx"))
     assert load(file).spec.model_dump(exclude={"source"}) == package.manifest.spec.model_dump(exclude={"source"})
 
@@ -168,15 +208,15 @@ def _custom(model: onnx.ModelProto) -> None:
     model.graph.node.append(helper.make_node("grid_sampler", ["scores"], ["x"], domain="mmdeploy"))
 
 
-def _last(model: onnx.ModelProto) -> None:
-    model.graph.input[0].CopyFrom(helper.make_tensor_value_info("pixels", TensorProto.FLOAT, (1, 32, 48, 3)))
+def _four(model: onnx.ModelProto) -> None:
+    model.graph.input[0].CopyFrom(helper.make_tensor_value_info("pixels", TensorProto.FLOAT, (4, 3, 32, 48)))
 
 
 @pytest.mark.parametrize(
     ("alter", "message"),
     [
-        (_integers, r"takes pixels: uint8 \(n, 3, h, w\); expected one float32 image"),
-        (_last, r"takes pixels: float32 \(1, 32, 48, 3\); expected"),
+        (_integers, r"takes pixels: uint8 \(n, 3, h, w\); expected one float32 image .*a Cast to uint8 behind"),
+        (_four, r"float32 \(4, 3, 32, 48\): it takes 4 images at once and no single one; .*a batch of 1"),
         (_two_outputs, r"scores: float32 .*; twice: float32 .*output_name"),
         (_vector, r"returns scores: float32 \(n, 1000\); expected one output"),
         (_custom, r"custom operators.*mmdeploy::grid_sampler"),
@@ -184,17 +224,17 @@ def _last(model: onnx.ModelProto) -> None:
 )
 def test_what_does_not_fit_is_told_with_its_shapes(tmp_path: Path, alter: Any, message: str) -> None:
     with pytest.raises(UnsupportedError, match=message):
-        load(change(write(tmp_path / "a.onnx"), alter))
+        load(change(write(tmp_path / "a.onnx"), alter), normalize="none")
 
 
 def test_one_of_several_outputs_may_be_chosen(tmp_path: Path) -> None:
     path = change(write(tmp_path / "a.onnx"), _two_outputs)
-    assert load(path, cfg_options=["output_name=twice"]).network.out_channels == 3
+    assert load(path, cfg_options=["output_name=twice"], normalize="none").network.out_channels == 3
 
 
 def test_labels_need_the_number_of_classes(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"returns labels.*classes"):
-        load(write(tmp_path / "a.onnx", labels=True))
+        load(write(tmp_path / "a.onnx", labels=True), normalize="none")
 
 
 def test_what_is_no_onnx_file_is_told(tmp_path: Path) -> None:

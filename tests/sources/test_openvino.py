@@ -80,8 +80,8 @@ def test_scores_are_those_of_the_model(tmp_path: Path) -> None:
 def test_labels_become_a_score_for_each_class(tmp_path: Path) -> None:
     path = write(tmp_path / "a.xml", end=labels_of)
     with pytest.raises(ConfigError, match=r"returns labels.*classes"):
-        load(path)
-    scores = load(path, cfg_options=CLASSES).network.logits(random(2, 3, 16, 24))
+        load(path, normalize="none")
+    scores = load(path, cfg_options=CLASSES, normalize="none").network.logits(random(2, 3, 16, 24))
     labels = expected(random(2, 3, 16, 24)).argmax(1)
     torch.testing.assert_close(scores, torch.nn.functional.one_hot(labels, 3).permute(0, 3, 1, 2).float())
 
@@ -117,10 +117,11 @@ def test_ultralytics_folder_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("target", ["openvino_dynamic", "openvino-fp16_static-64x96"])
 def test_package_gives_the_models_own_scores(tmp_path: Path, target: str) -> None:
     path = write(tmp_path / "a.xml")
-    package = export(path, None, tmp_path / "package", target=target, cfg_options=CLASSES)
+    source = Source(path, cfg_options=CLASSES, normalize="none")
+    package = export(source, tmp_path / "package", target=target)
     assert package.manifest.sizes == (SizeRule(fixed=(64, 96)) if "static" in target else SizeRule())
     assert any("compared with itself" in note for note in package.manifest.notes)
-    assert not verify(Source(path, cfg_options=CLASSES), package).failures
+    assert not verify(source, package).failures
     image = np.random.default_rng(1).integers(0, 256, (64, 96, 3), np.uint8)
     logits = expected(torch.from_numpy(image).permute(2, 0, 1)[None].float())
     large = torch.nn.functional.interpolate(logits, (64, 96), mode="bilinear")
@@ -129,7 +130,8 @@ def test_package_gives_the_models_own_scores(tmp_path: Path, target: str) -> Non
 
 
 def test_a_package_of_our_own_describes_itself(tmp_path: Path) -> None:
-    first = export(write(tmp_path / "a.xml"), None, tmp_path / "first", target="openvino_dynamic", cfg_options=CLASSES)
+    source = Source(write(tmp_path / "a.xml"), cfg_options=CLASSES, normalize="none")
+    first = export(source, tmp_path / "first", target="openvino_dynamic")
     assert load(first.path).spec.classes == load(first.path / "model.xml").spec.classes == ("road", "wall", "sky")
 
 
@@ -149,15 +151,16 @@ def test_a_package_of_our_own_describes_itself(tmp_path: Path) -> None:
 def test_what_needs_another_graph_is_refused(
     tmp_path: Path, target: str, options: dict[str, Any], message: str
 ) -> None:
+    source = Source(write(tmp_path / "a.xml"), normalize="none")
     with pytest.raises(UnsupportedError, match=message):
-        export(write(tmp_path / "a.xml"), None, tmp_path / "package", target=target, **options)
+        export(source, tmp_path / "package", target=target, **options)
     assert not (tmp_path / "package").exists()
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"shape": (1, 32, 48, 3)}, r"takes pixels: float32 \(1, 32, 48, 3\); expected one float32 image"),
+        ({"shape": (2, 3, 32, 48)}, "takes 2 images at once and no single one"),
         (
             {"end": lambda scores: [ops.reduce_mean(scores, [2, 3])]},
             r"returns out-0: float32 \(side-0, 3\); expected one",
@@ -168,13 +171,13 @@ def test_what_needs_another_graph_is_refused(
 )
 def test_what_does_not_fit_is_told_with_its_shapes(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     with pytest.raises(UnsupportedError, match=message):
-        load(write(tmp_path / "a.xml", **change))
+        load(write(tmp_path / "a.xml", **change), normalize="none")
 
 
 def test_one_of_several_outputs_may_be_chosen(tmp_path: Path) -> None:
     path = write(tmp_path / "a.xml", end=lambda scores: [scores, ops.relu(scores)])
     x = random(1, 3, 16, 16)
-    chosen = load(path, cfg_options=["output_name=out-1"]).network.logits(x)
+    chosen = load(path, cfg_options=["output_name=out-1"], normalize="none").network.logits(x)
     torch.testing.assert_close(chosen, expected(x).relu(), atol=1e-5, rtol=0)
 
 
@@ -232,6 +235,7 @@ def test_other_xml_is_not_taken_for_a_model(tmp_path: Path) -> None:
 
 def test_the_commands_take_it(tmp_path: Path) -> None:
     path = write(tmp_path / "a.xml", info={"labels": "road wall sky"})
-    assert "wall" in segship("info", path).stdout
+    assert "--normalize imagenet" in refused(segship("info", path))
+    assert "wall" in segship("info", path, "--normalize", "unit").stdout
     scenes = Path(__file__).parents[2] / "src" / "segship" / "assets" / "demo" / "images"
     assert "--backend openvino" in refused(segship("predict", path, scenes, "--to", tmp_path / "masks"))

@@ -38,7 +38,7 @@ def build():
     return Net()
 
 def described():
-    return build(), {"classes": ["a", "b", "c", "d"]}
+    return build(), {"classes": ["a", "b", "c", "d"], "normalization": "unit"}
 
 def wrong():
     return 1
@@ -139,6 +139,7 @@ class Returning(nn.Module):
     ("value", "message"),
     [
         (lambda x: x.flatten(1), r"a tensor of shape \(1, 245760\), expected scores"),
+        (lambda x: x.squeeze(0), r"an array of shape \(3, 256, 320\), expected scores .* or labels"),
         (lambda x: {"masks": x}, r"a dictionary of 'masks', expected scores.*'logits'"),
         (lambda _: "road", "returns a str"),
         (lambda x: x.reshape(7, 7), "cannot take an input of 1x3x256x320.*multiple_of"),
@@ -148,15 +149,15 @@ def test_outputs_that_are_no_scores_are_told(value: Any, message: str) -> None:
     from segship.sources.python import load_module
 
     with pytest.raises(UnsupportedError, match=message):
-        load_module(Returning(value), {})
+        load_module(Returning(value), {}, normalize="none")
 
 
 def test_scores_are_found_in_usual_places() -> None:
     from segship.sources.python import load_module
 
     for value in (lambda x: {"out": x, "aux": x[:, :1]}, lambda x: [x, None], lambda x: x):
-        assert load_module(Returning(value), {}).network.out_channels == 3
-    binary = load_module(Plain(1, channels=6), {"threshold": 0.25}).spec
+        assert load_module(Returning(value), {}, normalize="none").network.out_channels == 3
+    binary = load_module(Plain(1, channels=6), {"threshold": 0.25}, normalize="none").spec
     assert (binary.output, binary.threshold, len(binary.classes), binary.channels) == ("sigmoid", 0.25, 2, 6)
 
 
@@ -177,7 +178,7 @@ def test_a_program_is_not_opened_without_trust(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_a_program_becomes_a_package(dynamic: bool, tmp_path: Path) -> None:
     path = program(tmp_path / "net.pt2", dynamic=dynamic)
-    path.with_suffix(".yaml").write_text("classes: [road, wall, sky]\n")
+    path.with_suffix(".yaml").write_text("classes: [road, wall, sky]\nnormalization: none\n")
     package = segship.export(path, None, tmp_path / "package", trust=True)
     assert package.manifest.spec.classes == ("road", "wall", "sky")
     assert package.manifest.sizes.fixed == (None if dynamic else (48, 64))

@@ -147,11 +147,23 @@ def test_real_trained_networks_are_loaded(shared: Path) -> None:
     assert loaded.denormals > 100_000
 
 
-def test_a_name_of_the_hub_is_told_how_to_go_on() -> None:
-    with pytest.raises(
-        ConfigError, match="hf download nvidia/segformer-b0 --local-dir segformer-b0, and give the folder"
-    ):
-        find_source(Path("nvidia/segformer-b0"))
-    for path in ("configs/lost.py", "/nvidia/segformer", "lost", "a/b/c"):
-        with pytest.raises(ConfigError, match=r"does not exist$"):
-            find_source(Path(path))
+def test_a_config_and_a_checkpoint_in_each_others_place_are_named(tmp_path: Path) -> None:
+    config, weights = tmp_path / "net.py", tmp_path / "iter_1.pth"
+    config.write_text("model = dict(type='EncoderDecoder')\n")
+    torch.save({"state_dict": {}}, weights)
+    with pytest.raises(ConfigError, match=r"net\.py is the config and \S*iter_1\.pth the checkpoint"):
+        load(weights, config)
+
+
+@pytest.mark.parametrize("name", ["whole.pth", "scripted.ts", "model.pt"])
+def test_a_file_of_torch_alone_says_too_little(name: str, tmp_path: Path) -> None:
+    torch.save(torch.nn.Conv2d(3, 2, 1), tmp_path / name)
+    with pytest.raises(ConfigError, match=r"is not recognised: .*torch\.save\(model\).*--source python:package"):
+        load(tmp_path / name)
+
+
+def test_a_config_that_says_it_takes_no_normalize(tmp_path: Path) -> None:
+    config = tmp_path / "net.py"
+    config.write_text("model = dict(type='EncoderDecoder')\n")
+    with pytest.raises(InputError, match="says itself how images are normalised: leave out --normalize unit"):
+        load(config, normalize="unit", random_weights=True)

@@ -9,7 +9,15 @@ import typer
 
 from segship.backends import DEFAULT
 from segship.cli.classes import CLASSES, require_data_set, with_classes
-from segship.cli.options import IgnoreUnknown, JsonFile, OldImage, RandomWeights, either
+from segship.cli.options import (
+    IgnoreUnknown,
+    JsonFile,
+    Normalize,
+    OldImage,
+    RandomWeights,
+    either,
+    find_normalize,
+)
 from segship.core.errors import InputError
 from segship.core.plan import Int8
 from segship.core.provenance import RANDOM_WEIGHTS
@@ -137,6 +145,7 @@ def export(
             f"transformers.js opens ({DEFAULT}, fp32)."
         ),
     ] = "segship",
+    normalize: Normalize = None,
     ignore_unknown: IgnoreUnknown = False,
     random_weights: RandomWeights = False,
     json_file: JsonFile = None,
@@ -169,6 +178,7 @@ def export(
         trust=trust,
         ignore_unknown=ignore_unknown,
         random_weights=random_weights,
+        normalize=find_normalize(normalize),
     )
     pictures = either(images, old_image, "--images", "--image") or ()
     if layout in _FOLDERS:

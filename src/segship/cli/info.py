@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segship.cli.classes import CLASSES, with_classes
-from segship.cli.options import IgnoreUnknown, JsonFile
+from segship.cli.options import IgnoreUnknown, JsonFile, Normalize, find_normalize
 from segship.core.errors import InputError
 from segship.core.provenance import RANDOM_WEIGHTS, hexadecimal, in_words
 
@@ -42,6 +42,7 @@ def info(
     spec: Annotated[Path | None, typer.Option(help="As for `segship export`.")] = None,
     classes: Annotated[str | None, typer.Option(help=CLASSES)] = None,
     trust: Annotated[bool, typer.Option("--trust", help="As for `segship export`.")] = False,
+    normalize: Normalize = None,
     ignore_unknown: IgnoreUnknown = False,
     json_file: JsonFile = None,
 ) -> None:
@@ -70,6 +71,7 @@ def info(
         spec=description,
         trust=trust,
         ignore_unknown=ignore_unknown,
+        normalize=find_normalize(normalize),
     )
     _tell_source(network, json_file)
 

@@ -8,21 +8,24 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from segship.core.errors import InputError
+from segship.core.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from segship.evaluation import Data
+    from segship.reading.description import Preset
 
 __all__ = [
     "DEVICE",
     "IgnoreUnknown",
     "JsonFile",
+    "Normalize",
     "OldImage",
     "OldLayout",
     "OldSize",
     "RandomWeights",
     "either",
     "find_data",
+    "find_normalize",
     "read_names",
     "read_numbers",
     "read_size",
@@ -40,6 +43,14 @@ IgnoreUnknown = Annotated[
 RandomWeights = Annotated[
     bool,
     typer.Option("--random-weights", help="Export without a checkpoint, for a trial; the result says so."),
+]
+Normalize = Annotated[
+    str | None,
+    typer.Option(
+        metavar="imagenet|unit|none",
+        help="How images are normalised, where the network's files do not say: mean and std of ImageNet, pixels / 255, "
+        "or pixels of 0-255 as they are.",
+    ),
 ]
 OldLayout = Annotated[tuple[str, Path] | None, typer.Option("--layout", "--data", hidden=True)]
 OldSize = Annotated[str | None, typer.Option("--shape", hidden=True)]
@@ -95,6 +106,19 @@ def read_numbers(text: str) -> tuple[int, ...]:
     if not all(part.isdigit() and int(part) > 0 for part in parts):
         raise InputError(f"{text!r} is not a list of positive numbers: 1,4,8")
     return tuple(int(part) for part in parts)
+
+
+def find_normalize(name: str | None) -> Preset | None:
+    """The way to normalise that ``--normalize`` names.
+
+    Raises:
+        InputError: There is none of that name.
+    """
+    from segship.reading.description import PRESETS
+
+    if name is None or name in PRESETS:
+        return name
+    raise InputError(f"--normalize {name!r:.60} is none of {', '.join(PRESETS)}.{did_you_mean(name, PRESETS)}")
 
 
 def read_names(*texts: str) -> tuple[str, ...]:

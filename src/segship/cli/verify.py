@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segship.cli.export import split_paths
-from segship.cli.options import DEVICE, IgnoreUnknown, JsonFile, OldImage, either
+from segship.cli.options import DEVICE, IgnoreUnknown, JsonFile, Normalize, OldImage, either, find_normalize
 
 if TYPE_CHECKING:
     from segship.deploy.verify import Verification
@@ -41,6 +41,7 @@ def verify(
     source: Annotated[str | None, typer.Option(help="As for `segship export`.")] = None,
     spec: Annotated[Path | None, typer.Option(help="As for `segship export`.")] = None,
     trust: Annotated[bool, typer.Option("--trust", help="As for `segship export`.")] = False,
+    normalize: Normalize = None,
     ignore_unknown: IgnoreUnknown = False,
     json_file: JsonFile = None,
     old_image: OldImage = None,
@@ -65,6 +66,7 @@ def verify(
                 spec=spec,
                 trust=trust,
                 ignore_unknown=ignore_unknown,
+                normalize=find_normalize(normalize),
             ),
             package,
             images=either(images, old_image, "--images", "--image") or (),

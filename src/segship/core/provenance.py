@@ -124,7 +124,7 @@ def in_words(spec: ModelSpec) -> dict[str, str]:
         "size_rule": "; ".join(map(str, spec.geometry)) or "the image's own size",
         "padding": "none" if spec.padding is None else str(spec.padding),
         "inference": "whole image" if spec.slide is None else str(spec.slide),
-        "output": spec.output,
+        "output": spec.output if spec.returns == "logits" else f"{spec.output}, of {spec.returns}",
         "threshold": f"label 1 above {spec.threshold:.6g}" if spec.output == "sigmoid" else "none: the greatest score",
         "classes": f"{len(spec.classes)}: {_some(spec.classes)}",
         "palette": _some([hexadecimal(colour) for colour in spec.palette]),

@@ -32,6 +32,7 @@ from segship.core.geometry_steps import (
 
 __all__ = [
     "MOST_CLASSES",
+    "Byte",
     "Frozen",
     "GeometryStep",
     "Interpolation",
@@ -56,6 +57,7 @@ __all__ = [
 Threshold = Annotated[float, Field(gt=0, lt=1)]
 """A probability that some logit passes and another does not."""
 Byte = Annotated[int, Field(ge=0, le=255)]
+"""A number of 0-255."""
 MOST_CLASSES = 2**16
 """Labels are whole numbers of at most 16 bits."""
 _MOST_STEPS = 16  # real pipelines have at most three

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from segship.core.provenance import Provenance
     from segship.core.spec import ModelSpec, SizeRule
     from segship.core.target import Precision
+    from segship.reading.description import Preset
     from segship.sources import Loaded, Options
 
 __all__ = [
@@ -175,11 +176,12 @@ def export(
 
 def export_module(
     module: nn.Module,
-    spec: ModelSpec | str | Path | Mapping[str, Any],
+    spec: ModelSpec | str | Path | Mapping[str, Any] | None,
     out: str | os.PathLike[str],
     target: str | Target = _DYNAMIC,
     *,
     sizes: SizeRule | None = None,
+    normalize: Preset | None = None,
     int8: Int8 | None = None,
     allow_inexact: bool = False,
     embed: str | Sequence[str] = (),
@@ -190,12 +192,14 @@ def export_module(
     """Turn a module of yours into a verified package.
 
     Args:
-        module: float32 (N, C, H, W), normalised -> scores (N, K, h, w); as a tensor, the first of a tuple, or under
-            ``"out"`` or ``"logits"`` of a dictionary. It is put into evaluation mode, on the CPU.
-        spec: What it expects and means: a ModelSpec, a YAML file, or the content of one.
+        module: float32 (N, C, H, W), normalised -> scores (N, K, h, w) or labels (N, H, W); as a tensor, the first of a
+            tuple, or under ``"out"`` or ``"logits"`` of a dictionary. It is put into evaluation mode, on the CPU.
+        spec: What it expects and means: a ModelSpec, a YAML file, or the content of one; None: classes without names.
         out: Folder to write, as for `export`.
         target: Engine, precision and shape.
         sizes: Which input sizes it takes; None: what ``spec`` says, else any.
+        normalize: How its images are normalised, where ``spec`` does not say: ``"imagenet"``, ``"unit"`` (pixels / 255)
+            or ``"none"`` (pixels of 0-255 as they are).
         int8: As for `export`.
         allow_inexact: As for `export`.
         embed: As for `export`.
@@ -214,7 +218,7 @@ def export_module(
         from segship.sources import python  # imports torch, whose absence has been told by now
 
         with validated("the description", ConfigError):
-            return python.load_module(module, spec, sizes=sizes)
+            return python.load_module(module, spec, sizes=sizes, normalize=normalize)
 
     chosen = find_target(target)
     options = ExportOptions(

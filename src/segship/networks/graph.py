@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -11,7 +12,12 @@ from segship.core.errors import UnsupportedError
 from segship.networks.network import Network
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from segship.core.spec import SizeRule
+    from segship.networks.arrangement import Arrangement
+    from segship.onnxgraph.ranges import Range
 
 __all__ = ["GraphNetwork", "bearable_bytes"]
 
@@ -36,6 +42,25 @@ class GraphNetwork(Network):
         super().__init__()
         self._sizes = sizes
         self.describe(1, 1, align_corners=False)
+
+    @abstractmethod
+    def observe(self, image: NDArray[np.float32]) -> tuple[NDArray[Any], Range]:
+        """Return the output for an image (N, C, H, W) as it leaves the graph, and which values it can have.
+
+        Args:
+            image: float32, normalised.
+
+        Raises:
+            UnsupportedError: It does not run.
+        """
+
+    @abstractmethod
+    def arrange(self, arrangement: Arrangement) -> None:
+        """Let the graph return scores (N, K, h, w).
+
+        Args:
+            arrangement: What lies between its output and them.
+        """
 
     def probe(self, channels: int) -> int:
         """Run the network once and return the channels of its scores.

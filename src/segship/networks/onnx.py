@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from segship.core.errors import UnsupportedError, one_line
+from segship.core.errors import UnsupportedError
 from segship.networks.graph import GraphNetwork, bearable_bytes
 from segship.onnxgraph.conventions import INPUT, OUTPUT
 from segship.onnxgraph.operators import operators_of
+from segship.onnxgraph.passes.channels_first import channels_first
+from segship.onnxgraph.passes.one_hot_labels import one_hot_labels
 from segship.onnxgraph.passes.rename_values import rename_values
 from segship.onnxgraph.passes.unsigned_activations import unsigned_activations
 from segship.onnxgraph.ports import outputs_of
-from segship.onnxgraph.session import open_model, open_within
+from segship.onnxgraph.ranges import output_range
+from segship.onnxgraph.session import open_model, open_within, runtime_reason
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from segship.core.spec import SizeRule
+    from segship.networks.arrangement import Arrangement
+    from segship.onnxgraph.ranges import Range
 
 __all__ = ["OnnxNetwork"]
 
@@ -64,6 +69,30 @@ class OnnxNetwork(GraphNetwork):
         memory = bearable_bytes(x) + 2 * self.model.ByteSize()
         return torch.from_numpy(self._run_in(_open(self.model, memory), x.numpy()))
 
+    def observe(self, image: NDArray[np.float32]) -> tuple[NDArray[Any], Range]:
+        """Return the output for an image (N, C, H, W) as it leaves the graph, and which values it can have.
+
+        Args:
+            image: float32, normalised.
+
+        Raises:
+            UnsupportedError: It does not run.
+        """
+        output = outputs_of(self.model)[0].name
+        return self.first_logits(torch.from_numpy(image)).numpy(), output_range(self.model, output)
+
+    def arrange(self, arrangement: Arrangement) -> None:
+        """Let the model return scores (N, K, h, w).
+
+        Args:
+            arrangement: What lies between its output and them.
+        """
+        if arrangement.last:
+            channels_first(self.model, outputs_of(self.model)[0].name)
+        if arrangement.labels is not None:
+            one_hot_labels(self.model, outputs_of(self.model)[0], arrangement.labels)
+        self._session = None
+
     def onnx_model(self) -> onnx.ModelProto:
         """The model with its input called ``image`` and its output called ``logits``."""
         model = copy.deepcopy(self.model)
@@ -80,7 +109,9 @@ class OnnxNetwork(GraphNetwork):
             scores: NDArray[np.float32] = session.run(None, {self._image: image})[0]
         except Exception as error:
             raise UnsupportedError(
-                f"the file does not run on an input of {image.shape}: {one_line(error, joined=True)}"
+                f"the file does not run on an input of {'x'.join(map(str, image.shape))}: {runtime_reason(error)}; "
+                "where it takes other sizes alone, a description says which: sizes: {fixed: [512, 512]} or "
+                "{multiple_of: 32}"
             ) from error
         return scores
 
@@ -92,4 +123,4 @@ def _open(model: onnx.ModelProto, memory: int | None = None) -> Any:
             unsigned_activations(model)
         return open_model(model) if memory is None else open_within(model, memory)
     except Exception as error:
-        raise UnsupportedError(f"ONNX Runtime refuses the file: {one_line(error, joined=True)}") from error
+        raise UnsupportedError(f"ONNX Runtime refuses the file: {runtime_reason(error)}") from error

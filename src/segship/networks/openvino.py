@@ -11,11 +11,16 @@ from torch import Tensor
 
 from segship.core.errors import MissingExtraError, UnsupportedError, engine_errors, one_line
 from segship.networks.graph import GraphNetwork, bearable_bytes
+from segship.networks.openvino_ranges import output_range
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from segship.core.spec import SizeRule
+    from segship.networks.arrangement import Arrangement
+    from segship.onnxgraph.ranges import Range
 
 __all__ = ["OpenvinoNetwork"]
 
@@ -30,10 +35,9 @@ class OpenvinoNetwork(GraphNetwork):
 
     Args:
         path: The model's ``.xml``, whose text has been looked through.
-        output: Which of its outputs: float32 scores (N, K, h, w), or labels (N, H, W) or (N, 1, H, W).
-        labels: How many classes there are, where the output holds labels: the network then returns 1 for the label's
-            class and 0 for all others; None for scores.
+        output: Which of its outputs.
         sizes: Which input sizes it takes.
+        last: Whether the channels of its image are the last axis: a transpose is put before it.
 
     Raises:
         MissingExtraError: OpenVINO is not installed.
@@ -42,7 +46,7 @@ class OpenvinoNetwork(GraphNetwork):
 
     graph_format = "openvino_ir"
 
-    def __init__(self, path: Path, output: int, labels: int | None, *, sizes: SizeRule) -> None:
+    def __init__(self, path: Path, output: int, *, sizes: SizeRule, last: bool = False) -> None:
         super().__init__(sizes)
         try:
             import openvino
@@ -51,9 +55,9 @@ class OpenvinoNetwork(GraphNetwork):
         self._openvino = openvino
         with engine_errors(f"OpenVINO cannot open {path}", last=True):
             model = openvino.Core().read_model(str(path))
-            found = model.outputs[output]
-            chosen = found.node.input_value(0) if labels is None else _one_hot(found, labels)
-            self._model = openvino.Model([chosen], model.get_parameters(), model.get_friendly_name())
+            chosen = model.outputs[output].node.input_value(0)
+            images = [_channels_first(each) for each in model.get_parameters()] if last else model.get_parameters()
+            self._model = openvino.Model([chosen], images, model.get_friendly_name())
         self._compiled: Any = None
 
     @property
@@ -100,6 +104,34 @@ class OpenvinoNetwork(GraphNetwork):
                     raise UnsupportedError(f"the model makes an array of {shape} for an input of {tuple(x.shape)}")
         return self.logits(x)
 
+    def observe(self, image: NDArray[np.float32]) -> tuple[NDArray[Any], Range]:
+        """Return the output for an image (N, C, H, W) as it leaves the model, and which values it can have.
+
+        Args:
+            image: float32, normalised.
+
+        Raises:
+            UnsupportedError: It does not run.
+        """
+        return self.first_logits(torch.from_numpy(image)).numpy(), output_range(self._model)
+
+    def arrange(self, arrangement: Arrangement) -> None:
+        """Let the model return scores (N, K, h, w).
+
+        Args:
+            arrangement: What lies between its output and them.
+        """
+        from openvino import opset8
+
+        with engine_errors("OpenVINO cannot rearrange the model's output", last=True):
+            chosen = self._model.outputs[0].node.input_value(0)
+            if arrangement.last:
+                chosen = opset8.transpose(chosen, opset8.constant([0, 3, 1, 2])).output(0)
+            if arrangement.labels is not None:
+                chosen = _one_hot(chosen, arrangement.labels)
+            self._model = self._openvino.Model([chosen], self._model.get_parameters(), self._model.get_friendly_name())
+        self._compiled = None
+
     def openvino_model(self, shape: tuple[int, ...] | None) -> Any:
         """The model with its input called ``image`` and its output called ``logits``.
 
@@ -115,11 +147,23 @@ class OpenvinoNetwork(GraphNetwork):
         return model
 
 
+def _channels_first(image: Any) -> Any:
+    """A parameter (N, C, H, W) that takes the place of one (N, H, W, C)."""
+    from openvino import PartialShape, opset8
+
+    batch, height, width, channels = image.get_output_partial_shape(0)
+    first = opset8.parameter(PartialShape([batch, channels, height, width]), image.get_element_type())
+    transpose = opset8.transpose(first, opset8.constant([0, 2, 3, 1]))
+    for reader in image.output(0).get_target_inputs():
+        reader.replace_source_output(transpose.output(0))
+    return first
+
+
 def _one_hot(output: Any, count: int) -> Any:
     """1 for the label's class and 0 for all others, float32 (N, count, H, W), in place of labels."""
     from openvino import opset8
 
-    labels = opset8.convert(output.node.input_value(0), "i64")
+    labels = opset8.convert(output, "i64")
     if len(output.partial_shape) > _LABELS:
         labels = opset8.squeeze(labels, opset8.constant([1]))
     on, off = (opset8.constant(np.float32(value)) for value in (1, 0))

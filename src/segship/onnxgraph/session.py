@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segship.core.errors import one_line
 from segship.onnxgraph.file import is_large, save
 
 if TYPE_CHECKING:
@@ -13,9 +15,18 @@ if TYPE_CHECKING:
 
     import onnx
 
-__all__ = ["open_model", "open_within"]
+__all__ = ["open_model", "open_within", "runtime_reason"]
 
 _AS_REQUESTED = 1  # arenas grow by what is asked for, not by powers of two
+_CODE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from .*? failed:")
+_NODE = re.compile(r"Non-zero status code returned while running (\w+) node\. Name:'(.*?)' Status Message: ")
+_PLACE = re.compile(
+    r"/\S+\.(?:h|cc|cpp|cu):\d+ .*? was false\. |/\S+\.(?:h|cc|cpp|cu):\d+ \S.*?\)(?: const)? (?=[A-Z])"
+    r"|^\w+\.h:\d+ \w+ "
+)
+_IR = re.compile(r"Unsupported model IR version: (\d+), max supported IR version: (\d+)")
+_OPSET = re.compile(r"Opset (\d+) is under development .* till opset (\d+)")
+_OLDER = "pip install -U onnxruntime, or export it again for an older version"
 
 
 def open_within(model: onnx.ModelProto, memory: int) -> Any:
@@ -59,7 +70,7 @@ def open_model(model: onnx.ModelProto, entries: Mapping[str, str] | None = None,
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what it has to say is in the error
     for name, value in settings.items():
         setattr(options, name, value)
     for name, value in (entries or {}).items():
@@ -72,3 +83,20 @@ def open_model(model: onnx.ModelProto, entries: Mapping[str, str] | None = None,
         path = Path(folder) / "model.onnx"
         save(model, path)
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
+
+
+def runtime_reason(error: Exception) -> str:
+    """Say in one line why ONNX Runtime refuses a model or an input: without places of its source, and with advice.
+
+    Args:
+        error: As ONNX Runtime raised it.
+    """
+    text = " ".join(str(error).split())
+    for pattern, what in ((_IR, "IR version"), (_OPSET, "opset")):
+        if found := pattern.search(text):
+            return f"it is of {what} {found[1]}, the ONNX Runtime here reads up to {found[2]}: {_OLDER}"
+    text = _CODE.sub("", text)
+    if found := _NODE.search(text):
+        name = f" {found[2]!r}" if found[2] else ""
+        return one_line(f"{found[1]}{name} fails: {_PLACE.sub('', text[found.end() :])}".rstrip(" ."))
+    return one_line(_PLACE.sub("", text).rstrip(" .") or error)

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
 
-from pydantic import PositiveFloat, PositiveInt, PrivateAttr, ValidationError
+from pydantic import (
+    AllowInfNan,
+    FiniteFloat,
+    PositiveFloat,
+    PositiveInt,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from segship.core.errors import ConfigError, validation_line
 from segship.core.plan import EmbeddedSpec
 from segship.core.provenance import Provenance, assumed, default, read
 from segship.core.spec import (
+    Byte,
     Frozen,
     GeometryStep,
     ModelSpec,
@@ -33,8 +42,30 @@ if TYPE_CHECKING:
     from segship.core.provenance import Reading
     from segship.datasets.class_names import Classes
 
-__all__ = ["Described", "DescribedNormalization", "Description", "read_description", "read_noted"]
+__all__ = [
+    "PRESETS",
+    "Described",
+    "DescribedNormalization",
+    "Description",
+    "Preset",
+    "read_description",
+    "read_noted",
+]
 
+Preset: TypeAlias = Literal["imagenet", "unit", "none"]
+"""The three usual ways to normalise an image."""
+
+_RGB = 3
+PRESETS: dict[Preset, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "imagenet": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+    "unit": ((0.0,), (255.0,)),
+    "none": ((0.0,), (1.0,)),
+}
+"""Mean and std of each, of pixels of 0-255: one number for every channel, or for red, green and blue."""
+
+_ORDER = "normalization.channel_order"
+_NUMBERS = ("mean", "std", "max_pixel_value")
+_MOST_PIXELS = 2**26
 _BINARY = 2
 _PHOTOGRAPHS = (1, 3)  # channels of what cameras and scanners make
 
@@ -43,19 +74,45 @@ class DescribedNormalization(Frozen):
     """``(x / max_pixel_value - mean) / std`` for each channel.
 
     Attributes:
+        preset: One of the three usual ways, in place of mean and std: ``"imagenet"``, the mean and deviation of
+            ImageNet's photographs; ``"unit"``, pixels of 0-1; ``"none"``, pixels of 0-255 as they are.
         channel_order: The order in which the network takes its channels.
         mean, std: One number for each channel, in that order; None: nothing is subtracted, divided by one.
         max_pixel_value: 1: mean and std are given for pixels of 0-255; 255: for pixels of 0-1.
     """
 
+    preset: Preset | None = None
     channel_order: Literal["rgb", "bgr"] = "rgb"
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    max_pixel_value: PositiveFloat = 1.0
+    mean: tuple[FiniteFloat, ...] | None = None
+    std: tuple[FiniteFloat, ...] | None = None
+    max_pixel_value: Annotated[PositiveFloat, AllowInfNan(allow_inf_nan=False)] = 1.0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DescribedNormalization:
+        if self.preset is not None and self.says_numbers:
+            raise ValueError(f"the preset {self.preset} says mean and std itself: leave them out")
+        if self.mean is not None and self.std is not None and len(self.mean) != len(self.std):
+            raise ValueError(f"mean has {len(self.mean)} numbers, std has {len(self.std)}")
+        if self.std is not None and not all(self.std):
+            raise ValueError("std must not be zero")
+        return self
+
+    @property
+    def says_numbers(self) -> bool:
+        """True where mean, std or the greatest value of a pixel are given."""
+        return bool(self.model_fields_set.intersection(_NUMBERS))
+
+    @property
+    def channels(self) -> int | None:
+        """How many channels the image has, where the numbers tell."""
+        numbers = self.mean or self.std
+        return len(numbers) if numbers else _RGB if self.preset == "imagenet" else None
 
     def normalization(self, channels: int) -> Normalization:
         """Return the normalisation of pixels of 0-255, for ``channels`` channels where no mean tells their number."""
-        known = len(self.mean or self.std or (0.0,) * channels)
+        if self.preset is not None:
+            return _preset(self.preset, self.channel_order, channels)
+        known = self.channels or channels
         mean, std = self.mean or (0.0,) * known, self.std or (1.0,) * known
         scale = self.max_pixel_value
         return Normalization(
@@ -79,6 +136,14 @@ class Described(NamedTuple):
     provenance: Provenance
 
 
+def _preset(name: Preset, order: Literal["rgb", "bgr"], channels: int) -> Normalization:
+    mean, std = PRESETS[name]
+    if len(mean) == 1:
+        mean, std = mean * channels, std * channels
+    step = -1 if order == "bgr" else 1
+    return Normalization(channel_order=order, mean=mean[::step], std=std[::step])
+
+
 class Description(Frozen):
     """The names that a description may give; all may be left out. See `ModelSpec` for those that are not told here.
 
@@ -91,10 +156,10 @@ class Description(Frozen):
 
     architecture: str | None = None
     classes: tuple[str, ...] | PositiveInt | None = None
-    palette: tuple[tuple[int, int, int], ...] | None = None
+    palette: tuple[tuple[Byte, Byte, Byte], ...] | None = None
     layout: str | None = None
     geometry: tuple[GeometryStep, ...] = ()
-    normalization: DescribedNormalization = DescribedNormalization()
+    normalization: DescribedNormalization | None = None
     pixels: PixelKind | None = None
     padding: Padding | None = None
     slide: Slide | None = None
@@ -118,6 +183,13 @@ class Description(Frozen):
         self._place, self._changed = place, changed
         return self
 
+    @model_validator(mode="after")
+    def _not_enormous(self) -> Description:
+        height, width = self.sizes.nearest(1, 1)
+        if height * width > _MOST_PIXELS:
+            raise ValueError(f"sizes makes an input of {height}x{width}, which is more than any network takes")
+        return self
+
     @property
     def count(self) -> int | None:
         """Number of classes that are described, or None."""
@@ -125,7 +197,16 @@ class Description(Frozen):
             return self.classes if isinstance(self.classes, int) else len(self.classes)
         return len(find_layout(self.layout).classes) if self.layout else None
 
-    def spec(self, *, source: str, architecture: str, outputs: int, channels: int = 3) -> Described:
+    def spec(
+        self,
+        *,
+        source: str,
+        architecture: str,
+        outputs: int,
+        channels: int = 3,
+        returns: Returned = "logits",
+        guessed: str = "",
+    ) -> Described:
         """Return the ModelSpec of a network, notes for the user, and from where all that is.
 
         Args:
@@ -133,6 +214,8 @@ class Description(Frozen):
             architecture: What the network is, where the description does not say.
             outputs: Channels of its scores.
             channels: Channels of its input, where no mean tells their number.
+            returns: Which numbers they are, where the description does not say.
+            guessed: What ``returns`` was concluded from, where nothing in the network itself says it.
 
         Raises:
             ConfigError: The description is of another network.
@@ -141,40 +224,40 @@ class Description(Frozen):
         count = _BINARY if output == "sigmoid" else outputs
         classes, palette, notes = self._classes(count)
         layout = find_layout(self.layout) if self.layout else None
-        normalization = self.normalization.normalization(channels)
-        if len(normalization.mean) != channels:
-            raise ConfigError(
-                f"the network takes {channels} channels, but mean and std are given for {len(normalization.mean)}"
-            )
+        normalization = self.normalized("the network", channels)
         reduces = layout is not None and layout.reduce_zero_label
-        spec = ModelSpec(
-            source=source,
-            architecture=self.architecture or architecture,
-            classes=classes,
-            palette=palette,
-            geometry=self.geometry,
-            normalization=normalization,
-            pixels=self.pixels or ("uint8" if channels in _PHOTOGRAPHS else "multispectral"),
-            padding=self.padding,
-            slide=self.slide,
-            align_corners=self.align_corners,
-            resize_logits=self.resize_logits,
-            output=output,
-            returns=self.returns or "logits",
-            threshold=self.threshold,
-            reduce_zero_label=reduces if self.reduce_zero_label is None else self.reduce_zero_label,
-        )
-        return Described(spec, notes, self._provenance(outputs))
+        try:
+            spec = ModelSpec(
+                source=source,
+                architecture=self.architecture or architecture,
+                classes=classes,
+                palette=palette,
+                geometry=self.geometry,
+                normalization=normalization,
+                pixels=self.seen(channels),
+                padding=self.padding,
+                slide=self.slide,
+                align_corners=self.align_corners,
+                resize_logits=self.resize_logits,
+                output=output,
+                returns=self.returns or returns,
+                threshold=self.threshold,
+                reduce_zero_label=reduces if self.reduce_zero_label is None else self.reduce_zero_label,
+            )
+        except ValidationError as error:
+            raise ConfigError(f"{self._place} cannot be used: {validation_line(error)}") from None
+        return Described(spec, notes, self._provenance(outputs, guessed))
 
-    def _provenance(self, outputs: int) -> Provenance:
+    def _provenance(self, outputs: int, guessed: str) -> Provenance:
+        channels = read(f"the network has {outputs} channels of scores")
         named = self._place_of("classes", "layout")
         return Provenance(
-            channel_order=self._reading("normalization.channel_order"),
-            normalization=self._reading("normalization.mean", "normalization.std", "normalization.max_pixel_value"),
+            channel_order=self._reading(_ORDER),
+            normalization=self._reading(*(f"normalization.{name}" for name in ("preset", *_NUMBERS))),
             size_rule=self._reading("geometry"),
             padding=self._reading("padding", otherwise=default("nothing says that the input is padded")),
             inference=self._reading("slide", otherwise=default("nothing says that the network sees windows")),
-            output=self._reading("output", otherwise=read(f"the network has {outputs} channels of scores")),
+            output=assumed(guessed) if guessed else self._reading("output", otherwise=channels),
             threshold=self._reading("threshold", otherwise=self._threshold(outputs)),
             classes=named or assumed(f"nothing in {self._place} names them"),
             palette=self._reading("palette", "layout", otherwise=default("made for as many classes")),
@@ -196,6 +279,40 @@ class Description(Frozen):
                 return read(f"an option: {name}" if name in self._changed else f"{self._place}: {name}")
         return None
 
+    def seen(self, channels: int) -> PixelKind:
+        """Return which numbers the network sees.
+
+        Args:
+            channels: Channels of its input.
+        """
+        return self.pixels or ("uint8" if channels in _PHOTOGRAPHS else "multispectral")
+
+    def normalized(self, what: str, channels: int) -> Normalization:
+        """Return the normalisation.
+
+        Args:
+            what: The network, to begin error messages with.
+            channels: Channels of its input.
+
+        Raises:
+            ConfigError: Nothing says it, or it is for another number of channels.
+        """
+        # A channel order that an option lays over nothing says no numbers.
+        told = self.normalization is not None and (
+            self.normalization.preset or self.normalization.says_numbers or _ORDER not in self._changed
+        )
+        if self.normalization is None or not told:
+            raise ConfigError(
+                f"nothing says how the input of {what} is normalised: --normalize imagenet (mean and std of ImageNet), "
+                "--normalize unit (pixels / 255), --normalize none (pixels of 0-255 as they are), or --spec FILE with "
+                "a description; its channels are taken as RGB unless --cfg-options normalization.channel_order=bgr "
+                "says otherwise. In Python: normalize='imagenet'"
+            )
+        found = self.normalization.normalization(channels)
+        if len(found.mean) != channels:
+            raise ConfigError(f"{what} takes {channels} channels, but mean and std are given for {len(found.mean)}")
+        return found
+
     def _classes(self, count: int) -> Classes:
         """Names and colours of ``count`` classes, and notes."""
         layout = find_layout(self.layout) if self.layout and self.classes is None else None
@@ -216,6 +333,7 @@ def read_description(
     options: Mapping[str, Any] | Sequence[str] | None = None,
     *,
     place: str = "the description",
+    normalize: Preset | None = None,
 ) -> Description:
     """Return a description from a YAML or JSON file, its content, or a ModelSpec.
 
@@ -223,21 +341,26 @@ def read_description(
         given: Where it is; None: an empty one.
         options: Laid over it: ``["normalization.mean=[1,2,3]", "layout=cityscapes"]``.
         place: What ``given`` is, where it is no file: what the user is told of where a value comes from.
+        normalize: How images are normalised, where it does not say; it may say the same.
 
     Raises:
         ConfigError: It cannot be read, or says something that is not known; all mistakes are told at once.
     """
     where, place = (str(given), given.name) if isinstance(given, Path) else (place, place)
     if isinstance(given, ModelSpec):
-        values = given.model_dump(exclude={"source"})
+        # What it returns is found out unless the user says it.
+        values = given.model_dump(exclude={"source", "returns"} - given.model_fields_set | {"source"})
     elif isinstance(given, Path):
         values = read_mapping(given)
     else:
         values = dict(given or {})
-    if options:
-        values = merge_options(values, options)
     try:
-        return Description.model_validate(values).placed(place, _names(merge_options({}, options or {})))
+        values = _with_preset(values, normalize)
+        changes = merge_options({}, options or {})
+        if changes:
+            values = merge_options(values, options or {})
+        changed = _names(changes) | ({"normalization.preset"} if normalize else set())
+        return Description.model_validate(values).placed(place, changed)
     except ValidationError as error:
         told = validation_line(error, known=Description.model_fields)
         raise ConfigError(f"{where} cannot be used: {told}") from None
@@ -248,6 +371,30 @@ def _names(told: Mapping[str, Any]) -> frozenset[str]:
     inner = told.get("normalization")
     inner = inner if isinstance(inner, dict) else {}
     return frozenset(told) | {f"normalization.{name}" for name in inner}
+
+
+def _with_preset(values: dict[str, Any], normalize: Preset | None) -> dict[str, Any]:
+    """The values with ``normalization: imagenet`` written out, and with ``normalize`` where they do not say.
+
+    Raises:
+        ConfigError: They say something else.
+    """
+    said = values.get("normalization")
+    if isinstance(said, str):
+        said = {"preset": said}
+    if normalize is not None:
+        if normalize not in PRESETS:
+            raise ConfigError(f"{normalize!r} is no way to normalise: expected {', '.join(PRESETS)}")
+        known = DescribedNormalization.model_validate(said or {})
+        wanted = DescribedNormalization(preset=normalize, channel_order=known.channel_order)
+        channels = known.channels or _RGB
+        if not (known.preset or known.says_numbers):
+            said = {**(said or {}), "preset": normalize}
+        elif known.normalization(channels) != wanted.normalization(channels):
+            raise ConfigError(
+                f"normalize={normalize} contradicts the normalization that the description gives: leave one of them out"
+            )
+    return values | ({} if said is None else {"normalization": said})
 
 
 def read_noted(text: str, path: Path) -> dict[str, Any]:

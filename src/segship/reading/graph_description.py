@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from segship.core.errors import ConfigError
 from segship.core.plan import METADATA
 from segship.reading.description import read_description, read_noted
 from segship.reading.options import merge_options
-from segship.reading.ports import fixed, is_labels, only_image, scores_or_labels, sizes_of
+from segship.reading.ports import fixed, only_image, only_output, sizes_of
+from segship.reading.returned import find_returned, probe_images
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,15 +18,13 @@ if TYPE_CHECKING:
     from segship.core.artifacts import TensorInfo
     from segship.core.spec import SizeRule
     from segship.networks.graph import GraphNetwork
-    from segship.reading.description import Described, Description
+    from segship.reading.description import Described, Description, Preset
 
 __all__ = ["DescribedGraph", "LocatedDescription", "describe_graph", "find_description"]
 
+_RGB = 3
 _SUFFIXES = (".yaml", ".yml")
-_CLASSES_MISSING = (
-    "returns labels, so the number of classes must be told: classes: [road, …], or a number, in a YAML file beside it, "
-    "or --cfg-options classes=[road,…]"
-)
+_LAST = "The network takes its image channels last, (N, H, W, channels): a transpose was put before it."
 
 
 class LocatedDescription(NamedTuple):
@@ -78,22 +76,24 @@ class DescribedGraph:
 
     Attributes:
         description: What is said of the network.
-        image: The input.
+        path: The graph's file, for messages.
+        image: The input, (N, C, H, W).
+        last: Whether its channels are in truth the last axis.
         output: The output that counts.
-        labels: Number of classes where the output holds labels; None for scores.
         sizes: Which input sizes the graph takes.
         channels: Number of channels of the image.
     """
 
     description: Description
+    path: Path
     image: TensorInfo
+    last: bool
     output: TensorInfo
-    labels: int | None
     sizes: SizeRule
     channels: int
 
     def settle(self, network: GraphNetwork, source: str, architecture: str) -> Described:
-        """Run the network once, and let it and its description know of each other.
+        """Run the network, and let it and its description know of each other.
 
         Args:
             network: The graph's network.
@@ -105,14 +105,23 @@ class DescribedGraph:
 
         Raises:
             ConfigError: The description is of another network.
-            UnsupportedError: The network does not run, or returns no scores.
+            UnsupportedError: The network does not run, or returns neither scores nor labels.
         """
-        outputs = network.probe(self.channels)
-        described = self.description.spec(
-            source=source, architecture=architecture, outputs=outputs, channels=self.channels
+        said = self.description
+        normalization = said.normalized(str(self.path), self.channels)
+        images = probe_images(normalization, said.seen(self.channels), self.sizes)
+        found = find_returned(network, images, str(self.path), said=said.returns, classes=said.count, last=self.last)
+        network.arrange(found.arrangement)
+        described = said.spec(
+            source=source,
+            architecture=architecture,
+            outputs=found.channels,
+            channels=self.channels,
+            returns=found.returns,
+            guessed=found.guessed,
         )
-        network.describe(len(described.spec.classes), outputs, align_corners=described.spec.align_corners)
-        return described
+        network.describe(len(described.spec.classes), found.channels, align_corners=described.spec.align_corners)
+        return described._replace(notes=(*described.notes, *((_LAST,) if self.last else ()), *found.notes))
 
 
 def describe_graph(
@@ -120,6 +129,7 @@ def describe_graph(
     ports: tuple[Sequence[TensorInfo], Sequence[TensorInfo]],
     found: LocatedDescription,
     options: Mapping[str, Any] | Sequence[str] | None,
+    normalize: Preset | None = None,
 ) -> DescribedGraph:
     """Return which ports of a graph count, and what is said of them.
 
@@ -128,17 +138,17 @@ def describe_graph(
         ports: All inputs and all outputs of the graph.
         found: The description.
         options: Laid over the description; ``output_name`` chooses among several outputs.
+        normalize: How images are normalised, where the description does not say.
 
     Raises:
-        ConfigError: The description cannot be used, or does not tell the number of classes where it must.
+        ConfigError: The description cannot be used, or nothing says how images are normalised.
         UnsupportedError: The graph does not take one image, or no output holds scores or labels.
     """
     changes = merge_options({}, options or {})
     output_name = changes.pop("output_name", None)
-    described = read_description(found.values, changes, place=found.place or path.name)
-    image, output = only_image(ports[0], path), scores_or_labels(ports[1], output_name, path)
-    labels = described.count if is_labels(output) else None
-    if is_labels(output) and labels is None:
-        raise ConfigError(f"{path} {_CLASSES_MISSING}")
-    channels = fixed(image, 1) or len(described.normalization.mean or (0, 0, 0))
-    return DescribedGraph(described, image, output, labels, sizes_of(image, described.sizes), channels)
+    described = read_description(found.values, changes, place=found.place or path.name, normalize=normalize)
+    (image, last), output = only_image(ports[0], path), only_output(ports[1], output_name, path)
+    normalization = described.normalization
+    channels = fixed(image, 1) or (normalization and normalization.channels) or _RGB
+    described.normalized(str(path), channels)  # is asked for before anything runs
+    return DescribedGraph(described, path, image, last, output, sizes_of(image, described.sizes), channels)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segship.core.errors import UnsupportedError
 from segship.core.spec import SizeRule
@@ -14,15 +14,27 @@ if TYPE_CHECKING:
 
     from segship.core.artifacts import TensorInfo
 
-__all__ = ["fixed", "is_labels", "only_image", "scores_or_labels", "shown", "sizes_of"]
+__all__ = ["ImagePort", "fixed", "only_image", "only_output", "shown", "sizes_of"]
 
 _IMAGE = 4  # dimensions of (N, C, H, W)
 _LABELS = 3
-_CHANNELS = {1, 3, 4}
+_MOST_CHANNELS = 16  # of an axis that is taken for the channels because of where it stands
 _LARGEST = 2**27  # numbers of an input: four images of 3 x 2048 x 4096, and more
 
 
-def only_image(inputs: Sequence[TensorInfo], path: Path) -> TensorInfo:
+class ImagePort(NamedTuple):
+    """The input that takes the image.
+
+    Attributes:
+        info: Its name, element type and shape (N, C, H, W).
+        last: Whether its channels are in truth the last axis: (N, H, W, C).
+    """
+
+    info: TensorInfo
+    last: bool
+
+
+def only_image(inputs: Sequence[TensorInfo], path: Path) -> ImagePort:
     """Return the input.
 
     Args:
@@ -30,25 +42,34 @@ def only_image(inputs: Sequence[TensorInfo], path: Path) -> TensorInfo:
         path: The file, for messages.
 
     Raises:
-        UnsupportedError: It is not one float32 image (N, C, H, W); the message shows what was found.
+        UnsupportedError: It is not one float32 image (N, C, H, W) or (N, H, W, C); the message shows what was found.
     """
-    if len(inputs) == 1 and _is_image(inputs[0]):
-        numbers = math.prod(fixed(inputs[0], axis) or 1 for axis in range(_IMAGE))
+    if len(inputs) == 1 and inputs[0].dtype == "float32" and len(inputs[0].shape) == _IMAGE:
+        image = inputs[0]
+        numbers = math.prod(fixed(image, axis) or 1 for axis in range(_IMAGE))
         if numbers > _LARGEST:
-            raise UnsupportedError(f"{path} takes {shown(inputs[0])}: more than {_LARGEST} numbers are no image")
-        return inputs[0]
+            raise UnsupportedError(f"{path} takes {shown(image)}: more than {_LARGEST} numbers are no image")
+        if not _channels_last(image):
+            return ImagePort(image, last=False)
+        batch, *sides, channels = image.shape
+        return ImagePort(image.model_copy(update={"shape": (batch, channels, *sides)}), last=True)
     found = "; ".join(map(shown, inputs)) or "nothing"
-    raise UnsupportedError(f"{path} takes {found}; expected one float32 image (N, channels, H, W)")
+    advice = ""
+    if len(inputs) == 1 and len(inputs[0].shape) == _IMAGE:
+        advice = f": export it again with a float32 input, or put a Cast to {inputs[0].dtype} behind one"
+    raise UnsupportedError(f"{path} takes {found}; expected one float32 image (N, channels, H, W){advice}")
 
 
-def _is_image(value: TensorInfo) -> bool:
-    if value.dtype != "float32" or len(value.shape) != _IMAGE:
+def _channels_last(value: TensorInfo) -> bool:
+    """Whether the last axis is as short as channels are, and the two before it are free or as long as sides are."""
+    channels, sides = fixed(value, 3), (fixed(value, 1), fixed(value, 2))
+    if channels is None or channels > _MOST_CHANNELS:
         return False
-    return not (fixed(value, 3) in _CHANNELS and fixed(value, 1) not in _CHANNELS)  # channels last
+    return all(side is None or side > _MOST_CHANNELS for side in sides)
 
 
-def scores_or_labels(outputs: Sequence[TensorInfo], name: Any, path: Path) -> TensorInfo:
-    """Return the output that holds scores (N, K, h, w) or labels (N, H, W).
+def only_output(outputs: Sequence[TensorInfo], name: Any, path: Path) -> TensorInfo:
+    """Return the output that may hold scores (N, K, h, w) or labels (N, H, W), with channels first or last.
 
     Args:
         outputs: All that the file returns.
@@ -59,7 +80,9 @@ def scores_or_labels(outputs: Sequence[TensorInfo], name: Any, path: Path) -> Te
         UnsupportedError: None does, or several might; the message shows what was found.
     """
     chosen = [value for value in outputs if value.name == name] if name is not None else outputs
-    fitting = [value for value in chosen if is_labels(value) or _is_scores(value)]
+    fitting = [value for value in chosen if _is_labels(value) or _is_scores(value)]
+    # Labels are seldom float, so these count only where nothing else does.
+    fitting = fitting or [value for value in chosen if value.dtype == "float32" and len(value.shape) == _LABELS]
     if len(fitting) == 1:
         return fitting[0]
     found = "; ".join(map(shown, outputs))
@@ -76,19 +99,24 @@ def _is_scores(value: TensorInfo) -> bool:
     return value.dtype == "float32" and len(value.shape) == _IMAGE
 
 
-def is_labels(value: TensorInfo) -> bool:
-    """Return whether an output holds whole numbers (N, H, W) or (N, 1, H, W)."""
-    rank = len(value.shape)
-    return value.is_whole and (rank == _LABELS or (rank == _IMAGE and fixed(value, 1) == 1))
+def _is_labels(value: TensorInfo) -> bool:
+    """Whether an output holds whole numbers (N, H, W), (N, 1, H, W) or (N, H, W, 1)."""
+    rank, whole = len(value.shape), value.is_whole or value.dtype == "bool"
+    return whole and (rank == _LABELS or (rank == _IMAGE and 1 in {fixed(value, 1), fixed(value, 3)}))
 
 
 def sizes_of(image: TensorInfo, described: SizeRule) -> SizeRule:
     """Return the sizes that a file's input allows; where it leaves height and width free, the description's.
 
     Raises:
-        UnsupportedError: Only one of height and width is free.
+        UnsupportedError: Only one of height and width is free, or it takes several images at once and no single one.
     """
     batch, height, width = (fixed(image, axis) for axis in (0, 2, 3))
+    if batch is not None and batch > 1:
+        raise UnsupportedError(
+            f"the input is {shown(image)}: it takes {batch} images at once and no single one; export it again with a "
+            "batch of 1, or a free one"
+        )
     if height and width:
         return SizeRule(fixed=(height, width), batch=batch)
     if height or width:

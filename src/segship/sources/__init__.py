@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-import re
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from segship.core.provenance import Provenance
     from segship.core.spec import ModelSpec
     from segship.networks.network import Network
+    from segship.reading.description import Preset
 
 Options: TypeAlias = "Mapping[str, Any] | Sequence[str] | None"
 """Overrides of a config: ``{"model.backbone.depth": 101}`` or ``["model.backbone.depth=101"]``."""
@@ -31,13 +31,8 @@ DescriptionLike: TypeAlias = "Path | Mapping[str, Any] | None"
 """What a network expects and means, where its own files do not say: a YAML file, or its content."""
 
 _FUNCTION = "python:"
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_SUFFIXES = frozenset({".bin", ".json", ".onnx", ".pt", ".pt2", ".pth", ".py", ".safetensors", ".xml", ".yaml", ".yml"})
-IGNORED = "Ignored, as you asked for: "
-"""How notes begin that tell of options that were passed over."""
 
 __all__ = [
-    "IGNORED",
     "DescriptionLike",
     "Framework",
     "LoadRequest",
@@ -66,6 +61,8 @@ class Source:
         cfg_options: Overrides of the config or the description: ``{"model.backbone.depth": 101}`` or
             ``["model.backbone.depth=101"]``.
         spec: What the network expects and means, where its own files do not say: a YAML file or its content.
+        normalize: How its images are normalised, where neither its files nor ``spec`` say: ``"imagenet"``, ``"unit"``
+            (pixels / 255) or ``"none"`` (pixels of 0-255 as they are).
         trust: Load a checkpoint that can only be read by running the code it carries; run the user's own modules.
         ignore_unknown: Note options that the framework does not have instead of refusing them.
         random_weights: Take a network without trained weights where no checkpoint is named: for trials.
@@ -83,6 +80,7 @@ class Source:
     source: str | None = None
     cfg_options: Options = None
     spec: str | Path | Mapping[str, Any] | None = None
+    normalize: Preset | None = None
     trust: bool = False
     ignore_unknown: bool = False
     random_weights: bool = False
@@ -100,7 +98,7 @@ class Source:
             SegshipError: A file cannot be read, or the two do not belong together.
         """
         request = self.request(with_auxiliary=with_auxiliary)
-        framework = find_source(request.path, "python" if request.entry else self.source)
+        framework = _framework(request, self.source)
         with validated(str(self.config), ConfigError):
             return framework.load(request)
 
@@ -128,7 +126,8 @@ class Source:
             with_auxiliary,
             self.trust,
             self.ignore_unknown,
-            self.random_weights,
+            random_weights=self.random_weights,
+            normalize=self.normalize,
         )
 
 
@@ -155,6 +154,7 @@ class LoadRequest:
         trust: Whether code that comes with the network may run.
         ignore_unknown: Whether options that the framework does not have are noted instead of refused.
         random_weights: Whether a network without trained weights will do.
+        normalize: How images are normalised, where nothing else says it; for frameworks that `Framework.asks`.
     """
 
     path: Path
@@ -166,6 +166,7 @@ class LoadRequest:
     trust: bool = False
     ignore_unknown: bool = False
     random_weights: bool = False
+    normalize: Preset | None = None
 
 
 def require_checkpoint(request: LoadRequest, what: str) -> None:
@@ -218,6 +219,7 @@ class Framework:
         load: Reads a network and what it means; raises a `SegshipError` where a file cannot be read, or what is asked
             for does not fit together.
         network: Reads the network alone, where that takes less than ``load``; None: it does not.
+        asks: Whether its files often do not say how images are normalised, so that ``load`` asks for it.
     """
 
     title: str
@@ -225,6 +227,7 @@ class Framework:
     recognises: Callable[[Path], bool]
     load: Callable[[LoadRequest], Loaded]
     network: Callable[[LoadRequest], Network] | None = None
+    asks: bool = False
 
     def load_network(self, request: LoadRequest) -> Network:
         """Read the network alone.
@@ -241,6 +244,38 @@ def sources() -> Mapping[str, Framework]:
     names = [entry.name for entry in pkgutil.iter_modules(__path__)]
     modules = {name: importlib.import_module(f"{__name__}.{name}") for name in names}
     return {name: module.FRAMEWORK for name, module in modules.items() if hasattr(module, "FRAMEWORK")}
+
+
+def _framework(request: LoadRequest, name: str | None) -> Framework:
+    """The framework whose reader a request is for.
+
+    Raises:
+        SegshipError: There is none, or it cannot be asked what is asked.
+    """
+    try:
+        found = find_source(request.path, "python" if request.entry else name)
+    except ConfigError:
+        _require_order(request)
+        raise
+    if request.normalize is not None and not found.asks:
+        raise InputError(
+            f"{found.title} says itself how images are normalised: leave out --normalize {request.normalize} "
+            "(normalize in Python), or change the value with --cfg-options"
+        )
+    return found
+
+
+def _require_order(request: LoadRequest) -> None:
+    """Name a config and a checkpoint that are given in each other's place.
+
+    Raises:
+        ConfigError: They are.
+    """
+    second = request.checkpoint
+    if second is None or not request.path.is_file() or not second.exists():
+        return
+    if any(source.recognises(second) for source in sources().values()):
+        raise ConfigError(f"{second} is the config and {request.path} the checkpoint: give the config first")
 
 
 def named_function(source: str) -> str | None:
@@ -263,24 +298,28 @@ def find_source(path: Path, name: str | None = None) -> Framework:
             )
         return known[name]
     if not path.exists():
-        raise ConfigError(f"{path} does not exist{_of_the_hub(path)}")
+        raise ConfigError(f"{path} does not exist")
     for source in known.values():
         if source.recognises(path):
             return source
     kind = "The folder" if path.is_dir() else "The file"
     looked_for = "; ".join(f"{source.title}: {source.looks_for}" for source in known.values())
-    raise ConfigError(f"{kind} {path} is not recognised. Looked for {looked_for}. --source NAME decides by name")
+    raise ConfigError(
+        f"{kind} {path} is not recognised{_torch_file(path)}. Looked for {looked_for}. --source NAME decides by name"
+    )
 
 
-def _of_the_hub(path: Path) -> str:
-    """How to go on where ``path`` may be the name of a network of the hub: nothing is downloaded here."""
-    name = path.as_posix()
-    if path.is_absolute() or _HUB_NAME.fullmatch(name) is None or path.suffix in _SUFFIXES:
+_TORCH_SUFFIXES = {".pt", ".pth", ".ckpt", ".pkl", ".bin", ".ts", ".torchscript"}
+
+
+def _torch_file(path: Path) -> str:
+    """What to do with a file of ``torch.save`` or TorchScript that stands where a config is expected."""
+    if path.suffix.lower() not in _TORCH_SUFFIXES or not path.is_file():
         return ""
-    folder = path.name
     return (
-        f". If it is a network of the Hugging Face hub: hf download {name} --local-dir {folder}, and give the folder "
-        f"{folder}; nothing is downloaded here"
+        ": a file of torch alone says too little. Weights are given after their config (SOURCE CHECKPOINT); a whole "
+        "module (torch.save(model), torch.jit.save) is returned by a function of yours: --source "
+        "python:package.module:function --trust"
     )
 
 
@@ -312,7 +351,7 @@ def load_network(
     else:
         given = Source(config, checkpoint, cfg_options=cfg_options)
     request = replace(given, random_weights=True).request(with_auxiliary=with_auxiliary)
-    framework = find_source(request.path, "python" if request.entry else given.source)
+    framework = _framework(request, given.source)
     with validated(str(given.config), ConfigError):
         return framework.load_network(request)
 
@@ -324,6 +363,7 @@ def load(
     source: str | None = None,
     cfg_options: Options = None,
     spec: str | Path | Mapping[str, Any] | None = None,
+    normalize: Preset | None = None,
     with_auxiliary: bool = False,
     trust: bool = False,
     ignore_unknown: bool = False,
@@ -338,6 +378,7 @@ def load(
             the network from a function, and ``config`` is then the description of what it expects and means.
         cfg_options: Overrides of the config, as in `load_network`.
         spec: Description of what the network expects and means, where its files do not say: a YAML file or its content.
+        normalize: How images are normalised, where nothing else says it, as in `Source`.
         with_auxiliary: Build and load the heads that only training uses, too.
         trust: Load a checkpoint even if that runs code that it carries; run the user's own modules.
         ignore_unknown: Note options that the framework does not have instead of refusing them.
@@ -352,6 +393,7 @@ def load(
         source=source,
         cfg_options=cfg_options,
         spec=spec,
+        normalize=normalize,
         trust=trust,
         ignore_unknown=ignore_unknown,
         random_weights=random_weights,

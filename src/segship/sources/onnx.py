@@ -11,8 +11,8 @@ from segship.onnxgraph.bounds import require_bounded, require_onnx
 from segship.onnxgraph.file import load as load_model
 from segship.onnxgraph.metadata import metadata_of
 from segship.onnxgraph.operators import foreign_operators
+from segship.onnxgraph.passes.channels_first import channels_first
 from segship.onnxgraph.passes.inline_functions import inline_functions
-from segship.onnxgraph.passes.one_hot_labels import one_hot_labels
 from segship.onnxgraph.ports import inputs_of, outputs_of, select_output
 from segship.reading.graph_description import LocatedDescription, describe_graph, find_description
 from segship.reading.ultralytics import read_ultralytics
@@ -44,12 +44,12 @@ def load(request: LoadRequest) -> Loaded:
     found = find_description(request.description, path, metadata) or LocatedDescription(
         read_ultralytics(metadata, path), place=f"{path.name}: metadata"
     )
-    graph = describe_graph(path, (inputs_of(model), outputs_of(model)), found, request.options)
-    if graph.labels is None:
-        select_output(model, graph.output.name)
-    else:
-        one_hot_labels(model, graph.output, graph.labels)
-    network = OnnxNetwork(model, graph.image.name, sizes=graph.sizes)
+    ports = inputs_of(model), outputs_of(model)
+    graph = describe_graph(path, ports, found, request.options, request.normalize)
+    select_output(model, graph.output.name)
+    if graph.last:
+        channels_first(model, graph.image.name)
+    network = OnnxNetwork(model, inputs_of(model)[0].name, sizes=graph.sizes)
     spec, notes, provenance = graph.settle(network, "onnx", model.graph.name or path.stem)
     origin = {file.name: digest(file) for file in (path, *found.files)}
     return Loaded(spec, network, notes, origin, provenance=provenance)
@@ -85,4 +85,5 @@ FRAMEWORK = Framework(
     "an .onnx file with one image as input and scores (N, classes, h, w) or labels (N, H, W) as output",
     recognises,
     load,
+    asks=True,
 )

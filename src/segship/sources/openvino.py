@@ -61,8 +61,8 @@ def load(request: LoadRequest) -> Loaded:
         raise InputError(f"{request.path} is no model of OpenVINO: expected {FRAMEWORK.looks_for}")
     engine, metadata = inspect(path)
     found = find_description(request.description, path, metadata) or _own_description(path, metadata)
-    graph = describe_graph(path, (engine.inputs, engine.outputs), found, request.options)
-    network = OpenvinoNetwork(path, engine.outputs.index(graph.output), graph.labels, sizes=graph.sizes)
+    graph = describe_graph(path, (engine.inputs, engine.outputs), found, request.options, request.normalize)
+    network = OpenvinoNetwork(path, engine.outputs.index(graph.output), sizes=graph.sizes, last=graph.last)
     spec, notes, provenance = graph.settle(network, "openvino", path.stem)
     files = [path.parent / name for name in engine.files]
     origin = {file.name: digest(file) for file in (*files, *found.files)}
@@ -92,29 +92,24 @@ def _model_info(metadata: Mapping[str, str], path: Path) -> LocatedDescription:
     info = {key.removeprefix("model_info."): value for key, value in metadata.items()}
     said: dict[str, Any] = {"classes": labels} if (labels := info.get("labels", "").split()) else {}
     place = f"{path.name}: model_info"
+    means, deviations = (_numbers(info.get(name, ""), path) for name in ("mean_values", "scale_values"))
     if info.get("embedded_processing", "").lower() in _YES:
-        said["normalization"] = {"max_pixel_value": 1.0}  # the network itself normalises
-    else:
-        said["normalization"] = _normalization(info, path)
+        said["normalization"] = {"preset": "none"}  # the network itself normalises
+    elif means or deviations:
+        many = max(len(means), len(deviations), 3)
+        said["normalization"] = {"mean": _spread(means, many, 0.0), "std": _spread(deviations, many, 1.0)}
     order = info.get("reverse_input_channels")
     if order is None:
         return LocatedDescription(said, place=place)
     if order.lower() in _YES:
-        said["normalization"]["channel_order"] = "rgb"
+        if "normalization" in said:
+            said["normalization"]["channel_order"] = "rgb"
         return LocatedDescription(said, place=place)
     note = (
         f"The model says reverse_input_channels={order}, which leaves open whether it was trained on RGB or BGR: it is "
         "given RGB; --cfg-options normalization.channel_order=bgr changes that."
     )
     return LocatedDescription(said, notes=(note,), place=place)
-
-
-def _normalization(info: Mapping[str, str], path: Path) -> dict[str, Any]:
-    means, deviations = (_numbers(info.get(name, ""), path) for name in ("mean_values", "scale_values"))
-    if not means and not deviations:
-        return {}
-    many = max(len(means), len(deviations), 3)
-    return {"mean": _spread(means, many, 0.0), "std": _spread(deviations, many, 1.0)}
 
 
 def _numbers(text: str, path: Path) -> list[float]:
@@ -134,4 +129,5 @@ FRAMEWORK = Framework(
     "an .xml file of OpenVINO's with its .bin beside, or a folder with one such pair",
     recognises,
     load,
+    asks=True,
 )

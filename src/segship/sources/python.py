@@ -11,29 +11,37 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from segship.core.artifacts import TensorInfo
 from segship.core.errors import ConfigError, SegshipError, UnsafeFileError, UnsupportedError, one_line
 from segship.core.files import digest
 from segship.core.plan import METADATA
 from segship.core.spec import SizeRule
+from segship.networks.arrangement import Arrangement
 from segship.networks.network import Network
-from segship.networks.wrapped import WrappedNetwork
+from segship.networks.wrapped import WrappedNetwork, scores_of
 from segship.reading.checkpoint import read_checkpoint
 from segship.reading.description import read_description
 from segship.reading.graph_description import LocatedDescription, find_description
+from segship.reading.ports import fixed, only_image, sizes_of
+from segship.reading.returned import Findings, find_returned, probe_images
 from segship.reading.weights import flush_denormals, load_strict
 from segship.sources import Framework, Loaded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from segship.core.files import FileDigest
     from segship.core.spec import ModelSpec
+    from segship.reading.description import Description, Preset
     from segship.sources import DescriptionLike, LoadRequest, Options
 
 __all__ = ["FRAMEWORK", "load", "load_module", "recognises"]
 
-_PROBE = (256, 320)
-_IMAGE = 4  # dimensions of (N, C, H, W)
+_LABELS, _IMAGE = 3, 4  # dimensions of (N, H, W) and (N, C, H, W)
+_LAST = "The network takes its image channels last, (N, H, W, channels): a transpose was put before it."
 
 
 def recognises(path: Path) -> bool:
@@ -66,7 +74,7 @@ def load(request: LoadRequest) -> Loaded:
         load_strict(module, weights.state, what=str(request.checkpoint))
         origin[weights.path.name] = weights.digest
     said = description if request.description is None else request.description
-    return load_module(module, said, options=request.options, origin=origin)
+    return load_module(module, said, options=request.options, origin=origin, normalize=request.normalize)
 
 
 def _load_program(request: LoadRequest) -> Loaded:
@@ -85,32 +93,42 @@ def _load_program(request: LoadRequest) -> Loaded:
         ) from error
     found = find_description(request.description, path, noted) or LocatedDescription(None)
     origin = {file.name: digest(file) for file in (path, *found.files)}
+    sizes, last = _input(program, path)
     loaded = load_module(
-        _Program(program),
+        _Program(program, last=last),
         found.values,
         options=request.options,
-        sizes=_sizes(program, path),
+        sizes=sizes,
         origin=origin,
         place=found.place or path.name,
+        normalize=request.normalize,
+        what=str(path),
     )
-    return dataclasses.replace(loaded, spec=loaded.spec.model_copy(update={"architecture": path.stem}))
+    notes = (*((_LAST,) if last else ()), *loaded.notes)
+    return dataclasses.replace(loaded, spec=loaded.spec.model_copy(update={"architecture": path.stem}), notes=notes)
 
 
 class _Program(nn.Module):
-    """An exported program, which refuses to be told again that it is not in training."""
+    """An exported program, which refuses to be told again that it is not in training.
 
-    def __init__(self, program: torch.export.ExportedProgram) -> None:
+    Args:
+        program: As torch.export reads it.
+        last: Whether it takes its image channels last.
+    """
+
+    def __init__(self, program: torch.export.ExportedProgram, *, last: bool) -> None:
         super().__init__()
+        self._last = last
         # Its guards are those of the size it was traced at; that it is right at others is what verification shows.
         self.program = program.module(check_guards=False)
         self.program.train = lambda mode=True: self.program  # type: ignore[method-assign]  # noqa: ARG005
 
     def forward(self, image: torch.Tensor) -> Any:
-        return self.program(image)
+        return self.program(image.permute(0, 2, 3, 1) if self._last else image)
 
 
-def _sizes(program: torch.export.ExportedProgram, path: Path) -> SizeRule | None:
-    """The one size of a static program; None where the description decides.
+def _input(program: torch.export.ExportedProgram, path: Path) -> tuple[SizeRule | None, bool]:
+    """The one size of a static program, None where the description decides; whether it takes its channels last.
 
     Raises:
         UnsupportedError: The program does not take one image.
@@ -119,10 +137,9 @@ def _sizes(program: torch.export.ExportedProgram, path: Path) -> SizeRule | None
     if len(inputs) != 1 or not isinstance(inputs[0], torch.Tensor) or inputs[0].dim() != _IMAGE:
         shapes = ", ".join(str(tuple(getattr(value, "shape", ()))) for value in inputs)
         raise UnsupportedError(f"{path} takes {shapes or 'nothing'}; expected one float32 image (N, channels, H, W)")
-    batch, _, height, width = inputs[0].shape
-    if not (isinstance(height, int) and isinstance(width, int)):
-        return None
-    return SizeRule(fixed=(height, width), batch=batch if isinstance(batch, int) else None)
+    shape = tuple(side if isinstance(side, int) else str(side) for side in inputs[0].shape)
+    image, last = only_image([TensorInfo(name="image", dtype="float32", shape=shape)], path)
+    return (sizes_of(image, SizeRule()) if fixed(image, 2) else None), last
 
 
 def load_module(
@@ -133,34 +150,61 @@ def load_module(
     sizes: SizeRule | None = None,
     origin: Mapping[str, FileDigest] | None = None,
     place: str = "the description",
+    normalize: Preset | None = None,
+    what: str = "the module",
 ) -> Loaded:
     """Return a module and what its description says of it.
 
     Args:
-        module: float32 (N, C, H, W), normalised -> scores (N, K, h, w); put into evaluation mode, on the CPU.
-        description: A ModelSpec, a YAML file or its content; None: RGB of 0-255 as it is, classes without names.
+        module: float32 (N, C, H, W), normalised -> scores (N, K, h, w), or labels (N, H, W); put into evaluation mode,
+            on the CPU.
+        description: A ModelSpec, a YAML file or its content; None: classes without names.
         options: Laid over the description.
         sizes: Which input sizes it takes; None: what the description says.
         origin: Files it comes from.
         place: What ``description`` is, where it is no file.
+        normalize: How images are normalised, where the description does not say.
+        what: The module, to begin error messages with.
 
     Raises:
-        ConfigError: The description is of another network.
-        UnsupportedError: The module does not return scores.
+        ConfigError: The description is of another network, or nothing says how images are normalised.
+        UnsupportedError: The module returns neither scores nor labels.
     """
     given = Path(description) if isinstance(description, str) else description
-    said = read_description(given, options, place=place)
+    said = read_description(given, options, place=place, normalize=normalize)
     rule = said.sizes if sizes is None else sizes
     module = module.requires_grad_(requires_grad=False).eval().cpu().float()
     denormals = flush_denormals(module)
-    channels = _channels(module, said.normalization.mean)
-    wrapped = module if isinstance(module, Network) else WrappedNetwork(module, 1, sizes=rule)
-    outputs = _outputs(wrapped, channels, rule)
+    channels = (said.normalization and said.normalization.channels) or _channels(module)
+    images = probe_images(said.normalized(what, channels), said.seen(channels), rule)
+    wrapped = module if isinstance(module, Network) else WrappedNetwork(module, 1, sizes=rule, select=_scores_or_labels)
+    found = _findings(wrapped, images, said, what)
     architecture = f"{type(module).__module__.partition('.')[0]}.{type(module).__name__}"
-    spec, notes, provenance = said.spec(source="python", architecture=architecture, outputs=outputs, channels=channels)
-    wrapped.num_classes, wrapped.out_channels = len(spec.classes), outputs
+    spec, notes, provenance = said.spec(
+        source="python",
+        architecture=architecture,
+        outputs=found.channels,
+        channels=channels,
+        returns=found.returns,
+        guessed=found.guessed,
+    )
+    wrapped.num_classes, wrapped.out_channels = len(spec.classes), found.channels
     wrapped.align_corners = spec.align_corners
-    return Loaded(spec, wrapped, notes, origin or {}, denormals, provenance=provenance)
+    return Loaded(spec, wrapped, (*notes, *found.notes), origin or {}, denormals, provenance=provenance)
+
+
+def _scores_or_labels(output: Any) -> torch.Tensor:
+    return scores_of(output, least=_LABELS)
+
+
+def _findings(network: Network, images: list[NDArray[np.float32]], said: Description, what: str) -> Findings:
+    """What the module returns, from running it; a network of the zoo returns logits."""
+    if isinstance(network, WrappedNetwork):
+        found = find_returned(network, images, what, said=said.returns, classes=said.count)
+        network.arrange(found.arrangement)
+        return found
+    with torch.inference_mode():
+        return Findings(Arrangement(), network.logits(torch.from_numpy(images[0])).shape[1], "logits")
 
 
 def _call(entry: str) -> Any:
@@ -178,30 +222,12 @@ def _call(entry: str) -> Any:
         raise ConfigError(f"{entry} fails: {type(error).__name__}: {str(error).partition(chr(10))[0]:.200}") from error
 
 
-def _channels(module: nn.Module, mean: tuple[float, ...] | None) -> int:
-    """Channels of the image: as many as means, else as the first convolution takes."""
-    if mean is not None:
-        return len(mean)
+def _channels(module: nn.Module) -> int:
+    """Channels of the image: as many as the first convolution takes."""
     for part in module.modules():
         if isinstance(part, nn.Conv2d):
             return part.in_channels
     return 3
-
-
-def _outputs(network: Network, channels: int, rule: SizeRule) -> int:
-    """Channels of the scores, from running the network once."""
-    size = rule.nearest(*_PROBE)
-    try:
-        with torch.inference_mode():
-            return network.logits(torch.zeros(1, channels, *size)).shape[1]
-    except SegshipError:
-        raise
-    except Exception as error:
-        raise UnsupportedError(
-            f"the module cannot take an input of 1x{channels}x{size[0]}x{size[1]}: {type(error).__name__}: "
-            f"{str(error).partition(chr(10))[0]:.200}. Name the sizes it takes, as in sizes: {{multiple_of: 32}} or "
-            "sizes: {fixed: [512, 512]}, and a mean and std for each of its channels"
-        ) from error
 
 
 FRAMEWORK = Framework(
@@ -209,4 +235,5 @@ FRAMEWORK = Framework(
     "python:package.module:function, or a .pt2 program of torch.export, both with --trust",
     recognises,
     load,
+    asks=True,
 )

@@ -19,6 +19,7 @@ from segship.onnxgraph.conventions import INPUT, OUTPUT
 from segship.onnxgraph.file import load, save
 from segship.onnxgraph.image.decide import Way, labels
 from segship.onnxgraph.image.preprocess import add_preprocess
+from segship.onnxgraph.passes.raise_opset import raise_opset
 from segship.onnxgraph.passes.rename_values import rename_values
 from segship.onnxgraph.ports import declare, inputs_of, outputs_of
 from segship.vision.label_maps import label_dtype
@@ -41,6 +42,7 @@ __all__ = ["MASK", "append_postprocess", "embed", "take_pixels"]
 MASK = "mask"
 """Name of the output of a graph that returns labels."""
 
+_LEAST_OPSET = 18  # of reductions whose axes are an input
 _FAR = 3e38  # a logit that float32 still holds
 _TENSOR = "tensor"  # what the network's own input is called where the image comes before it
 _LOW = "low_resolution"  # what its output is called where another has its name
@@ -72,6 +74,7 @@ def embed(graph: Graph, path: Path, spec: ModelSpec, what: tuple[Embedded, ...],
             "--embed out, or see the whole image with --cfg-options model.test_cfg.mode=whole"
         )
     model = load(graph.path)
+    raise_opset(model, _LEAST_OPSET)
     inputs, outputs = graph.inputs, graph.outputs
     builder = Builder("segship")
     if "pre" in what:
@@ -151,6 +154,7 @@ def take_pixels(graph: Graph, path: Path, spec: ModelSpec, *, image: str, output
         UnsupportedError: The network sees no photographs, or a step has no operators.
     """
     model = load(graph.path)
+    raise_opset(model, _LEAST_OPSET)
     rename_values(model, {INPUT: _TENSOR, OUTPUT: _LOW})
     builder = Builder("segship")
     given = builder.add("Squeeze", Value(builder, image, "float32"), builder.constant(0, "int64"))

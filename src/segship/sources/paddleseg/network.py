@@ -17,9 +17,9 @@ from segship.networks.onnx import OnnxNetwork
 from segship.onnxgraph.file import load
 from segship.onnxgraph.passes.fold_constants import fold_constants
 from segship.onnxgraph.ports import inputs_of
-from segship.reading.description import Description, read_description
+from segship.reading.description import DescribedNormalization, Description, read_description
 from segship.reading.documents import read_mapping
-from segship.sources import IGNORED, Loaded
+from segship.sources import Loaded
 from segship.sources.paddleseg.conversion import PaddleProgram, convert
 from segship.sources.paddleseg.folder import Folder, read_folder
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PaddleNetwork", "for_channels", "load_folder"]
 
+_RGB = 3
 _OPSET = 20  # as all our graphs
 
 
@@ -63,7 +64,7 @@ def load_folder(request: LoadRequest) -> Loaded:
     """
     if request.checkpoint is not None:
         raise InputError(f"{request.checkpoint}: an inference folder of PaddleSeg brings its own weights, leave it out")
-    folder = read_folder(request.path, ignore_unknown=request.ignore_unknown)
+    folder = read_folder(request.path)
     said = _description(folder, request)
     scratch = Path(tempfile.mkdtemp(prefix="segship-paddle-"))
     try:
@@ -86,9 +87,7 @@ def load_folder(request: LoadRequest) -> Loaded:
         spec = spec.model_copy(update={"align_corners": tail["resize"]["align_corners"]})
     network.describe(len(spec.classes), outputs, align_corners=spec.align_corners)
     origin = {file.name: digest(file) for file in (folder.description, folder.program, folder.params)}
-    notes = (*notes, *_contradiction(folder, tail), *(f"{IGNORED}{sentence}" for sentence in folder.ignored))
-    provenance = provenance.model_copy(update={"ignored": folder.ignored})
-    return Loaded(spec, network, notes, origin, provenance=provenance)
+    return Loaded(spec, network, (*notes, *_contradiction(folder, tail)), origin, provenance=provenance)
 
 
 def _description(folder: Folder, request: LoadRequest) -> Description:
@@ -96,12 +95,13 @@ def _description(folder: Folder, request: LoadRequest) -> Description:
     values, own = dict(folder.said), request.description
     if own is not None:
         values |= read_mapping(own) if isinstance(own, Path) else dict(own)
+    values.setdefault("normalization", {})  # what the YAML does not normalise stays as it is
     return read_description(values, request.options, place=folder.description.name)
 
 
 def for_channels(said: Description, channels: int) -> Description:
     """Return the description with as many means and deviations as channels, where there is one for all."""
-    normalization = said.normalization
+    normalization = said.normalization or DescribedNormalization()
     changes = {
         name: values * channels
         for name, values in (("mean", normalization.mean), ("std", normalization.std))
@@ -117,7 +117,7 @@ def _input(shape: list[int], said: Description, folder: Folder) -> tuple[SizeRul
         UnsupportedError: Only one of height and width is free.
     """
     batch, channels, height, width = (side if side > 0 else None for side in shape)
-    known = len(said.normalization.mean or (0, 0, 0))
+    known = (said.normalization and said.normalization.channels) or _RGB
     if height and width:
         return SizeRule(fixed=(height, width), batch=batch), channels or known
     if height or width:
