@@ -1,6 +1,7 @@
 """Everything outside the engine: the native library against NumPy and OpenCV, as ratios in one run.
 
-    OMP_NUM_THREADS=1 python benchmarks/native.py [--library build/native/libsegship.so] [--rounds 15] [--clock cpu] [--table FILE.md]
+    OMP_NUM_THREADS=1 python benchmarks/native.py [--library build/native/libsegship.so] [--rounds 15] [--clock cpu]
+        [--table FILE.md]
 
 Candidates run interleaved in one process, each on one thread. ``normalise`` is an image of 1024x2048 without a resize,
 beside a copy of its result's memory; ``resize`` one of 720x1280; ``mask`` is logits of 19 classes, 128x256, to
