@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+from importlib import metadata
 from typing import Annotated, Any
 
 import typer
 
 from segship.cli.options import JsonFile
+from segship.core.files import cache_folder
 
 __all__ = ["doctor", "examine"]
 
+_OPENCV = (
+    "opencv-python-headless",
+    "opencv-python",
+    "opencv-contrib-python",
+    "opencv-contrib-python-headless",
+)
 _BASE = ("numpy", "PIL", "cv2", "pydantic", "typer", "rich")
 _EXPORT = ("torch", "onnx", "onnxscript")  # modules; their distributions may have other names
 
@@ -65,7 +74,25 @@ def examine() -> dict[str, Any]:
         "backends": engines,
         "refused_backends": refused_backends(),
         "environments": environments,
+        "cache": str(cache_folder()),
+        "notes": _notes(),
     }
+
+
+def _notes() -> list[str]:
+    """What is installed in a way that fails later."""
+    versions = {}
+    for name in _OPENCV:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    if len(versions) < 2:  # noqa: PLR2004
+        return []
+    found = " and ".join(f"{name} {version}" for name, version in versions.items())
+    note = (
+        f"{found} are installed over each other, as the same module cv2: whichever is taken away leaves the others "
+        f"broken. Keep one: pip uninstall {' '.join(versions)}, then pip install {_OPENCV[0]}"
+    )
+    return [note]
 
 
 def _print(report: dict[str, Any]) -> None:
@@ -89,6 +116,9 @@ def _print(report: dict[str, Any]) -> None:
     for name, found in report["environments"].items():
         hint = found["folder"] if found["ready"] else f"{toolchains()[name].purpose}: segship doctor --setup {name}"
         table.add_row(f"{name} environment", "ready" if found["ready"] else "not there", hint)
+    table.add_row("cache folder", "", report["cache"])
     output.show(table)
+    for note in report["notes"]:
+        output.say(f"note: {note}")
     works = report["export"]["works"]
     output.say("Exporting works." if works else f"Exporting needs more: {report['export']['install']}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -115,8 +116,13 @@ def find_package(path: Path, naming: ClassNames | None = None) -> PackageFiles:
         UnsupportedError: A folder of MMDeploy's does what is not provided here.
     """
     if "\0" in str(path):
-        raise PackageError(f"{printable(str(path))!r} is no path: it holds the character 0")
-    bring_back(path)
+        raise PackageError(f"{printable(str(path)):.200} is no path: it holds the character 0")
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        bring_back(path)
+    except OSError as error:
+        raise PackageError(f"{printable(str(path)):.200} cannot be opened: {error.strerror}") from None
     if (path / MANIFEST).is_file():
         return PackageFiles(path, path, read_manifest(path))
     if is_mmdeploy_folder(path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, overload
 
@@ -18,7 +20,6 @@ from segship.vision.draw import overlay
 from segship.vision.preprocess import as_image
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable, Sequence
     from types import TracebackType
 
@@ -84,8 +85,24 @@ class Segmentor:
         classes: Sequence[str] = (),
         layout: str | None = None,
     ) -> None:
-        if channel_order not in {"rgb", "bgr"}:
-            raise InputError(f"channel_order is 'rgb' or 'bgr', not {channel_order!r}")
+        _require_order(channel_order)
+        _require_whole(threads=threads, max_pixels=max_pixels)
+        if not isinstance(package, (str, os.PathLike)) or not isinstance(device, (str, type(None))):
+            raise InputError(f"a package is a path and a device a name, not {package!r:.80} and {device!r:.80}")
+        if isinstance(classes, str):
+            raise InputError(f"classes is {classes!r:.80}: expected a list of names")
+        self._reopened: tuple[Any, dict[str, Any]] = (
+            package,
+            {
+                "device": device,
+                "threads": threads,
+                "channel_order": channel_order,
+                "max_pixels": max_pixels,
+                "trust": trust,
+                "classes": tuple(classes),
+                "layout": layout,
+            },
+        )
         files = find_package(Path(package), ClassNames(tuple(classes), layout))
         self._path, self._manifest = files.path, files.manifest
         self._device = device or files.default_device
@@ -116,6 +133,13 @@ class Segmentor:
     def __repr__(self) -> str:
         what = f"{self.spec.architecture}, {len(self.classes)} classes, {self._manifest.target} on {self._device}"
         return f"<Segmentor {str(self._path)!r}: {what}{', closed' if self._pipeline.closed else ''}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy what was asked for, not the engine: the copy opens the package again."""
+        if self._pipeline.closed:
+            raise InputError(f"{self!r} cannot be copied: open the package again")
+        package, options = self._reopened
+        return functools.partial(Segmentor, package, **options), ()
 
     def __enter__(self) -> Self:
         return self
@@ -239,7 +263,22 @@ class Segmentor:
             return read_pixels(image, self.spec, max_pixels=self._max_pixels), "bgr"
         stored = self.spec.pixels == "multispectral"
         pixels: Any = image
-        order = channel_order or self._channel_order
+        order = self._channel_order if channel_order is None else channel_order
+        _require_order(order)
         if isinstance(image, PIL.Image.Image):
             pixels, order = from_pillow(image, max_pixels=self._max_pixels, stored=stored), "rgb"
         return (as_stored(pixels, self.spec.channels), "rgb") if stored else (as_image(pixels), order)
+
+
+def _require_order(order: object) -> None:
+    if order not in ("rgb", "bgr"):
+        raise InputError(f"channel_order is 'rgb' or 'bgr', not {order!r:.80}")
+
+
+def _require_whole(**numbers: object) -> None:
+    """Each is a positive whole number, or None where that means a default."""
+    for name, value in numbers.items():
+        if value is None and name == "threads":
+            continue
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+            raise InputError(f"{name} is {value!r:.80}: expected a whole number above zero")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeGuard
 import cv2
 import numpy as np
 
-from segship.core.errors import InputError, SegshipError, SegshipWarning, one_line
+from segship.core.errors import InputError, SegshipError, SegshipWarning, one_line, printable
 from segship.core.memory import is_out_of_memory
 from segship.vision.formats import HEAD, IMAGE_SUFFIXES, KNOWN, decode_by_pillow, find_format
 from segship.vision.tiff_tags import FirstPage
@@ -118,6 +118,13 @@ def is_encoded(image: object) -> TypeGuard[Encoded]:
     return isinstance(image, (str, os.PathLike, bytes, bytearray, memoryview)) or hasattr(image, "read")
 
 
+def _require_file(path: Path) -> None:
+    if "\0" in str(path):
+        raise _unreadable(printable(str(path)), OSError(errno.EINVAL, "the name holds the character 0"))
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise _unreadable(str(path), OSError(errno.EINVAL, "it is a fifo or a device, which may never end"))
+
+
 @contextlib.contextmanager
 def open_encoded(image: Encoded) -> Iterator[tuple[str, BinaryIO]]:
     """Open an encoded image.
@@ -134,8 +141,7 @@ def open_encoded(image: Encoded) -> Iterator[tuple[str, BinaryIO]]:
     if isinstance(image, (str, os.PathLike)):
         path = Path(image)
         try:
-            if path.exists() and not (path.is_file() or path.is_dir()):
-                raise _unreadable(str(path), OSError(errno.EINVAL, "it is a fifo or a device, which may never end"))
+            _require_file(path)
             with path.open("rb") as file:
                 yield str(path), file
         except OSError as error:

@@ -59,6 +59,7 @@ def as_image(array: NDArray[Any]) -> NDArray[np.uint8]:
         raise InputError(
             f"an image is a path, bytes, a Pillow image or a uint8 array (height, width, 3), not {type(array).__name__}"
         )
+    array = np.asarray(array)  # np.matrix keeps two axes whatever is done to it
     channels = 1 if array.ndim == 2 else array.shape[2] if array.ndim == 3 else 0
     if array.dtype != np.uint8 or channels not in {1, 3, 4}:
         raise InputError(
