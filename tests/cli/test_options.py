@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -57,6 +58,7 @@ CONTRADICTIONS = [
     ("export c.py w.pth o --images a --image b", "--image is the old name of --images"),
     ("export c.py w.pth o --workspace 4 --engine-option workspace=5", "the engine's option workspace is given twice"),
     ("evaluate p --dataset camvid d --images i", "leave --images and --labels out"),
+    ("evaluate p --dataset camvid d --label-suffix _m.png", "--image-suffix and --label-suffix pair files by name"),
     ("evaluate p --images i --labels l --split val", "--split is a part of a data set"),
     ("evaluate p --images i --keep-zero-label --format-only --to o", "are about label maps"),
     ("evaluate p --dataset camvid d --layout camvid d", "--layout is the old name of --dataset"),
@@ -171,3 +173,70 @@ def test_the_shell_completes(line: str, expected: str) -> None:
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | words)
     assert expected in done.stdout.splitlines(), done.stderr
+
+
+def test_json_replaces_nothing_but_json(run: Run, package: Path, tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(b"\x89PNG")
+    (tmp_path / "config.py").write_text("model = dict()")
+    (tmp_path / "older.json").write_text('{"of": "yesterday"}')
+    (tmp_path / "empty.json").touch()
+    for name in ("photo.png", "config.py"):
+        before = (tmp_path / name).read_bytes()
+        assert "the file exists and is no JSON" in run("info", package, "--json", tmp_path / name).err
+        assert (tmp_path / name).read_bytes() == before
+    assert "it is a folder" in run("info", package, "--json", tmp_path).err
+    for name in ("older.json", "empty.json", "new.json"):
+        assert run("info", package, "--json", tmp_path / name).status == 0
+        assert "spec" in json.loads((tmp_path / name).read_text())
+
+
+@pytest.mark.parametrize("link", ["", "symlink_to", "hardlink_to"])
+def test_no_command_writes_over_what_it_reads(run: Run, package: Path, tmp_path: Path, link: str) -> None:
+    copied = shutil.copytree(package, tmp_path / "package")
+    files = {"manifest": copied / "manifest.json", "log": tmp_path / "run.json", "config": tmp_path / "config.py"}
+    files["log"].write_text('{"mode": "val", "mIoU": 0.5, "step": 1}\n')
+    files["config"].write_text("a = 1\n")
+    files["weights"] = tmp_path / "w.pth"
+    files["weights"].write_bytes(b"weights")
+    to = dict(files)
+    for kind, file in files.items() if link else ():
+        to[kind] = tmp_path / f"other-{kind}{file.suffix}"
+        getattr(to[kind], link)(file)
+    before = {kind: file.read_bytes() for kind, file in files.items()}
+    two = (files["config"], files["weights"])
+    for command in (
+        ("info", copied, "--json", to["manifest"]),
+        ("benchmark", copied, "--json", to["manifest"]),
+        ("export", *two, tmp_path / "out", "--spec", files["manifest"], "--json", to["manifest"]),
+        ("verify", *two, copied, "--spec", files["manifest"], "--json", to["manifest"]),
+        ("tools", "flops", copied, "--json", to["manifest"]),
+        ("tools", "log", files["log"], "--json", to["log"]),
+        ("tools", "log", files["log"], "--out", to["log"]),
+        ("tools", "config", files["config"], "--out", to["config"]),
+        ("tools", "convert-weights", files["weights"], to["weights"]),
+        ("tools", "export-onnx", files["config"], "--checkpoint", files["weights"], "--output-file", to["weights"]),
+    ):
+        done = run(*command)
+        assert "read, and would be written over: choose another place" in done.err, (command, done.err)
+        assert done.status == 2
+    assert {kind: file.read_bytes() for kind, file in files.items()} == before
+
+
+def test_an_evaluation_writes_its_figures_over_nothing_it_reads(
+    run: Run, package: Path, street: Path, tmp_path: Path
+) -> None:
+    assert run("predict", package, street, "--to", tmp_path / "labels").status == 0
+    command = ("evaluate", package, "--images", street, "--labels", tmp_path / "labels")
+    for option, path in (
+        ("--json", package / "manifest.json"),
+        ("--confusion", tmp_path / "labels" / "street.png"),
+        ("--confusion", street / "street.png"),
+        ("--to", tmp_path / "labels"),
+        ("--to", street),
+    ):
+        before = path.read_bytes() if path.is_file() else b""
+        done = run(*command, option, path)
+        assert "read, and would be written over: choose another place" in done.err, done.err
+        assert (path.read_bytes() if path.is_file() else b"") == before
+    for _ in range(2):  # its own results are replaced
+        assert run(*command, "--json", tmp_path / "labels" / "figures.json", "--to", tmp_path / "own").status == 0

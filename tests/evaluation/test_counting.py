@@ -81,7 +81,7 @@ def test_every_kind_of_problem_is_counted_and_named(data: Path, samples: tuple[S
     )
     assert named["labels_out_of_range"]["examples"][0].endswith("2.png: label 9 (7 pixels)")
     assert named["size_mismatch"]["examples"][0].endswith("1.png is 6x5, its image 40x24")
-    assert named["refused"]["examples"] == ["too small"]
+    assert named["refused"]["examples"] == [f"{data / 'images/x/3.png'}: too small"]
 
 
 def test_nothing_that_can_be_used_is_an_error(data: Path) -> None:

@@ -370,6 +370,23 @@ def test_rows_of_different_runs_say_so(tmp_path: Path) -> None:
     assert rows(replace(one, candidates=(timed, same)))[0]["note"] == ""
 
 
+def test_a_row_beyond_the_gate_of_int8_says_so(tmp_path: Path) -> None:
+    one = toy(tmp_path)
+    first, second, _ = one.candidates
+    passed = replace(second, failures=())
+    assert rows(replace(one, candidates=(first, passed)))[1]["note"] == (
+        "mIoU changes by -2.50 points, beyond the gate of 0.5"
+    )
+    near = replace(passed, evaluation={**second.evaluation, "mIoU": 59.6})
+    other = replace(passed, name="x-fp16_dynamic")
+    assert [row["note"] for row in rows(replace(one, candidates=(first, near, other)))] == [""] * 5
+
+
+def test_label_maps_of_calibration_images_need_these(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--calibration-labels are of the images of --calibration FOLDER"):
+        replace(asking(tmp_path, (), ("onnxruntime_dynamic",)), calibration_labels=tmp_path).check()
+
+
 @pytest.mark.slow
 def test_an_engine_that_does_not_run_here_leaves_the_others_alone(
     request_: reports.Request, found: Report, monkeypatch: pytest.MonkeyPatch

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segship.cli.options import DEVICE, JsonFile, read_numbers, read_size
+from segship.cli.options import DEVICE, JsonFile, keep_apart, read_numbers, read_size
 
 if TYPE_CHECKING:
     from segship.bench import Benchmark, Measurement
@@ -42,6 +42,7 @@ def benchmark(
     from segship import bench
     from segship.cli import output
 
+    keep_apart(json_file, *packages)
     sizes, chosen = read_numbers(batch_sizes), read_size(size)
     with output.progress_bar("measuring", 100) as move:
         found = bench.benchmark(

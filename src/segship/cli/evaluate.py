@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from segship.cli.options import DEVICE, OldLayout, either
+from segship.cli.options import DEVICE, OldLayout, check_json_file, either
 from segship.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,9 +41,20 @@ def evaluate(
     labels: Annotated[
         Path | None, typer.Option(help="Folder of label maps with the images' names.", rich_help_panel=_DATA)
     ] = None,
+    image_suffix: Annotated[
+        str | None,
+        typer.Option(help="End of images' names, as _sat.jpg; others are left out.", rich_help_panel=_DATA),
+    ] = None,
+    label_suffix: Annotated[
+        str | None,
+        typer.Option(help="End of label maps' names, in place of the images', as _mask.png.", rich_help_panel=_DATA),
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Take only the first N images.", rich_help_panel=_DATA)
     ] = None,
+    max_pixels: Annotated[
+        int, typer.Option(min=1, help="Leave images with more pixels out.", rich_help_panel=_DATA)
+    ] = 100_000_000,
     reduce_zero_label: Annotated[
         bool | None,
         typer.Option(
@@ -67,7 +78,13 @@ def evaluate(
     ] = None,
     json_file: Annotated[
         Path | None,
-        typer.Option("--json", metavar="FILE", help="The figures; - for standard output.", rich_help_panel=_FILES),
+        typer.Option(
+            "--json",
+            metavar="FILE",
+            help="The figures; - for standard output.",
+            callback=check_json_file,
+            rich_help_panel=_FILES,
+        ),
     ] = None,
     confusion: Annotated[
         list[Path] | None,
@@ -150,11 +167,16 @@ def evaluate(
         pictures=show_dir,
         opacity=opacity,
         differences=differences,
+        files=tuple(path for path in (json_file, *(confusion or [])) if path is not None),
     )
-    with output.progress_bar("evaluating", 2, rate="images/s") as progress:
+    given = find_data(named, split, images, labels, reduce_zero_label, limit, image_suffix, label_suffix)
+    with (
+        output.resumable("--resume goes on"),
+        output.progress_bar("evaluating", 2, rate="images/s") as progress,
+    ):
         found = run(
             network if checkpoint is None else Source(network, checkpoint),
-            find_data(named, split, images, labels, reduce_zero_label, limit),
+            given,
             against=against,
             boundary=boundary,
             options=options,
@@ -165,6 +187,7 @@ def evaluate(
             workers=workers,
             ray=ray,
             resume=resume,
+            max_pixels=max_pixels,
             progress=progress,
         )
     _write(found, json_file, confusion or [], outputs if submission else None)

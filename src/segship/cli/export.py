@@ -17,6 +17,7 @@ from segship.cli.options import (
     RandomWeights,
     either,
     find_normalize,
+    keep_apart,
 )
 from segship.core.errors import InputError
 from segship.core.plan import Int8
@@ -153,14 +154,15 @@ def export(
 ) -> None:
     """Turn a trained network into a verified package.
 
-    The engine is compared with the original network on real images, at sizes and a batch it was not traced at;
-    a package that does not agree is not written.
+    The engine is compared with the original network on drawn scenes and on the images you give, at sizes and a batch it
+    was not traced at; a package that does not agree is not written.
     """
     from segship import deploy
     from segship.cli import output
     from segship.sources import Source
 
     config, checkpoint, out = split_paths(paths, source)
+    keep_apart(json_file, config, checkpoint, spec)
     if layout not in {"segship", *_FOLDERS}:
         # Version 0.1 took a data set here, for its classes.
         layout, classes = "segship", either(classes, require_data_set(layout), "--classes", "--layout")
@@ -203,10 +205,10 @@ def export(
         )
     output.write_json(json_file, package.manifest.model_dump(mode="json"))
     if not output.is_standard_output(json_file):
-        _print(package)
+        _print(package, drawn=not pictures)
 
 
-def _print(package: Package) -> None:
+def _print(package: Package, *, drawn: bool) -> None:
     from segship.cli import output
 
     manifest = package.manifest
@@ -216,7 +218,8 @@ def _print(package: Package) -> None:
         output.say(f"NOT EXACT: {failure}")
     for note in manifest.notes:
         output.say(f"note: {note}")
-    verdict = "written although a gate failed" if manifest.failures else "verified"
+    verified = "verified on drawn scenes; --images FOLDER for yours" if drawn else "verified"
+    verdict = "written although a gate failed" if manifest.failures else verified
     random = manifest.provenance is not None and manifest.provenance.random_weights
     output.say(f"{package.path}: {manifest.target}, {verdict}{f'; {RANDOM_WEIGHTS}' if random else ''}")
     if manifest.provenance is not None and (assumed := manifest.provenance.assumptions(manifest.spec)):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segship.cli.classes import CLASSES, with_classes
-from segship.cli.options import IgnoreUnknown, JsonFile, Normalize, find_normalize
+from segship.cli.options import IgnoreUnknown, JsonFile, Normalize, find_normalize, keep_apart
 from segship.core.errors import InputError
 from segship.core.provenance import RANDOM_WEIGHTS, hexadecimal, in_words
 
@@ -51,6 +51,7 @@ def info(
     from segship.runtime.package import find_package
     from segship.sources import Source
 
+    keep_apart(json_file, source, checkpoint, spec)
     if framework is None and _is_package(Path(source)):
         given = {"CHECKPOINT": checkpoint, "--cfg-options": cfg_options, "--spec": spec, "--classes": classes}
         if unused := [name for name, value in given.items() if value]:

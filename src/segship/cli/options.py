@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from segship.core.errors import InputError, did_you_mean
+from segship.core.files import require_apart
 
 if TYPE_CHECKING:
     from segship.evaluation import Data
@@ -26,6 +27,7 @@ __all__ = [
     "either",
     "find_data",
     "find_normalize",
+    "keep_apart",
     "read_names",
     "read_numbers",
     "read_size",
@@ -33,9 +35,52 @@ __all__ = [
 
 DEVICE = "cpu, cuda:0, …; `segship doctor` lists them. Default: cpu, or the first device of an engine that has none."
 
+
+def check_json_file(path: Path | None) -> Path | None:
+    """Require that the file of ``--json`` can be written, and that nothing but JSON is lost by it.
+
+    Args:
+        path: As it is given; ``-`` and None are no file.
+
+    Returns:
+        The same.
+
+    Raises:
+        InputError: It is a folder, a file that is no JSON, or cannot be written.
+    """
+    if path is None or str(path) == "-":
+        return path
+    if path.is_dir():
+        raise InputError(f"--json {path}: it is a folder, a file is needed")
+    if path.is_file() and path.stat().st_size:
+        with path.open("rb") as file:
+            if file.read(_BEGINNING).lstrip()[:1] not in {b"{", b"["}:
+                raise InputError(f"--json {path}: the file exists and is no JSON: choose another, or move it away")
+    return path
+
+
+def keep_apart(written: Path | None, *read: str | Path | None) -> None:
+    """Refuse to write a file over one that is read.
+
+    Args:
+        written: The file of ``--json`` or another; None: nothing is written.
+        read: Files, and folders of networks, whose descriptions are read.
+
+    Raises:
+        InputError: The file is one of these, under whatever name or link.
+    """
+    paths = [Path(path) for path in read if path is not None]
+    require_apart([written], [file for path in paths for file in (path, *(path / name for name in _DESCRIPTIONS))])
+
+
 JsonFile = Annotated[
     Path | None,
-    typer.Option("--json", metavar="FILE", help="Write it all to this file as JSON; - for standard output."),
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        help="Write it all to this file as JSON; - for standard output.",
+        callback=check_json_file,
+    ),
 ]
 IgnoreUnknown = Annotated[
     bool, typer.Option("--ignore-unknown", help="Note options that the framework does not have; do not refuse them.")
@@ -56,6 +101,11 @@ OldLayout = Annotated[tuple[str, Path] | None, typer.Option("--layout", "--data"
 OldSize = Annotated[str | None, typer.Option("--shape", hidden=True)]
 OldImage = Annotated[list[Path] | None, typer.Option("--image", hidden=True)]
 
+_DESCRIPTIONS = (  # JSON files of packages, of MMDeploy's folders and of Hugging Face's
+    *("manifest.json", "deploy.json", "pipeline.json", "detail.json"),
+    *("config.json", "preprocessor_config.json", "processor_config.json"),
+)
+_BEGINNING = 256  # bytes that tell JSON from other files
 _SIZE = re.compile(r"(\d+)(?:\s*[x, ]\s*(\d+))?", re.IGNORECASE)
 _Value = TypeVar("_Value")
 
@@ -133,6 +183,8 @@ def find_data(
     labels: Path | None,
     reduce_zero_label: bool | None,
     limit: int | None,
+    image_suffix: str | None = None,
+    label_suffix: str | None = None,
 ) -> Data:
     """The data that options name.
 
@@ -143,6 +195,8 @@ def find_data(
         labels: Folder of their label maps.
         reduce_zero_label: Whether label 0 means "ignore" and the others move down.
         limit: Take only so many samples.
+        image_suffix: End of images' names, where these are found by name.
+        label_suffix: End of label maps' names, likewise.
 
     Returns:
         What `segship.evaluate` takes; no file is read yet.
@@ -152,6 +206,11 @@ def find_data(
     """
     from segship.evaluation import Data
 
+    suffixes = image_suffix is not None or label_suffix is not None
+    if suffixes and labels is None:
+        raise InputError(
+            "--image-suffix and --label-suffix pair files by name: give --images FOLDER and --labels FOLDER"
+        )
     if dataset is not None:
         if images is not None or labels is not None:
             raise InputError("--dataset names images and label maps: leave --images and --labels out")
@@ -161,7 +220,14 @@ def find_data(
     if images is None:
         raise InputError("say what to evaluate on: --dataset NAME ROOT, or --images FOLDER and --labels FOLDER")
     if labels is not None:
-        return Data.folders(images, labels, reduce_zero_label=reduce_zero_label, limit=limit)
+        return Data.folders(
+            images,
+            labels,
+            reduce_zero_label=reduce_zero_label,
+            limit=limit,
+            image_suffix=image_suffix,
+            label_suffix=label_suffix,
+        )
     if reduce_zero_label is not None:
         raise InputError("--reduce-zero-label and --keep-zero-label are about label maps: give --labels FOLDER")
     return Data.unlabelled(images, limit=limit)

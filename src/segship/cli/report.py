@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
-from segship.cli.options import OldLayout, either, find_data, read_names, read_numbers
+from segship.cli.options import OldLayout, either, find_data, keep_apart, read_names, read_numbers
 
 __all__ = ["report"]
+
+_NO_TARGET = 1
 
 
 def report(
@@ -36,6 +38,9 @@ def report(
     batch_sizes: Annotated[str, typer.Option(metavar="N,N,…", help="Images in one run, for the timing.")] = "1",
     duration: Annotated[float, typer.Option(min=0, help="Seconds of timing for each target and batch size.")] = 3.0,
     calibration: Annotated[Path | None, typer.Option(help="Folder of images to fit int8 to.")] = None,
+    calibration_labels: Annotated[
+        Path | None, typer.Option(help="Folder of their label maps: int8 is then judged by its loss of mIoU.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of each engine in the timing.")] = None,
     device: Annotated[
         list[str] | None,
@@ -71,16 +76,22 @@ def report(
         to,
         timing=reports.Timing(read_numbers(batch_sizes), duration, threads),
         calibration=calibration,
+        calibration_labels=calibration_labels,
         workers=workers,
         redo=tuple(redo or ()),
         retime=time_again,
         pictures=pictures,
         devices=tuple(device or ()),
     )
-    with output.stages() as progress:
+    for suffix in ("html", "md", "csv", "json"):
+        keep_apart(to / f"report.{suffix}", config, checkpoint)
+    with output.resumable("the same command goes on"), output.stages() as progress:
         found = reports.make_report(request, progress=progress)
         paths = reports.write_report(found, to)
     for one in found.candidates:
         if one.error:
             output.warn(f"{one.name} left out: {one.error}")
     output.say(f"{paths['html']} (also .md, .csv, .json)")
+    if all(one.error for one in found.candidates[1:]):
+        output.fail("no target could be made: the report is of the network alone")
+        raise typer.Exit(_NO_TARGET)

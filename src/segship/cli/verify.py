@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segship.cli.export import split_paths
-from segship.cli.options import DEVICE, IgnoreUnknown, JsonFile, Normalize, OldImage, either, find_normalize
+from segship.cli.options import DEVICE, IgnoreUnknown, JsonFile, Normalize, OldImage, either, find_normalize, keep_apart
 
 if TYPE_CHECKING:
     from segship.deploy.verify import Verification
@@ -46,7 +46,7 @@ def verify(
     json_file: JsonFile = None,
     old_image: OldImage = None,
 ) -> None:
-    """Compare a package with the network it was made of, on real images.
+    """Compare a package with the network it was made of, on the images you give or on drawn scenes.
 
     The network runs in its own framework: PaddleSeg's in Paddle Inference, most others in PyTorch. Status 0: the
     package passes the gate of its precision; 1: it does not; 2: the comparison cannot be made.
@@ -56,6 +56,7 @@ def verify(
     from segship.sources import Source
 
     config, checkpoint, package = split_paths(paths, source)
+    keep_apart(json_file, *paths, spec)
     with output.stages() as progress:
         found = run(
             Source(

@@ -76,7 +76,7 @@ def download(
     from segship.cli import output
     from segship.tools.zoo import download as run
 
-    with output.progress_bar(f"fetching {name}", 2) as progress:
+    with output.resumable("the same command goes on"), output.progress_bar(f"fetching {name}", 2) as progress:
         done = run(name, to, configs=configs, timeout=timeout, progress=progress)
     paths = {"config": str(done.config), "weights": str(done.weights), "fetched": done.fetched}
     output.write_json(json_file, paths)

@@ -238,4 +238,15 @@ def engine_errors(what: str, *, last: bool = False) -> Iterator[None]:
     except SegshipError:
         raise
     except Exception as error:
-        raise BackendError(f"{what}: {one_line(error, last=last)}") from error
+        if own := _own_cause(error):
+            raise own from None  # a library wrapped what a callback of ours raised, as for an image that is damaged
+        said = "there is not enough memory" if is_out_of_memory(error) else one_line(error, last=last)
+        raise BackendError(f"{what}: {said}") from error
+
+
+def _own_cause(error: BaseException | None) -> SegshipError | None:
+    while error is not None:
+        if isinstance(error, SegshipError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None

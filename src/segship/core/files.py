@@ -113,17 +113,16 @@ def require_apart(written: Iterable[Path | None], read: Iterable[Path | None]) -
 
     Args:
         written: Files that will be written; None counts for nothing.
-        read: Files that are read, and folders whose files are, to their depth.
+        read: Files that are read; those that are not there, and None, count for nothing.
 
     Raises:
         InputError: A file is among both.
     """
     there = {_identity(path): path for path in written if path is not None and path.is_file()}
     for path in read if there else ():
-        for file in () if path is None else (path, *path.rglob("*")) if path.is_dir() else (path,):
-            if file.is_file() and (over := there.get(_identity(file))):
-                name = "" if over == file else f"{file}, which is "
-                raise InputError(f"{over} is {name}read, and would be written over: choose another place")
+        if path is not None and path.is_file() and (over := there.get(_identity(path))):
+            name = "" if over == path else f"{path}, which is "
+            raise InputError(f"{over} is {name}read, and would be written over: choose another place")
 
 
 def _identity(path: Path) -> tuple[int, int]:

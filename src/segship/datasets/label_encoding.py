@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -13,20 +13,21 @@ from segship.vision.decode import MAX_PIXELS, read_labels
 from segship.vision.label_maps import label_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from segship.datasets.layout import Layout
     from segship.datasets.samples import Sample
 
-__all__ = ["IGNORE", "LabelEncoding", "Truth", "encoding_for", "match_classes"]
+__all__ = ["IGNORE", "LabelEncoding", "Truth", "encoding_for", "match_classes", "survey"]
 
 IGNORE = 255
 """Label of pixels that do not count."""
 
 _BYTE = 256
 _COLOURED = 3  # dimensions
+_TWO = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +56,8 @@ class LabelEncoding:
         ignore: A label beside `IGNORE` whose pixels do not count: a class of the network, or a number of the files that
             is no class; None: no other.
         colours: More colours that stand for a class of the files.
+        grey: Whether files that store colours repeat the number in red, green and blue.
+        binary: Whether 255 is class 1, not `IGNORE`: masks of two classes in black and white.
     """
 
     classes: int
@@ -63,6 +66,8 @@ class LabelEncoding:
     relabel: tuple[int, ...] = ()
     ignore: int | None = None
     colours: tuple[tuple[tuple[int, int, int], int], ...] = ()
+    grey: bool = False
+    binary: bool = False
 
     def read(self, sample: Sample) -> Truth:
         """Return the label map of a sample.
@@ -73,9 +78,9 @@ class LabelEncoding:
         if sample.labels is None:
             raise InputError(f"{sample.image} has no label map")
         stored = read_labels(sample.labels, max_pixels=MAX_PIXELS, colours=bool(self.palette))
-        if stored.ndim == _COLOURED:
-            return self._colours(stored.astype(np.uint8))
-        return self.decode(stored, sample.table)
+        if stored.ndim == _COLOURED and not self.grey:
+            return self._colours(str(sample.labels), stored.astype(np.uint8))
+        return self.decode(_first_channel(stored), sample.table)
 
     def decode(self, stored: NDArray[Any], table: Mapping[int, int] | None = None) -> Truth:
         """Turn stored numbers into classes, as MMSegmentation's ``LoadAnnotations`` does.
@@ -103,6 +108,8 @@ class LabelEncoding:
             labels = np.full(size, IGNORE)
             for number, label in table.items():
                 labels[number] = label
+        elif self.binary:
+            labels[IGNORE] = 1
         elif self.reduce_zero_label:
             labels = np.where((labels == 0) | (labels == IGNORE), IGNORE, labels - 1)
         if self.ignore is not None and self.ignore >= self.classes:
@@ -117,7 +124,7 @@ class LabelEncoding:
             labels[labels == self.ignore] = IGNORE
         return labels.astype(label_dtype(int(labels.max()) + 1)), unknown
 
-    def _colours(self, stored: NDArray[np.uint8]) -> Truth:
+    def _colours(self, name: str, stored: NDArray[np.uint8]) -> Truth:
         """Turn colours (H, W, 3) into classes; black means "ignore" where it is no class's colour."""
         codes = _packed(stored)
         known = _packed(np.asarray([*self.palette, *(colour for colour, _ in self.colours)], np.uint8))
@@ -132,7 +139,51 @@ class LabelEncoding:
         dtype = label_dtype(int(classes.max()) + 1)
         labels = np.where(hit & (classes != self.ignore), classes, IGNORE).astype(dtype)
         values, counts = np.unique(codes[~hit & (codes != 0)], return_counts=True)
+        if len(values) > _BYTE and counts.sum() > codes.size / 2:
+            raise InputError(f"{name} has {len(values)} colours that are no class's: a picture, not a label map")
         return Truth(labels, {f"colour #{value:06x}": int(count) for value, count in zip(values, counts, strict=True)})
+
+
+def survey(encoding: LabelEncoding, samples: Iterable[Sample]) -> LabelEncoding:
+    """Find out what only the label maps tell: whether they repeat numbers in three channels, or are black and white.
+
+    Files are read until one decides it: usually the first.
+
+    Args:
+        encoding: As it is known without the files.
+        samples: Whose label maps they are.
+
+    Returns:
+        The same, with ``grey`` and ``binary`` as they are found.
+    """
+    black_and_white: set[int] = set()
+    coloured = False
+    for sample in samples:
+        if sample.labels is None or sample.table is not None:
+            continue
+        try:
+            stored = read_labels(sample.labels, max_pixels=MAX_PIXELS, colours=bool(encoding.palette))
+        except InputError:
+            continue
+        numbers = _first_channel(stored)
+        if stored.ndim == _COLOURED and not (stored == numbers[:, :, None]).all():
+            return encoding
+        coloured = coloured or stored.ndim == _COLOURED
+        values = set(np.unique(numbers).tolist())
+        if not values <= {0, IGNORE}:
+            return replace(encoding, grey=_are_numbers(values, encoding)) if coloured else encoding
+        black_and_white |= values
+    binary = encoding.classes == _TWO and IGNORE in black_and_white and not encoding.reduce_zero_label
+    return replace(encoding, binary=binary, grey=coloured and binary)
+
+
+def _are_numbers(values: set[int], encoding: LabelEncoding) -> bool:
+    """Whether shades of grey are numbers of classes, not colours of a palette."""
+    return all(value < encoding.classes + encoding.reduce_zero_label or value == IGNORE for value in values)
+
+
+def _first_channel(stored: NDArray[Any]) -> NDArray[Any]:
+    return np.ascontiguousarray(stored[:, :, 0]) if stored.ndim == _COLOURED else stored
 
 
 def _present(stored: NDArray[Any], size: int) -> NDArray[np.bool_]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segship.core.errors import InputError
+from segship.core.files import require_apart
 from segship.deploy.requirements import require_extra
 from segship.runtime.package import find_package
 from segship.runtime.pipeline import Pipeline
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from segship.sources import Loaded
 
 __all__ = ["Verification", "verify"]
+
+_WHO = ("network", "package")  # in the names of masks
 
 
 @dataclass(frozen=True)
@@ -110,12 +113,15 @@ def verify(
     found = find_package(Path(package))
     manifest = found.manifest
     files = find_images([Path(image) for image in images]) if images else []
+    folder = Path(to) if to is not None else None
+    if folder is not None:
+        require_apart((folder / f"{name}_{who}.png" for name in output_names(files) for who in _WHO), files)
     engine = found.pipeline(device=device, trust=given.trust)
     tell("reading the network")
     loaded = given.load()
     _require_same_network(loaded, manifest)
     network = Pipeline(EagerSession(loaded.network), manifest.spec, manifest.sizes)
-    pair = _Candidates(network, engine, manifest.spec, Path(to) if to is not None else None)
+    pair = _Candidates(network, engine, manifest.spec, folder)
     compared = []
     for name, pixels in _pictures(files, manifest.spec):
         tell(f"comparing {name}")
@@ -146,7 +152,7 @@ class _Candidates:
         logits, output = self._network.infer(prepared), self._package.infer(given)
         ours, theirs = self._network.decide(logits, prepared), self._package.decide(output, given)
         if self._to is not None:
-            for who, mask in (("network", ours), ("package", theirs)):
+            for who, mask in zip(_WHO, (ours, theirs), strict=True):
                 write_png(self._to / f"{name}_{who}.png", colorize(mask, self._spec.palette))
         masks = compare_labels(ours, theirs, name=name)
         if prepared.tensor.dtype != given.tensor.dtype or output.dtype.kind != "f":

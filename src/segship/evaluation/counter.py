@@ -88,7 +88,8 @@ class Counter:
         try:
             masks = [network(image, channel_order="bgr") for network in networks]
         except InputError as error:
-            tally.blame("refused", place, str(error))
+            told = str(error)
+            tally.blame("refused", place, told if str(sample.image) in told else f"{sample.image}: {told}")
             return tally
         finally:
             engines.put(networks)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+import warnings
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segship.core.errors import InputError
+from segship.core.errors import InputError, SegshipWarning
 from segship.datasets import choose_layout
-from segship.datasets.label_encoding import LabelEncoding, encoding_for
-from segship.datasets.samples import Sample, find_folder, find_samples, pair_up
+from segship.datasets.label_encoding import LabelEncoding, encoding_for, survey
+from segship.datasets.samples import NameEnds, Sample, find_folder, find_samples, pair_up
 from segship.vision.decode import find_images
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Data:
         reduce_zero_label: Whether label 0 means "ignore" and the others move down by one; None: as the data set has
             it, else as the network was trained.
         limit: Take only so many samples.
+        ends: What the names of images and label maps end with, where these are found by name.
 
     Examples:
         >>> from segship import Data, evaluate
@@ -73,6 +75,7 @@ class Data:
     split: str | None = None
     reduce_zero_label: bool | None = None
     limit: int | None = None
+    ends: NameEnds = field(default_factory=NameEnds)
 
     @classmethod
     def layout(
@@ -106,6 +109,8 @@ class Data:
         *,
         reduce_zero_label: bool | None = None,
         limit: int | None = None,
+        image_suffix: str | None = None,
+        label_suffix: str | None = None,
     ) -> Data:
         """Name a folder of images and one of label maps, whose files go together by name.
 
@@ -115,11 +120,15 @@ class Data:
             reduce_zero_label: Whether label 0 means "ignore" and the others move down; None: as the network was
                 trained.
             limit: Take only so many samples.
+            image_suffix: End of images' names, as ``_sat.jpg``; others are no images. None: any suffix.
+            label_suffix: End of label maps' names, in place of the images', as ``_mask.png``; None: as data sets
+                usually have it.
 
         Returns:
             What `segship.evaluate` takes; no file is read yet.
         """
-        return cls(Path(images), labels=Path(labels), reduce_zero_label=reduce_zero_label, limit=limit)
+        ends = NameEnds(image_suffix, label_suffix)
+        return cls(Path(images), labels=Path(labels), reduce_zero_label=reduce_zero_label, limit=limit, ends=ends)
 
     @classmethod
     def pairs(
@@ -181,28 +190,45 @@ class Data:
             split = self.split or "val"
             layout = choose_layout(self.name, len(spec.classes), self.root, split)
             encoding = encoding_for(layout, spec.classes, reduce_zero_label=self.reduce_zero_label)
-            return SampleSet(tuple(find_samples(layout, self.root, split, self.limit)), encoding, layout)
+            samples = tuple(find_samples(layout, self.root, split, self.limit))
+            return SampleSet(samples, _surveyed(encoding, samples, spec.classes), layout)
         reduce = spec.reduce_zero_label if self.reduce_zero_label is None else self.reduce_zero_label
-        return SampleSet(self._found(), LabelEncoding(len(spec.classes), reduce, spec.palette))
+        samples = self._found()
+        encoding = LabelEncoding(len(spec.classes), reduce, spec.palette)
+        return SampleSet(samples, _surveyed(encoding, samples, spec.classes))
 
     def _found(self) -> tuple[Sample, ...]:
         """The samples of folders, and of files that are named."""
         if self.root is None:
             return tuple(Sample(image.stem, image, labels) for image, labels in self.files)
         if self.name is not None:
-            return tuple(find_folder(self.root, self.split, self.limit))
+            return tuple(find_folder(self.root, self.split, self.limit, self.ends))
         if self.labels is not None:
-            return _paired(self.root, self.labels, self.limit)
+            return _paired(self.root, self.labels, self.limit, self.ends)
         root = self.root if self.root.is_dir() else self.root.parent
         files = find_images([self.root])[: self.limit]
         return tuple(Sample(file.relative_to(root).with_suffix("").as_posix(), file, None) for file in files)
 
 
-def _paired(images: Path, labels: Path, limit: int | None) -> tuple[Sample, ...]:
-    samples = pair_up(images, labels, limit)
+def _surveyed(encoding: LabelEncoding, samples: tuple[Sample, ...], classes: Sequence[str]) -> LabelEncoding:
+    """The encoding with what only the label maps tell."""
+    found = survey(encoding, samples)
+    if found.binary:
+        warnings.warn(
+            f"the label maps hold only 0 and 255: 255 is read as class 1 ({classes[1]}), not as ignored",
+            SegshipWarning,
+            stacklevel=3,
+        )
+    return found
+
+
+def _paired(images: Path, labels: Path, limit: int | None, ends: NameEnds) -> tuple[Sample, ...]:
+    samples = pair_up(images, labels, limit, ends)
     if all(sample.labels is None for sample in samples):
+        there = next((path.name for path in sorted(labels.rglob("*.*")) if path.is_file()), None)
+        held = f"{labels} holds {there}: tell how label maps' names end, as --label-suffix _mask.png" if there else ""
         raise InputError(
             f"none of the {len(samples)} images has a label map; the first is {samples[0].image}: "
-            f"no {labels / samples[0].name}.png"
+            f"no {labels / samples[0].name}.png; {held or f'{labels} is empty'}"
         )
     return tuple(samples)

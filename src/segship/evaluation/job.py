@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from segship.datasets.label_encoding import IGNORE
 from segship.evaluation.counter import Counter, count_all, translation
+from segship.evaluation.network import NetworkFiles
 from segship.evaluation.outputs import OutputFolders, Outputs
 from segship.vision.bands import stored_bands
+from segship.vision.decode import MAX_PIXELS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from segship.core.spec import ModelSpec
     from segship.datasets.samples import Sample
@@ -49,6 +53,7 @@ class Job:
         boundary: bool = False,
         ignore: int | None = None,
         outputs: OutputFolders | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> Job:
         """Set up the evaluation of a network on samples.
 
@@ -60,6 +65,7 @@ class Job:
             boundary: Whether the pixels near edges are counted on their own.
             ignore: A label whose pixels do not count, beside 255.
             outputs: What is written for each image; None: nothing.
+            max_pixels: Images with more pixels are left out.
 
         Returns:
             The evaluation; nothing is opened yet.
@@ -70,13 +76,14 @@ class Job:
         folders = outputs or OutputFolders()
         numbers = found.submission() if folders.submission else ()
         counter = Counter(
-            replace(found.encoding, ignore=ignore),
+            replace(found.encoding, ignore=ignore, binary=found.encoding.binary and ignore != IGNORE),
             len(spec.classes),
             against=against is not None,
             translate=() if against is None else translation(spec, against.spec()),
             boundary=boundary,
             outputs=Outputs(spec.classes, spec.palette, folders, numbers),
             labelled=not folders.submission,
+            max_pixels=max_pixels,
             bands=stored_bands(spec),
         )
         return cls(network, counter, found.samples, against)
@@ -117,3 +124,13 @@ class Job:
             "counter": repr(self.counter),
             "samples": [[str(sample.image), str(sample.labels)] for sample in self.samples],
         }
+
+    def files(self) -> Iterator[Path]:
+        """List the files that are read: those of the networks, where they are known, images and label maps."""
+        for network in (self.network, self.against):
+            if isinstance(network, NetworkFiles):
+                yield from network.files()
+        for sample in self.samples:
+            yield sample.image
+            if sample.labels is not None:
+                yield sample.labels

@@ -185,6 +185,12 @@ class NetworkFiles:
         """True for a package or another engine that says what it is, not for a config."""
         return self.origin is None and (can_open(self.path) or not self.path.exists())
 
+    def files(self) -> list[Path]:
+        """List its files; of a source, what is named."""
+        if self.is_package and self.path.is_dir():
+            return [self.path / MANIFEST, *(self.path / name for name in find_package(self.path).manifest.files)]
+        return [path for path in (self.path, self.checkpoint) if path is not None]
+
     def identity(self) -> dict[str, str]:
         """Compute the digest of each file that decides the labels, by name."""
         if self.is_package and (self.path / MANIFEST).is_file():

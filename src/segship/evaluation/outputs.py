@@ -18,6 +18,7 @@ from segship.vision.palette import write_mask_png
 from segship.vision.regions import as_rle
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -44,6 +45,7 @@ class OutputFolders:
         pictures: Folder for pictures: the prediction over the image, beside the truth over the image; None: none.
         opacity: Of the masks in pictures, 0-1.
         differences: Folder for pictures of the images on which two networks differ most; None: none.
+        files: What the caller will write itself, so that it is not written over what is read.
     """
 
     predictions: Path | None = None
@@ -52,6 +54,7 @@ class OutputFolders:
     pictures: Path | None = None
     opacity: float = 0.5
     differences: Path | None = None
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,20 @@ class Outputs:
     palette: tuple[tuple[int, int, int], ...] = ()
     folders: OutputFolders = field(default_factory=OutputFolders)
     numbers: tuple[int, ...] = ()
+
+    def paths(self, samples: Iterable[Sample]) -> Iterator[Path]:
+        """Name the files that `write` makes of some samples, and those of the caller.
+
+        Args:
+            samples: Images, with their names.
+        """
+        to, pictures = self.folders.predictions, self.folders.pictures
+        yield from self.folders.files
+        for sample in samples:
+            if to is not None:
+                yield to / f"{sample.image.stem}.png" if self.numbers else self._prediction(to / sample.name)
+            if pictures is not None:
+                yield pictures / f"{sample.name}.jpg"
 
     def write(self, sample: Sample, image: NDArray[np.uint8], mask: NDArray[Any], truth: NDArray[Any] | None) -> None:
         """Write the files of one image.
@@ -91,9 +108,12 @@ class Outputs:
         if pictures is not None:
             self._draw(pictures / f"{sample.name}.jpg", image, mask, truth)
 
-    def _predict(self, stem: Path, mask: NDArray[Any]) -> None:
+    def _prediction(self, stem: Path) -> Path:
         form = self.folders.form
-        path = stem.with_name(f"{stem.name}.{'json' if form == 'rle' else form}")
+        return stem.with_name(f"{stem.name}.{'json' if form == 'rle' else form}")
+
+    def _predict(self, stem: Path, mask: NDArray[Any]) -> None:
+        form, path = self.folders.form, self._prediction(stem)
         if form == "png":
             write_mask_png(path, mask, self.palette)
         elif form == "npz":

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segship.core.errors import InputError
+from segship.core.files import require_apart
 from segship.datasets.samples import pair_up
 from segship.evaluation.cluster import count_on_ray
 from segship.evaluation.data import Data
@@ -21,6 +22,7 @@ from segship.evaluation.result import Evaluation
 from segship.evaluation.state import Ledger, ledger_path
 from segship.evaluation.workers import count_in_processes
 from segship.sources import Source
+from segship.vision.decode import MAX_PIXELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,6 +74,7 @@ def evaluate(
     ray: str | None = None,
     resume: bool = False,
     zero_is_ignore: bool | None = None,
+    max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Predict every image and count its pixels by class, with MMSegmentation's definitions.
@@ -93,13 +96,15 @@ def evaluate(
         resume: Go on where an interrupted run of the same evaluation stopped.
         zero_is_ignore: Of pairs: whether label 0 means "ignore" and the others move down by one; None: as the package
             says. For other data, `Data` has ``reduce_zero_label``.
+        max_pixels: Leave images with more pixels out.
         progress: Called with (done, all) after each image.
 
     Returns:
         The figures, identical for any number of workers. Samples that cannot be used are left out and named.
 
     Raises:
-        InputError: No sample can be used, or options contradict each other; the message names the first reason.
+        InputError: No sample can be used, no pixel counts, a prediction would be written over a file that is read, or
+            options contradict each other; the message names the first reason.
         SegshipError: A network cannot be opened or run, or a result cannot be written.
 
     Examples:
@@ -130,7 +135,9 @@ def evaluate(
         boundary=boundary,
         ignore=figures.ignore_index,
         outputs=folders,
+        max_pixels=max_pixels,
     )
+    require_apart(job.counter.outputs.paths(job.samples), job.files())
     found = evaluate_job(job, spec.classes, workers=workers, ray=ray, resume=resume, options=figures, progress=progress)
     if folders.differences is not None and found.against is not None:
         draw_differences(job, job.open()[0], found.against, folders.differences)
@@ -227,11 +234,17 @@ def evaluate_job(
     found = Evaluation.of(
         ledger.tally, classes, job.samples, second=second, seconds=seconds, resumed=resumed, options=options
     )
-    return _useful(found)
+    return _useful(found, labelled=job.counter.labelled)
 
 
-def _useful(found: Evaluation) -> Evaluation:
+def _useful(found: Evaluation, *, labelled: bool) -> Evaluation:
     if found.images == 0:
         reasons = "; ".join(f"{entry.kind}: {entry.examples[0][1]}" for entry in found.problems)
         raise InputError(f"no image could be evaluated ({reasons or 'there is none'})")
+    if labelled and not found.matrix.any():
+        reasons = "; ".join(f"{entry.kind}: {entry.examples[0][1]}" for entry in found.problems)
+        raise InputError(
+            f"no pixel of the {found.images} label maps is of a class, so that there is nothing to count "
+            f"({reasons or 'all are ignored'}): are these the label maps, and of this data set?"
+        )
     return found

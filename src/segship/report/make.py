@@ -97,23 +97,27 @@ def make_report(request: Request, *, progress: Progress | None = None) -> Report
 def _export(request: Request, store: Store, target: str, progress: Progress) -> dict[str, Any]:
     folder = request.package(target)
     key = [request.files.identity(), target, str(request.calibration)]
+    is_int8 = Target.parse(target).precision == "int8"
+    key += ["agreement on the calibration images"] if is_int8 else []
+    key += [] if request.calibration_labels is None else [str(request.calibration_labels)]
 
     def make() -> dict[str, Any]:
         from segship import deploy  # imports torch
 
-        is_int8 = Target.parse(target).precision == "int8"
         package = deploy.export(
             request.source,
             folder,
             target=target,
-            int8=deploy.Int8(calibration=request.calibration) if is_int8 else None,
+            int8=deploy.Int8(calibration=request.calibration, labels=request.calibration_labels) if is_int8 else None,
             allow_inexact=True,
             progress=lambda stage: progress(f"{target}: {stage}"),
         )
         manifest = package.manifest
+        equal = min((check.labels_equal for check in manifest.checks), default=None)
+        int8 = manifest.quantization  # which is judged on its calibration images; drawn scenes say little of it
         return {
             "size": sum(file.size for file in manifest.files.values()),
-            "labels_equal": min((check.labels_equal for check in manifest.checks), default=None),
+            "labels_equal": equal if int8 is None or int8.agreement is None else int8.agreement,
             "failures": list(manifest.failures),
         }
 

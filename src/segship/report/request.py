@@ -48,6 +48,7 @@ class Request:
         to: Folder of the report: results, packages and the page.
         timing: How targets are timed.
         calibration: Folder of images that int8 is fitted to.
+        calibration_labels: Folder of their label maps, by which int8 is judged; None: by how many labels it keeps.
         workers: Processes that share an evaluation.
         redo: Targets that are made again, however complete they are.
         retime: Time everything again, so that all of it is of one run.
@@ -63,6 +64,7 @@ class Request:
     _: KW_ONLY
     timing: Timing = field(default_factory=Timing)
     calibration: Path | None = None
+    calibration_labels: Path | None = None
     workers: int = 1
     redo: tuple[str, ...] = ()
     retime: bool = False
@@ -107,8 +109,11 @@ class Request:
         """Check what can be checked before anything is made.
 
         Raises:
-            InputError: A target's name is none, or a device is for an engine that no target is of.
+            InputError: Label maps are given without their images, a target's name is none, or a device is for an engine
+                that no target is of.
         """
+        if self.calibration_labels is not None and self.calibration is None:
+            raise InputError("--calibration-labels are of the images of --calibration FOLDER: give both")
         engines = {Target.parse(target).backend for target in self.targets}
         unused = sorted(dict(map(_read_device, self.devices)).keys() - engines - {""})
         if unused:

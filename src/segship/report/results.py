@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from segship.core.errors import SegshipError
 from segship.core.files import write_atomically
+from segship.core.plan import Int8
+from segship.core.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -97,8 +99,8 @@ class TargetResult:
         evaluation: What `segship.evaluation.Evaluation.as_dict` tells, or ``{"error": …}``.
         timings: A measurement for each batch size (`segship.bench.Measurement` as a dictionary), or ``{"error": …}``.
         size: Bytes of the engine's files; None for the network itself.
-        labels_equal: Least share of pixels, over the inputs it was verified with, on which it agrees; None: not
-            verified.
+        labels_equal: Least share of pixels, over the inputs it was verified with, on which it agrees; of int8, the
+            share over its calibration images; None: not verified.
         failures: Gates it did not pass.
         error: Why it could not be exported; None: it could.
         samples: A picture of each sample mask.
@@ -171,13 +173,21 @@ def rows(report: Report) -> list[dict[str, Any]]:
                     "labels_equal": one.labels_equal,
                     "note": one.error
                     or one.evaluation.get("error")
-                    or "; ".join(_notes(one, timing, several=len(runs) > 1)),
+                    or "; ".join(_notes(one, timing, change, several=len(runs) > 1)),
                 }
             )
     return found
 
 
-def _notes(one: TargetResult, timing: Mapping[str, Any], *, several: bool) -> list[str]:
+def _notes(one: TargetResult, timing: Mapping[str, Any], change: float | None, *, several: bool) -> list[str]:
     """What must be known of a row; times of different runs do not compare."""
-    notes = [*one.failures, *([timing["error"]] if "error" in timing else [])]
+    notes = [*(one.failures or _beyond_gate(one, change)), *([timing["error"]] if "error" in timing else [])]
     return [*notes, f"timed on {timing['run']}, others in another run"] if several and "run" in timing else notes
+
+
+def _beyond_gate(one: TargetResult, change: float | None) -> list[str]:
+    """That int8, which passed its gate on the calibration images, would not pass it on the data of the report."""
+    gate = Int8().drop
+    if one.name == ORIGINAL or change is None or abs(change) <= gate or Target.parse(one.name).precision != "int8":
+        return []
+    return [f"mIoU changes by {change:+.2f} points, beyond the gate of {gate}"]

@@ -11,13 +11,14 @@ import numpy as np
 
 from segship.core.errors import InputError, SegshipWarning
 from segship.core.manifest import Accuracy
+from segship.datasets.label_encoding import LabelEncoding, survey
 from segship.datasets.samples import Sample, pair_up
-from segship.metrics.confusion import confusion_matrix, reduce_zero_label, scores
+from segship.metrics.confusion import confusion_matrix, scores
 from segship.verification.compare import compare_labels
 from segship.verification.gates import accuracy_failures
 from segship.verification.inputs import spread
 from segship.vision.bands import read_pixels
-from segship.vision.decode import find_images, read_labels
+from segship.vision.decode import find_images
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -94,11 +95,17 @@ class Int8Judge:
             return None
         classes = self._spec.classes
         matrix = np.zeros((len(classes), len(classes)), np.int64)
+        encoding = LabelEncoding(len(classes), self._spec.reduce_zero_label, self._spec.palette)
+        encoding = survey(encoding, self._samples)
         for sample, mask in zip(self._samples, masks, strict=True):
             if sample.labels is not None:
-                truth = read_labels(sample.labels)
-                truth = reduce_zero_label(truth) if self._spec.reduce_zero_label else truth
-                matrix += confusion_matrix(mask, truth, len(classes))
+                truth = encoding.read(sample)
+                if truth.unknown_values:
+                    raise InputError(
+                        f"{sample.labels}: {next(iter(truth.unknown_values))} occurs, the network has the classes 0 to "
+                        f"{len(classes) - 1}: wrong label files, or label 0 means ignore (--reduce-zero-label)"
+                    )
+                matrix += confusion_matrix(mask, truth.labels, len(classes))
         found = scores(matrix)
         named = zip(classes, found.IoU, strict=True)
         return Accuracy(mIoU=float(found.mIoU), IoU={name: float(iou) for name, iou in named if not np.isnan(iou)})

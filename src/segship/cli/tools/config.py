@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from segship.cli.options import OldSize, either
+from segship.cli.options import OldSize, either, keep_apart
 from segship.core.errors import InputError
 
 __all__ = ["config"]
@@ -40,6 +40,7 @@ def config(
     Configs are read, never run. diff exits with status 1 where they differ.
     """
     size = either(size, old_size, "--size", "--shape")
+    keep_apart(out, *paths)
     if not graph and (size, depth) != (None, None):
         raise InputError("--size and --depth are about the tree: give --graph")
     if paths[0] == _DIFF and len(paths) == 3:  # noqa: PLR2004  (diff A B)

@@ -40,12 +40,14 @@ def convert_weights(
     Every key is accounted for: a weight that is not known of such a network is an error, not left out.
     """
     from segship.cli import output
+    from segship.cli.options import keep_apart
     from segship.tools.extras import require_torch
 
     require_torch("Converting weights")
     from segship.tools.weights import convert_weights as run
     from segship.tools.weights import origins
 
+    keep_apart(out, checkpoint, config)
     done = run(checkpoint, out, origin=origin, config=config, cfg_options=cfg_options, trust=trust)
     output.say(f"{done.path}: {len(done.state)} weights of {origins()[done.origin].TITLE}")
     for note in done.notes:

@@ -35,9 +35,10 @@ def flops(
     The products alone stand beside them; twice that is what PyTorch's FlopCounterMode gives.
     """
     from segship.cli import output
-    from segship.cli.options import either, read_size
+    from segship.cli.options import either, keep_apart, read_size
     from segship.tools.flops import NOT_COUNTED, count
 
+    keep_apart(json_file, source)
     found = count(source, read_size(either(size, old_size, "--size", "--shape")), cfg_options=cfg_options)
     output.write_json(json_file, found.as_dict())
     if output.is_standard_output(json_file):

@@ -63,8 +63,10 @@ def write(
         how: Further arguments of ``run``.
     """
     from segship.cli import output
-    from segship.cli.options import read_size
+    from segship.cli.options import keep_apart, read_size
 
+    config, checkpoint, out = files
+    keep_apart(out, config, checkpoint, how.get("image"))
     with output.stages() as stage:
         stage("exporting")
         done = run(

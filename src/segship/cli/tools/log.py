@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segship.cli.options import JsonFile, read_names
+from segship.cli.options import JsonFile, keep_apart, read_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +38,8 @@ def log(
     from segship.cli import output
     from segship.tools.log import plot, read_log
 
+    for written in (out, json_file):
+        keep_apart(written, *logs)
     runs = [read_log(path) for path in logs]
     wanted, names = read_names(*(keys or ())), read_names(*(legend or ()))
     for run in runs:

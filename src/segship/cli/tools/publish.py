@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from segship.cli.options import JsonFile
+from segship.cli.options import JsonFile, keep_apart
 
 __all__ = ["publish"]
 
@@ -38,6 +38,7 @@ def publish(
     require_torch("Publishing")
     from segship.tools.publish import publish as run
 
+    keep_apart(json_file, checkpoint)
     done = run(checkpoint, out, keep_meta=keep_meta, trust=trust)
     output.write_json(json_file, vars(done) | {"path": str(done.path)})
     if not output.is_standard_output(json_file):

@@ -68,6 +68,8 @@ class StoredEncoding(Frozen):
     relabel: tuple[int, ...] = ()
     ignore: int | None = None
     colours: tuple[tuple[tuple[int, int, int], int], ...] = ()
+    grey: bool = False
+    binary: bool = False
 
     @classmethod
     def of(cls, encoding: LabelEncoding) -> StoredEncoding:
