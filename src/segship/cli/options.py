@@ -24,6 +24,7 @@ __all__ = [
     "OldLayout",
     "OldSize",
     "RandomWeights",
+    "check_json_file",
     "either",
     "find_data",
     "find_normalize",
