@@ -1,7 +1,6 @@
 """Everything outside the engine: the native library against NumPy and OpenCV, as ratios in one run.
 
-    OMP_NUM_THREADS=1 python benchmarks/native.py [--library build/native/libsegship.so] [--rounds 15] [--clock cpu]
-        [--table FILE.md]
+    OMP_NUM_THREADS=1 python benchmarks/native.py [--library FILE] [--rounds 15] [--clock cpu] [--table FILE.md]
 
 Candidates run interleaved in one process, each on one thread. ``normalise`` is an image of 1024x2048 without a resize,
 beside a copy of its result's memory; ``resize`` one of 720x1280; ``mask`` is logits of 19 classes, 128x256, to
@@ -25,10 +24,10 @@ from timing import interleave
 from upsample import smooth
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests")]
-from segship.core.spec import ModelSpec, Normalization, Resize
-from segship.vision.preprocess import inverse_steps, prepare
-from segship.vision.upsample import labels, scores
-from support.native import DTYPES, Library, Tensor, as_image, manifest_text, pointer
+from segship.core.spec import ModelSpec, Normalization, Resize  # noqa: E402
+from segship.vision.preprocess import inverse_steps, prepare  # noqa: E402
+from segship.vision.upsample import labels, scores  # noqa: E402
+from support.native import DTYPES, Library, Tensor, as_image, manifest_text, pointer  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable

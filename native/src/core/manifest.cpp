@@ -1,4 +1,5 @@
 // manifest.json to a Spec. What is wrong is said as Python's reader says it, all of it in one line.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -16,7 +17,12 @@ using Json = nlohmann::ordered_json;
 constexpr std::int64_t kSchemaVersion = 2;
 constexpr std::size_t kMaximumBytes = 16u << 20;
 constexpr std::size_t kShown = 60;  // characters of a value in a message
-constexpr std::int64_t kGreatest = 1 << 30;
+constexpr std::int64_t kGreatest = (std::int64_t{1} << 31) - 1;
+// Bounds far above what real networks have and far below what fills a machine's memory.
+constexpr std::int64_t kSide = 1 << 15, kMultiple = 4096;
+constexpr std::size_t kMostSteps = 16, kMostValues = 1024, kMostClasses = 1 << 16;
+constexpr std::size_t kMostMistakes = 20;
+constexpr std::ptrdiff_t kMostRecords = 20'000, kMostNumbers = 1'000'000;  // in one manifest
 
 std::size_t characters_end(const std::string &text, std::size_t characters) {
   std::size_t place = 0;
@@ -100,9 +106,14 @@ class Node {
                  : std::string("input should be a valid dictionary"));
     return false;
   }
-  bool is_list() const {
-    if (value_->is_array()) return true;
-    wrong("input should be a valid tuple");
+  bool is_list(std::size_t most = 1'000'000) const {
+    if (!value_->is_array()) {
+      wrong("input should be a valid tuple");
+      return false;
+    }
+    if (value_->size() <= most) return true;
+    wrong("tuple should have at most " + std::to_string(most) + " items after validation, not " +
+          (value_->size() > most + 1 ? "more" : std::to_string(value_->size())));
     return false;
   }
   // Say which fields of an object nobody knows.
@@ -125,7 +136,9 @@ class Node {
 double number(const Node &node, double otherwise) {
   if (node.value().is_number()) {
     const double found = node.value().get<double>();
-    if (std::isfinite(found)) return found;
+    if (std::abs(found) <= 1e30) return found;
+    node.wrong(found > 0 ? "input should be less than or equal to 1e+30" : "input should be greater than or equal to -1e+30");
+    return otherwise;
   }
   node.wrong(node.value().is_string() ? "input should be a valid number, unable to parse string as a number"
                                       : "input should be a valid number");
@@ -135,7 +148,7 @@ double number(const Node &node, double otherwise) {
 std::int64_t integer(const Node &node, std::int64_t otherwise) {
   const Json &value = node.value();
   if (value.is_number_unsigned() && value.get<std::uint64_t>() > static_cast<std::uint64_t>(kGreatest)) {
-    node.wrong("input should be less than or equal to 1073741824");
+    node.wrong("input should be less than or equal to 2147483647");
     return otherwise;
   }
   if (value.is_number_integer()) return value.get<std::int64_t>();
@@ -152,21 +165,27 @@ std::int64_t integer(const Node &node, std::int64_t otherwise) {
   return otherwise;
 }
 
-std::int64_t positive(const Node &node) {
+std::int64_t positive(const Node &node, std::int64_t most) {
   const std::size_t before = node.mistakes();
   const std::int64_t found = integer(node, 1);
   if (node.mistakes() == before && found < 1) {
     node.wrong("input should be greater than 0");
     return 1;
   }
+  if (node.mistakes() == before && found > most) {
+    node.wrong("input should be less than or equal to " + std::to_string(most));
+    return 1;
+  }
   return found;
 }
 
 // 0: not given.
-std::int64_t optional_positive(const Node &node) { return node.given() ? positive(node) : 0; }
+std::int64_t optional_positive(const Node &node, std::int64_t most = kSide) {
+  return node.given() ? positive(node, most) : 0;
+}
 
-std::int64_t required_positive(const Node &node) {
-  if (node.given()) return positive(node);
+std::int64_t required_positive(const Node &node, std::int64_t most = kSide) {
+  if (node.given()) return positive(node, most);
   node.missing();
   return 1;
 }
@@ -217,7 +236,7 @@ Size required_pair(const Node &node) {
 
 template <class Value>
 void numbers(const Node &node, std::vector<Value> &out) {
-  if (!node.given() || !node.is_list()) return;
+  if (!node.given() || !node.is_list(kMostValues)) return;
   out.clear();
   for (std::size_t index = 0; index < node.value().size(); ++index) {
     out.push_back(static_cast<Value>(number(node.item(index), 0)));
@@ -242,7 +261,7 @@ void read_margin(const Node &fields, GeometryStep &step) {
 void read_pad(const Node &fields, GeometryStep &step) {
   step.height = optional_positive(fields.field("height"));
   step.width = optional_positive(fields.field("width"));
-  step.multiple_of = optional_positive(fields.field("multiple_of"));
+  step.multiple_of = optional_positive(fields.field("multiple_of"), kMultiple);
   read_margin(fields, step);
   step.crop = boolean(fields.field("crop"), false);
   fields.only({"kind", "height", "width", "multiple_of", "value", "crop"});
@@ -254,7 +273,7 @@ void read_pad(const Node &fields, GeometryStep &step) {
 void read_edges(const Node &fields, GeometryStep &step) {
   step.shortest = required_positive(fields.field("short"));
   step.longest = optional_positive(fields.field("long"));
-  step.multiple_of = fields.field("multiple_of").given() ? positive(fields.field("multiple_of")) : 1;
+  step.multiple_of = fields.field("multiple_of").given() ? positive(fields.field("multiple_of"), kMultiple) : 1;
   step.enlarge_only = boolean(fields.field("enlarge_only"), false);
   step.interpolation = interpolation(fields.field("interpolation"));
   fields.only({"kind", "short", "long", "multiple_of", "enlarge_only", "interpolation"});
@@ -285,7 +304,7 @@ void read_fields(const Node &fields, GeometryStep &step) {
       step.max_size = required_positive(fields.field("max_size"));
       return fields.only({"kind", "size", "max_size"});
     case Kind::resize_to_multiple:
-      step.multiple_of = required_positive(fields.field("multiple_of"));
+      step.multiple_of = required_positive(fields.field("multiple_of"), kMultiple);
       return fields.only({"kind", "multiple_of"});
     case Kind::resize_by_edge:
       return read_by_edge(fields, step);
@@ -293,7 +312,7 @@ void read_fields(const Node &fields, GeometryStep &step) {
       return read_edges(fields, step);
     case Kind::resize_near:
       read_sides(fields, step);
-      step.multiple_of = fields.field("multiple_of").given() ? positive(fields.field("multiple_of")) : 1;
+      step.multiple_of = fields.field("multiple_of").given() ? positive(fields.field("multiple_of"), kMultiple) : 1;
       step.interpolation = interpolation(fields.field("interpolation"));
       return fields.only({"kind", "width", "height", "multiple_of", "interpolation"});
     case Kind::letterbox:
@@ -341,7 +360,7 @@ void read_normalization(const Node &node, Spec &spec) {
     node.wrong("mean has " + std::to_string(spec.mean.size()) + " numbers, std has " + std::to_string(spec.std.size()));
   }
   for (const float one : spec.std) {
-    if (one == 0) return node.wrong("std must not be zero");
+    if (!(std::abs(one) >= 1e-30f)) return node.wrong("std must not be zero");
   }
 }
 
@@ -350,7 +369,7 @@ void read_padding(const Node &node, Spec &spec) {
   Padding padding;
   padding.height = optional_positive(node.field("height"));
   padding.width = optional_positive(node.field("width"));
-  padding.multiple_of = optional_positive(node.field("multiple_of"));
+  padding.multiple_of = optional_positive(node.field("multiple_of"), kMultiple);
   if (node.field("value").given()) padding.value = number(node.field("value"), 0);
   node.only({"height", "width", "multiple_of", "value"});
   spec.padding = padding;
@@ -381,7 +400,7 @@ std::int32_t color(const Node &node) {
 
 void read_classes(const Node &node, Spec &spec) {
   if (!node.field("classes").given()) return node.field("classes").missing();
-  if (!node.field("classes").is_list()) return;
+  if (!node.field("classes").is_list(kMostClasses)) return;
   for (std::size_t index = 0; index < node.field("classes").value().size(); ++index) {
     spec.classes.push_back(string(node.field("classes").item(index)));
   }
@@ -389,7 +408,7 @@ void read_classes(const Node &node, Spec &spec) {
 
 void read_palette(const Node &node, Spec &spec) {
   if (!node.field("palette").given()) return node.field("palette").missing();
-  if (!node.field("palette").is_list()) return;
+  if (!node.field("palette").is_list(kMostClasses)) return;
   for (std::size_t index = 0; index < node.field("palette").value().size(); ++index) {
     spec.palette.push_back(color(node.field("palette").item(index)));
   }
@@ -447,7 +466,7 @@ void read_spec(const Node &node, Spec &spec) {
   read_classes(node, spec);
   read_palette(node, spec);
   const Node geometry = node.field("geometry");
-  if (geometry.given() && geometry.is_list()) {
+  if (geometry.given() && geometry.is_list(kMostSteps)) {
     for (std::size_t index = 0; index < geometry.value().size(); ++index) read_step(geometry.item(index), spec.geometry);
   }
   read_normalization(node.field("normalization"), spec);
@@ -468,9 +487,9 @@ void read_spec(const Node &node, Spec &spec) {
 void read_sizes(const Node &node, SizeRule &sizes) {
   if (!node.given() || !node.is_object("SizeRule")) return;
   if (node.field("fixed").given()) sizes.fixed = pair(node.field("fixed"));
-  if (node.field("multiple_of").given()) sizes.multiple_of = positive(node.field("multiple_of"));
+  if (node.field("multiple_of").given()) sizes.multiple_of = positive(node.field("multiple_of"), kMultiple);
   if (node.field("minimum").given()) sizes.minimum = pair(node.field("minimum"));
-  if (node.field("batch").given()) sizes.batch = positive(node.field("batch"));
+  if (node.field("batch").given()) sizes.batch = positive(node.field("batch"), kGreatest);
   node.only({"fixed", "multiple_of", "minimum", "batch"});
 }
 
@@ -565,6 +584,11 @@ Json parsed(const std::string &text, const std::string &name) {
   if (text.size() > kMaximumBytes) {
     throw package_error(name + " is larger than " + std::to_string(kMaximumBytes) + " bytes: not a manifest");
   }
+  if (std::count(text.begin(), text.end(), '{') > kMostRecords ||
+      std::count(text.begin(), text.end(), ',') > kMostNumbers) {
+    throw package_error(name + " holds more than " + std::to_string(kMostRecords) + " records or " +
+                        std::to_string(kMostNumbers) + " values: not a manifest");
+  }
   try {
     return Json::parse(text);
   } catch (const Json::exception &error) {
@@ -614,7 +638,10 @@ Spec parse_spec(const std::string &text, const std::string &name, const std::str
   }
   if (mistakes.empty()) return spec;
   std::string all;
-  for (const std::string &mistake : mistakes) all += (all.empty() ? "" : "; ") + mistake;
+  for (std::size_t number = 0; number < std::min(mistakes.size(), kMostMistakes); ++number) {
+    all += (number ? "; " : "") + mistakes[number];
+  }
+  if (mistakes.size() > kMostMistakes) all += "; and " + std::to_string(mistakes.size() - kMostMistakes) + " more";
   throw package_error(name + " is not valid: " + all + "; export the package again");
 }
 

@@ -13,6 +13,15 @@ namespace {
 // No honest step makes an image larger than this, and products of two sides stay within 64 bits.
 constexpr double kLargest = 1 << 30;
 
+// Refuse what would fill the memory, before it is allocated.
+void require_moderate(Size size, Size image) {
+  constexpr std::int64_t most = std::int64_t{1} << 27;
+  if (size.height * size.width <= std::max(most, 4 * image.height * image.width)) return;
+  throw input_error("an image of " + text(image) + " pixels (height x width) would become " + text(size) +
+                    ", more than " + std::to_string(most) +
+                    " pixels: the size rule of the network is not meant for it");
+}
+
 std::int64_t whole(double value) {
   if (!(value < kLargest)) throw input_error("the image would become larger than 2^30 pixels a side");
   return static_cast<std::int64_t>(value);
@@ -132,7 +141,9 @@ Placement place(const GeometryStep &step, Size image) {
 
 Size padded(const Spec &spec, Size size) {
   if (!spec.padding) return size;
-  return padded_size(size, spec.padding->height, spec.padding->width, spec.padding->multiple_of);
+  const Size found = padded_size(size, spec.padding->height, spec.padding->width, spec.padding->multiple_of);
+  require_moderate(found, size);
+  return found;
 }
 
 std::vector<std::int64_t> starts(std::int64_t length, std::int64_t window, std::int64_t stride) {
@@ -162,6 +173,7 @@ Placement GeometryStep::plan(Size image) const {
     throw input_error("an image of " + text(image) + " pixels (height x width) would be resized to " + text(found.size) +
                       ": it is too narrow for this network's resize rule, cut it into pieces");
   }
+  require_moderate(found.size, image);
   return found;
 }
 

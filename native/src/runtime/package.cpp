@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <vector>
 
 #include "core/error.hpp"
 #include "runtime/sha256.hpp"
@@ -69,6 +70,43 @@ void require_sealed(const std::string &text, const std::string &name, bool old) 
   }
 }
 
+// Whether a file says the name of another.
+bool names(const fs::path &path, const std::string &name) {
+  std::ifstream file(path, std::ios::binary);
+  std::string window;
+  std::vector<char> buffer(std::size_t{1} << 20);
+  while (file.read(buffer.data(), static_cast<std::streamsize>(buffer.size())), file.gcount() > 0) {
+    window.append(buffer.data(), static_cast<std::size_t>(file.gcount()));
+    if (window.find(name) != std::string::npos) return true;
+    if (window.size() > name.size()) window.erase(0, window.size() - name.size());
+  }
+  return false;
+}
+
+// No engine reads a file of the folder that no digest guards: one that an engine's file names, that is called like it but
+// for its suffix, or that lies in the same folder of its own.
+void require_listed(const std::string &folder, const Spec &spec) {
+  const fs::path root = path_of(folder);
+  for (const fs::directory_entry &entry : fs::recursive_directory_iterator(root)) {
+    const fs::path &path = entry.path();
+    const std::string inside = path.lexically_relative(root).generic_u8string();
+    std::error_code failed;
+    if (!entry.is_regular_file(failed) || inside == kManifest || spec.digests.count(inside) != 0) continue;
+    bool read = false;
+    for (const std::string &name : spec.files) {
+      const fs::path file = root / path_of(name);
+      const std::size_t slash = name.find('/');
+      read = read || (slash != std::string::npos && inside.rfind(name.substr(0, slash + 1), 0) == 0);
+      read = read || (path.parent_path() == file.parent_path() &&
+                      path.filename().u8string().rfind(file.stem().u8string() + ".", 0) == 0);
+      read = read || names(file, path.filename().u8string());
+    }
+    if (!read) continue;
+    throw package_error(folder + " holds " + inside + ", which its engine may read and " + kManifest +
+                        " does not list: take it away, or export the package again");
+  }
+}
+
 }  // namespace
 
 Spec read_package(const std::string &folder) {
@@ -89,6 +127,7 @@ Spec read_package(const std::string &folder) {
   const auto check_seal = [&](bool old) { require_sealed(text.str(), name, old); };
   Spec spec = parse_spec(text.str(), name, folder, true, check_seal);
   for (const std::string &one : spec.files) check_file(folder, one, spec.digests.at(one));
+  require_listed(folder, spec);
   if (spec.files.empty()) throw package_error(name + " is not valid: files is {}: the engine has none; export the package again");
   return spec;
 }
