@@ -24,10 +24,10 @@ from timing import interleave
 from upsample import smooth
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests")]
-from segship.core.spec import ModelSpec, Normalization, Resize  # noqa: E402
-from segship.vision.preprocess import inverse_steps, prepare  # noqa: E402
-from segship.vision.upsample import labels, scores  # noqa: E402
-from support.native import DTYPES, Library, Tensor, as_image, manifest_text, pointer  # noqa: E402
+from segship.core.spec import ModelSpec, Normalization, Resize
+from segship.vision.preprocess import inverse_steps, prepare
+from segship.vision.upsample import labels, scores
+from support.native import DTYPES, Library, Tensor, as_image, manifest_text, pointer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,6 +2,7 @@
 
 - ``reference/*.md``: every public name, by its docstring; ``PAGES`` says which modules make a page.
 - ``reference/commands.md``: every subcommand with its options, their choices and defaults.
+- ``reference/c.md``: the C header, section by section; its comments are the reference.
 - ``index.md``, ``contributing.md`` and ``changelog.md``: README.md, CONTRIBUTING.md and CHANGELOG.md, their links set
   right.
 """
@@ -72,6 +73,7 @@ def pages() -> dict[str, str]:
     shown: set[str] = set()
     made = {f"reference/{name}.md": _reference(*entry, shown) for name, entry in PAGES.items()}
     made["reference/commands.md"] = _commands()
+    made["reference/c.md"] = _c_header((ROOT / "native/include/segship/segship.h").read_text(encoding="utf-8"))
     made["index.md"] = _moved("README.md")
     made["contributing.md"] = _moved("CONTRIBUTING.md")
     made["changelog.md"] = _moved("CHANGELOG.md")
@@ -91,6 +93,25 @@ def _reference(title: str, modules: tuple[str, ...], shown: set[str]) -> str:
             level = 3 if len(modules) > 1 else 2
             lines += ["", f"::: {place}", "    options:", f"      heading: {name}", f"      heading_level: {level}"]
     return "\n".join([*lines, ""])
+
+
+def _c_header(text: str) -> str:
+    """The sections of a header, each with its declarations and their comments as they stand."""
+    introduction, _, rest = text.partition("*/")
+    prose = re.sub(r"^(/\*| \* ?)", "", introduction, flags=re.MULTILINE).strip()
+    lines = ["# C", "", prose, ""]
+    for section in re.split(r"^/\* -{4} ", rest, flags=re.MULTILINE)[1:]:
+        title, _, code = section.partition(" -")
+        code = code.partition("*/")[2].partition("#ifdef __cplusplus")[0]
+        lines += [
+            f"## {title}",
+            "",
+            "```c",
+            code.replace("SEGSHIP_API ", "").replace(" SEGSHIP_NOEXCEPT", "").strip(),
+            "```",
+            "",
+        ]
+    return "\n".join(lines)
 
 
 def _moved(name: str) -> str:
