@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -210,3 +211,28 @@ def test_an_option_that_the_processor_does_not_have_is_an_error_that_names_it(fo
 def test_options_that_only_training_reads_are_known_by_name(folder: Path) -> None:
     change(folder, "preprocessor_config.json", do_random_crop=True, image_scale=[2048, 512], crop_size=[512, 512])
     assert load(folder).spec.geometry
+
+
+def test_the_newer_file_counts_where_both_speak_of_images_as_in_the_library(folder: Path) -> None:
+    values = json.loads((folder / "preprocessor_config.json").read_text())
+    nested = values | {"size": {"height": 96, "width": 64}}
+    (folder / "processor_config.json").write_text(json.dumps({"image_processor": nested}))
+    (step,) = load(folder).spec.geometry
+    assert step.plan(50, 50).size == (96, 64)
+    size = importlib.import_module("transformers").SegformerImageProcessorPil.from_pretrained(folder).size
+    assert (size["height"], size["width"]) == (96, 64)
+    (folder / "processor_config.json").write_text(json.dumps({"processor_class": "P"}))
+    assert load(folder).spec.geometry != (step,)
+
+
+def test_both_names_of_the_kind_are_understood_together(folder: Path) -> None:
+    old = load(folder)
+    kind = "SegformerFeatureExtractor"
+    change(folder, "preprocessor_config.json", image_processor_type=kind, feature_extractor_type=kind)
+    assert load(folder).spec == old.spec
+
+
+def test_one_option_by_two_names_with_two_values_is_refused(folder: Path) -> None:
+    change(folder, "preprocessor_config.json", reduce_labels=True, do_reduce_labels=False)
+    with pytest.raises(ConfigError, match="reduce_labels and do_reduce_labels are one option"):
+        load(folder)

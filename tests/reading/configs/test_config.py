@@ -313,6 +313,9 @@ def test_imported_names_are_no_values_but_may_be_used_by_the_files_that_build_on
     assert values(tmp_path, base=base, other="import os", child="_base_ = ['base.py', 'other.py']") == {
         "kind": "somewhere.models.Net"
     }
+    assert values(tmp_path, config="from somewhere import Net\nx = {Net: [Net]}") == {
+        "x": {"somewhere.Net": ["somewhere.Net"]}
+    }
     assert values(tmp_path, config="from somewhere import Net as SyncBN\nSyncBN = 'BN'") == {"SyncBN": "BN"}
 
 

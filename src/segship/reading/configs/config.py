@@ -244,7 +244,7 @@ def _own(values: dict[str, Any]) -> dict[str, Any]:
 def _data(value: Any) -> Any:
     """A copy of ``value`` that is made of plain values: what is imported, and paths, as text."""
     if isinstance(value, dict):
-        return {key: _data(item) for key, item in value.items()}
+        return {_data(key): _data(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return type(value)(_data(item) for item in value)
     return str(value) if isinstance(value, (Imported, PurePosixPath)) else value

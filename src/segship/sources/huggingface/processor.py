@@ -113,12 +113,14 @@ def load_processor(
         notes.append(
             f"There is no {_CONFIG} and no {_NEW_CONFIG} of images: they are prepared as {usual} does by default"
         )
-    values = {_RENAMED.get(key, key): value for key, value in merge_options(values, options).items()}
-    named = str(values.pop("image_processor_type", None) or values.pop("feature_extractor_type", None) or usual)
+    values = _renamed(merge_options(values, options), file or folder)
+    kinds = [values.pop(key, None) for key in ("image_processor_type", "feature_extractor_type")]
+    named = str(next(filter(None, kinds), usual))
     name = named.removesuffix("Fast").replace("FeatureExtractor", "ImageProcessor").removesuffix("Pil")
     if name not in _DEFAULTS.values():
         raise UnsupportedError(
-            f"{_CONFIG} names {named!r:.80}, which is not provided: {', '.join(sorted(set(_DEFAULTS.values())))} are"
+            f"{file or _CONFIG} names {named!r:.80}, which is not provided: "
+            f"{', '.join(sorted(set(_DEFAULTS.values())))} are"
         )
     for key in ("class_info_file", "repo_path", "auto_map", "processor_class"):  # files and code from elsewhere
         values.pop(key, None)
@@ -134,14 +136,29 @@ def load_processor(
 
 
 def _read_config(folder: Path) -> tuple[Path | None, dict[str, Any]]:
-    """The file that says how images are prepared, and what it says."""
-    if (folder / _CONFIG).is_file():
-        return folder / _CONFIG, read_mapping(folder / _CONFIG)
+    """The file that says how images are prepared, and what it says: the newer file first, as in the library."""
     if (folder / _NEW_CONFIG).is_file():
         values = read_mapping(folder / _NEW_CONFIG).get(_NEW_KEY)
         if isinstance(values, dict):
             return folder / _NEW_CONFIG, values
+    if (folder / _CONFIG).is_file():
+        return folder / _CONFIG, read_mapping(folder / _CONFIG)
     return None, {}
+
+
+def _renamed(values: dict[str, Any], file: Path) -> dict[str, Any]:
+    """``values`` by the names of today.
+
+    Raises:
+        ConfigError: An option is there by both names, with two values.
+    """
+    renamed: dict[str, Any] = {}
+    for key, value in values.items():
+        name = _RENAMED.get(key, key)
+        if renamed.setdefault(name, value) != value:
+            old = next(before for before, after in _RENAMED.items() if after == name)
+            raise ConfigError(f"{file}: {old} and {name} are one option, but have two values: keep {name} alone")
+    return renamed
 
 
 def _unknown(values: dict[str, Any], kind: Any, file: Path, *, ignore: bool) -> tuple[str, ...]:
