@@ -292,9 +292,12 @@ def test_loops_of_testing_beside_the_model_are_no_test_cfg_of_the_network() -> N
 
 
 def test_label_maps_that_are_called_otherwise_are_noted() -> None:
-    dataset = {"type": "BaseSegDataset", "seg_map_suffix": "_mask.png"}
+    dataset = {"type": "BaseSegDataset", "seg_map_suffix": "_mask.png", "img_suffix": "_sat.jpg"}
     notes = build_spec(config(test_dataloader={"dataset": dataset}), Network(), {}).notes
-    assert any("end in '_mask.png'" in note for note in notes)
+    assert any(note.endswith("with --image-suffix _sat.jpg --label-suffix _mask.png") for note in notes)
+    dataset["img_suffix"] = ".jpg"
+    notes = build_spec(config(test_dataloader={"dataset": dataset}), Network(), {}).notes
+    assert any(note.endswith("finds them with --label-suffix _mask.png") for note in notes)
     usual = {"type": "CityscapesDataset", "seg_map_suffix": "_gtFine_labelTrainIds.png"}
     notes = build_spec(config(test_dataloader={"dataset": usual}), Network(19), {}).notes
     assert not any("end in" in note for note in notes)

@@ -112,7 +112,12 @@ def _label_suffix(dataset: Mapping[str, Any]) -> str:
     usual = ".png" if layout is None else layout.label_suffix
     if not isinstance(suffix, str) or suffix == usual:
         return ""
-    return f"The names of the config's label maps end in {suffix!r:.60} (seg_map_suffix)"
+    images = dataset.get("img_suffix")
+    option = f"--image-suffix {images:.60} " if isinstance(images, str) and not images.startswith(".") else ""
+    return (
+        f"The names of the config's label maps end in {suffix!r:.60} (seg_map_suffix): evaluate finds them with "
+        f"{option}--label-suffix {suffix:.60}"
+    )
 
 
 def _type(dataset: Mapping[str, Any]) -> str:
