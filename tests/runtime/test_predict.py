@@ -124,11 +124,17 @@ def test_lack_of_memory_for_one_image_is_of_that_image(
     def lacking(file: Path, *rest: Any, **options: Any) -> Any:
         if file.parent.name == "x":
             raise MemoryError
+        if file.parent.name == "z":
+            raise cv2.error("OpenCV(5.0.0) (-4:Insufficient memory) Failed to allocate 9 bytes")
         return read(file, *rest, **options)
 
     monkeypatch.setattr(module, "read_pixels", lacking)
     found = predict(segmentor, photos, tmp_path / "out")
-    assert found.failed == {photos / "x/1.png": f"{photos / 'x/1.png'}: there is not enough memory for it"}
+    lacks = (photos / "x" / "1.png", photos / "y" / "z" / "2.png")
+    assert found.failed == {path: f"{path}: there is not enough memory for it" for path in lacks}
+    monkeypatch.setattr(module, "write_mask_png", lambda *_: 1 / 0)  # a bug is no fault of an image
+    with pytest.raises(ZeroDivisionError):
+        predict(segmentor, photos / "1.png", tmp_path / "out")
 
 
 def test_resuming_skips_what_is_done_and_nothing_else(

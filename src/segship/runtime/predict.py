@@ -17,6 +17,7 @@ import numpy as np
 
 from segship.core.errors import InputError, SegshipError, SegshipWarning
 from segship.core.files import require_apart, write_atomically
+from segship.core.memory import is_out_of_memory
 from segship.runtime.result_index import ResultIndex, identify
 from segship.runtime.result_names import name_results
 from segship.runtime.segmentor import Segmentor
@@ -212,8 +213,8 @@ class _Run:
                 reading += [pool.submit(self._read, after) for after in files[place + 1 : place + 2]]
                 try:
                     self._write(file, wanted[file], pixels.result())
-                except (SegshipError, MemoryError) as error:
-                    if _is_of_the_disk(error):
+                except Exception as error:
+                    if not _is_of_the_image(error):
                         raise
                     failed[file] = self._note_failure(file, wanted[file], error)
                 done += 1
@@ -255,7 +256,8 @@ class _Run:
         self._index.add({"name": name} | identify(file, self._package) | dict(found))
 
     def _note_failure(self, file: Path, name: str, error: Exception) -> str:
-        reason = "there is not enough memory for it" if isinstance(error, MemoryError) else " ".join(str(error).split())
+        known = isinstance(error, SegshipError)
+        reason = " ".join(str(error).split()) if known else "there is not enough memory for it"
         told = reason if str(file) in reason else f"{file}: {reason}"
         self._index.add({"name": name, "image": str(file), "error": told})
         return told
@@ -270,7 +272,9 @@ def _pixels_of(mask: NDArray[Any], spec: ModelSpec) -> dict[str, int]:
     return dict(found)
 
 
-def _is_of_the_disk(error: Exception) -> bool:
-    """Whether a result could not be written for a reason that the next image meets, too."""
+def _is_of_the_image(error: Exception) -> bool:
+    """Whether the next image may do better: not where a result cannot be written, but for a name that is too long."""
     cause = error.__cause__
-    return isinstance(cause, OSError) and cause.errno != errno.ENAMETOOLONG
+    if isinstance(cause, OSError) and cause.errno != errno.ENAMETOOLONG:
+        return False
+    return isinstance(error, SegshipError) or is_out_of_memory(error)
