@@ -241,3 +241,16 @@ def test_what_is_no_onnx_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_bytes(b"hello")
     with pytest.raises(InputError, match=r"a.onnx is no ONNX file"):
         load(tmp_path / "a.onnx")
+
+
+def test_a_file_that_normalises_by_itself_needs_no_answer(tmp_path: Path) -> None:
+    def divided(model: onnx.ModelProto) -> None:
+        model.graph.initializer.append(numpy_helper.from_array(np.float32(255), "byte"))
+        model.graph.node.insert(0, helper.make_node("Div", ["pixels", "byte"], ["divided"]))
+        model.graph.node[1].input[0] = "divided"
+
+    path = change(write(tmp_path / "a.onnx"), divided)
+    loaded = load(path)
+    assert loaded.spec.normalization.std == (1, 1, 1)
+    assert str(loaded.provenance.normalization) == "the first operators of a.onnx"
+    assert load(path, normalize="unit").spec.normalization.std == (255, 255, 255)

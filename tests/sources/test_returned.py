@@ -13,6 +13,7 @@ from onnx import TensorProto
 
 import segship
 from segship.core.errors import ConfigError, SegshipError, UnsupportedError
+from segship.core.files import DEMO
 from segship.networks.session import EagerSession
 from segship.runtime.pipeline import Pipeline
 from segship.sources import Source
@@ -203,6 +204,9 @@ def test_a_decision_of_two_classes_is_labels(tmp_path: Path) -> None:
     module = Colours(lambda y: (y[:, 1:2] > 100).float())
     package = segship.export_module(module, None, tmp_path / "package", normalize="none")
     np.testing.assert_array_equal(mask(segship.Segmentor(package)), GREEN)
+    with pytest.raises(UnsupportedError, match="no scores are known"):
+        segship.predict(package, DEMO / "images", tmp_path / "masks", scores=True)
+    assert not (tmp_path / "masks").exists()
     loaded = scores_of(lambda y: (y[:, 1:2] > 100).float())
     assert (loaded.spec.returns, loaded.spec.output, len(loaded.spec.classes)) == ("labels", "softmax", 2)
     assert loaded.network.logits(torch.zeros(1, 3, 4, 4))[0, :, 0, 0].tolist() == [1, 0]

@@ -172,16 +172,28 @@ class Description(Frozen):
     sizes: SizeRule = SizeRule()
     _place: str = PrivateAttr("the description")
     _changed: frozenset[str] = PrivateAttr(frozenset())
+    _inside: str = PrivateAttr("")
 
-    def placed(self, place: str, changed: frozenset[str] = frozenset()) -> Description:
+    def placed(self, place: str, changed: frozenset[str] = frozenset(), *, inside: str = "") -> Description:
         """Note where it stands, and return it.
 
         Args:
             place: Name of the file; or what else it is of, where no file says anything.
             changed: Names that were laid over it by options.
+            inside: Where the network normalises its image itself; empty: it does not.
         """
-        self._place, self._changed = place, changed
+        self._place, self._changed, self._inside = place, changed, inside
         return self
+
+    def normalized_inside(self, preset: Preset, place: str) -> Description:
+        """Return the same for a network that normalises its image itself.
+
+        Args:
+            preset: What it is to be given for that.
+            place: Where it does so: ``the first operators of x.onnx``.
+        """
+        same = self.model_copy(update={"normalization": DescribedNormalization(preset=preset)})
+        return same.placed(self._place, self._changed, inside=place)
 
     @model_validator(mode="after")
     def _not_enormous(self) -> Description:
@@ -253,7 +265,9 @@ class Description(Frozen):
         named = self._place_of("classes", "layout")
         return Provenance(
             channel_order=self._reading(_ORDER),
-            normalization=self._reading(*(f"normalization.{name}" for name in ("preset", *_NUMBERS))),
+            normalization=read(self._inside)
+            if self._inside
+            else self._reading(*(f"normalization.{name}" for name in ("preset", *_NUMBERS))),
             size_rule=self._reading("geometry"),
             padding=self._reading("padding", otherwise=default("nothing says that the input is padded")),
             inference=self._reading("slide", otherwise=default("nothing says that the network sees windows")),

@@ -13,7 +13,7 @@ from segship.reading.ports import fixed, only_image, only_output, sizes_of
 from segship.reading.returned import find_returned, probe_images
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from segship.core.artifacts import TensorInfo
     from segship.core.spec import SizeRule
@@ -130,6 +130,7 @@ def describe_graph(
     found: LocatedDescription,
     options: Mapping[str, Any] | Sequence[str] | None,
     normalize: Preset | None = None,
+    inside: Callable[[str], Preset | None] = lambda _: None,
 ) -> DescribedGraph:
     """Return which ports of a graph count, and what is said of them.
 
@@ -139,6 +140,7 @@ def describe_graph(
         found: The description.
         options: Laid over the description; ``output_name`` chooses among several outputs.
         normalize: How images are normalised, where the description does not say.
+        inside: Tells what a graph that normalises its image itself is to be given, from the name of its input.
 
     Raises:
         ConfigError: The description cannot be used, or nothing says how images are normalised.
@@ -148,6 +150,8 @@ def describe_graph(
     output_name = changes.pop("output_name", None)
     described = read_description(found.values, changes, place=found.place or path.name, normalize=normalize)
     (image, last), output = only_image(ports[0], path), only_output(ports[1], output_name, path)
+    if described.normalization is None and (preset := inside(image.name)) is not None:
+        described = described.normalized_inside(preset, f"the first operators of {path.name}")
     normalization = described.normalization
     channels = fixed(image, 1) or (normalization and normalization.channels) or _RGB
     described.normalized(str(path), channels)  # is asked for before anything runs

@@ -136,7 +136,10 @@ def predict_files(
 
     Raises:
         InputError: As for `predict`.
+        UnsupportedError: Scores are asked for, and the network returns labels alone.
     """
+    if form.scores:
+        segmentor.require_scores()
     return _Run(segmentor, Path(to), form, [Path(path) for path in paths]).predict(progress, resume=resume)
 
 

@@ -197,6 +197,14 @@ class Segmentor:
         """
         return self._pipeline.scores(*self._pixels(image, channel_order))
 
+    def require_scores(self) -> None:
+        """Make sure that `scores` can be had, before there is an image.
+
+        Raises:
+            UnsupportedError: The package or its network returns labels alone.
+        """
+        self._pipeline.require_scores()
+
     def batch(self, images: Iterable[Image], *, channel_order: ChannelOrder | None = None) -> list[Mask]:
         """Make the mask of each image, in order.
 

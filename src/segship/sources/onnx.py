@@ -9,6 +9,7 @@ from segship.core.files import digest
 from segship.networks.onnx import OnnxNetwork
 from segship.onnxgraph.bounds import require_bounded, require_onnx
 from segship.onnxgraph.file import load as load_model
+from segship.onnxgraph.first_operators import range_of_pixels
 from segship.onnxgraph.metadata import metadata_of
 from segship.onnxgraph.operators import foreign_operators
 from segship.onnxgraph.passes.channels_first import channels_first
@@ -45,7 +46,9 @@ def load(request: LoadRequest) -> Loaded:
         read_ultralytics(metadata, path), place=f"{path.name}: metadata"
     )
     ports = inputs_of(model), outputs_of(model)
-    graph = describe_graph(path, ports, found, request.options, request.normalize)
+    graph = describe_graph(
+        path, ports, found, request.options, request.normalize, lambda image: range_of_pixels(model, image)
+    )
     select_output(model, graph.output.name)
     if graph.last:
         channels_first(model, graph.image.name)
