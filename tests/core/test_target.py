@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from segship.core.errors import InputError
+from segship.core.errors import InputError, did_you_mean
 from segship.core.target import Shape, Target
 
 # Every deploy config that MMDeploy 1.3.1 has for segmentation, and what it means.
@@ -118,3 +118,14 @@ def test_a_target_of_version_0_1_is_read_and_one_without_options_is_written_as_i
     found = Target.model_validate(old | {"options": options})
     assert Target.model_validate_json(found.model_dump_json()) == found
     assert found.options == options
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime-int8"])
+def test_a_target_without_a_shape_is_told_which_one_may_be_meant(name: str) -> None:
+    with pytest.raises(InputError, match=f"Did you mean '{name}_dynamic'"):
+        Target.parse(name)
+
+
+def test_the_beginning_of_a_name_is_near_it() -> None:
+    assert did_you_mean("onnx", ["openvino", "onnxruntime"]) == " Did you mean 'onnxruntime'?"
+    assert did_you_mean("o", ["openvino", "onnxruntime"]) == ""

@@ -97,7 +97,8 @@ def foreign(folder: Path, *, scores: bool = False, **change: Any) -> Path:
         "output": ["prep_output"],
     }
     net = {"name": "fcn", "type": "Task", "module": "Net", "is_batched": True, "input_map": {"img": "input"}}
-    post = {"type": "Task", "module": "mmseg", "name": "postprocess", "component": "ResizeMask", "params": head}
+    params = head | change.get("params", {})
+    post = {"type": "Task", "module": "mmseg", "name": "postprocess", "component": "ResizeMask", "params": params}
     tasks: list[dict[str, Any]] = [transform | {"transforms": change.get("transforms", transforms)}, net, post]
     models = [
         {"name": "fcn", "net": "end2end.onnx", "weights": "", "backend": "onnxruntime", "precision": "FP32"}
@@ -107,7 +108,7 @@ def foreign(folder: Path, *, scores: bool = False, **change: Any) -> Path:
     (folder / "deploy.json").write_text(json.dumps(deploy))
     (folder / "pipeline.json").write_text(json.dumps({"pipeline": {"tasks": tasks}}))
     (folder / "detail.json").write_text(json.dumps({"version": "1.3.1", "codebase": {"task": "Segmentation"}}))
-    model(folder, scores=scores)
+    model(folder, scores=scores, channels=change.get("channels", 3))
     return folder
 
 
@@ -207,7 +208,30 @@ def test_padding_is_read(tmp_path: Path) -> None:
         ({"transforms": [{"type": "Resize", "size": [8, -1]}]}, r"has the size \[8, -1\], expected \[width, height\]"),
         ({"transforms": [{"type": "Resize", "size": [8, 8], "interpolation": "nearest"}]}, "'nearest', expected bili"),
         ({"transforms": [normalize(), {"type": "Resize", "size": [8, 8]}]}, "resized after it is normalised"),
+        ({"transforms": [{"type": "LoadImageFromFile", "color_type": ["color"]}]}, r"loaded as \['color'\]"),
+        ({"transforms": [{"type": "Resize", "size": [10**9, 8]}]}, r"has the size \[1000000000, 8\]"),
+        (
+            {"transforms": [{"type": "Resize", "size": [8, 8], "keep_ratio": "false"}]},
+            "'false', expected true or false",
+        ),
+        ({"transforms": [{"type": "Resize", "size": [8, 8], "keepratio": True}]}, "'keepratio'.*'keep_ratio'"),
+        ({"transforms": [{"type": "Resize", "size": [8, 8], "scale_factor": 2}]}, "'scale_factor', which is not known"),
         ({"transforms": [normalize(mean="x")]}, "expected a number for each channel"),
+        ({"transforms": [normalize(mean=[10**400, 0, 0])]}, "expected a number for each channel"),
+        ({"transforms": [normalize(std=[float("nan"), 1, 1])]}, "expected a number for each channel"),
+        ({"transforms": [normalize(std=[0, 1, 1])]}, "expected a number for each channel"),
+        ({"transforms": [normalize(to_rgb="false")]}, "to_rgb 'false', expected true or false"),
+        ({"transforms": [normalize(to_rgb=0)]}, "to_rgb 0, expected true or false"),
+        ({"transforms": [normalize(mean=[1, 2, 3, 4], std=[1, 1, 1, 1])]}, "takes 3 channels, Normalize 4"),
+        ({"transforms": [{"type": "Pad", "size": [8, 8], "pad_val": 10**400}, normalize()]}, "than one number"),
+        ({"transforms": [{"type": "Pad", "size": [8, 8], "pad_val": float("inf")}, normalize()]}, "than one number"),
+        ({"transforms": [{"type": "Pad", "size": [8, 8], "padding_mode": "reflect"}, normalize()]}, "mirrors it"),
+        ({"params": {"num_classes": 10**9}}, "num_classes is 1000000000, expected a whole number of 1 to 65536"),
+        ({"params": {"num_classes": "3"}}, "num_classes is '3'"),
+        ({"params": {"num_classes": True}}, "num_classes is True"),
+        ({"params": {"align_corners": "false"}}, "align_corners is 'false', expected true or false"),
+        ({"model": {"net": ""}}, "net is '': string should have at least 1 character"),
+        ({"channels": 4, "transforms": [normalize(mean=[1] * 4, std=[1] * 4)]}, "takes 4 bands"),
         ({"transforms": [normalize(to_float=False)]}, "left as bytes"),
         ({"transforms": [{"type": "RandomFlip", "prob": 1.0}]}, "flipped"),
         ({"transforms": []}, "there is no Normalize"),

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from torch import nn
 
-from segship.core.errors import CheckpointError
+from segship.core.errors import CheckpointError, SegshipWarning
 from segship.reading.weights import load_strict
 
 
@@ -102,3 +104,28 @@ def test_weights_of_something_else_are_told() -> None:
     text = message(Network(), {"encoder.weight": torch.ones(1)})
     assert "1 unexpected (encoder.weight)" in text
     assert "No key is the same" in text
+
+
+@pytest.mark.parametrize("prefix", ["model.", "net.", "segmentor.", "student.model."])
+def test_a_prefix_that_all_keys_share_is_cut_off_and_told(prefix: str) -> None:
+    network, trained = Network(), Network()
+    state = {f"{prefix}{key}": value for key, value in trained.state_dict().items()}
+    with pytest.warns(SegshipWarning, match=rf"begin with '{re.escape(prefix)}', is of this network without"):
+        load_strict(network, state)
+    assert torch.equal(network.decode_head.conv_seg.weight, trained.decode_head.conv_seg.weight)
+
+
+def test_what_is_wrong_is_told_without_the_prefix_that_all_keys_share() -> None:
+    state = {f"model.{key}": value for key, value in Network(classes=5).state_dict().items()}
+    with pytest.raises(
+        CheckpointError, match=r"begin with 'model\.', is not of this.*2 misshapen.*num_classes=5"
+    ) as caught:
+        load_strict(Network(), state)
+    assert "missing" not in str(caught.value)
+
+
+def test_names_of_the_network_are_no_prefix() -> None:
+    state = {key: value for key, value in Network().state_dict().items() if key.startswith("backbone.")}
+    with pytest.raises(CheckpointError, match=r"2 missing .decode_head.conv_seg.weight") as caught:
+        load_strict(Network(), state)
+    assert "begin with" not in str(caught.value)

@@ -261,6 +261,19 @@ def test_a_running_request_is_finished_before_the_service_ends(other: Path, scen
     assert [status for status, _, _ in replies] == [200] * 4
 
 
+def test_a_bug_shows_nothing_of_the_machine(package: Path, scene: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("/secret/path")
+
+    with running(f"one={package}") as client:
+        monkeypatch.setattr("segship.serve.app.reply", broken)
+        status, reason = client.refused("POST", "/v1/models/one/segment", scene)
+        assert status == 500
+        assert reason.startswith("a bug of the service, request ")
+        monkeypatch.undo()
+        assert client.segment(scene)
+
+
 def test_names_of_models() -> None:
     assert named(["a/b", "c=a/d"]) == {"b": Path("a/b"), "c": Path("a/d")}
     for packages, reason in (([], "give the packages"), (["a b"], "cannot be part"), (["x/a", "y/a"], "two packages")):

@@ -114,6 +114,8 @@ def test_mistakes_are_told(tmp_path: Path) -> None:
         load(folder, cfg_options=["inference_kwargs.window_size=70"])
     with pytest.raises(ConfigError, match=r"net_kwargs.patch_size.*inference_kwargs"):
         load(folder, cfg_options=["net_kwargs.patch_size=big", "inference_kwargs.window_stride=0"])
+    with pytest.raises(ConfigError, match=r"windows of 64 every 65 pixels, which leaves gaps"):
+        load(folder, cfg_options=["inference_kwargs.window_size=64", "inference_kwargs.window_stride=65"])
     torch.save({"model": {"encoder.cls_token": torch.zeros(1, 1, 8)}}, folder / "checkpoint.pth")
     with pytest.raises(CheckpointError, match=r"missing.*misshapen.*written for"):
         load(folder)
@@ -121,6 +123,22 @@ def test_mistakes_are_told(tmp_path: Path) -> None:
     (folder / "checkpoint.pth").rename(folder / "best.pth")
     with pytest.raises(CheckpointError, match=r"several checkpoints \(best.pth, other.pth\)"):
         load(folder)
+
+
+def test_options_that_nobody_reads_are_refused_or_passed_over_and_told(tmp_path: Path) -> None:
+    folder = small(tmp_path)
+    options = ["inference_kwargs.window_strides=8", "net_kwargs.decoder.layers=3", "turbo=1"]
+    with pytest.raises(ConfigError) as caught:
+        load(folder, cfg_options=options, random_weights=True)
+    for said in (
+        "there is no option 'turbo'",
+        "no option 'window_strides'. Did you mean 'window_stride'",
+        "'n_layers'",
+    ):
+        assert said in str(caught.value)
+    loaded = load(folder, cfg_options=options, random_weights=True, ignore_unknown=True)
+    assert len(loaded.provenance.ignored) == 3
+    assert sum(note.startswith("Ignored, as you asked for: ") for note in loaded.notes) == 3
 
 
 def test_tuples_of_the_dumper_are_read_and_objects_refused(tmp_path: Path) -> None:

@@ -167,3 +167,13 @@ def test_a_config_that_says_it_takes_no_normalize(tmp_path: Path) -> None:
     config.write_text("model = dict(type='EncoderDecoder')\n")
     with pytest.raises(InputError, match="says itself how images are normalised: leave out --normalize unit"):
         load(config, normalize="unit", random_weights=True)
+
+
+def test_a_name_of_the_hub_is_told_how_to_go_on() -> None:
+    with pytest.raises(
+        ConfigError, match="hf download nvidia/segformer-b0 --local-dir segformer-b0, and give the folder"
+    ):
+        find_source(Path("nvidia/segformer-b0"))
+    for path in ("configs/lost.py", "/nvidia/segformer", "lost", "a/b/c"):
+        with pytest.raises(ConfigError, match=r"does not exist$"):
+            find_source(Path(path))

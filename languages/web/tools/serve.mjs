@@ -16,11 +16,15 @@ const TYPES = {
   ".wasm": "application/wasm",
 };
 
-/** Serve folders: `{"/": "page", "/package/": "…"}`; the longest prefix counts. Returns the address and a `close`. */
-export async function serve(folders, port = 0) {
+/**
+ * Serve folders: `{"/": "page", "/package/": "…"}`; the longest prefix counts. `data`: a Map whose entries are read and
+ * written as /data/NAME. Returns the address and a `close`.
+ */
+export async function serve(folders, { port = 0, data = new Map() } = {}) {
   const prefixes = Object.keys(folders).sort((a, b) => b.length - a.length);
   const server = createServer(async (request, response) => {
     const path = decodeURIComponent(new URL(request.url, "http://localhost").pathname);
+    if (path.startsWith("/data/")) return void exchange(data, path.slice("/data/".length), request, response);
     const prefix = prefixes.find((each) => path.startsWith(each));
     const root = prefix && resolve(folders[prefix]);
     const inside = prefix && normalize(path.slice(prefix.length)).replace(/^(\.\.(\/|$))+/, "");
@@ -37,11 +41,23 @@ export async function serve(folders, port = 0) {
     createReadStream(file).pipe(response);
   });
   await new Promise((done) => server.listen(port, "127.0.0.1", done));
-  return { address: `http://127.0.0.1:${server.address().port}`, close: () => server.close() };
+  const close = () => {
+    server.close();
+    server.closeAllConnections();
+  };
+  return { address: `http://127.0.0.1:${server.address().port}`, close };
+}
+
+async function exchange(data, name, request, response) {
+  if (request.method !== "POST") return void response.end(data.get(name));
+  const parts = [];
+  for await (const part of request) parts.push(part);
+  data.set(name, Buffer.concat(parts));
+  response.writeHead(204).end();
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   const folders = Object.fromEntries(process.argv.slice(2).map((each) => each.split("=")));
-  const { address } = await serve(folders, 8000);
+  const { address } = await serve(folders, { port: 8000 });
   console.log(`${address}/`);
 }

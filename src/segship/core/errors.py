@@ -126,6 +126,9 @@ class VerificationError(SegshipError):
     """A converted network does not agree with the original."""
 
 
+_SHORTEST = 3  # characters of a beginning that says enough
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return the end of an error message that suggests near names.
 
@@ -136,7 +139,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     Returns:
         ``" Did you mean 'A' or 'B'?"``, or an empty string when nothing is near.
     """
-    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    near = near or [other for other in names if len(name) >= _SHORTEST and other.startswith(name)][:3]
     return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 

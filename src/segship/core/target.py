@@ -136,9 +136,11 @@ class Target(Frozen):
         """
         match = _TARGET.fullmatch(spellings.translate(text))
         if match is None:
+            whole = f"{text}_dynamic"
+            meant = f". Did you mean {whole!r}?" if _TARGET.fullmatch(whole) else ""
             raise InputError(
                 f"{text!r} is not a target: backend[-precision]_shape, as in openvino-int8_dynamic or "
-                f"tensorrt-fp16_static-512x1024{spellings.examples()}"
+                f"tensorrt-fp16_static-512x1024{spellings.examples()}{meant}"
             )
         return cls.model_validate(
             {

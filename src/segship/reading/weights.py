@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
-from segship.core.errors import CheckpointError
+from segship.core.errors import CheckpointError, SegshipWarning
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -42,6 +43,7 @@ class _Mismatch:
 def load_strict(network: nn.Module, state: dict[str, Tensor], *, what: str = "the checkpoint") -> int:
     """Copy ``state`` into ``network``; denormal numbers become zero.
 
+    A prefix that all keys of ``state`` share, as of a Lightning module, is cut off with a warning where they fit then.
     Left out without complaint: auxiliary heads that ``network`` has not, buffers of losses, and indices that follow
     from the network's own sizes. Denormal numbers (below 1.2e-38) change no result, but slow a CPU down many times.
 
@@ -58,6 +60,11 @@ def load_strict(network: nn.Module, state: dict[str, Tensor], *, what: str = "th
     """
     expected = network.state_dict()
     mismatch = _compare(expected, state)
+    if mismatch and (prefix := _common_prefix(expected, state)):
+        state = {key.removeprefix(prefix): value for key, value in state.items()}
+        mismatch, what = _compare(expected, state), f"{what}, all of whose keys begin with {prefix!r:.80},"
+        if not mismatch:
+            warnings.warn(f"{what} is of this network without that prefix", SegshipWarning, stacklevel=2)
     if mismatch:
         raise CheckpointError(f"{what} is not of this network: {_describe(mismatch, expected, state)}")
     denormals = 0
@@ -100,6 +107,20 @@ def _compare(expected: dict[str, Tensor], state: dict[str, Tensor]) -> _Mismatch
         if key in state and state[key].shape != expected[key].shape and not key.endswith("num_batches_tracked")
     ]
     return _Mismatch(missing, unexpected, misshapen)
+
+
+def _common_prefix(expected: dict[str, Tensor], state: dict[str, Tensor]) -> str:
+    """The names, ending in a point, that all keys of ``state`` begin with and that no key of the network has."""
+    first, last = min(state, default=""), max(state, default="")
+    shared = first[
+        : next((at for at, pair in enumerate(zip(first, last, strict=False)) if len(set(pair)) > 1), len(first))
+    ]
+    prefix = shared[: shared.rfind(".") + 1]
+    for end in range(len(prefix), 0, -1):  # the longest may cut off a part of the network's own names
+        whole = prefix[:end]
+        if whole.endswith(".") and any(key.removeprefix(whole) in expected for key in state):
+            return whole
+    return ""
 
 
 def _ignorable(key: str) -> bool:

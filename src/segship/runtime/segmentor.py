@@ -130,6 +130,11 @@ class Segmentor:
         """The device that the engine runs on, as ``cpu`` or ``cuda:0``."""
         return self._device
 
+    @property
+    def max_pixels(self) -> int:
+        """Images with more pixels are refused before they are decoded."""
+        return self._max_pixels
+
     def __repr__(self) -> str:
         what = f"{self.spec.architecture}, {len(self.classes)} classes, {self._manifest.target} on {self._device}"
         return f"<Segmentor {str(self._path)!r}: {what}{', closed' if self._pipeline.closed else ''}>"

@@ -6,7 +6,7 @@ then has to end slow connections itself.
 
 from __future__ import annotations
 
-from segship.serve.application import application
+from segship.serve.app import application
 from segship.serve.options import Limits, ServeOptions
 from segship.serve.process import serve
 

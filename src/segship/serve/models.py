@@ -104,6 +104,7 @@ class Models:
     def __init__(self, options: ServeOptions) -> None:
         self._options = options
         self._models = {name: self._open(name, path) for name, path in named(options.packages).items()}
+        self._lock = threading.Lock()  # nobody begins to use what is being exchanged
 
     def __iter__(self) -> Iterator[Model]:
         return iter(list(self._models.values()))
@@ -115,8 +116,9 @@ class Models:
         Raises:
             KeyError: There is none of this name.
         """
-        model = self._models[name]
-        model.begin()
+        with self._lock:
+            model = self._models[name]
+            model.begin()
         try:
             yield model
         finally:
@@ -149,7 +151,8 @@ class Models:
                 _LOG.warning("the new version of %s is not opened: %s", old.name, error)
                 old.version = version or old.version
                 continue
-            self._models[old.name] = new
+            with self._lock:
+                self._models[old.name] = new
             old.retire()
             exchanged.append(old.name)
         return exchanged

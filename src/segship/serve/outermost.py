@@ -72,11 +72,10 @@ class Outermost:
             else:
                 challenge = [(b"www-authenticate", b"Bearer")]
                 await send_error(reply, HTTPStatus.UNAUTHORIZED, "send Authorization: Bearer TOKEN", challenge)
-        except Exception:
+        except Exception:  # noqa: BLE001  (nothing that a client sends ends the service, or shows a stack trace)
             _LOG.exception("a bug", extra={"fields": {"request": request}})
-            if status:
-                raise
-            await send_error(reply, HTTPStatus.INTERNAL_SERVER_ERROR, f"a bug of the service, request {request}")
+            if not status:
+                await send_error(reply, HTTPStatus.INTERNAL_SERVER_ERROR, f"a bug of the service, request {request}")
         finally:
             self._write_down(scope, status, time.perf_counter() - begin)
 

@@ -12,7 +12,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from segship.core.errors import InputError
-from segship.serve.application import application
+from segship.serve.app import application
 from segship.serve.connections import BoundedProtocol
 from segship.serve.outermost import log_as_json
 

@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from segship.core.errors import InputError
-from segship.vision.draw import encode_jpeg
+from segship.vision.bands import as_picture, read_pixels
+from segship.vision.draw import encode_jpeg, overlay
 from segship.vision.palette import encode_mask
 from segship.vision.regions import as_polygons, as_rle, count_pixels
 
@@ -109,9 +110,15 @@ def _counts(segmentor: Segmentor, mask: NDArray[Any]) -> bytes:
     return _json({"height": mask.shape[0], "width": mask.shape[1], "classes": rows})
 
 
+def _decoded(segmentor: Segmentor, image: bytes) -> NDArray[Any]:
+    pixels: NDArray[Any] = read_pixels(image, segmentor.spec, max_pixels=segmentor.max_pixels)
+    return pixels
+
+
 def _overlay(segmentor: Segmentor, image: bytes) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    mask = segmentor(image)
-    return segmentor.draw(image, mask), (mask.shape[0], mask.shape[1])
+    pixels = _decoded(segmentor, image)
+    mask = segmentor(pixels, channel_order="bgr")
+    return overlay(as_picture(pixels), mask, segmentor.spec.palette), (mask.shape[0], mask.shape[1])
 
 
 def _jpeg(segmentor: Segmentor, image: bytes) -> tuple[bytes, tuple[int, int]]:
@@ -129,27 +136,17 @@ def _webp(segmentor: Segmentor, image: bytes) -> tuple[bytes, tuple[int, int]]:
 
 
 def _scores(segmentor: Segmentor, image: bytes) -> tuple[bytes, tuple[int, int]]:
-    mask_size = _size_of(image, segmentor)
-    needed = 4 * len(segmentor.classes) * mask_size[0] * mask_size[1]
+    pixels = _decoded(segmentor, image)
+    height, width = pixels.shape[:2]
+    needed = 4 * len(segmentor.classes) * height * width
     if needed > _MOST_SCORES:
         raise InputError(
-            f"the scores of {len(segmentor.classes)} classes at {mask_size[1]}x{mask_size[0]} pixels are "
-            f"{needed >> 20} MiB, the limit is {_MOST_SCORES >> 20}: send a smaller image"
+            f"the scores of {len(segmentor.classes)} classes at {width}x{height} pixels are {needed >> 20} MiB, the "
+            f"limit is {_MOST_SCORES >> 20}: send a smaller image"
         )
-    scores = segmentor.scores(image)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, scores=scores.astype(np.float16))
-    return buffer.getvalue(), (scores.shape[1], scores.shape[2])
-
-
-def _size_of(image: bytes, segmentor: Segmentor) -> tuple[int, int]:
-    """From the header where one is there; a rotated photograph has the same number of pixels."""
-    try:
-        with Image.open(io.BytesIO(image)) as picture:
-            return picture.height, picture.width
-    except Exception:  # noqa: BLE001  (an array, or what the decoder will refuse with its own words)
-        mask = segmentor(image)
-        return mask.shape[0], mask.shape[1]
+    np.savez_compressed(buffer, scores=segmentor.scores(pixels, channel_order="bgr").astype(np.float16))
+    return buffer.getvalue(), (height, width)
 
 
 def _json(value: Any) -> bytes:

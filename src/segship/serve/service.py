@@ -57,14 +57,12 @@ class Service:
         Raises:
             HTTPException: 404: there is none of this name.
         """
-        try:
-            using = self.models.use(name)
-            with using as model:
-                request.scope["segship.model"] = name
-                yield model
-        except KeyError:
-            known = ", ".join(model.name for model in self.models)
-            raise HTTPException(HTTPStatus.NOT_FOUND, f"there is no model {name[:80]!r}, but {known}") from None
+        known = [model.name for model in self.models]
+        if name not in known:
+            raise HTTPException(HTTPStatus.NOT_FOUND, f"there is no model {name[:80]!r}, but {', '.join(known)}")
+        request.scope["segship.model"] = name
+        with self.models.use(name) as model:
+            yield model
 
     async def body(self, request: Request) -> bytes:
         """The body of a request.

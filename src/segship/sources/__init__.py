@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+import re
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -31,8 +32,13 @@ DescriptionLike: TypeAlias = "Path | Mapping[str, Any] | None"
 """What a network expects and means, where its own files do not say: a YAML file, or its content."""
 
 _FUNCTION = "python:"
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_SUFFIXES = frozenset({".bin", ".json", ".onnx", ".pt", ".pt2", ".pth", ".py", ".safetensors", ".xml", ".yaml", ".yml"})
+IGNORED = "Ignored, as you asked for: "
+"""How notes begin that tell of options that were passed over."""
 
 __all__ = [
+    "IGNORED",
     "DescriptionLike",
     "Framework",
     "LoadRequest",
@@ -298,7 +304,7 @@ def find_source(path: Path, name: str | None = None) -> Framework:
             )
         return known[name]
     if not path.exists():
-        raise ConfigError(f"{path} does not exist")
+        raise ConfigError(f"{path} does not exist{_of_the_hub(path)}")
     for source in known.values():
         if source.recognises(path):
             return source
@@ -320,6 +326,18 @@ def _torch_file(path: Path) -> str:
         ": a file of torch alone says too little. Weights are given after their config (SOURCE CHECKPOINT); a whole "
         "module (torch.save(model), torch.jit.save) is returned by a function of yours: --source "
         "python:package.module:function --trust"
+    )
+
+
+def _of_the_hub(path: Path) -> str:
+    """How to go on where ``path`` may be the name of a network of the hub: nothing is downloaded here."""
+    name = path.as_posix()
+    if path.is_absolute() or _HUB_NAME.fullmatch(name) is None or path.suffix in _SUFFIXES:
+        return ""
+    folder = path.name
+    return (
+        f". If it is a network of the Hugging Face hub: hf download {name} --local-dir {folder}, and give the folder "
+        f"{folder}; nothing is downloaded here"
     )
 
 

@@ -6,12 +6,19 @@ an image until its short edge fills a window, slides the window, and averages th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch.nn.functional as F
-from pydantic import BaseModel, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
-from segship.core.errors import CheckpointError, ConfigError, SegshipError, UnsupportedError, validation_line
+from segship.core.errors import (
+    CheckpointError,
+    ConfigError,
+    SegshipError,
+    UnsupportedError,
+    did_you_mean,
+    validation_line,
+)
 from segship.core.files import digest
 from segship.core.provenance import Provenance, assumed, default, read
 from segship.core.spec import ModelSpec, Normalization, ResizeEdges, SizeRule, Slide
@@ -29,7 +36,7 @@ from segship.reading.key_rules import rename
 from segship.reading.options import merge_options
 from segship.reading.origins import segmenter as keys
 from segship.reading.weights import load_strict
-from segship.sources import Framework, Loaded, require_checkpoint
+from segship.sources import IGNORED, Framework, Loaded, require_checkpoint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,12 +58,20 @@ _STATISTICS = {  # of pixels in 0-1
 }
 
 
-class _Decoder(BaseModel):
+class _Part(BaseModel):
+    """A part of the variant. What only training reads has the type Any; what is not named here is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class _Decoder(_Part):
     name: Literal["linear", "mask_transformer"]
     n_layers: PositiveInt = 2
+    dropout: Any = None
+    drop_path_rate: Any = None
 
 
-class _Net(BaseModel):
+class _Net(_Part):
     image_size: tuple[PositiveInt, PositiveInt]
     patch_size: PositiveInt
     d_model: PositiveInt
@@ -67,22 +82,46 @@ class _Net(BaseModel):
     backbone: str = "ViT"
     distilled: bool = False
     normalization: Literal["vit", "deit"] = "vit"
+    dropout: Any = None
+    drop_path_rate: Any = None
 
 
-class _Data(BaseModel):
+class _Data(_Part):
     dataset: str = ""
     normalization: Literal["vit", "deit"] | None = None
+    batch_size: Any = None
+    crop_size: Any = None
+    image_size: Any = None
+    num_workers: Any = None
+    split: Any = None
 
 
-class _Inference(BaseModel):
+class _Inference(_Part):
     window_size: PositiveInt
     window_stride: PositiveInt
+    im_size: Any = None
 
 
-class _Variant(BaseModel):
+class _Variant(_Part):
     net_kwargs: _Net
     dataset_kwargs: _Data = _Data()
     inference_kwargs: _Inference
+    algorithm_kwargs: Any = None
+    amp: Any = None
+    log_dir: Any = None
+    optimizer_kwargs: Any = None
+    resume: Any = None
+    version: Any = None
+    world_batch_size: Any = None
+
+
+_PARTS: dict[str, type[BaseModel]] = {
+    "": _Variant,
+    "dataset_kwargs": _Data,
+    "inference_kwargs": _Inference,
+    "net_kwargs": _Net,
+    "net_kwargs.decoder": _Decoder,
+}
 
 
 class Segmenter(EncoderDecoder):
@@ -123,9 +162,9 @@ def load(request: LoadRequest) -> Loaded:
     path = folder / _VARIANT
     if not path.is_file():
         raise ConfigError(f"{folder} has no {_VARIANT}, which Segmenter's training writes beside the checkpoint")
-    variant = _read_variant(path, request)
+    variant, ignored = _read_variant(path, request)
     network = _build(variant.net_kwargs)
-    notes: list[str] = []
+    notes = [f"{IGNORED}{sentence}" for sentence in ignored]
     spec = _spec(variant, notes)
     origin, denormals = {path.name: digest(path)}, 0
     checkpoint = _find_checkpoint(request)
@@ -135,18 +174,41 @@ def load(request: LoadRequest) -> Loaded:
         weights = read_checkpoint(checkpoint, trust=request.trust)
         denormals = _load_weights(network, weights.state, str(checkpoint))
         origin[weights.path.name] = weights.digest
-    provenance = _provenance(variant).model_copy(update={"random_weights": checkpoint is None})
+    changes = {"random_weights": checkpoint is None, "ignored": tuple(ignored)}
+    provenance = _provenance(variant).model_copy(update=changes)
     return Loaded(spec, network, tuple(notes), origin, denormals, provenance=provenance)
 
 
-def _read_variant(path: Path, request: LoadRequest) -> _Variant:
+def _read_variant(path: Path, request: LoadRequest) -> tuple[_Variant, list[str]]:
+    """What the variant says, and a sentence for each option that is ignored."""
     values = read_mapping(path)
     if request.options:
         values = merge_options(values, request.options)
     try:
-        return _Variant.model_validate(values)
+        return _Variant.model_validate(values), []
     except ValidationError as error:
-        raise ConfigError(f"{path} cannot be used: {validation_line(error)}") from None
+        strange = [item["loc"] for item in error.errors() if item["type"] == "extra_forbidden"]
+        if not strange or len(strange) < error.error_count():
+            raise ConfigError(f"{path} cannot be used: {validation_line(error)}") from None
+    sentences = [_unknown(loc) for loc in strange]
+    if not request.ignore_unknown:
+        raise ConfigError(
+            f"{path}: {' '.join(sentences)} It may change what the network sees: mend or remove it; --ignore-unknown "
+            "(ignore_unknown=True) passes over it"
+        )
+    for *parts, key in strange:
+        holder: Any = values
+        for part in parts:
+            holder = holder[part]
+        del holder[key]
+    return _Variant.model_validate(values), sentences
+
+
+def _unknown(loc: tuple[int | str, ...]) -> str:
+    *parts, key = map(str, loc)
+    part: type[BaseModel] = _PARTS[".".join(parts)]
+    where = f"{'.'.join(parts)} has" if parts else "there is"
+    return f"{where} no option {key!r:.80}.{did_you_mean(key, sorted(part.model_fields))}"
 
 
 def _find_checkpoint(request: LoadRequest) -> Path | None:
@@ -222,6 +284,11 @@ def _spec(variant: _Variant, notes: list[str]) -> ModelSpec:
         raise UnsupportedError(
             f"windows of {window} pixels are no whole patches of {net.patch_size}: choose another size, as in "
             f"--cfg-options inference_kwargs.window_size={-(-window // net.patch_size) * net.patch_size}"
+        )
+    if stride > window:
+        raise ConfigError(
+            f"{_VARIANT} has windows of {window} every {stride} pixels, which leaves gaps between them: window_stride "
+            "must not be larger than window_size"
         )
     mean, std = _STATISTICS[variant.dataset_kwargs.normalization or net.normalization]
     layout = layout_of(variant.dataset_kwargs.dataset, net.n_cls)

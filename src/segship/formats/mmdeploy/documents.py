@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from segship.core.errors import PackageError, validation_line
@@ -53,7 +53,7 @@ class Model(TypedDict):
     """An engine, in deploy.json."""
 
     name: NotRequired[str]
-    net: str
+    net: Annotated[str, Field(min_length=1)]
     weights: NotRequired[str]
     backend: str
     precision: NotRequired[str]
@@ -71,7 +71,9 @@ class DeployFile(TypedDict):
 
 
 class Transform(TypedDict, total=False):
-    """One step of preprocessing, with the arguments of all kinds of steps."""
+    """One step of preprocessing, with the arguments of all kinds of steps; others are kept, to be refused."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
 
     type: str
     color_type: Any

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from segship.backends import backends, find_file_backend
-from segship.core.errors import UnsupportedError
+from segship.core.errors import PackageError, UnsupportedError
 from segship.core.files import digest, file_inside
 from segship.core.manifest import Manifest
 from segship.core.spec import ModelSpec, SizeRule
@@ -37,6 +37,8 @@ __all__ = ["read_mmdeploy_folder"]
 
 _IMAGE_RANK = 4
 _SCORES_AXIS = 1
+_GREY, _PHOTOGRAPH = 1, 3
+_MOST_CLASSES = 2**16  # masks have no more labels
 _PRECISIONS: dict[str, Precision] = {"FP32": "fp32", "FP16": "fp16", "INT8": "int8"}
 _NEAREST = "The engine returns labels at its input's size; they are resized by nearest neighbours, as MMDeploy does"
 
@@ -62,6 +64,13 @@ def read_mmdeploy_folder(folder: Path, naming: ClassNames) -> Manifest:
     sizes = _sizes(image)
     classes, palette, notes = _classes(folder, post, output, naming)
     geometry, normalization, padding = read_transforms(preprocess.get("transforms", []), folder / PIPELINE)
+    channels, wanted = image.shape[1], len(normalization.mean)
+    if wanted != channels and isinstance(channels, int):
+        raise UnsupportedError(f"{folder}: its engine takes {channels} channels, Normalize {wanted}")
+    if wanted not in {_GREY, _PHOTOGRAPH}:
+        raise UnsupportedError(
+            f"{folder}: its network takes {wanted} bands, of which these files do not say the order in a file: {AGAIN}"
+        )
     params = post.get("params", {})
     spec = ModelSpec(
         source="mmdeploy",
@@ -71,12 +80,9 @@ def read_mmdeploy_folder(folder: Path, naming: ClassNames) -> Manifest:
         geometry=geometry,
         normalization=normalization,
         padding=padding,
-        align_corners=bool(params.get("align_corners", False)),
+        align_corners=_align_corners(folder, params),
         reduce_zero_label=naming.reduce_zero_label,
     )
-    channels = image.shape[1]
-    if spec.channels != channels and isinstance(channels, int):
-        raise UnsupportedError(f"{folder}: its engine takes {channels} channels, Normalize {spec.channels}")
     return Manifest(
         spec=spec,
         target=Target(backend=model["backend"], precision=precision, shape=_shape(sizes)),
@@ -146,11 +152,22 @@ def _shape(sizes: SizeRule) -> Shape:
     return Shape() if sizes.fixed is None else Shape.only(*sizes.fixed)
 
 
+def _align_corners(folder: Path, params: dict[str, Any]) -> bool:
+    value = params.get("align_corners") or False
+    if not isinstance(value, bool):
+        raise PackageError(f"{folder / PIPELINE}: align_corners is {value!r:.40}, expected true or false")
+    return value
+
+
 def _classes(folder: Path, post: Task, output: TensorInfo, naming: ClassNames) -> Classes:
     """The classes that Segship noted in a folder of its own, else those that are told."""
     scores = not output.is_whole
     declared = post.get("params", {}).get("num_classes")
     returned = output.shape[_SCORES_AXIS] if scores else declared
+    if declared is not None and (type(declared) is not int or not 0 < declared <= _MOST_CLASSES):
+        raise PackageError(
+            f"{folder / PIPELINE}: num_classes is {declared!r:.40}, expected a whole number of 1 to {_MOST_CLASSES}"
+        )
     count = returned if isinstance(returned, int) else declared
     classes = _noted(folder, count) or naming.classes(count if isinstance(count, int) else None, folder)
     if scores and returned == 1:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 from pydantic import ValidationError
 
-from segship.core.errors import UnsupportedError
+from segship.core.errors import UnsupportedError, did_you_mean
 from segship.core.geometry_steps import Pad, Resize
 from segship.core.spec import Normalization, Padding
 
@@ -37,6 +37,16 @@ _COLORS = {"color", "color_ignore_orientation"}
 _INTERPOLATION: Literal["bilinear"] = "bilinear"
 _META = ["img_norm_cfg", "flip", "ori_shape", "img_shape", "pad_shape", "valid_ratio", "scale_factor", "filename"]
 _PHOTOGRAPH = 3
+_LONGEST_SIDE = 2**16
+_GREATEST = 1e30
+_KNOWN = {
+    _LOAD: {"color_type", "to_float32", "imdecode_backend", "file_client_args", "backend_args", "ignore_empty"},
+    _RESIZE: {"size", "scale", "keep_ratio", "interpolation", "backend", "clip_object_border"},
+    _NORMALIZE: {"mean", "std", "to_rgb", "to_float"},
+    _PAD: {"size", "size_divisor", "divisor", "pad_val", "pad_to_square", "padding_mode", "seg_pad_val"},
+    _FLIP: {"prob", "flip_ratio", "flip", "direction", "flip_direction", "swap_seg_labels"},
+}
+"""What the transforms that decide what a network sees may say. MMDeploy writes options that are not set as null."""
 
 
 def read_transforms(
@@ -71,6 +81,12 @@ class _Reader:
     def read(self, transform: Transform) -> None:
         """Take over what one transform does."""
         name = str(transform.get("type"))
+        told = (key for key, value in transform.items() if value is not None and key != "type")
+        if name in _KNOWN and (strange := sorted(set(told) - _KNOWN[name])):
+            raise UnsupportedError(
+                f"{self._where}: {name} has the option {strange[0]!r:.60}, which is not known and may change what the "
+                f"network sees.{did_you_mean(strange[0], sorted(_KNOWN[name]))}"
+            )
         known: dict[str, Callable[[Transform], None]] = {
             _RESIZE: self._resize,
             _NORMALIZE: self._normalize,
@@ -81,36 +97,48 @@ class _Reader:
             known[name](transform)
         elif name not in _NO_PIXELS:
             self._refuse(f"the transform {name!r} is not provided")
-        elif transform.get("color_type", "color") not in _COLORS:
-            self._refuse(f"images are loaded as {transform['color_type']!r}, which is not provided")
+        elif (color := transform.get("color_type", "color")) is not None and str(color) not in _COLORS:
+            self._refuse(f"images are loaded as {color!r:.60}, which is not provided")
 
     def _refuse(self, why: str) -> NoReturn:
         raise UnsupportedError(f"{self._where}: {why}: {AGAIN}")
 
+    def _flag(self, transform: Transform, key: str, *, otherwise: bool) -> bool:
+        """A value that is true or false; a text is neither."""
+        value: Any = cast("Mapping[str, Any]", transform).get(key)
+        if value is None:
+            return otherwise
+        if not isinstance(value, bool):
+            self._refuse(f"{transform.get('type')} has {key} {value!r:.40}, expected true or false")
+        return value
+
     def _resize(self, transform: Transform) -> None:
         if self.normalization is not None:
             self._refuse("the image is resized after it is normalised, which is not provided")
-        if transform.get("interpolation", _INTERPOLATION) != _INTERPOLATION:
-            self._refuse(f"the image is resized by {transform['interpolation']!r}, expected {_INTERPOLATION}")
+        if (transform.get("interpolation") or _INTERPOLATION) != _INTERPOLATION:
+            self._refuse(f"the image is resized by {transform['interpolation']!r:.60}, expected {_INTERPOLATION}")
         width, height = self._pair(transform, "size", "scale")
-        self.geometry.append(Resize(width=width, height=height, keep_ratio=bool(transform.get("keep_ratio", False))))
+        keep_ratio = self._flag(transform, "keep_ratio", otherwise=False)
+        self.geometry.append(Resize(width=width, height=height, keep_ratio=keep_ratio))
 
     def _pair(self, transform: Mapping[str, Any], *keys: str) -> tuple[int, int]:
         """(width, height), the first of the keys that is given."""
         size = next((transform[key] for key in keys if transform.get(key) is not None), None)
         pair = [size, size] if isinstance(size, int) else size
-        whole = isinstance(pair, list) and len(pair) == 2 and all(isinstance(side, int) and side > 0 for side in pair)  # noqa: PLR2004
+        whole = isinstance(pair, list) and len(pair) == 2 and all(map(_is_side, pair))  # noqa: PLR2004
         if not whole:
-            self._refuse(f"{transform.get('type')} has the size {size!r}, expected [width, height]")
+            self._refuse(f"{transform.get('type')} has the size {size!r:.60}, expected [width, height]")
         return cast("tuple[int, int]", tuple(cast("list[int]", pair)))
 
     def _normalize(self, transform: Transform) -> None:
-        if self.normalization is not None or transform.get("to_float", True) is not True:
+        if self.normalization is not None or not self._flag(transform, "to_float", otherwise=True):
             self._refuse("the image is normalised twice, or left as bytes, which is not provided")
-        order = "rgb" if transform.get("to_rgb", True) else "bgr"
+        order = "rgb" if self._flag(transform, "to_rgb", otherwise=True) else "bgr"
         mean, std = transform.get("mean"), transform.get("std")
+        told = isinstance(mean, list) and isinstance(std, list) and all(map(_is_number, [*mean, *std]))
         try:
-            self.normalization = Normalization.model_validate({"channel_order": order, "mean": mean, "std": std})
+            numbers = {"mean": mean, "std": std} if told else {"mean": None}
+            self.normalization = Normalization.model_validate({"channel_order": order} | numbers)
         except ValidationError:
             self._refuse(f"Normalize has mean {mean!r:.60} and std {std!r:.60}, expected a number for each channel")
 
@@ -118,10 +146,14 @@ class _Reader:
         value = transform.get("pad_val", 0)
         value = value.get("img", 0) if isinstance(value, dict) else value
         multiple = transform.get("size_divisor") or transform.get("divisor")
-        if transform.get("pad_to_square") or not isinstance(value, (int, float)):
-            self._refuse("Pad makes the image square or has a value for each channel, which is not provided")
+        square = self._flag(transform, "pad_to_square", otherwise=False)
+        mode: Any = cast("Mapping[str, Any]", transform).get("padding_mode") or "constant"
+        if square or mode != "constant" or not _is_number(value):
+            self._refuse(
+                "Pad makes the image square, mirrors it, or has another value than one number, which is not provided"
+            )
         sides: dict[str, Any] = {"multiple_of": multiple}
-        if not isinstance(multiple, int) or multiple < 1:
+        if not _is_side(multiple):
             width, height = self._pair(transform, "size")
             sides = {"width": width, "height": height}
         if self.normalization is None:
@@ -132,6 +164,16 @@ class _Reader:
     def _flip(self, transform: Transform) -> None:
         if transform.get("prob") or transform.get("flip_ratio") or transform.get("flip"):
             self._refuse("the image is flipped, which is not provided")
+
+
+def _is_side(value: Any) -> bool:
+    """Whether ``value`` is a number of pixels that an image can have."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _LONGEST_SIDE
+
+
+def _is_number(value: Any) -> bool:
+    """Whether ``value`` is a number that float32 can hold."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _GREATEST
 
 
 def write_transforms(spec: ModelSpec) -> list[Transform]:

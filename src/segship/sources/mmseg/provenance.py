@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from segship.core.provenance import Provenance, assumed, default, read
+from segship.sources import IGNORED
 from segship.sources.mmseg.pipeline import find_pipeline, locate_dataset
-from segship.sources.mmseg.spec import DEFAULT_THRESHOLD, IGNORED, data_preprocessor, model_test_cfg
+from segship.sources.mmseg.spec import DEFAULT_THRESHOLD, data_preprocessor, model_test_cfg
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

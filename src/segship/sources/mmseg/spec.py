@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from segship.core.errors import ConfigError, UnsupportedError, validation_line
 from segship.core.spec import ModelSpec, Padding, Slide
 from segship.datasets import layout_of_mmseg_type
+from segship.sources import IGNORED
 from segship.sources.mmseg.build import architecture
 from segship.sources.mmseg.channels import Channels, Mix, read_channels
 from segship.sources.mmseg.classes import FoundClasses, Places, name_classes
@@ -25,8 +26,6 @@ __all__ = ["DEFAULT_THRESHOLD", "IGNORED", "Contract", "build_spec", "data_prepr
 _BINARY = 2
 DEFAULT_THRESHOLD = 0.3
 """Of MMSegmentation's binary networks that say none."""
-IGNORED = "Ignored, as you asked for: "
-"""How notes begin that tell of options that were passed over."""
 _PREPROCESSORS = {"SegDataPreProcessor", "None"}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from segship.core.errors import ConfigError
+from segship.core.errors import ConfigError, did_you_mean
 from segship.reading.documents import read_mapping
 from segship.sources.paddleseg.transforms import read_transforms
 
@@ -23,6 +23,7 @@ PROGRAMS = ("model.json", "model.pdmodel", "inference.json", "inference.pdmodel"
 _MAXIMUM_BYTES = 2**28  # real ones have a few million
 _SUFFIXES = (".json", ".pdmodel")
 _OUTPUT_OPS = frozenset({"argmax", "softmax", "none"})
+_DEPLOY = frozenset({"input_shape", "model", "output_dtype", "output_op", "params", "transforms"})
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Folder:
         params: Its weights.
         said: What the YAML says of the input, as `read_description` takes it.
         output_op: What the YAML says that follows the scores: ``argmax``, ``softmax``, ``none``; None: nothing.
+        ignored: A sentence for each option that is not known and was passed over.
     """
 
     description: Path
@@ -42,10 +44,15 @@ class Folder:
     params: Path
     said: dict[str, Any] = field(default_factory=dict)
     output_op: str | None = None
+    ignored: tuple[str, ...] = ()
 
 
-def read_folder(path: Path) -> Folder:
+def read_folder(path: Path, *, ignore_unknown: bool = False) -> Folder:
     """Find the files of the folder at ``path``, or of the folder that the YAML file at ``path`` lies in.
+
+    Args:
+        path: The folder, or the YAML file.
+        ignore_unknown: Pass over options that are not known instead of refusing them.
 
     Raises:
         ConfigError: A file is missing, or the YAML says something that cannot be used.
@@ -63,10 +70,18 @@ def read_folder(path: Path) -> Folder:
         raise ConfigError(f"{program} has {program.stat().st_size} bytes, more than any program without its weights")
     params = _params(folder, _named(deploy, "params", description), program)
     output_op = deploy.get("output_op")
-    if output_op is not None and output_op not in _OUTPUT_OPS:
+    if output_op is not None and str(output_op) not in _OUTPUT_OPS:
         raise ConfigError(f"{description}: output_op is {output_op!r:.60}, expected one of argmax, softmax and none")
-    said = read_transforms(deploy.get("transforms"), str(description))
-    return Folder(description, program, params, said, output_op)
+    said, strange = read_transforms(deploy.get("transforms"), str(description))
+    strange = [
+        f"Deploy has no {key!r:.80}.{did_you_mean(str(key), _DEPLOY)}" for key in deploy.keys() - _DEPLOY
+    ] + strange
+    if strange and not ignore_unknown:
+        raise ConfigError(
+            f"{description}: {' '.join(strange)} It may change what the network sees: mend or remove it; "
+            "--ignore-unknown (ignore_unknown=True) passes over it"
+        )
+    return Folder(description, program, params, said, output_op, tuple(strange))
 
 
 def _first(folder: Path, names: tuple[str, ...]) -> Path | None:

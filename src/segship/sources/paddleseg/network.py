@@ -19,7 +19,7 @@ from segship.onnxgraph.passes.fold_constants import fold_constants
 from segship.onnxgraph.ports import inputs_of
 from segship.reading.description import DescribedNormalization, Description, read_description
 from segship.reading.documents import read_mapping
-from segship.sources import Loaded
+from segship.sources import IGNORED, Loaded
 from segship.sources.paddleseg.conversion import PaddleProgram, convert
 from segship.sources.paddleseg.folder import Folder, read_folder
 
@@ -64,7 +64,7 @@ def load_folder(request: LoadRequest) -> Loaded:
     """
     if request.checkpoint is not None:
         raise InputError(f"{request.checkpoint}: an inference folder of PaddleSeg brings its own weights, leave it out")
-    folder = read_folder(request.path)
+    folder = read_folder(request.path, ignore_unknown=request.ignore_unknown)
     said = _description(folder, request)
     scratch = Path(tempfile.mkdtemp(prefix="segship-paddle-"))
     try:
@@ -87,7 +87,9 @@ def load_folder(request: LoadRequest) -> Loaded:
         spec = spec.model_copy(update={"align_corners": tail["resize"]["align_corners"]})
     network.describe(len(spec.classes), outputs, align_corners=spec.align_corners)
     origin = {file.name: digest(file) for file in (folder.description, folder.program, folder.params)}
-    return Loaded(spec, network, (*notes, *_contradiction(folder, tail)), origin, provenance=provenance)
+    notes = (*notes, *_contradiction(folder, tail), *(f"{IGNORED}{sentence}" for sentence in folder.ignored))
+    provenance = provenance.model_copy(update={"ignored": folder.ignored})
+    return Loaded(spec, network, notes, origin, provenance=provenance)
 
 
 def _description(folder: Folder, request: LoadRequest) -> Description:

@@ -29,10 +29,11 @@ class _Steps:
         self.geometry: list[dict[str, Any]] = []
         self.normalization: dict[str, Any] | None = None
         self.padding: dict[str, Any] | None = None
+        self.unknown: list[str] = []
 
 
-def read_transforms(transforms: Any, where: str) -> dict[str, Any]:
-    """Return what a list of transforms means, as `read_description` takes it.
+def read_transforms(transforms: Any, where: str) -> tuple[dict[str, Any], list[str]]:
+    """Return what a list of transforms means, as `read_description` takes it, and a sentence for each unknown argument.
 
     Args:
         transforms: ``[{"type": "Normalize"}]``, from ``deploy.yaml``; None or empty: none.
@@ -59,16 +60,15 @@ def read_transforms(transforms: Any, where: str) -> dict[str, Any]:
         _apply(name, arguments, steps, where)
     said: dict[str, Any] = {"geometry": steps.geometry}
     said["normalization"] = {"channel_order": "rgb", "max_pixel_value": 1.0} | (steps.normalization or {})
-    return said | ({"padding": steps.padding} if steps.padding else {})
+    return said | ({"padding": steps.padding} if steps.padding else {}), steps.unknown
 
 
 def _apply(name: str, arguments: _Arguments, steps: _Steps, where: str) -> None:
     function, known = _TRANSFORMS[name]
     unknown = sorted(arguments.keys() - known)
-    if unknown:
-        raise UnsupportedError(f"{where}: {name} has no argument {unknown[0]!r}.{did_you_mean(unknown[0], known)}")
+    steps.unknown += [f"{name} has no argument {key!r:.80}.{did_you_mean(key, known)}" for key in unknown]
     try:
-        function(arguments, steps)
+        function({key: value for key, value in arguments.items() if key in known}, steps)
     except KeyError as error:
         raise ConfigError(f"{where}: {name} cannot be used without {error.args[0]}") from None
     except (TypeError, ValueError, OverflowError) as error:

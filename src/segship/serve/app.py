@@ -257,6 +257,11 @@ async def _refused(request: Request, error: Exception) -> Response:
     return _error(HTTPStatus.INTERNAL_SERVER_ERROR, f"the engine failed, request {number}")
 
 
+async def _bug(request: Request, _: Exception) -> Response:
+    number = request.scope.get("segship.request", "")
+    return _error(HTTPStatus.INTERNAL_SERVER_ERROR, f"a bug of the service, request {number}")
+
+
 async def _memory(_: Request, __: Exception) -> Response:
     return _error(HTTPStatus.SERVICE_UNAVAILABLE, "there is not enough memory for this", {"retry-after": "5"})
 
@@ -270,4 +275,5 @@ _HANDLERS: dict[Any, Any] = {
     LeftError: _left,
     SegshipError: _refused,
     MemoryError: _memory,
+    Exception: _bug,
 }
