@@ -164,7 +164,7 @@ def test_a_folder_that_was_not_packed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="tensors pack"):
         score(tmp_path, tmp_path)
     (tmp_path / "index.json").write_text('{"version": 99}')
-    with pytest.raises(InputError, match="has schema version 99, this Segship reads up to 1"):
+    with pytest.raises(InputError, match="has schema version 99, this Segship reads up to 2"):
         read_index(tmp_path)
     (tmp_path / "index.json").write_text('{"version": 1}')
     with pytest.raises(InputError, match="damaged"):
