@@ -12,6 +12,11 @@ final class Memory {
             throw new SegshipException(SegshipException.Kind.INPUT,
                     bytes + " bytes do not fit into one buffer: cut the image into pieces");
         }
-        return ByteBuffer.allocateDirect((int) Math.max(0, bytes)).order(ByteOrder.nativeOrder());
+        try {
+            return ByteBuffer.allocateDirect((int) Math.max(0, bytes)).order(ByteOrder.nativeOrder());
+        } catch (OutOfMemoryError error) {
+            throw new SegshipException(SegshipException.Kind.MEMORY, "there is no room for " + bytes
+                    + " bytes: cut the image into pieces, or raise the limit by java -XX:MaxDirectMemorySize");
+        }
     }
 }
