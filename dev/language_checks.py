@@ -170,9 +170,9 @@ def _python_says(package: Path) -> str:
 
 
 def _without_details(text: str) -> str:
-    """A message without what a reader of JSON, or Python's binding of an engine, adds in its own words."""
+    """A message without what a reader of JSON or an engine's library adds in its own words."""
     text = re.sub(r"is not JSON \(.*\)", "is not JSON", text)
-    return re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    return re.sub(r"(ONNX Runtime cannot open \S+): .*", r"\1", text)
 
 
 def check_errors(names: list[str], folder: Path) -> list[str]:

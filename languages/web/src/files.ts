@@ -8,6 +8,8 @@ export type Source = string | URL | Iterable<File>;
 
 const MANIFEST = "manifest.json";
 const MANIFEST_BYTES = 16 * 2 ** 20;
+const SEAL = /^  "digest": "([0-9a-f]{64})"\n\}\n$/;
+const SEAL_BYTES = 81;
 
 interface Digest {
   size: number;
@@ -34,7 +36,10 @@ export async function openFiles(source: Source, name?: string): Promise<Files> {
   const read = async (file: string) => {
     const expected = digestsIn(manifest)[file];
     const least = `${called} is incomplete: ${file} is missing; export it again`;
-    if (expected === undefined || !isInside(file)) throw new SegshipError("SEGSHIP_PACKAGE_ERROR", least);
+    if (!isInside(file)) {
+      throw new SegshipError("SEGSHIP_PACKAGE_ERROR", `${called} names a file outside itself ('${file}'): do not use it`);
+    }
+    if (expected === undefined) throw new SegshipError("SEGSHIP_PACKAGE_ERROR", least);
     const bytes = await folder.read(file, expected.size, called);
     if (bytes === undefined) throw new SegshipError("SEGSHIP_PACKAGE_ERROR", least);
     await check(bytes, expected, `${called}/${file}`);
@@ -48,6 +53,19 @@ export function namesIn(manifest: Uint8Array): string[] {
   return Object.keys(digestsIn(manifest));
 }
 
+/** Check that a manifest, which the core has read, ends in the digest of all that stands before; version 1 has none. */
+export async function requireSealed({ name, manifest }: Files): Promise<void> {
+  if ((JSON.parse(new TextDecoder().decode(manifest)).schema_version ?? 1) < 2) return;
+  const refused = (why: string) =>
+    new SegshipError("SEGSHIP_PACKAGE_ERROR", `${name}/${MANIFEST} was changed: ${why}; export the package again`);
+  const end = new TextDecoder("latin1").decode(manifest.subarray(-SEAL_BYTES));
+  const found = SEAL.exec(end)?.[1];
+  if (found === undefined) throw refused("it does not end in its digest");
+  if ((await sha256(manifest.subarray(0, -SEAL_BYTES), `${name}/${MANIFEST}`)) !== found) {
+    throw refused("its digest does not fit");
+  }
+}
+
 function digestsIn(manifest: Uint8Array): Record<string, Digest> {
   return JSON.parse(new TextDecoder().decode(manifest)).files ?? {};
 }
@@ -56,13 +74,17 @@ function isInside(file: string): boolean {
   return !/^\/|\\|:|[?#]/.test(file) && !file.split("/").includes("..");
 }
 
-async function check(bytes: Uint8Array, expected: Digest, path: string): Promise<void> {
+async function sha256(bytes: Uint8Array, path: string): Promise<string> {
   if (globalThis.crypto?.subtle === undefined) {
     const why = "a page may compute digests only when it comes by https or from this machine";
     throw new SegshipError("SEGSHIP_UNSUPPORTED_ERROR", `${path} cannot be checked: ${why}; serve it by https`);
   }
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as BufferSource));
-  const found = [...hash].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return [...hash].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+async function check(bytes: Uint8Array, expected: Digest, path: string): Promise<void> {
+  const found = await sha256(bytes, path);
   if (bytes.length === expected.size && found === expected.sha256) return;
   const short = (text: string) => `${text.slice(0, 12)}…`;
   throw new SegshipError(

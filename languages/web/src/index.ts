@@ -10,7 +10,7 @@
 import type { InferenceSession, Tensor } from "onnxruntime-web";
 import { Core, message, pixelsOf, type Image, type Mask, type Numbers, type Output, type Plan, type Scores, type Spec } from "./core.js";
 import { SegshipError } from "./errors.js";
-import { namesIn, openFiles, type Files, type Source } from "./files.js";
+import { namesIn, openFiles, requireSealed, type Files, type Source } from "./files.js";
 
 export type { Image, Mask, Scores } from "./core.js";
 export type { Source } from "./files.js";
@@ -81,6 +81,7 @@ export const Segmentor = {
     const [core, files] = await Promise.all([Core.load(options.core), openFiles(source, options.name)]);
     const spec = parsed(core, files);
     try {
+      await requireSealed(files);
       return segmentorOf(await Opened.start(spec, files, options));
     } catch (error) {
       spec.close();
@@ -137,7 +138,7 @@ class Opened {
     const engine = options.engine ?? "wasm";
     const runtime = options.runtime ?? (await imported(engine));
     if (options.threads !== undefined) runtime.env.wasm.numThreads = options.threads;
-    const session = await created(runtime, engine, spec.engineFile, contents);
+    const session = await created(runtime, engine, files.name, spec.engineFile, contents);
     const version = runtime.env.versions?.web ?? "";
     return new Opened(spec, `onnxruntime-web ${version} on ${engine}`, session, runtime, options.maxPixels ?? MAX_PIXELS);
   }
@@ -225,7 +226,7 @@ async function imported(engine: "wasm" | "webgpu"): Promise<Runtime> {
 }
 
 /** The engine; weights that lie beside the model are handed over with it. */
-async function created(runtime: Runtime, engine: string, name: string, contents: Map<string, Uint8Array>) {
+async function created(runtime: Runtime, engine: string, folder: string, name: string, contents: Map<string, Uint8Array>) {
   const model = contents.get(name);
   const beside = [...contents].filter(([other]) => other !== name && !other.endsWith(".json"));
   const externalData = beside.map(([path, data]) => ({ path, data }));
@@ -234,6 +235,6 @@ async function created(runtime: Runtime, engine: string, name: string, contents:
     if (model === undefined) throw new Error("the package lists no such file");
     return await runtime.InferenceSession.create(model, options);
   } catch (error) {
-    throw new SegshipError("SEGSHIP_BACKEND_ERROR", `ONNX Runtime cannot open ${name}: ${message(error)}`);
+    throw new SegshipError("SEGSHIP_BACKEND_ERROR", `ONNX Runtime cannot open ${folder}/${name}: ${message(error)}`);
   }
 }
