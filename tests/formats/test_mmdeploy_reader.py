@@ -173,6 +173,21 @@ def test_a_data_sets_layout_names_the_classes(tmp_path: Path) -> None:
         Segmentor(tmp_path / "a", classes=["a", "b"])
 
 
+def test_each_value_is_told_with_its_place(tmp_path: Path, folder: Path) -> None:
+    made = foreign(tmp_path / "a")
+    provenance = read_mmdeploy_folder(made, ClassNames()).provenance
+    assert provenance is not None
+    readings = {name: str(reading) for name, reading in provenance.readings().items()}
+    assert readings["channel_order"] == "pipeline.json: Normalize.to_rgb"
+    assert readings["size_rule"] == "pipeline.json: Resize"
+    assert readings["classes"] == "assumed: nothing in deploy.json and pipeline.json names them"
+    named = read_mmdeploy_folder(made, ClassNames(("a", "b", "c"))).provenance
+    own = read_mmdeploy_folder(folder, ClassNames()).provenance
+    assert named is not None
+    assert own is not None
+    assert (named.classes.kind, own.classes.where) == ("read", "detail.json: segship.spec")
+
+
 def test_openvinos_pair_is_opened(tmp_path: Path) -> None:
     openvino = pytest.importorskip("openvino", reason="OpenVINO is not installed here")
     names = {"net": "end2end.xml", "weights": "end2end.bin", "backend": "openvino"}

@@ -8,11 +8,13 @@ from segship.backends import backends, find_file_backend
 from segship.core.errors import PackageError, UnsupportedError
 from segship.core.files import digest, file_inside
 from segship.core.manifest import Manifest
+from segship.core.provenance import Provenance, assumed, default, read
 from segship.core.spec import ModelSpec, SizeRule
 from segship.core.target import Shape, Target
 from segship.datasets.class_names import Classes
 from segship.formats.mmdeploy.documents import (
     DEPLOY,
+    DETAIL,
     NETWORK,
     PIPELINE,
     POSTPROCESS,
@@ -93,6 +95,30 @@ def read_mmdeploy_folder(folder: Path, naming: ClassNames) -> Manifest:
         options={**engine.options, **({"precision": precision} if len(names) > 1 else {})},
         origin={name: digest(folder / name) for name in (DEPLOY, PIPELINE)},
         notes=(*notes, _NEAREST) if output.is_whole else notes,
+        provenance=_provenance(folder, spec, preprocess, naming),
+    )
+
+
+def _provenance(folder: Path, spec: ModelSpec, preprocess: Task, naming: ClassNames) -> Provenance:
+    """The place of each value of ``spec``."""
+    told = {str(step.get("type")): step for step in preprocess.get("transforms", [])}
+    if _noted(folder, len(spec.classes)) is not None:
+        classes = read(f"{DETAIL}: segship.spec")
+    elif naming.names or naming.layout:
+        classes = read("the names that were given")
+    else:
+        classes = assumed(f"nothing in {DEPLOY} and {PIPELINE} names them")
+    order = told["Normalize"].get("to_rgb")
+    return Provenance(
+        channel_order=default("MMDeploy gives RGB") if order is None else read(f"{PIPELINE}: Normalize.to_rgb"),
+        normalization=read(f"{PIPELINE}: Normalize.mean"),
+        size_rule=read(f"{PIPELINE}: Resize") if spec.geometry else default("MMDeploy resizes only what it is told to"),
+        padding=default("MMDeploy pads only what it is told to") if spec.padding is None else read(f"{PIPELINE}: Pad"),
+        inference=default("MMDeploy shows the network the whole image"),
+        output=read(f"{PIPELINE}: {POSTPROCESS}"),
+        threshold=default("MMDeploy takes the greatest score"),
+        classes=classes,
+        palette=classes if classes.kind == "read" else default("made for as many classes"),
     )
 
 
