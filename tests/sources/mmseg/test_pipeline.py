@@ -286,6 +286,18 @@ def test_channels_that_contradict_each_other_are_refused() -> None:
         build_spec(config([{"type": "RGB2Gray"}], model={"data_preprocessor": padded}), Network(), {})
 
 
+def test_normalize_of_0_x_turns_bands_as_they_are_stored_too() -> None:
+    values = config(old(NORMALIZE, *ENDING), model={"data_preprocessor": None})
+    values["test_pipeline"][0]["imdecode_backend"] = "tifffile"
+    turned = build_spec(values, Network(), {})
+    assert turned.spec.normalization.mean == (3, 2, 1)
+    assert turned.mix is not None
+    assert turned.mix.weights == ((0, 0, 1), (0, 1, 0), (1, 0, 0))
+    values["test_pipeline"][1]["transforms"] = [NORMALIZE | {"to_rgb": False}, *ENDING]
+    kept = build_spec(values, Network(), {})
+    assert (kept.spec.normalization.mean, kept.mix) == ((1, 2, 3), None)
+
+
 def test_loops_of_testing_beside_the_model_are_no_test_cfg_of_the_network() -> None:
     values = config(model={"test_cfg": None}, test_cfg={"type": "TestLoop", "fp16": True})
     assert build_spec(values, Network(), {}).spec.slide is None

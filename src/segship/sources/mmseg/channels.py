@@ -126,13 +126,13 @@ def read_channels(cfg: Mapping[str, Any], pipeline: Pipeline, in_channels: Any) 
 
 
 def _flips(cfg: Mapping[str, Any], pipeline: Pipeline) -> bool:
-    """Whether the order of the loaded channels is turned round, which either option does."""
+    """Whether the order of the loaded channels is turned round, which either option and Normalize of 0.x do."""
     if cfg.get("bgr_to_rgb") and cfg.get("rgb_to_bgr"):
         raise ConfigError("data_preprocessor has both bgr_to_rgb and rgb_to_bgr, of which MMSegmentation takes one")
     flips = bool(cfg.get("bgr_to_rgb") or cfg.get("rgb_to_bgr"))
     if pipeline.normalization is not None and (cfg.get("mean") is not None or flips):
         raise UnsupportedError("both the test pipeline and the data preprocessor normalise, which is not provided")
-    return flips
+    return flips or (pipeline.normalization is not None and pipeline.normalization.channel_order == "rgb")
 
 
 def _loaded(cfg: Mapping[str, Any], pipeline: Pipeline, in_channels: Any) -> int:
