@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segship.core.errors import InputError, SegshipError, SegshipWarning
-from segship.evaluation import Data, Evaluation, OutputFolders, evaluate, read_eval_options
+from segship.datasets.samples import NameEnds
+from segship.evaluation import Data, Evaluation, NetworkFiles, OutputFolders, evaluate, read_eval_options
 
 from .conftest import SPEC, Bands, truth_of
 
@@ -162,6 +163,23 @@ def test_names_may_end_as_they_like(data: Path, image: str, label: str, options:
     if "_rgb" in image:
         shutil.copy(data / "images/x/0_rgb.png", data / "images/x/0_depth.png")
     assert right(evaluate(Bands(), Data.folders(data / "images", data / "labels", **options)))
+
+
+def test_a_config_says_how_names_end(data: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.py"
+    config.write_text("test_dataloader = dict(dataset=dict(img_suffix='_rgb.png', seg_map_suffix='_seg.png'))")
+    ends = NetworkFiles(config).name_ends()
+    assert ends == NameEnds("_rgb.png", "_seg.png")
+    given = Data.folders(data / "images", data / "labels")
+    assert given.ending(ends) is given  # nothing is called so here
+    for number in range(4):
+        (data / f"images/x/{number}.png").rename(data / f"images/x/{number}_rgb.png")
+        (data / f"labels/x/{number}.png").rename(data / f"labels/x/{number}_seg.png")
+    assert right(evaluate(Bands(), given.ending(ends)))
+    asked = Data.folders(data / "images", data / "labels", label_suffix="_x.png")
+    assert asked.ending(ends) is asked
+    config.write_text("test_dataloader = dict(dataset=dict(img_suffix='.jpg', seg_map_suffix='.png'))")
+    assert NetworkFiles(config).name_ends() == NameEnds()  # no more than suffixes, which may differ
 
 
 def test_the_option_for_other_names_is_told(data: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -161,6 +162,19 @@ class Data:
             What `segship.evaluate` takes; no file is read yet.
         """
         return cls(Path(images), limit=limit)
+
+    def ending(self, ends: NameEnds) -> Data:
+        """Return the same with names that end as a config says, where they are found by name and do end so.
+
+        Args:
+            ends: Of the config's data set.
+        """
+        if self.ends != NameEnds() or ends == NameEnds() or self.labels is None or self.root is None:
+            return self
+        with contextlib.suppress(InputError):
+            if any(sample.labels is not None for sample in pair_up(self.root, self.labels, self.limit, ends)):
+                return replace(self, ends=ends)
+        return self
 
     def __str__(self) -> str:
         if self.name is not None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from segship.core.errors import InputError, MissingExtraError
 from segship.core.files import digest
 from segship.core.manifest import MANIFEST
+from segship.datasets.samples import NameEnds
+from segship.reading.configs.config import read_config
 from segship.runtime.package import can_open, find_package
 from segship.runtime.segmentor import Segmentor
 from segship.sources import Source
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Eager", "Evaluable", "Labeller", "NetworkFiles", "OpenNetwork", "processors"]
 
+_CONFIG = ".py"
 _MOST_AT_ONCE = 4
 _MOST_WEIGHTS = 2 << 30  # bytes of engine files that are open at the same time, beyond one engine
 
@@ -190,6 +193,17 @@ class NetworkFiles:
         if self.is_package and self.path.is_dir():
             return [self.path / MANIFEST, *(self.path / name for name in find_package(self.path).manifest.files)]
         return [path for path in (self.path, self.checkpoint) if path is not None]
+
+    def name_ends(self) -> NameEnds:
+        """Read how a config's data set names its files, where that is more than a suffix; a package does not know."""
+        if self.is_package or self.path.suffix != _CONFIG or not self.path.is_file():
+            return NameEnds()
+        from segship.sources.mmseg.pipeline import find_dataset
+
+        options = None if self.origin is None else self.origin.cfg_options
+        dataset = find_dataset(read_config(self.path, options).values)
+        image, label = (dataset.get(key) for key in ("img_suffix", "seg_map_suffix"))
+        return NameEnds(*(end if isinstance(end, str) and not end.startswith(".") else None for end in (image, label)))
 
     def identity(self) -> dict[str, str]:
         """Compute the digest of each file that decides the labels, by name."""

@@ -127,6 +127,7 @@ def evaluate(
     first = _evaluable(network, how, alone=alone)
     second = None if against is None else _evaluable(against, how, alone=alone)
     spec = first.spec()
+    chosen = chosen.ending(first.name_ends()) if isinstance(first, NetworkFiles) else chosen
     job = Job.of(
         first,
         spec,
