@@ -99,6 +99,10 @@ def test_what_the_model_says_of_itself_is_read(tmp_path: Path) -> None:
     assert any("normalization.channel_order=bgr" in note for note in notes)
     with pytest.raises(ConfigError, match="'many' under model_info is not a list of numbers"):
         load(write(tmp_path / "c.xml", info={"mean_values": "many"}))
+    with pytest.raises(ConfigError, match=r"d\.xml: model_info cannot be used: .*std must not be zero"):
+        load(write(tmp_path / "d.xml", info={"mean_values": "1 2 3", "scale_values": "0 0 0"}))
+    with pytest.raises(ConfigError, match="nothing says how the input of"):
+        load(write(tmp_path / "e.xml", info={"labels": "road wall sky", "reverse_input_channels": True}))
 
 
 def test_ultralytics_folder_is_read(tmp_path: Path) -> None:
