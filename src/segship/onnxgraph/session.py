@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segship.backends import DEFAULT
 from segship.core.errors import one_line
 from segship.onnxgraph.file import is_large, save
 
@@ -26,7 +27,7 @@ _PLACE = re.compile(
 )
 _IR = re.compile(r"Unsupported model IR version: (\d+), max supported IR version: (\d+)")
 _OPSET = re.compile(r"Opset (\d+) is under development .* till opset (\d+)")
-_OLDER = "pip install -U onnxruntime, or export it again for an older version"
+_OLDER = f"pip install -U {DEFAULT}, or export it again for an older version"
 
 
 def open_within(model: onnx.ModelProto, memory: int) -> Any:
