@@ -36,6 +36,14 @@ segship_status failed() noexcept {
   }
 }
 
+std::int64_t product(std::initializer_list<std::int64_t> sizes) {
+  std::int64_t found = 1;
+  for (const std::int64_t size : sizes) {
+    if (__builtin_mul_overflow(found, size, &found)) throw input_error("the image is too large: no memory holds its arrays");
+  }
+  return found;
+}
+
 void require_room(const char *what, std::size_t given, std::int64_t needed) {
   if (needed >= 0 && given >= static_cast<std::uint64_t>(needed)) return;
   throw input_error(std::string("the buffer for ") + what + " has " + std::to_string(given) + " bytes, " +

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <initializer_list>
 #include <string>
 
 #include "core/error.hpp"
@@ -44,6 +45,9 @@ segship_plan describe(const Spec &spec, Size image);
 
 // A photograph as uint8 (height, width, 3) in the order red, green, blue.
 void write_rgb(const segship_image &image, std::uint8_t *out);
+
+// The product of sizes. Error: no memory could hold so much.
+std::int64_t product(std::initializer_list<std::int64_t> sizes);
 
 // Error: a caller's buffer is too small.
 void require_room(const char *what, std::size_t given, std::int64_t needed);

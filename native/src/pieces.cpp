@@ -17,8 +17,8 @@ Windows plan_image(const Spec &spec, Size image) {
 
 segship_plan describe(const Spec &spec, Size image) {
   const Windows windows = plan_image(spec, image);
-  const std::int64_t pixels = image.height * image.width;
   segship_plan plan{};
+  if (windows.count() > std::numeric_limits<std::int32_t>::max()) throw input_error("the image has too many windows");
   const Size size = spec.embeds_pre ? image : windows.window;
   plan.windows = static_cast<std::int32_t>(spec.embeds_pre ? 1 : windows.count());
   plan.channels = static_cast<std::int32_t>(spec.embeds_pre ? 3 : spec.channels());
@@ -26,9 +26,9 @@ segship_plan describe(const Spec &spec, Size image) {
   plan.width = static_cast<std::int32_t>(size.width);
   plan.dtype = spec.embeds_pre ? SEGSHIP_UINT8 : SEGSHIP_FLOAT32;
   plan.decided = spec.decided ? 1 : 0;
-  plan.input_bytes = plan.windows * plan.channels * size.height * size.width * (spec.embeds_pre ? 1 : 4);
-  plan.mask_bytes = pixels * spec.label_bytes();
-  plan.scores_bytes = spec.decided ? 0 : pixels * spec.score_channels() * 4;
+  plan.input_bytes = product({plan.windows, plan.channels, size.height, size.width, spec.embeds_pre ? 1 : 4});
+  plan.mask_bytes = product({image.height, image.width, spec.label_bytes()});
+  plan.scores_bytes = spec.decided ? 0 : product({image.height, image.width, spec.score_channels(), 4});
   return plan;
 }
 
@@ -56,7 +56,7 @@ void decide(const Spec &spec, Size image, const segship_tensor *output, void *ma
     throw input_error("the output is empty or of an unknown type");
   }
   constexpr std::int64_t sizes[] = {1, 2, 4, 4, 8};
-  const std::int64_t bytes = std::int64_t{tensor.height} * tensor.width * sizes[tensor.dtype];
+  const std::int64_t bytes = product({tensor.height, tensor.width, sizes[tensor.dtype]});
   if (tensor.bytes / bytes / tensor.channels < count) {
     throw input_error("the output has " + std::to_string(tensor.bytes) + " bytes, fewer than its shape says");
   }
@@ -99,7 +99,7 @@ segship_status segship_decide(const segship_spec *spec, int32_t height, int32_t 
                               void *mask, size_t bytes) noexcept {
   return guarded([&] {
     const segship::Spec &own = required(spec, "spec")->spec;
-    segship::require_room("the mask", bytes, std::int64_t{height} * width * own.label_bytes());
+    segship::require_room("the mask", bytes, segship::product({height, width, own.label_bytes()}));
     segship::decide(own, {height, width}, output, required(mask, "mask"), nullptr);
   });
 }
@@ -108,7 +108,7 @@ segship_status segship_decide_scores(const segship_spec *spec, int32_t height, i
                                      const segship_tensor *output, float *scores, size_t bytes) noexcept {
   return guarded([&] {
     const segship::Spec &own = required(spec, "spec")->spec;
-    segship::require_room("the scores", bytes, std::int64_t{height} * width * own.score_channels() * 4);
+    segship::require_room("the scores", bytes, segship::product({height, width, own.score_channels(), 4}));
     segship::decide(own, {height, width}, output, nullptr, required(scores, "scores"));
   });
 }
@@ -125,6 +125,7 @@ segship_status segship_overlay(const segship_spec *spec, const segship_image *im
       throw segship::input_error("opacity is within 0-1, not " + std::to_string(opacity));
     }
     const std::int64_t pixels = std::int64_t{image->height} * image->width;
+    segship::product({pixels, 3});
     if (mask_bytes != static_cast<std::uint64_t>(pixels * own.label_bytes())) {
       throw segship::input_error("the image has " + std::to_string(pixels) + " pixels of " +
                                  std::to_string(own.label_bytes()) + " bytes a label, its mask " +

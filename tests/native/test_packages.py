@@ -174,6 +174,12 @@ DAMAGES: dict[str, Callable[[Path], Any]] = {
     "two channels": put("spec", "normalization", value={"mean": [1, 2], "std": [1, 2]}),
     "mean of text": put("spec", "normalization", "mean", value=[1, "x", 3]),
     "slide without a stride": put("spec", "slide", value={"crop": [4, 4]}),
+    "no means": put("spec", "normalization", value={"mean": [], "std": []}),
+    "no classes": put("spec", "classes", value=[]),
+    "an empty list of inputs": put("inputs", value=[]),
+    "an empty list of files": put("files", value={}),
+    "too many steps": put("spec", "geometry", value=[{"kind": "resize", "width": 8, "height": 8}] * 17),
+    "a side too long": put("spec", "slide", value={"crop": [40000, 4], "stride": [4, 4]}),
     "embedded else": put("embed", value=["pre", "middle"]),
     "several mistakes": put("spec", value={"classes": ["a"], "palette": [[1, 2, 3]], "slide": 4, "nothing": 1}),
 }

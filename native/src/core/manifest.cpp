@@ -106,9 +106,13 @@ class Node {
                  : std::string("input should be a valid dictionary"));
     return false;
   }
-  bool is_list(std::size_t most = 1'000'000) const {
+  bool is_list(std::size_t most = 1'000'000, std::size_t least = 0) const {
     if (!value_->is_array()) {
       wrong("input should be a valid tuple");
+      return false;
+    }
+    if (value_->size() < least) {
+      wrong("tuple should have at least 1 item after validation, not 0");
       return false;
     }
     if (value_->size() <= most) return true;
@@ -236,7 +240,7 @@ Size required_pair(const Node &node) {
 
 template <class Value>
 void numbers(const Node &node, std::vector<Value> &out) {
-  if (!node.given() || !node.is_list(kMostValues)) return;
+  if (!node.given() || !node.is_list(kMostValues, 1)) return;
   out.clear();
   for (std::size_t index = 0; index < node.value().size(); ++index) {
     out.push_back(static_cast<Value>(number(node.item(index), 0)));
@@ -400,7 +404,7 @@ std::int32_t color(const Node &node) {
 
 void read_classes(const Node &node, Spec &spec) {
   if (!node.field("classes").given()) return node.field("classes").missing();
-  if (!node.field("classes").is_list(kMostClasses)) return;
+  if (!node.field("classes").is_list(kMostClasses, 1)) return;
   for (std::size_t index = 0; index < node.field("classes").value().size(); ++index) {
     spec.classes.push_back(string(node.field("classes").item(index)));
   }
@@ -408,7 +412,7 @@ void read_classes(const Node &node, Spec &spec) {
 
 void read_palette(const Node &node, Spec &spec) {
   if (!node.field("palette").given()) return node.field("palette").missing();
-  if (!node.field("palette").is_list(kMostClasses)) return;
+  if (!node.field("palette").is_list(kMostClasses, 1)) return;
   for (std::size_t index = 0; index < node.field("palette").value().size(); ++index) {
     spec.palette.push_back(color(node.field("palette").item(index)));
   }
@@ -521,7 +525,7 @@ void read_tensor(const Node &node, bool whole, std::string &name, std::string &d
     if (whole) node.missing();
     return;
   }
-  if (!node.is_list()) return;
+  if (!node.is_list(64, 1)) return;
   const Node first = node.item(0);
   if (!first.given()) return node.wrong("the engine has none");
   if (!first.is_object("TensorInfo")) return;
@@ -543,6 +547,7 @@ void read_files(const Node &node, Spec &spec, bool whole) {
     return;
   }
   if (!node.is_object("")) return;
+  if (node.value().empty()) return node.wrong("dictionary should have at least 1 item after validation, not 0");
   for (const auto &item : node.value().items()) {
     const Node file = node.field(item.key());
     if (!file.given() || !file.is_object("FileDigest")) continue;

@@ -159,7 +159,7 @@ segship_status segship_mask(const segship_segmentor *segmentor, const segship_im
   return guarded([&] {
     segship::check(segmentor, image);
     segship::require_room("the mask", bytes,
-                          std::int64_t{image->height} * image->width * segmentor->spec.spec.label_bytes());
+                          segship::product({image->height, image->width, segmentor->spec.spec.label_bytes()}));
     segship::run(*segmentor, *image, required(mask, "mask"), nullptr);
   });
 }
@@ -169,7 +169,7 @@ segship_status segship_scores(const segship_segmentor *segmentor, const segship_
   return guarded([&] {
     segship::check(segmentor, image);
     segship::require_room("the scores", bytes,
-                          std::int64_t{image->height} * image->width * segmentor->spec.spec.score_channels() * 4);
+                          segship::product({image->height, image->width, segmentor->spec.spec.score_channels(), 4}));
     segship::run(*segmentor, *image, nullptr, required(scores, "scores"));
   });
 }
