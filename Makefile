@@ -12,7 +12,7 @@ TESTED := all
 .PHONY: demo check install lint types imports docs test test-slow languages format new-head clean
 .PHONY: check-base check-lowest check-phones check-pythons check-native
 
-demo: $(VENV)/installed
+demo: $(VENV)/installed $(VENV)/native
 	$(BIN)/segship demo segship-demo
 
 check: install lint types imports test test-slow
@@ -26,6 +26,12 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"  # the first that knows groups
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[export]"
 	touch $@
+
+# The work on arrays in C++: the same masks, sooner. Without a compiler NumPy does it.
+$(VENV)/native: $(wildcard native/src/core/* native/python/*) | $(VENV)/installed
+	@$(BIN)/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps ./native/python > $@.log 2>&1 \
+	  || echo "segship-native was not built, which takes a C++ compiler ($@.log says why): NumPy does its work"
+	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --group dev -e ".[$(TESTED)]"

@@ -17,6 +17,7 @@ import torch
 
 import segship
 from segship.core.errors import SegshipWarning, UnsupportedError
+from segship.core.manifest import Manifest, read_manifest
 from segship.deploy import Int8, export_mmdeploy
 from segship.sources import Source
 from segship.vision.decode import find_images, read_image, read_labels
@@ -154,12 +155,11 @@ def package_of(network: Network, target: str, size: tuple[int, int], folder: Pat
                 allow_inexact=True,
                 cfg_options=overrides(),
             )
-    manifest = out / "manifest.json"
-    record = json.loads(manifest.read_text())
+    record = read_manifest(out).model_dump()
     for step in record["spec"]["geometry"]:
         if step["kind"] == "resize":
             step["height"], step["width"] = size
-    manifest.write_text(json.dumps(record))
+    Manifest.model_validate(record).write(out)
     return out
 
 

@@ -163,7 +163,7 @@ def test_a_cell_of_weight_zero_has_no_say_even_when_undefined() -> None:
 
 @pytest.mark.parametrize("align_corners", [False, True])
 def test_noise_of_many_classes_is_right_and_needs_little_memory(
-    align_corners: bool, monkeypatch: pytest.MonkeyPatch
+    align_corners: bool, monkeypatch: pytest.MonkeyPatch, implementation: str
 ) -> None:
     tracemalloc = pytest.importorskip("tracemalloc")
     logits = np.random.default_rng(0).standard_normal((150, 64, 64)).astype(np.float32)
@@ -174,7 +174,7 @@ def test_noise_of_many_classes_is_right_and_needs_little_memory(
     found = labels(logits, (Step((512, 512)),), align_corners=align_corners)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert used
+    assert bool(used) == (implementation == "numpy")
     assert peak < 64e6
     resized = with_torch(logits, (Step((512, 512)),), align_corners=align_corners)
     wrong = (found != resized.argmax(0).numpy()) & ~in_doubt(resized, 5)

@@ -11,7 +11,7 @@ import numpy as np
 
 from segship.core.errors import InputError
 from segship.core.spec import Resize
-from segship.vision import geometry
+from segship.vision import geometry, native
 from segship.vision.bands import as_stored
 from segship.vision.upsample import Step
 
@@ -172,6 +172,9 @@ def _normalise(
     tensor = np.empty((1, channels, *size), np.float32)
     tensor[:, :, height:] = value
     tensor[:, :, :height, width:] = value
+    if native.is_used() and image.dtype == np.uint8:
+        native.normalise(np.asarray(image, np.uint8), _tables(normalization), tensor[0], flip=flip)
+        return tensor
     for channel, table in enumerate(_tables(normalization)):
         plane = cv2.extractChannel(image, channels - 1 - channel if flip else channel)
         if image.dtype == np.uint8:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from segship.vision import borders, dense
+from segship.vision import borders, dense, native
 from segship.vision import taps as axis
 from segship.vision.label_maps import label_dtype
 from segship.vision.runs import group
@@ -133,9 +133,11 @@ def decide(
         (H, W), uint8, or uint16 when C is above 256.
     """
     logits = np.ascontiguousarray(logits, np.float32)
+    cut = None if threshold is None else score_above(threshold, activated=activated)
+    if native.is_used() and (cut is None or np.isfinite(cut)):
+        return native.decide(logits, rows, columns, cut)
     finite = _all_finite(logits)
-    if threshold is not None:
-        cut = score_above(threshold, activated=activated)
+    if cut is not None:
         if not finite or not np.isfinite(cut):
             above = np.greater_equal if cut == -np.inf else np.greater
             decided: Labels = above(dense.resize_exactly(logits, rows, columns)[0], cut).view(np.uint8)
@@ -210,6 +212,8 @@ def probabilities(
         float32 (C, H, W) in 0-1.
     """
     logits = np.ascontiguousarray(logits, np.float32)
+    if native.is_used():
+        return native.scores(logits, rows, columns, sigmoid=sigmoid, activated=activated)
     activate = _as_it_is if activated else _sigmoid if sigmoid else _softmax
     if not _all_finite(logits):
         return activate(dense.resize_exactly(logits, rows, columns))
