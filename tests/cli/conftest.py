@@ -22,7 +22,7 @@ def package(trained: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
     out = tmp_path_factory.mktemp("out") / "package"
     done = segship("export", *trained, out)
     assert done.returncode == 0, done.stderr
-    assert "verified" in done.stdout
+    assert "verified on drawn scenes; --images FOLDER for yours" in done.stdout
     return out
 
 

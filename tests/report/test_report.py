@@ -197,9 +197,10 @@ def toy(tmp_path: Path) -> Report:
             ),
             TargetResult("y_dynamic", error="not here"),
         ),
-        machine={"processors": 2, "processor": "P & Q", "load": 0.5},
+        machine={"processors": 2, "processor": "P & Q", "load": 0.5, "segship": "9.9", "python": "3.99"},
         when="today",
         samples=(("s", picture, picture),),
+        palette=((1, 2, 3), (4, 5, 6)),
     )
 
 
@@ -258,8 +259,17 @@ def test_page_needs_no_other_file_and_is_well_formed(tmp_path: Path) -> None:
     assert len(reader.sources) == 4
     assert all(source.startswith("data:image/jpeg;base64,") for source in reader.sources)
     text = "".join(reader.text)
-    for words in ("<i>road</i>", "Net <b>", "2 x P & Q", "not here", "mIoU fell by 2.5", "-2.50"):
+    for words in (
+        "<i>road</i>",
+        "Net <b>",
+        "2 x P & Q",
+        "not here",
+        "mIoU fell by 2.5",
+        "-2.50",
+        "Segship 9.9, Python 3.99",
+    ):
         assert words in text
+    assert "background:rgb(4, 5, 6)" in page(toy(tmp_path))
 
 
 def test_a_drop_has_the_colour_of_its_size(tmp_path: Path) -> None:

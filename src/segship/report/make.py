@@ -91,6 +91,7 @@ def make_report(request: Request, *, progress: Progress | None = None) -> Report
         machine=machine(),
         when=now(),
         samples=pictures.originals(request, spec, data, shown),
+        palette=spec.palette,
     )
 
 

@@ -131,7 +131,10 @@ def page(report: Report) -> str:
         f'<p class="soft">Points of IoU gained or lost against {ORIGINAL}; full colour at {_STRONGEST:g} points.</p>',
     ]
     if report.samples:
-        body += ["<h2>Sample masks</h2>", _masks(report)]
+        body += ["<h2>Sample masks</h2>", _masks(report), _classes(report)]
+    made = [f"{name} {machine[key]}" for name, key in (("Segship", "segship"), ("Python", "python")) if key in machine]
+    made += [str(machine["system"])] if "system" in machine else []
+    body.append(f'<p class="soft">{escape(", ".join(made))}</p>')
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -246,6 +249,15 @@ def _masks(report: Report) -> str:
         f'<div class="wide masks"><table><thead><tr><th>image</th><th>truth</th>{names}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
+
+
+def _classes(report: Report) -> str:
+    """The colours of the classes in the masks."""
+    entries = [
+        f'<li><span class="dot" style="background:rgb{tuple(colour)}"></span>{escape(name)}</li>'
+        for name, colour in zip(report.classes, report.palette, strict=False)
+    ]
+    return f'<ul class="legend">{"".join(entries)}</ul>' if entries else ""
 
 
 def _picture(path: Path, text: str) -> str:

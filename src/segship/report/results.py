@@ -131,6 +131,7 @@ class Report:
         machine: Where it was measured.
         when: When it was put together.
         samples: Name, picture and truth of each sample.
+        palette: RGB of each class.
     """
 
     title: str
@@ -141,6 +142,7 @@ class Report:
     machine: Mapping[str, Any]
     when: str
     samples: tuple[tuple[str, Path, Path], ...] = ()
+    palette: tuple[tuple[int, int, int], ...] = ()
 
 
 def rows(report: Report) -> list[dict[str, Any]]:
