@@ -13,7 +13,7 @@ def main() -> int:
     root = Path(__file__).parents[1]
     files = [
         file
-        for folder in ("src", "tests", "demo", "oracles", "benchmarks", "docs", "dev")
+        for folder in ("src", "tests", "demo", "oracles", "benchmarks", "docs", "dev", "fuzz")
         for file in (root / folder).rglob("*.py")
     ]
     lengths = {file: file.read_text(encoding="utf-8").count("\n") for file in files if "assets" not in file.parts}

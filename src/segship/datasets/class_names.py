@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ClassNames", "Classes", "layout_of", "layout_with", "named_classes", "numbered_classes", "palette_of"]
 
+_MOST = 2**16  # labels of a map
+
 Palette = tuple[tuple[int, int, int], ...]
 
 
@@ -44,7 +46,12 @@ def numbered_classes(count: int, why: str = "The classes have no names", *, pale
         count: Number of classes.
         why: Beginning of the note that says so.
         palette: Colour of each class; None: generated.
+
+    Raises:
+        InputError: They are more than label maps, of 16 bits, can tell apart.
     """
+    if count > _MOST:
+        raise InputError(f"there are {count} classes, more than the {_MOST} that label maps can tell apart")
     names = tuple(f"class-{number}" for number in range(count))
     return Classes(
         names, generate(count) if palette is None else palette, (f"{why}: they are called class-0, class-1, …",)

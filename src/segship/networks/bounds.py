@@ -53,11 +53,12 @@ def _parts(value: Any) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple)) else []
 
 
-def build_within_bounds(build: Callable[[], T]) -> T:
+def build_within_bounds(build: Callable[[], T], check: Callable[[T], object] = lambda _: None) -> T:
     """Return what ``build`` makes, after it has been made without memory for its numbers and counted.
 
     Args:
         build: Makes a network; called twice, or once where the default device is ``meta`` already.
+        check: Called with the network that has no memory: refuses it by raising before one with memory is made.
 
     Raises:
         TooLargeError: The network has more layers than any real one, more than 10 000 million numbers, or more than
@@ -66,21 +67,24 @@ def build_within_bounds(build: Callable[[], T]) -> T:
     if torch.get_default_device().type == "meta":
         with _counted():
             return build()
-    require_within_bounds(build)
+    check(require_within_bounds(build))
     return build()
 
 
-def require_within_bounds(build: Callable[[], object]) -> None:
+def require_within_bounds(build: Callable[[], T]) -> T:
     """Count what ``build`` makes, as `build_within_bounds` does.
 
     Args:
         build: Makes a network.
 
+    Returns:
+        The network without memory for its numbers.
+
     Raises:
         TooLargeError: As there.
     """
     with torch.device("meta"), _counted():
-        build()
+        return build()
 
 
 class _Counter:

@@ -61,7 +61,7 @@ def _varint(file: Any) -> int:
         value |= (byte[0] & 0x7F) << shift
         if byte[0] < 0x80:  # noqa: PLR2004
             break
-    return value
+    return min(value, LARGEST_FILE)
 
 
 def require_bounded(model: onnx.ModelProto) -> None:

@@ -60,6 +60,7 @@ def _described(value: onnx.ValueInfoProto) -> TensorInfo:
     try:
         dtype = helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
     except KeyError:
-        dtype = TensorProto.DataType.Name(tensor.elem_type).lower()
+        known = {number: name for name, number in TensorProto.DataType.items()}
+        dtype = known.get(tensor.elem_type, f"type {tensor.elem_type}").lower()
     shape = tuple(dim.dim_value or dim.dim_param for dim in tensor.shape.dim)
     return TensorInfo(name=value.name, dtype=dtype, shape=shape)

@@ -58,11 +58,15 @@ _Base: Any = pickle._Unpickler  # noqa: SLF001
 _TAKES_ONE = (_Base.load_setitem,)
 _TAKES_SET = (_Base.load_additems, _Base.load_frozenset)
 _CONTAINERS = frozenset({pickle.EMPTY_SET[0], pickle.EMPTY_DICT[0], pickle.EMPTY_LIST[0], pickle.MARK[0]})
+# Checkpoints have no buffers of bytes, for which Python's reader makes as much room as a file claims.
+_REFUSED = frozenset({pickle.BYTEARRAY8[0], pickle.NEXT_BUFFER[0], pickle.READONLY_BUFFER[0]})
 _CHECKED = {
     code: _checked(step)
     for code, step in _Base.dispatch.items()
     if step in (*_TAKES_ONE, *_TAKES_SET, _Base.load_setitems, _Base.load_dict)
 }
+
+_DISPATCH = {code: step for code, step in (_Base.dispatch | _CHECKED).items() if code not in _REFUSED}
 
 
 class _Unpickler(_Base):  # type: ignore[misc]
@@ -74,7 +78,7 @@ class _Unpickler(_Base):  # type: ignore[misc]
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__(file, encoding="latin1")
         self._work = Allowance(_WORK)
-        self.dispatch = _Steps(_Base.dispatch | _CHECKED, self._work)
+        self.dispatch = _Steps(_DISPATCH, self._work)
         self._known: dict[str, Any] = {}
 
     def find_class(self, module: str, name: str) -> Any:

@@ -14,7 +14,7 @@ from segship.core.errors import CheckpointError, SegshipWarning
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["flush_denormals", "load_strict"]
+__all__ = ["flush_denormals", "load_strict", "require_same_keys"]
 
 _EXPONENT, _FRACTION = 0x7F800000, 0x007FFFFF  # of a float32
 _SHOWN = 10
@@ -58,22 +58,47 @@ def load_strict(network: nn.Module, state: dict[str, Tensor], *, what: str = "th
     Raises:
         CheckpointError: Keys are missing, unexpected or misshapen.
     """
-    expected = network.state_dict()
-    mismatch = _compare(expected, state)
-    if mismatch and (prefix := _common_prefix(expected, state)):
-        state = {key.removeprefix(prefix): value for key, value in state.items()}
-        mismatch, what = _compare(expected, state), f"{what}, all of whose keys begin with {prefix!r:.80},"
-        if not mismatch:
-            warnings.warn(f"{what} is of this network without that prefix", SegshipWarning, stacklevel=2)
-    if mismatch:
-        raise CheckpointError(f"{what} is not of this network: {_describe(mismatch, expected, state)}")
-    denormals = 0
+    state, prefix = _fitting(network, state, what)
+    if prefix:
+        told = f"{what}, all of whose keys begin with {prefix!r:.80}, is of this network without that prefix"
+        warnings.warn(told, SegshipWarning, stacklevel=2)
+    expected, denormals = network.state_dict(), 0
     with torch.no_grad():
         for key, target in expected.items():
             if key in state and target.shape == state[key].shape:
                 target.copy_(state[key])
                 denormals += _flush(target)
     return denormals
+
+
+def require_same_keys(network: nn.Module, state: dict[str, Tensor], *, what: str = "the checkpoint") -> None:
+    """Refuse weights that `load_strict` would refuse; the network needs no memory for its own.
+
+    Args:
+        network: Where they are to go.
+        state: Tensor of each key.
+        what: The file, for messages.
+
+    Raises:
+        CheckpointError: Keys are missing, unexpected or misshapen.
+    """
+    _fitting(network, state, what)
+
+
+def _fitting(network: nn.Module, state: dict[str, Tensor], what: str) -> tuple[dict[str, Tensor], str]:
+    """The weights by the network's keys, and the prefix that all had that do not fit with it.
+
+    Raises:
+        CheckpointError: They are not of this network.
+    """
+    expected, prefix = network.state_dict(), ""
+    mismatch = _compare(expected, state)
+    if mismatch and (prefix := _common_prefix(expected, state)):
+        state = {key.removeprefix(prefix): value for key, value in state.items()}
+        mismatch, what = _compare(expected, state), f"{what}, all of whose keys begin with {prefix!r:.80},"
+    if mismatch:
+        raise CheckpointError(f"{what} is not of this network: {_describe(mismatch, expected, state)}")
+    return state, prefix
 
 
 def flush_denormals(network: nn.Module) -> int:

@@ -68,6 +68,7 @@ def _read(path: Path) -> onnx.ModelProto:
     require_onnx(path)
     try:
         model = load_model(path)
+        _require_text(model)
         require_bounded(model)
         inline_functions(model)
     except UnsupportedError as error:
@@ -81,6 +82,21 @@ def _read(path: Path) -> onnx.ModelProto:
             "with standard operators"
         )
     return model
+
+
+def _require_text(model: onnx.ModelProto) -> None:
+    """Refuse names that are no UTF-8, which protobuf hands over as bytes.
+
+    Raises:
+        ValueError: One is.
+    """
+    names: list[object] = [model.graph.name]
+    for entry in model.metadata_props:
+        names += [entry.key, entry.value]
+    for value in (*model.graph.input, *model.graph.output):
+        names += [value.name, *(side.dim_param for side in value.type.tensor_type.shape.dim)]
+    if wrong := [name for name in names if not isinstance(name, str)]:
+        raise ValueError(f"the name {wrong[0]!r:.60} is no text")
 
 
 FRAMEWORK = Framework(

@@ -6,19 +6,13 @@ an image until its short edge fills a window, slides the window, and averages th
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
-from segship.core.errors import (
-    CheckpointError,
-    ConfigError,
-    SegshipError,
-    UnsupportedError,
-    did_you_mean,
-    validation_line,
-)
+from segship.core.errors import CheckpointError, ConfigError, UnsupportedError, did_you_mean, validation_line
 from segship.core.files import digest
 from segship.core.provenance import Provenance, assumed, default, read
 from segship.core.spec import ModelSpec, Normalization, ResizeEdges, SizeRule, Slide
@@ -35,10 +29,11 @@ from segship.reading.documents import read_mapping
 from segship.reading.key_rules import rename
 from segship.reading.options import merge_options
 from segship.reading.origins import segmenter as keys
-from segship.reading.weights import load_strict
+from segship.reading.weights import load_strict, require_same_keys
 from segship.sources import IGNORED, Framework, Loaded, require_checkpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from torch import Tensor, nn
@@ -163,16 +158,19 @@ def load(request: LoadRequest) -> Loaded:
     if not path.is_file():
         raise ConfigError(f"{folder} has no {_VARIANT}, which Segmenter's training writes beside the checkpoint")
     variant, ignored = _read_variant(path, request)
-    network = _build(variant.net_kwargs)
     notes = [f"{IGNORED}{sentence}" for sentence in ignored]
     spec = _spec(variant, notes)
     origin, denormals = {path.name: digest(path)}, 0
     checkpoint = _find_checkpoint(request)
     if checkpoint is None:
         require_checkpoint(request, f"{folder} has no {_CHECKPOINT}")
+        network = _build(variant.net_kwargs)
     else:
         weights = read_checkpoint(checkpoint, trust=request.trust)
-        denormals = _load_weights(network, weights.state, str(checkpoint))
+        state = _our_keys(weights.state)
+        with _asked():
+            network = _build(variant.net_kwargs, lambda made: require_same_keys(made, state, what=str(checkpoint)))
+            denormals = load_strict(network, state, what=str(checkpoint))
         origin[weights.path.name] = weights.digest
     changes = {"random_weights": checkpoint is None, "ignored": tuple(ignored)}
     provenance = _provenance(variant).model_copy(update=changes)
@@ -227,12 +225,12 @@ def _find_checkpoint(request: LoadRequest) -> Path | None:
     return found[0] if found else None
 
 
-def _build(net: _Net) -> Segmenter:
+def _build(net: _Net, check: Callable[[Segmenter], object] = lambda _: None) -> Segmenter:
     """The network with random weights, in evaluation mode."""
     if (number := number_beyond(net.model_dump())) is not None:
         raise ConfigError(f"{_VARIANT} asks for {number:g}, more than {MAXIMUM_NUMBER}: no real network has that")
     with FewRandomNumbers():
-        network = build_within_bounds(lambda: Segmenter(_backbone(net), _head(net), net.patch_size))
+        network = build_within_bounds(lambda: Segmenter(_backbone(net), _head(net), net.patch_size), check)
     network.requires_grad_(requires_grad=False).eval()
     return network
 
@@ -268,12 +266,19 @@ def _head(net: _Net) -> nn.Module:
     )
 
 
-def _load_weights(network: Segmenter, state: dict[str, Tensor], what: str) -> int:
-    """Give Segmenter's own weights to our modules; the number of denormals among them."""
-    try:
+def _our_keys(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Segmenter's own weights by the names of our modules."""
+    with _asked():
         ours, _ = rename(keys.prepare(state), keys.RULES)
-        return load_strict(network, keys.finish(ours), what=what)
-    except SegshipError as error:
+        return keys.finish(ours)
+
+
+@contextlib.contextmanager
+def _asked() -> Iterator[None]:
+    """Ask of weights that do not fit whether they belong to the variant at all."""
+    try:
+        yield
+    except CheckpointError as error:
         raise CheckpointError(f"{error}. Is it the checkpoint that {_VARIANT} was written for?") from None
 
 

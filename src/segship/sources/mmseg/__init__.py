@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from segship.core.errors import ConfigError, UnsupportedError
 from segship.core.files import digest
+from segship.networks.bounds import TooLargeError
 from segship.networks.wrapped import WrappedNetwork
 from segship.reading.checkpoint import read_checkpoint
 from segship.reading.configs.config import read_config
-from segship.reading.weights import load_strict
+from segship.reading.weights import load_strict, require_same_keys
 from segship.sources import Framework, Loaded, require_checkpoint
 from segship.sources.mmseg.build import build_network
 from segship.sources.mmseg.channels import MixedNetwork
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from segship.networks.network import Network
+    from segship.reading.checkpoint import Checkpoint
     from segship.sources import LoadRequest
 
 __all__ = ["FRAMEWORK", "load", "load_network", "recognises"]
@@ -51,10 +53,10 @@ def recognises(path: Path) -> bool:
 def load_network(request: LoadRequest) -> Network:
     """Read the network alone; see `segship.sources.load_network`."""
     values = read_config(request.path, request.options).values
+    weights = _weights(request)
     with _naming(request.path):
-        network = _build(values, request)
-    if request.checkpoint is not None:
-        weights = read_checkpoint(request.checkpoint, trust=request.trust)
+        network = _build(values, request, weights)
+    if weights is not None:
         load_strict(_keys(network), weights.state, what=str(request.checkpoint))
     return network
 
@@ -68,10 +70,23 @@ def _naming(path: Path) -> Iterator[None]:
         raise type(error)(f"{path}: {error}") from None
 
 
-def _build(values: Mapping[str, Any], request: LoadRequest) -> Network:
+def _weights(request: LoadRequest) -> Checkpoint | None:
+    return None if request.checkpoint is None else read_checkpoint(request.checkpoint, trust=request.trust)
+
+
+def _build(values: Mapping[str, Any], request: LoadRequest, weights: Checkpoint | None) -> Network:
     """Our network of the config; where it names modules of the user's own and is trusted, the framework's."""
+
+    def check(network: Network) -> None:
+        if weights is None:
+            require_checkpoint(request, f"after {request.path.name} comes its checkpoint, a .pth file")
+        else:
+            require_same_keys(network, weights.state, what=str(request.checkpoint))
+
     try:
-        return build_network(values.get("model"), with_auxiliary=request.with_auxiliary)
+        return build_network(values.get("model"), with_auxiliary=request.with_auxiliary, check=check)
+    except TooLargeError:
+        raise
     except UnsupportedError as error:
         if not request.trust:
             told = str(error) if str(error).endswith((".", "?")) else f"{error}."
@@ -91,9 +106,9 @@ def _keys(network: Network) -> nn.Module:
 def load(request: LoadRequest) -> Loaded:
     """Read the network and what its inputs and outputs mean; see `segship.sources.load`."""
     read = read_config(request.path, request.options)
+    weights = _weights(request)
     with _naming(request.path):
-        network = _build(read.values, request)
-    weights = None if request.checkpoint is None else read_checkpoint(request.checkpoint, trust=request.trust)
+        network = _build(read.values, request, weights)
     meta = weights.meta if weights else {}
     places = Places(
         read.path.name,
@@ -107,9 +122,7 @@ def load(request: LoadRequest) -> Loaded:
     provenance = provenance.model_copy(update={"random_weights": weights is None})
     origin = {read.path.name: digest(read.path)}
     denormals = 0
-    if weights is None:
-        require_checkpoint(request, f"after {request.path.name} comes its checkpoint, a .pth file")
-    else:
+    if weights is not None:
         denormals = load_strict(_keys(network), weights.state, what=str(request.checkpoint))
         origin[weights.path.name] = weights.digest
     if contract.mix is not None:

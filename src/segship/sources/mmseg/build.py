@@ -15,7 +15,7 @@ from segship.models.segmentor import EncoderDecoder
 from segship.networks.bounds import TooLargeError, build_within_bounds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from segship.core.registry import Registry
 
@@ -55,12 +55,15 @@ _MODEL_KEYS = frozenset({
 })  # fmt: skip
 
 
-def build_network(model: Any, *, with_auxiliary: bool = False) -> EncoderDecoder:
+def build_network(
+    model: Any, *, with_auxiliary: bool = False, check: Callable[[EncoderDecoder], object] = lambda _: None
+) -> EncoderDecoder:
     """Build the network that ``model`` of a config describes, with random weights, in evaluation mode.
 
     Args:
         model: The config's ``model``.
         with_auxiliary: Build the heads that only training uses, too.
+        check: Called with the network before it has memory for its weights, to refuse it by raising.
 
     Raises:
         ConfigError: The config has mistakes; all that can be found are named.
@@ -76,7 +79,7 @@ def build_network(model: Any, *, with_auxiliary: bool = False) -> EncoderDecoder
         return _encoder_decoder(model, with_auxiliary=with_auxiliary)
 
     with FewRandomNumbers():
-        return build_within_bounds(build)
+        return build_within_bounds(build, check)
 
 
 def _registered(cfg: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Hostile inputs: one module for each kind, whose ``CASES`` makes them and whose ``read`` is who reads them."""
