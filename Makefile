@@ -11,6 +11,7 @@ TESTED := all
 
 .PHONY: demo check install lint types imports docs test test-slow languages format new-head clean
 .PHONY: check-base check-lowest check-phones check-pythons check-native
+.PHONY: fuzz check-base check-lowest check-phones check-pythons
 
 demo: $(VENV)/installed $(VENV)/native
 	$(BIN)/segship demo segship-demo
@@ -71,6 +72,13 @@ languages: $(VENV)/installed
 # Other environments than `make check`'s: without torch, the lowest dependencies, engines of devices, newer Pythons.
 check-base check-lowest check-phones check-pythons: check-%: install
 	$(BIN)/python dev/environments.py $*
+
+# Fuzzing needs atheris, which is no dependency: an environment of its own below build/. All of it: fuzz/*.py.
+MINUTES := 60
+fuzz: install
+	$(BIN)/uv venv --quiet --allow-existing --system-site-packages --python $(BIN)/python build/fuzz/venv
+	$(BIN)/uv pip install --quiet --python build/fuzz/venv/bin/python atheris -e ".[$(TESTED)]"
+	build/fuzz/venv/bin/python fuzz/run.py --minutes $(MINUTES)
 
 format: install
 	$(BIN)/ruff check --fix .

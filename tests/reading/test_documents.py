@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from segship.core.errors import ConfigError
+from segship.reading.description import read_description
 from segship.reading.documents import parse_yaml, read_mapping
 
 pytest.importorskip("yaml")
@@ -52,3 +53,17 @@ def test_a_file_too_large_is_not_read_to_its_end(tmp_path: Path) -> None:
         file.truncate(2**40)  # sparse
     with pytest.raises(ConfigError, match="more than any description"):
         read_mapping(path)
+
+
+def test_merges_cost_what_they_copy() -> None:
+    levels = [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}" for n in range(1, 30)]
+    with pytest.raises(ConfigError, match="more values than any real config"):
+        parse_yaml("\n".join(["a0: &a0 {x: 1}", *levels]), "x.yaml")
+    assert parse_yaml("a: &a {x: 1}\nb: {<<: *a, y: 2}", "x.yaml")["b"] == {"x": 1, "y": 2}
+
+
+@pytest.mark.parametrize("scale", [1e308, 1e-300])
+def test_a_scale_that_leaves_no_numbers_is_told(scale: float) -> None:
+    given = {"normalization": {"mean": [1, 2, 3], "std": [1, 2, 3], "max_pixel_value": scale}}
+    with pytest.raises(ConfigError, match="max_pixel_value"):
+        read_description(given).spec(source="onnx", architecture="x", outputs=3)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["GraphNetwork", "bearable_bytes"]
 
 _PROBE = (256, 320)
-_BYTES = 2**28
+_BYTES = 2**27
 _BYTES_OF_A_PIXEL = 4096  # of the input: a hundred maps of float32 at a third of its side, and much more
 
 

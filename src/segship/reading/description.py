@@ -115,11 +115,15 @@ class DescribedNormalization(Frozen):
         known = self.channels or channels
         mean, std = self.mean or (0.0,) * known, self.std or (1.0,) * known
         scale = self.max_pixel_value
-        return Normalization(
-            channel_order=self.channel_order,
-            mean=tuple(value * scale for value in mean),
-            std=tuple(value * scale for value in std),
-        )
+        try:
+            return Normalization(
+                channel_order=self.channel_order,
+                mean=tuple(value * scale for value in mean),
+                std=tuple(value * scale for value in std),
+            )
+        except ValidationError as error:
+            told = validation_line(error)
+            raise ConfigError(f"mean and std cannot be used with max_pixel_value {scale:g}: {told}") from None
 
 
 class Described(NamedTuple):

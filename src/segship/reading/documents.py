@@ -69,9 +69,6 @@ def parse_yaml(text: str, what: str) -> Any:
     except ImportError as error:
         raise MissingExtraError("Reading YAML", "export", "yaml") from error
 
-    def _tuple(loader: yaml.SafeLoader, node: yaml.Node) -> tuple[Any, ...]:
-        return tuple(loader.construct_sequence(node)) if isinstance(node, yaml.SequenceNode) else ()
-
     allowance = Allowance(_VALUES)
 
     class Plain(yaml.SafeLoader):
@@ -80,6 +77,10 @@ def parse_yaml(text: str, what: str) -> Any:
         def compose_node(self, parent: Any, index: Any) -> Any:
             allowance.spend()
             return super().compose_node(parent, index)
+
+        def flatten_mapping(self, node: Any) -> None:
+            super().flatten_mapping(node)
+            allowance.spend(len(node.value))  # what is merged is copied
 
         def construct_yaml_int(self, node: Any) -> int:
             return super().construct_yaml_int(_short(node))
@@ -99,6 +100,10 @@ def parse_yaml(text: str, what: str) -> Any:
         reason = one_line(error, joined=True) or type(error).__name__
         raise ConfigError(f"{what} is no YAML of plain values: {reason}") from None
     return values
+
+
+def _tuple(loader: Any, node: Any) -> tuple[Any, ...]:
+    return tuple(loader.construct_sequence(node)) if node.id == "sequence" else ()
 
 
 def _short(node: Any) -> Any:
