@@ -10,8 +10,7 @@ TEST_ENV := OMP_NUM_THREADS=1
 TESTED := all
 
 .PHONY: demo check install lint types imports docs test test-slow languages format new-head clean
-.PHONY: check-base check-lowest check-phones check-pythons check-native
-.PHONY: fuzz check-base check-lowest check-phones check-pythons
+.PHONY: check-base check-lowest check-phones check-pythons check-native fuzz
 
 demo: $(VENV)/installed $(VENV)/native
 	$(BIN)/segship demo segship-demo

@@ -203,7 +203,7 @@ def _look_through(path: Path) -> dict[str, str]:
         _require_bearable(path.stat().st_size)
         with path.open("rb") as file:
             parser.ParseFile(file)
-    except (expat.ExpatError, ValueError) as error:
+    except (expat.ExpatError, LookupError, ValueError) as error:  # an encoding that nobody knows is a LookupError
         raise BackendError(f"{path} is no model of OpenVINO: {error}") from None
     except OSError as error:
         raise BackendError(f"{path} cannot be read: {error.strerror or error}") from None

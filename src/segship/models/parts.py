@@ -74,7 +74,9 @@ def build_part(registry: Registry[type[nn.Module]], cfg: Any) -> nn.Module:
     if wrong:
         raise ConfigError(" ".join(wrong))
     if (number := number_beyond(given)) is not None:
-        raise UnsupportedError(f"{name} is asked for {number:g}, more than {MAXIMUM_NUMBER}: no real network has that")
+        raise UnsupportedError(
+            f"{name} is asked for {number!r:.20}, more than {MAXIMUM_NUMBER}: no real network has that"
+        )
     try:
         return unit(**given)
     except SegshipError:

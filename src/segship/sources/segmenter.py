@@ -228,7 +228,7 @@ def _find_checkpoint(request: LoadRequest) -> Path | None:
 def _build(net: _Net, check: Callable[[Segmenter], object] = lambda _: None) -> Segmenter:
     """The network with random weights, in evaluation mode."""
     if (number := number_beyond(net.model_dump())) is not None:
-        raise ConfigError(f"{_VARIANT} asks for {number:g}, more than {MAXIMUM_NUMBER}: no real network has that")
+        raise ConfigError(f"{_VARIANT} asks for {number!r:.20}, more than {MAXIMUM_NUMBER}: no real network has that")
     with FewRandomNumbers():
         network = build_within_bounds(lambda: Segmenter(_backbone(net), _head(net), net.patch_size), check)
     network.requires_grad_(requires_grad=False).eval()

@@ -35,7 +35,9 @@ def require_harmless(folder: Path, config: Mapping[str, Any]) -> None:
         UnsupportedError: The folder is an adapter, quantized, takes its backbone from elsewhere, or has absurd sizes.
     """
     if (number := number_beyond(config)) is not None:
-        raise UnsupportedError(f"config.json asks for {number:g}, more than {MAXIMUM_NUMBER}: no real network has that")
+        raise UnsupportedError(
+            f"config.json asks for {number!r:.20}, more than {MAXIMUM_NUMBER}: no real network has that"
+        )
     if (folder / "adapter_config.json").is_file():
         raise UnsupportedError(f"{folder} holds an adapter: merge it into its network (merge_and_unload) and save that")
     for where, part in _parts(config, "config.json"):
