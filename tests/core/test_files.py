@@ -7,8 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from segship.core.errors import InputError
-from segship.core.files import bring_back, digest, holds_only, replace_directory, scratch_directory, write_atomically
+from segship.core.errors import InputError, PackageError
+from segship.core.files import (
+    bring_back,
+    digest,
+    file_inside,
+    holds_only,
+    replace_directory,
+    scratch_directory,
+    write_atomically,
+)
 
 # SHA-256 of "abc", FIPS 180-2, appendix B.1
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -181,3 +189,9 @@ def test_a_folder_that_holds_something_of_the_users_is_told_from_one_that_can_be
     (tmp_path / "notes").unlink()
     (tmp_path / "b").symlink_to(tmp_path / "a")
     assert not holds_only(tmp_path, {"a", "b"})
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", "\ud800", "\x1b[2J", "a" * 256])
+def test_a_name_that_no_system_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(PackageError, match="no system can have"):
+        file_inside(tmp_path, name)

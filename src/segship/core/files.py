@@ -86,7 +86,8 @@ def file_inside(folder: Path, name: str) -> Path:
         PackageError: The name or a link leads out of the folder, or there is no such file.
     """
     inside = PurePosixPath(name)
-    if "\0" in name or not inside.parts or max(len(os.fsencode(part)) for part in inside.parts) > _LONGEST_NAME:
+    lengths = [len(part.encode("utf-8", "surrogatepass")) for part in inside.parts]
+    if not name.isprintable() or not lengths or max(lengths) > _LONGEST_NAME:
         raise PackageError(f"{folder} names a file that no system can have ({printable(name)!r:.80}): do not use it")
     if inside.is_absolute() or ".." in inside.parts or "\\" in name or ":" in name:
         raise PackageError(f"{folder} names a file outside itself ({name!r}): do not use it")
