@@ -29,7 +29,7 @@ def test_a_forgotten_checkpoint_is_refused(config: Path, tmp_path: Path) -> None
 def test_a_trial_says_that_its_weights_are_random(config: Path, tmp_path: Path) -> None:
     done = command("export", config, tmp_path / "out", "--random-weights")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip().splitlines()[-2].endswith(f"verified; {RANDOM_WEIGHTS}")  # then: what was assumed
+    assert done.stdout.strip().splitlines()[-2].endswith(f"for yours; {RANDOM_WEIGHTS}")  # then: what was assumed
     manifest = segship.Segmentor(tmp_path / "out").manifest
     assert manifest.provenance is not None
     assert manifest.provenance.random_weights

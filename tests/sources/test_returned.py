@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from segship.sources import Loaded
 
-UNRECORDED = "the right mask is that of the greatest colour, and the right probability one line of NumPy"
-
 DYNAMIC = ("N", 3, "H", "W")
 ONE = ("N", 1, "H", "W")
 LABELS = FLAG.argmax(2)[1:-1, 1:-1]

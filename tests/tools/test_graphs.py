@@ -102,7 +102,7 @@ def test_torchscript_slides_too(sliding: tuple[Path, Path], tmp_path: Path) -> N
 
 
 def test_a_sigmoid_network_compares_with_its_threshold(trained: tuple[Path, Path]) -> None:
-    loaded = load(trained[0])
+    loaded = load(*trained)
     spec = loaded.spec.model_copy(
         update={"output": "sigmoid", "threshold": 0.7, "classes": ("a", "b"), "palette": ((0, 0, 0), (1, 1, 1))}
     )

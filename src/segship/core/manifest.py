@@ -42,6 +42,12 @@ def _require_small(options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
+def _require_percent(value: float) -> float:
+    if not (value != value or 0 <= value <= 100):  # noqa: PLR0124, PLR2004  (only NaN differs from itself)
+        raise ValueError("it is within 0-100")
+    return value
+
+
 def _nan(value: Any) -> Any:
     return float("nan") if value is None else value
 
@@ -49,6 +55,8 @@ def _nan(value: Any) -> Any:
 Difference = Annotated[float, BeforeValidator(_nan)]
 """0 or more; NaN: undefined, null in JSON."""
 Percent = Annotated[float, Field(allow_inf_nan=False, ge=0, le=100)]
+Mean = Annotated[float, BeforeValidator(_nan), AfterValidator(_require_percent)]
+"""0-100; NaN: nothing was there to count, null in JSON."""
 
 
 class Comparison(Frozen):
@@ -84,11 +92,11 @@ class Accuracy(Frozen):
     """IoU over labelled images, in percent.
 
     Attributes:
-        mIoU: Mean over the classes that occur.
+        mIoU: Mean over the classes that occur; NaN where none does.
         IoU: Of each class that occurs, by name.
     """
 
-    mIoU: Percent
+    mIoU: Mean
     IoU: Annotated[dict[Name, Percent], Field(max_length=MOST_CLASSES)]
 
 

@@ -168,6 +168,9 @@ class Data:
 
         Args:
             ends: Of the config's data set.
+
+        Returns:
+            The data; this one where its names end otherwise.
         """
         if self.ends != NameEnds() or ends == NameEnds() or self.labels is None or self.root is None:
             return self

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import onnx
 
-__all__ = ["LARGEST_FILE", "require_bounded", "require_onnx"]
+__all__ = ["LARGEST_FILE", "require_bounded", "require_onnx", "require_text"]
 
 LARGEST_FILE = 2**31
 """Bytes of a protobuf message, at most."""
@@ -161,3 +161,18 @@ def _turns(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> int:
             f"the model has a {node.op_type} whose number of turns is no constant: export it again without"
         )
     return 1
+
+
+def require_text(model: onnx.ModelProto) -> None:
+    """Refuse names that are no UTF-8, which protobuf hands over as bytes.
+
+    Raises:
+        ValueError: One is.
+    """
+    names: list[object] = [model.graph.name]
+    for entry in model.metadata_props:
+        names += [entry.key, entry.value]
+    for value in (*model.graph.input, *model.graph.output):
+        names += [value.name, *(side.dim_param for side in value.type.tensor_type.shape.dim)]
+    if wrong := [name for name in names if not isinstance(name, str)]:
+        raise ValueError(f"the name {wrong[0]!r:.60} is no text")

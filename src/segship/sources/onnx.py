@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from segship.core.errors import InputError, UnsupportedError, one_line
 from segship.core.files import digest
 from segship.networks.onnx import OnnxNetwork
-from segship.onnxgraph.bounds import require_bounded, require_onnx
+from segship.onnxgraph.bounds import require_bounded, require_onnx, require_text
 from segship.onnxgraph.file import load as load_model
 from segship.onnxgraph.first_operators import range_of_pixels
 from segship.onnxgraph.metadata import metadata_of
@@ -68,7 +68,7 @@ def _read(path: Path) -> onnx.ModelProto:
     require_onnx(path)
     try:
         model = load_model(path)
-        _require_text(model)
+        require_text(model)
         require_bounded(model)
         inline_functions(model)
     except UnsupportedError as error:
@@ -82,21 +82,6 @@ def _read(path: Path) -> onnx.ModelProto:
             "with standard operators"
         )
     return model
-
-
-def _require_text(model: onnx.ModelProto) -> None:
-    """Refuse names that are no UTF-8, which protobuf hands over as bytes.
-
-    Raises:
-        ValueError: One is.
-    """
-    names: list[object] = [model.graph.name]
-    for entry in model.metadata_props:
-        names += [entry.key, entry.value]
-    for value in (*model.graph.input, *model.graph.output):
-        names += [value.name, *(side.dim_param for side in value.type.tensor_type.shape.dim)]
-    if wrong := [name for name in names if not isinstance(name, str)]:
-        raise ValueError(f"the name {wrong[0]!r:.60} is no text")
 
 
 FRAMEWORK = Framework(

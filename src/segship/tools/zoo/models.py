@@ -103,10 +103,11 @@ def find_model(name: str) -> PublishedModel:
     for model in _all():
         if wanted in {model.name, Path(model.file).stem}:
             return model
-    near = did_you_mean(wanted, [model.name for model in _all()])
-    if not near and (holding := published_models(wanted)):
+    if holding := published_models(wanted):
         first = min(holding, key=lambda model: model.name.find(wanted)).name
         near = f" {len(holding)} names hold it, as {first!r}."
+    else:
+        near = did_you_mean(wanted, [model.name for model in _all()])
     raise InputError(f"no published network is called {name!r}.{near} `segship zoo list` shows all")
 
 
