@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import grpc
 from segship.core.errors import InputError, SegshipError, UnsupportedError
 from segship.serve.inference import SERVER, Asked, Tensor, compute, describe, require_outputs, tensor_of
 from segship.serve.messages import SERVICE, bytes_of, message
+from segship.serve.options import may_enter
 from segship.serve.places import BusyError
 
 if TYPE_CHECKING:
@@ -95,9 +95,7 @@ class _Calls:
 
     def _require_token(self, context: Any) -> None:
         given = dict(context.invocation_metadata() or ()).get("authorization", "")
-        kind, _, token = (given if isinstance(given, str) else "").partition(" ")
-        matches = [hmac.compare_digest(token.strip().encode(), known) for known in self._tokens]
-        if self._tokens and not (kind.lower() == "bearer" and any(matches)):
+        if not may_enter(given.encode() if isinstance(given, str) else given, self._tokens):
             raise _RefusedError(grpc.StatusCode.UNAUTHENTICATED, "send authorization: Bearer TOKEN")
 
     async def _ServerLive(self, _: Any, __: Any) -> dict[str, Any]:  # noqa: N802  (calls have the protocol's names)

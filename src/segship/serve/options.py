@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -10,9 +11,10 @@ from segship.core.errors import InputError
 from segship.vision.decode import MAX_PIXELS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["Limits", "ServeOptions", "read_tokens"]
+__all__ = ["Limits", "ServeOptions", "may_enter", "read_tokens"]
 
 _MIB = 2**20
 _LONGEST_TOKEN_FILE = _MIB
@@ -112,3 +114,16 @@ def read_tokens(path: Path | None) -> tuple[bytes, ...]:
     if not tokens:
         raise InputError(f"{path} holds no token: write one a line")
     return tokens
+
+
+def may_enter(authorization: bytes, tokens: Sequence[bytes]) -> bool:
+    """Return whether a client has one of the tokens.
+
+    Args:
+        authorization: What it sent: ``Bearer TOKEN``.
+        tokens: Empty: anybody may enter.
+    """
+    kind, _, token = authorization.partition(b" ")
+    # Every token is compared, so that the time says nothing about which one is near.
+    matches = [hmac.compare_digest(token.strip(), known) for known in tokens]
+    return not tokens or (kind.lower() == b"bearer" and any(matches))
