@@ -26,6 +26,8 @@ ELSE = {
     ("formats", "onnxruntime"): "what Triton's configs say",
     ("formats", "openvino"): "what Triton's configs say",
     ("sources", "openvino"): "a source, which has the name of its file",
+    ("toolchains", "onnxruntime"): "a package of an environment",
+    ("toolchains", "torch"): "a package of an environment",
     ("cli", "torch"): "a module that export needs",
     ("deploy", "torch"): "a module that export needs",
     ("reading", "torch"): "a module that checkpoints name",

@@ -38,7 +38,8 @@ DEFAULT = "onnxruntime"
 
 
 def _own() -> tuple[str, ...]:
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")))
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(sorted(name.replace("_", "-") for name in names if not name.startswith("_")))
 
 
 def backend_names() -> tuple[str, ...]:
@@ -48,14 +49,14 @@ def backend_names() -> tuple[str, ...]:
 
 
 def find_backend(name: str) -> Backend:
-    """The backend called ``name``; of two that are called alike, Segship's own.
+    """The backend called ``name``, whose file has underscores for hyphens; of two that are called alike, Segship's own.
 
     Raises:
         BackendError: There is none, near names are suggested; or another distribution's cannot be loaded.
     """
     own = _own()
     if name in own:
-        return cast("Backend", importlib.import_module(f"{__name__}.{name}"))
+        return cast("Backend", importlib.import_module(f"{__name__}.{name.replace('-', '_')}"))
     if name not in _outside.outside():
         raise BackendError(
             f"no backend is called {name!r}: {', '.join(backend_names())}.{did_you_mean(name, backend_names())}"

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from segship.cli.options import JsonFile
+from segship.core.errors import InputError
 from segship.core.files import cache_folder
 
 __all__ = ["doctor", "examine"]
@@ -28,17 +29,27 @@ def doctor(
     setup: Annotated[
         str | None,
         typer.Option(
-            help="Make an environment of its own that a source needs: paddle, for PaddleSeg (1 GB, in the user's cache "
-            "folder or where $SEGSHIP_PADDLE_ENV says)."
+            help="Make an environment of its own, in the user's cache folder or where $SEGSHIP_NAME_ENV says: paddle "
+            "(1 GB) for PaddleSeg, rknn (1.5 GB) for Rockchip's chips."
         ),
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Tell of one backend: its options, precisions, devices, and what it cannot."),
     ] = None,
 ) -> None:
     """Tell what is installed, which backends and devices work, and the pip line for what is missing."""
     from segship.cli import output
+    from segship.cli.engine import describe_engine
     from segship.cli.setup import set_up
 
+    if setup is not None and engine is not None:
+        raise InputError("--setup and --engine are two questions: ask one of them")
     if setup is not None:
         set_up(setup, json_file)
+        return
+    if engine is not None:
+        describe_engine(engine, json_file)
         return
 
     report = examine()

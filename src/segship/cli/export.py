@@ -27,6 +27,7 @@ from segship.core.target import Precision, Shape, Target
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from segship.core.manifest import Manifest
     from segship.deploy import Package
 
 __all__ = ["export", "split_paths"]
@@ -90,8 +91,11 @@ def export(
     engine_option: Annotated[
         list[str] | None,
         typer.Option(
+            "--option",
+            "--engine-option",
             metavar="NAME=VALUE",
-            help="Setting of the engine's own, as workspace=1024 is of TensorRT; may be repeated.",
+            help="Setting of the engine's own, as workspace=1024 is of TensorRT; may be repeated. `segship doctor "
+            "--engine NAME` lists them.",
         ),
     ] = None,
     calibration: Annotated[
@@ -218,12 +222,17 @@ def _print(package: Package, *, drawn: bool) -> None:
         output.say(f"NOT EXACT: {failure}")
     for note in manifest.notes:
         output.say(f"note: {note}")
-    verified = "verified on drawn scenes; --images FOLDER for yours" if drawn else "verified"
-    verdict = "written although a gate failed" if manifest.failures else verified
+    verdict = "written although a gate failed" if manifest.failures else _verdict(manifest, drawn=drawn)
     random = manifest.provenance is not None and manifest.provenance.random_weights
     output.say(f"{package.path}: {manifest.target}, {verdict}{f'; {RANDOM_WEIGHTS}' if random else ''}")
     if manifest.provenance is not None and (assumed := manifest.provenance.assumptions(manifest.spec)):
         output.say(f"assumed: {'; '.join(assumed)}")
+
+
+def _verdict(manifest: Manifest, *, drawn: bool) -> str:
+    """What is known of the package: what ran it, unless that is the engine itself, and on which images."""
+    standing = manifest.standing.removesuffix(" on the engine")
+    return f"{standing} on drawn scenes; --images FOLDER for yours" if drawn and manifest.checks else standing
 
 
 def _target(target: str | None, backend: str | None, precision: str | None, shape: str | None) -> Target:
@@ -264,7 +273,7 @@ def _options(given: Sequence[str], workspace: int | None) -> dict[str, str | int
     for text in given:
         name, equals, value = text.partition("=")
         if not (name and equals):
-            raise InputError(f"--engine-option takes NAME=VALUE, not {text!r}")
+            raise InputError(f"--option takes NAME=VALUE, not {text!r}")
         if name in read:
             raise InputError(f"the engine's option {name} is given twice: once will do")
         read[name] = value

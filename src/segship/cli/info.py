@@ -136,7 +136,7 @@ def _of_package(manifest: Manifest) -> list[tuple[str, str]]:
         ("masks" if "post" in manifest.embed else "logits"),
     )
     alone = [("alone", f"the engine's file takes {takes} and returns {returns}")] if manifest.embed else []
-    return [network, target, *alone, *others]
+    return [network, target, ("state", manifest.standing), *alone, *others]
 
 
 def _of_source(spec: ModelSpec, sizes: SizeRule) -> list[tuple[str, str]]:

@@ -145,12 +145,19 @@ class EngineOption:
         text: What it sets, in a sentence.
         minimum: Least value of a number; None: no bound.
         choices: The values there are; empty: any.
+        default: What is taken where it is not given, in words; None: the text says.
     """
 
     kind: type[bool | int | float | str]
     text: str
     minimum: float | None = None
     choices: tuple[str, ...] = ()
+    default: str | None = None
+
+    def told(self) -> str:
+        """Return the values it takes, as a help text shows them: ``"rk3588|rk3568 (rk3588)"``."""
+        values = "|".join(self.choices) or {bool: "true|false", int: "NUMBER", float: "NUMBER"}.get(self.kind, "TEXT")
+        return f"{values} ({self.default})" if self.default else values
 
     def read(self, value: object) -> bool | int | float | str:
         """Return the value as its own type; a text, as a command line gives it, is read.
@@ -204,6 +211,10 @@ class BackendInfo:
             ``segship.onnxgraph.rewrite``.
         mmdeploy: Whether folders that MMDeploy made for it are opened; MMDeploy calls it by the same name.
         elsewhere: What to do where it builds engines that no device here runs, in a sentence's end: ``"on a Mac, …"``.
+        unverified: Whether its packages are written where no device here runs them, as *built, not verified here*;
+            other engines' need ``allow_inexact`` there.
+        plain: The opset of ONNX that the vendor's converter reads, of static graphs without arithmetic on whole
+            numbers (see ``segship.onnxgraph.plain``); None: graphs are given as they are.
     """
 
     title: str
@@ -231,6 +242,8 @@ class BackendInfo:
     passes: tuple[str, ...] = ()
     mmdeploy: bool = False
     elsewhere: str = ""
+    unverified: bool = False
+    plain: int | None = None
 
     def read_options(self, given: Mapping[str, object]) -> dict[str, bool | int | float | str]:
         """Return the engine's own settings, each as its own type.
@@ -263,11 +276,13 @@ class Device:
         name: What ``--device`` takes: ``"cpu"``, ``"cuda:0"``.
         usable: Whether it works here.
         note: Version of the engine, or the reason it does not work and what to do.
+        simulator: Name and version of the vendor's simulator, where the device is one.
     """
 
     name: str
     usable: bool
     note: str
+    simulator: str = ""
 
 
 class Backend(Protocol):

@@ -9,7 +9,7 @@ import mmap
 import os
 import re
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
@@ -25,12 +25,23 @@ from segship.core.target import Target
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["MANIFEST", "Accuracy", "Comparison", "Manifest", "Quantization", "is_package", "read_manifest", "seal"]
+__all__ = [
+    "MANIFEST",
+    "Accuracy",
+    "Comparison",
+    "Manifest",
+    "Quantization",
+    "State",
+    "is_package",
+    "read_manifest",
+    "seal",
+]
 
 MANIFEST = "manifest.json"
 _MAXIMUM_BYTES = 16 * 2**20  # thousand checks of a network of 150 classes have 5 MB
 _MOST_RECORDS, _MOST_VALUES = 20_000, 1_000_000  # in one manifest, which bounds the memory that reading it takes
 _FEW, _SOME, _MANY = 64, 1000, 10_000
+_BUILT = "built, not verified here"
 _IMAGE_AXES, _TENSOR_AXES, _MASK_AXES = 3, 4, 2
 _SEAL = re.compile(rb'  "digest": "([0-9a-f]{64})"\n\}\n\Z')
 
@@ -57,6 +68,10 @@ Difference = Annotated[float, BeforeValidator(_nan)]
 Percent = Annotated[float, Field(allow_inf_nan=False, ge=0, le=100)]
 Mean = Annotated[float, BeforeValidator(_nan), AfterValidator(_require_percent)]
 """0-100; NaN: nothing was there to count, null in JSON."""
+
+
+State = Literal["verified on the engine", "verified on the vendor's simulator", "built, not verified here"]
+"""What is known of a package: a gate it did not pass leaves it not verified."""
 
 
 class Comparison(Frozen):
@@ -140,6 +155,8 @@ class Manifest(EmbeddedSpec):
         provenance: From where each value of ``spec`` was read, and what was assumed; None: not known.
         versions: Version of each tool that took part.
         notes: What a user should know, in sentences.
+        state: What ran the comparison; None in manifests of earlier versions (`standing` tells it of every one).
+        simulator: Name and version of the vendor's simulator that ran it, where one did.
         digest: SHA-256 of all bytes of the file before the line that holds it, which is the last but one; None in
             manifests of version 1, of which no change is noticed.
     """
@@ -156,6 +173,8 @@ class Manifest(EmbeddedSpec):
     provenance: Provenance | None = None
     versions: Annotated[dict[Name, Words], Field(max_length=_SOME)] = {}
     notes: Annotated[tuple[Words, ...], Field(max_length=_SOME)] = ()
+    state: State | None = None
+    simulator: Words | None = None
     digest: Sha256 | None = None
 
     @model_validator(mode="after")
@@ -172,6 +191,12 @@ class Manifest(EmbeddedSpec):
         if not output.is_whole and "post" not in self.embed and isinstance(found, int) and found != scores:
             raise ValueError(f"the engine returns {found} scores for each pixel, and there are {scores} of classes")
         return self
+
+    @property
+    def standing(self) -> str:
+        """The state in words, with the simulator's name; of earlier versions it is told by their comparisons."""
+        state = self.state or ("verified on the engine" if self.checks and not self.failures else _BUILT)
+        return f"{state} ({self.simulator})" if self.simulator else state
 
     def write(self, directory: Path) -> Manifest:
         """Write ``manifest.json``.

@@ -15,7 +15,9 @@ __all__ = ["Precision", "Shape", "Target"]
 
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 
-_TARGET = re.compile(r"(?P<backend>[a-z0-9]+)(?:-(?P<precision>fp32|fp16|bf16|int8))?_(?P<shape>(?:dynamic|static).*)")
+_TARGET = re.compile(
+    r"(?P<backend>[a-z0-9]+(?:-[a-z]+)?)(?:-(?P<precision>fp32|fp16|bf16|int8))?_(?P<shape>(?:dynamic|static).*)"
+)
 _SHAPE = re.compile(r"(?P<kind>dynamic|static)(?:-(\d{1,9})x(\d{1,9}))?(?:-(\d{1,9})x(\d{1,9}))?")
 _LARGEST = 2**15  # the bound of `Side`
 

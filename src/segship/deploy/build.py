@@ -89,11 +89,21 @@ def finished(graph: Graph, plan: Plan) -> Graph:
         plan: Of the export.
     """
     if not plan.embed:
-        return _suited(graph, plan)
+        return _suited(_plain(graph, plan), plan)
     from segship.onnxgraph.image import postprocess
 
     path, branches = _beside(graph, "whole"), find_backend(plan.target.backend).INFO.branches
     return _suited(postprocess.embed(graph, path, plan.spec, plan.embed, branches=branches), plan)
+
+
+def _plain(graph: Graph, plan: Plan) -> Graph:
+    """The graph as the vendor's converter reads it, where ``INFO.plain`` says so."""
+    opset = find_backend(plan.target.backend).INFO.plain
+    if opset is None:
+        return graph
+    from segship.onnxgraph.plain import plain_graph
+
+    return plain_graph(graph, _beside(graph, "plain"), opset)
 
 
 def _suited(graph: Graph, plan: Plan) -> Graph:

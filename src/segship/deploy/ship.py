@@ -117,7 +117,9 @@ def build_package(load: Callable[[], Loaded], out: Path, options: ExportOptions)
         failed = (*differences, *built.failures)
         if failed and not plan.allow_inexact:
             raise VerificationError("; ".join(failed))
-        manifest = manifest.model_copy(update={"checks": checks, "failures": failed}).write(directory)
+        state = _state(find_backend(plan.target.backend), passed=bool(checks) and not failed)
+        update = {"checks": checks, "failures": failed} | state
+        manifest = manifest.model_copy(update=update).write(directory)
     return Package(out, manifest)
 
 
@@ -140,14 +142,32 @@ def verify_engine(
     backend = find_backend(plan.target.backend)
     devices = backend.probe()
     if not any(device.usable for device in devices):
+        if backend.INFO.unverified:
+            return (), []
         reason = f"the engine cannot be compared with the network here ({devices[0].note})"
         where = f", and {backend.INFO.elsewhere}" if backend.INFO.elsewhere else ""
         return (), [f"{reason}: only --allow-inexact writes it{where}"]
     release_memory()
     image, output = engine.inputs[0].name, engine.outputs[0].name
-    with backend.open(engine) as session:
+    with backend.open(engine, device=_device(backend)) as session:
         checks = tuple(compare(each, session.run({image: each.image})[output], plan.spec) for each in expected)
     return checks, failures(checks, plan.target.precision)
+
+
+def _device(backend: Backend) -> str:
+    """What a comparison runs on: the engine's own default where that works, else the first device that does."""
+    usable = [device.name for device in backend.probe() if device.usable]
+    default = backend.INFO.default_device
+    return default if default in usable or not usable else usable[0]
+
+
+def _state(backend: Backend, *, passed: bool) -> dict[str, str | None]:
+    """What is known of a package, as its manifest says it."""
+    if not passed:
+        return {"state": "built, not verified here", "simulator": None}
+    ran_on = next((device.simulator for device in backend.probe() if device.name == _device(backend)), "")
+    state = "verified on the vendor's simulator" if ran_on else "verified on the engine"
+    return {"state": state, "simulator": ran_on or None}
 
 
 def _references(loaded: Loaded, plan: Plan, images: Sequence[Path]) -> list[Reference]:

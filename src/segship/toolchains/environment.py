@@ -64,7 +64,9 @@ class Toolchain:
         size: Disk space of the environment, for people: ``"1 GB"``.
         pythons: Lowest and highest Python (major, minor) that all packages have wheels for.
         packages: Exact version of each package that results depend on.
+        alone: Those of ``packages`` that are installed without what they require, as that is older than what works.
         requirements: Further requirements, as pip takes them.
+        index: Address of a package index that is searched besides the user's own; empty: none.
         imports: Modules that are imported to see that the environment works.
         reported: Further distributions whose versions are recorded.
         variables: Environment variables that the converter's processes get.
@@ -76,7 +78,9 @@ class Toolchain:
     size: str
     pythons: tuple[tuple[int, int], tuple[int, int]]
     packages: Mapping[str, str]
+    alone: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()
+    index: str = ""
     imports: tuple[str, ...] = ()
     reported: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -167,16 +171,20 @@ class Toolchain:
 
     def _installation(self, made: Environment, uv: str | None) -> list[list[str]]:
         """The commands that make the environment and install its packages."""
-        requirements = [*(f"{name}=={version}" for name, version in self.packages.items()), *self.requirements]
+        exact = {name: f"{name}=={version}" for name, version in self.packages.items()}
+        alone = [exact.pop(name) for name in self.alone]
+        requirements = [*exact.values(), *self.requirements]
+        if self.index:
+            requirements = ["--extra-index-url", self.index, *requirements]
         if uv is not None:
             python = ".".join(map(str, self.pythons[1]))
-            return [
-                [uv, "venv", "--python", python, "--relocatable", str(made.folder), "--clear"],
-                [uv, "pip", "install", "--python", str(made.python), "--no-progress", *requirements],
-            ]
-        # Byte code is written at the first use, when the folder has its final name.
-        pip = [str(made.python), "-I", "-m", "pip", "install", "--no-compile", "--progress-bar", "off"]
-        return [[sys.executable, "-I", "-m", "venv", str(made.folder)], [*pip, *requirements]]
+            pip = [uv, "pip", "install", "--python", str(made.python), "--no-progress"]
+            first = [uv, "venv", "--python", python, "--relocatable", str(made.folder), "--clear"]
+        else:
+            # Byte code is written at the first use, when the folder has its final name.
+            pip = [str(made.python), "-I", "-m", "pip", "install", "--no-compile", "--progress-bar", "off"]
+            first = [sys.executable, "-I", "-m", "venv", str(made.folder)]
+        return [first, [*pip, *requirements], *([[*pip, "--no-deps", *alone]] if alone else [])]
 
     def _probe(self, made: Environment) -> list[str]:
         """The command that imports the modules and writes the packages' versions."""

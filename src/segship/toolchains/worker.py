@@ -16,6 +16,7 @@ import numpy as np
 
 from segship.core.errors import BackendError, UnsupportedError
 from segship.toolchains.environment import LAUNCHER
+from segship.toolchains.program import last_lines, run_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["WorkerProcess", "call"]
 
 _SECONDS = 1800  # the largest networks take one minute
-_LINES = 4
 _RESULT = "result.json"
 
 
@@ -60,22 +60,15 @@ def call(
     """
     result = folder / _RESULT
     result.unlink(missing_ok=True)
-    try:
-        done = subprocess.run(  # noqa: S603  (our own arguments, no shell)
-            _command(toolchain, "call", worker, function, (result, *arguments)),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=seconds,
-            check=False,
-            cwd=folder,
-            env=toolchain.process_variables(),
-        )
-    except subprocess.TimeoutExpired:
-        raise BackendError(f"{toolchain.title} has not finished within {seconds:g} seconds") from None
+    done = run_program(
+        _command(toolchain, "call", worker, function, (result, *arguments)),
+        title=toolchain.title,
+        folder=folder,
+        seconds=seconds,
+        variables=toolchain.process_variables(),
+    )
     if not result.is_file():
-        raise BackendError(f"{toolchain.title} has ended with status {done.returncode}: {_last_lines(done.stderr)}")
+        raise BackendError(f"{toolchain.title} has ended with status {done.status}: {last_lines(done.said)}")
     report = json.loads(result.read_text(encoding="utf-8"))
     if "error" in report:
         raise BackendError(f"{toolchain.title} fails: {report['error']}")
@@ -173,7 +166,7 @@ class WorkerProcess:
         process.kill()
         status = process.wait()
         self._log.seek(0)
-        said = _last_lines(self._log.read().decode(errors="replace"))
+        said = last_lines(self._log.read().decode(errors="replace"))
         return f"{title}'s process has ended with status {status}: {said}"
 
     def _started(self) -> subprocess.Popen[bytes]:
@@ -194,10 +187,6 @@ class WorkerProcess:
 def _command(toolchain: Toolchain, how: str, worker: Path, function: str, arguments: Sequence[object]) -> list[str]:
     python = toolchain.require().python
     return [str(python), "-I", str(LAUNCHER), how, str(worker), function, *map(str, arguments)]
-
-
-def _last_lines(text: str) -> str:
-    return " / ".join(line.strip() for line in text.splitlines()[-_LINES:] if line.strip())[-600:]
 
 
 def _end(process: subprocess.Popen[bytes], log: Any) -> None:

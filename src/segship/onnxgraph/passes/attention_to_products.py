@@ -20,13 +20,14 @@ _MANY_HEADS = 8  # enough for most processors' threads
 _SHORT = 256  # tokens; windows of attention have fewer, and so many of them that no thread is idle
 
 
-def attention_to_products(model: onnx.ModelProto) -> bool:
+def attention_to_products(model: onnx.ModelProto, *, everywhere: bool = False) -> bool:
     """Write attention of few heads over many tokens as two products and a softmax.
 
     ONNX Runtime computes each head in one thread, so that SegFormer's first stage, of one head, leaves all others idle.
 
     Args:
         model: The model; changed in place.
+        everywhere: Whether attention of many heads, or over few tokens, is written so, too.
 
     Returns:
         Whether a node was rewritten.
@@ -36,8 +37,10 @@ def attention_to_products(model: onnx.ModelProto) -> bool:
     shapes = _shapes(model)
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
-        idle = node.op_type == "Attention" and _leaves_threads_idle(node, shapes)
-        nodes += _products(model, node, int(shapes[node.input[0]][3])) if idle else [node]
+        chosen = node.op_type == "Attention" and (
+            _is_plain(node, shapes) if everywhere else _leaves_threads_idle(node, shapes)
+        )
+        nodes += _products(model, node, int(shapes[node.input[0]][3])) if chosen else [node]
     changed = len(nodes) > len(model.graph.node)
     del model.graph.node[:]
     model.graph.node.extend(nodes)
@@ -63,16 +66,21 @@ def _shapes(model: onnx.ModelProto) -> dict[str, list[int | str]]:
 
 
 def _leaves_threads_idle(node: onnx.NodeProto, shapes: Mapping[str, list[int | str]]) -> bool:
-    """Whether ``node`` is plain attention of (batch, heads, tokens, channels), float32, few heads and many tokens."""
+    """Whether ``node`` is plain attention of few heads over many tokens."""
+    if not _is_plain(node, shapes):
+        return False
+    _, heads, tokens, _ = shapes[node.input[0]]
+    return isinstance(heads, int) and heads < _MANY_HEADS and (isinstance(tokens, str) or tokens > _SHORT)
+
+
+def _is_plain(node: onnx.NodeProto, shapes: Mapping[str, list[int | str]]) -> bool:
+    """Whether ``node`` is attention of (batch, heads, tokens, channels), float32, and nothing besides."""
     query, key, value = (shapes.get(name, []) for name in node.input[:3])
     options = {option.name for option in node.attribute if option.i or option.f}  # what is 0 is off
     return (
         len(query) == len(key) == len(value) == 4  # noqa: PLR2004
         and query[1] == key[1] == value[1]
-        and isinstance(query[1], int)
-        and query[1] < _MANY_HEADS
         and isinstance(query[3], int)
-        and (isinstance(query[2], str) or query[2] > _SHORT)
         and len(node.output) == 1
         and not any(node.input[3:])
         and options <= {"scale"}

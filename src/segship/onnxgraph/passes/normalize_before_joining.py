@@ -1,0 +1,116 @@
+"""Normalise the parts of a concatenation before they are joined, so that eight bits hold them all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper, shape_inference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+__all__ = ["normalize_before_joining"]
+
+_BY_CHANNEL = {"BatchNormalization", "PRelu"}
+_CHANNELS = 1  # the axis
+_MAP_AXES = 3  # channels, height and width, to which slopes are aligned
+
+
+def normalize_before_joining(model: onnx.ModelProto) -> bool:
+    """Move normalisations, and the PReLUs after them, from behind a concatenation to each of its parts.
+
+    The result is the same, as both treat every channel for itself. A tensor of eight-bit numbers has one scale: where
+    features of 1 and an image of 0-255 are joined before they are normalised, as in CGNet, nothing is left of the
+    features. Behind a convolution, a normalisation becomes part of it besides.
+
+    Args:
+        model: Its shapes known; changed in place.
+
+    Returns:
+        Whether a node was moved.
+    """
+    channels, moved = _channels(model), False
+    while _move_one(model, channels):
+        moved = True
+    return moved
+
+
+def _move_one(model: onnx.ModelProto, channels: dict[str, int]) -> bool:
+    graph = model.graph
+    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    users = _users(graph)
+    makers = {name: node for node in graph.node for name in node.output}
+    nodes = list(graph.node)
+    for node in nodes:
+        joining = makers.get(node.input[0]) if node.op_type in _BY_CHANNEL else None
+        if joining is None or not _joins_channels(joining) or users[joining.output[0]] > 1:
+            continue
+        counts = [channels.get(name, 0) for name in joining.input]
+        if not all(counts) or not all(_by_channel(node, weights.get(name), sum(counts)) for name in node.input[1:]):
+            continue
+        parts = list(_parts(node, joining, counts, weights))
+        channels.update({part.output[0]: count for (part, _), count in zip(parts, counts, strict=True)})
+        ends = [part.output[0] for part, _ in parts]
+        joined = helper.make_node("Concat", ends, node.output, name=joining.name, axis=_CHANNELS)
+        # Both stand in an order in which they can run: everything the parts need comes before the old join.
+        new = [each for old in nodes for each in ([p for p, _ in parts] + [joined] if old is node else [old])]
+        copies = [onnx.NodeProto.FromString(each.SerializeToString()) for each in new if each is not joining]
+        del graph.node[:]
+        graph.node.extend(copies)
+        graph.initializer.extend(tensor for _, tensors in parts for tensor in tensors)
+        return True
+    return False
+
+
+def _by_channel(node: onnx.NodeProto, weight: NDArray[np.float32] | None, channels: int) -> bool:
+    """Whether it is one constant for all channels, or one for each."""
+    if weight is None:
+        return False
+    axis = max(weight.ndim - _MAP_AXES, 0)
+    aligned = node.op_type == "BatchNormalization" or weight.ndim >= _MAP_AXES
+    return weight.size == 1 or (aligned and weight.size == channels == weight.shape[axis])
+
+
+def _parts(
+    node: onnx.NodeProto, joining: onnx.NodeProto, counts: list[int], weights: dict[str, NDArray[np.float32]]
+) -> Iterator[tuple[onnx.NodeProto, list[onnx.TensorProto]]]:
+    """The node for each part that is joined, and its share of the weights."""
+    ends = np.cumsum(counts)
+    for number, (source, count, end) in enumerate(zip(joining.input, counts, ends, strict=True)):
+        part = onnx.NodeProto()
+        part.CopyFrom(node)
+        part.name, part.output[0] = f"{node.name or node.output[0]}_{number}", f"{node.output[0]}_{number}"
+        part.input[0] = source
+        tensors = []
+        for place, name in enumerate(node.input[1:], start=1):
+            weight = weights[name]
+            if weight.size > 1:  # one slope of PReLU stands for all channels
+                weight = np.take(weight, range(end - count, end), axis=max(weight.ndim - _MAP_AXES, 0))
+            part.input[place] = f"{name}_{number}_of_{part.output[0]}"
+            tensors.append(numpy_helper.from_array(np.ascontiguousarray(weight), part.input[place]))
+        yield part, tensors
+
+
+def _users(graph: onnx.GraphProto) -> Counter[str]:
+    """How often each value is read."""
+    return Counter((*(name for node in graph.node for name in node.input), *(value.name for value in graph.output)))
+
+
+def _joins_channels(node: onnx.NodeProto) -> bool:
+    return node.op_type == "Concat" and helper.get_node_attr_value(node, "axis") == _CHANNELS
+
+
+def _channels(model: onnx.ModelProto) -> dict[str, int]:
+    """Number of channels of each value of four axes."""
+    inferred = shape_inference.infer_shapes(model).graph
+    found = {}
+    for value in (*inferred.input, *inferred.value_info, *inferred.output):
+        sides = value.type.tensor_type.shape.dim
+        if len(sides) == 4:  # noqa: PLR2004
+            found[value.name] = sides[_CHANNELS].dim_value
+    return found

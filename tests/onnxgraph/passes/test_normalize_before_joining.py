@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from segship.onnxgraph.passes.normalize_before_joining import normalize_before_joining
+from support.onnx_models import computed, kinds, parsed
+
+RNG = np.random.default_rng(0)
+SHAPES = "float[1, 2, 4, 5] small, float[1, 3, 4, 5] large"
+FEEDS = {
+    "small": RNG.normal(size=(1, 2, 4, 5)).astype(np.float32),
+    "large": (RNG.normal(size=(1, 3, 4, 5)) * 100).astype(np.float32),
+}
+NORM = {name: RNG.uniform(0.5, 2, 5).astype(np.float32) for name in ("scale", "bias", "mean", "var")}
+BN = "n = BatchNormalization(j, scale, bias, mean, var)"
+
+
+@pytest.mark.parametrize(
+    ("body", "slope", "expected"),
+    [
+        (f"{BN} y = PRelu(n, slope)", (5, 1, 1), ["BatchNormalization"] * 2 + ["PRelu"] * 2 + ["Concat"]),
+        (f"{BN} y = PRelu(n, slope)", (1, 5, 1, 1), ["BatchNormalization"] * 2 + ["PRelu"] * 2 + ["Concat"]),
+        (f"{BN} y = PRelu(n, slope)", (1,), ["BatchNormalization"] * 2 + ["PRelu"] * 2 + ["Concat"]),
+        # Slopes along the width are no slopes of channels.
+        (f"{BN} y = PRelu(n, slope)", (5,), ["BatchNormalization"] * 2 + ["Concat", "PRelu"]),
+        # What is joined is read elsewhere, too.
+        (f"{BN} y = Add(n, j)", (1,), ["Concat", "BatchNormalization", "Add"]),
+    ],
+)
+def test_each_part_is_normalised_before_it_is_joined_with_the_same_result(
+    body: str, slope: tuple[int, ...], expected: list[str]
+) -> None:
+    text = f"g ({SHAPES}) => (float[1, 5, 4, 5] y) {{ j = Concat<axis = 1>(small, large) {body} }}"
+    weights = NORM | {"slope": RNG.uniform(0, 1, slope).astype(np.float32)}
+    model, original = parsed(text, opset=19, **weights), parsed(text, opset=19, **weights)
+    changed = expected[0] != "Concat"
+    assert normalize_before_joining(model) == changed
+    assert kinds(model) == expected
+    # Operators in an order in which they run, and the values they had.
+    assert np.allclose(computed(model, **FEEDS), computed(original, **FEEDS), rtol=1e-5, atol=1e-4)
+
+
+def test_what_is_joined_along_another_axis_stays() -> None:
+    model = parsed(
+        "g (float[1, 5, 4, 5] a, float[1, 5, 4, 5] b) => (float[1, 5, 8, 5] n) { j = Concat<axis = 2>(a, b) "
+        + BN
+        + " }",
+        opset=19,
+        **NORM,
+    )
+    assert not normalize_before_joining(model)
+    assert kinds(model) == ["Concat", "BatchNormalization"]
