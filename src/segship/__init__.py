@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from segship.core.spec import ModelSpec, SizeRule
     from segship.core.target import Target
     from segship.deploy import export, export_module
+    from segship.deploy.tune import tune
     from segship.deploy.verify import verify
     from segship.evaluation import Data, evaluate
     from segship.runtime import Package, Segmentor, predict
@@ -75,6 +76,7 @@ __all__ = [
     "export_module",
     "load_network",
     "predict",
+    "tune",
     "verify",
 ]
 
@@ -96,6 +98,7 @@ _HOMES = {
     "export_module": "segship.deploy",
     "load_network": "segship.sources",
     "predict": "segship.runtime",
+    "tune": "segship.deploy.tune",
     "verify": "segship.deploy.verify",
 } | {name: _ERRORS for name in __all__ if name.endswith("Error")}
 

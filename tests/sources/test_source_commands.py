@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from segship.cli.export import split_paths
+from segship.cli.options import split_paths
 from segship.core.errors import InputError
 from support.commands import refused, segship
 from support.trained import write_trained

@@ -123,6 +123,10 @@ class Candidate:
             device=device,
         )
 
+    def close(self) -> None:
+        """Give the engine's memory back."""
+        self._pipeline.close()
+
     def workload(self, files: Sequence[Path], batch: int, size: tuple[int, int] | None) -> Workload:
         """Find out what a run is given, and that the package takes it.
 

@@ -18,6 +18,7 @@ from segship.cli.predict import predict
 from segship.cli.report import report
 from segship.cli.serve import serve
 from segship.cli.tools import app as tools
+from segship.cli.tune import tune
 from segship.cli.verify import verify
 from segship.cli.zoo import app as zoo
 from segship.core.errors import InputError
@@ -58,7 +59,7 @@ def main(
     set_verbosity(quiet=quiet, verbose=verbose)
 
 
-for _command in (export, verify, predict, evaluate, benchmark, report, serve, archive, info, doctor, demo):
+for _command in (export, tune, verify, predict, evaluate, benchmark, report, serve, archive, info, doctor, demo):
     app.command()(_command)
 app.add_typer(tools)
 app.add_typer(zoo)

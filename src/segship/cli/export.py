@@ -18,7 +18,9 @@ from segship.cli.options import (
     either,
     find_normalize,
     keep_apart,
+    split_paths,
 )
+from segship.cli.tune import run_tuning
 from segship.core.errors import InputError
 from segship.core.plan import Int8
 from segship.core.provenance import RANDOM_WEIGHTS
@@ -29,32 +31,12 @@ if TYPE_CHECKING:
 
     from segship.core.manifest import Manifest
     from segship.deploy import Package
+    from segship.sources import Source
 
-__all__ = ["export", "split_paths"]
+__all__ = ["export"]
 
 _FOLDERS = {"mmdeploy": "mmdeploy_runtime", "transformersjs": "transformers.js"}  # layouts, and what opens them
-_MOST = 3
-
-
-def split_paths(paths: list[str], source: str | None) -> tuple[str, str | None, Path]:
-    """``[SOURCE, OUT]`` or ``[SOURCE, CHECKPOINT, OUT]`` as source, checkpoint and folder.
-
-    Args:
-        paths: As they stand on the command line.
-        source: What ``--source`` says; a function needs no SOURCE besides.
-
-    Raises:
-        InputError: There are too few or too many.
-    """
-    from segship.sources import named_function
-
-    if source is not None and named_function(source) is not None and len(paths) == 1:
-        return source, None, Path(paths[0])
-    if not 1 < len(paths) <= _MOST:
-        raise InputError(
-            f"{len(paths)} paths are given ({', '.join(paths)}): expected SOURCE OUT, or SOURCE CHECKPOINT OUT"
-        )
-    return paths[0], paths[1] if len(paths) == _MOST else None, Path(paths[-1])
+_AUTO = "auto"
 
 
 def export(
@@ -81,7 +63,8 @@ def export(
         str | None,
         typer.Option(
             help="The three in one, as in openvino-int8_static-512x1024; MMDeploy's name for one, as in "
-            "segmentation_tensorrt-fp16_static-512x1024; or the path of an MMDeploy deploy config."
+            "segmentation_tensorrt-fp16_static-512x1024; or the path of an MMDeploy deploy config. auto: what "
+            "`segship tune` finds to be the fastest here."
         ),
     ] = None,
     workspace: Annotated[
@@ -170,10 +153,11 @@ def export(
     if layout not in {"segship", *_FOLDERS}:
         # Version 0.1 took a data set here, for its classes.
         layout, classes = "segship", either(classes, require_data_set(layout), "--classes", "--layout")
-    chosen = _target(target, backend, precision, shape)
+    auto = target == _AUTO
+    chosen = _target(None if auto else target, backend, precision, shape)
     if options := _options(engine_option or (), workspace):
         chosen = chosen.model_copy(update={"options": chosen.options | options})
-    int8 = _int8(chosen, calibration, labels, calibration_images)
+    int8 = None if auto else _int8(chosen, calibration, labels, calibration_images)
     description = with_classes(spec, classes)
     given = Source(
         config,
@@ -187,14 +171,30 @@ def export(
         normalize=find_normalize(normalize),
     )
     pictures = either(images, old_image, "--images", "--image") or ()
+    if auto:
+        _require_tunable(
+            backend=backend,
+            precision=precision,
+            shape=shape,
+            engine_option=options,
+            allow_inexact=allow_inexact,
+            images=pictures,
+            layout=layout != "segship",
+            random_weights=random_weights,
+        )
+        run_tuning(
+            given,
+            out,
+            json_file,
+            calibration=calibration,
+            labels=labels,
+            images=calibration_images or Int8().images,
+            embed=embed,
+        )
+        return
     if layout in _FOLDERS:
         _require_plain(layout, embed=embed, json=json_file, allow_inexact=allow_inexact)
-        write = deploy.export_mmdeploy if layout == "mmdeploy" else deploy.export_transformersjs
-        with output.stages() as progress:
-            equal = write(given, out, chosen, images=pictures, progress=progress)
-        output.say(f"{out}: for {_FOLDERS[layout]}, {equal:.4%} of the labels are the network's")
-        if random_weights and checkpoint is None:
-            output.say(RANDOM_WEIGHTS)
+        _write_folder(layout, given, out, chosen, pictures)
         return
     with output.stages() as progress:
         package = deploy.export(
@@ -210,6 +210,19 @@ def export(
     output.write_json(json_file, package.manifest.model_dump(mode="json"))
     if not output.is_standard_output(json_file):
         _print(package, drawn=not pictures)
+
+
+def _write_folder(layout: str, given: Source, out: Path, target: Target, images: Sequence[Path]) -> None:
+    """A folder for others' runtimes."""
+    from segship import deploy
+    from segship.cli import output
+
+    write = deploy.export_mmdeploy if layout == "mmdeploy" else deploy.export_transformersjs
+    with output.stages() as progress:
+        equal = write(given, out, target, images=images, progress=progress)
+    output.say(f"{out}: for {_FOLDERS[layout]}, {equal:.4%} of the labels are the network's")
+    if given.random_weights and given.checkpoint is None:
+        output.say(RANDOM_WEIGHTS)
 
 
 def _print(package: Package, *, drawn: bool) -> None:
@@ -257,6 +270,12 @@ def _int8(target: Target, calibration: Path | None, labels: Path | None, images:
     if calibration is None and given:
         raise InputError(f"{', '.join(given)} go with --calibration FOLDER")
     return Int8(calibration=calibration, labels=labels, images=images or Int8().images) if given else None
+
+
+def _require_tunable(**options: object) -> None:
+    """Refuse what contradicts a choice by measurement."""
+    if given := [f"--{name.replace('_', '-')}" for name, value in options.items() if value]:
+        raise InputError(f"--target {_AUTO} chooses itself, and writes what passes: leave {', '.join(given)} out")
 
 
 def _require_plain(layout: str, **options: object) -> None:

@@ -32,6 +32,7 @@ __all__ = [
     "read_names",
     "read_numbers",
     "read_size",
+    "split_paths",
 ]
 
 DEVICE = "cpu, cuda:0, …; `segship doctor` lists them. Default: cpu, or the first device of an engine that has none."
@@ -106,6 +107,7 @@ _DESCRIPTIONS = (  # JSON files of packages, of MMDeploy's folders and of Huggin
     *("manifest.json", "deploy.json", "pipeline.json", "detail.json"),
     *("config.json", "preprocessor_config.json", "processor_config.json"),
 )
+_MOST_PATHS = 3
 _BEGINNING = 256  # bytes that tell JSON from other files
 _SIZE = re.compile(r"(\d+)(?:\s*[x, ]\s*(\d+))?", re.IGNORECASE)
 _Value = TypeVar("_Value")
@@ -232,3 +234,24 @@ def find_data(
     if reduce_zero_label is not None:
         raise InputError("--reduce-zero-label and --keep-zero-label are about label maps: give --labels FOLDER")
     return Data.unlabelled(images, limit=limit)
+
+
+def split_paths(paths: list[str], source: str | None) -> tuple[str, str | None, Path]:
+    """``[SOURCE, OUT]`` or ``[SOURCE, CHECKPOINT, OUT]`` as source, checkpoint and folder.
+
+    Args:
+        paths: As they stand on the command line.
+        source: What ``--source`` says; a function needs no SOURCE besides.
+
+    Raises:
+        InputError: There are too few or too many.
+    """
+    from segship.sources import named_function
+
+    if source is not None and named_function(source) is not None and len(paths) == 1:
+        return source, None, Path(paths[0])
+    if not 1 < len(paths) <= _MOST_PATHS:
+        raise InputError(
+            f"{len(paths)} paths are given ({', '.join(paths)}): expected SOURCE OUT, or SOURCE CHECKPOINT OUT"
+        )
+    return paths[0], paths[1] if len(paths) == _MOST_PATHS else None, Path(paths[-1])

@@ -41,6 +41,7 @@ __all__ = [
     "say",
     "set_verbosity",
     "show",
+    "staged_bar",
     "stages",
     "warn",
     "write_json",
@@ -181,6 +182,28 @@ def stages() -> Iterator[Callable[[str], None]]:
 
     with _console(sys.stderr).status("starting") as status:
         yield lambda text: status.update(Text(printable(text)))
+
+
+@contextlib.contextmanager
+def staged_bar(title: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on a terminal's standard error with what is being done; called with (text, done, all).
+
+    With ``-v`` there is a line for each text instead.
+
+    Args:
+        title: What is going on.
+    """
+    if _Verbosity.verbose or _Verbosity.quiet or not sys.stderr.isatty():
+        with stages() as tell:
+            yield lambda text, done, every: tell(f"{done} of {every}  {text}")
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    described = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[what]}", markup=False)
+    columns = described[0], BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), described[1]
+    with Progress(*columns, console=_console(sys.stderr), transient=True) as bar:
+        task = bar.add_task(printable(title), total=None, what="")
+        yield lambda text, done, every: bar.update(task, completed=done, total=every, what=printable(text))
 
 
 def is_standard_output(path: Path | None) -> bool:

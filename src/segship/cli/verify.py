@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segship.cli.export import split_paths
-from segship.cli.options import DEVICE, IgnoreUnknown, JsonFile, Normalize, OldImage, either, find_normalize, keep_apart
+from segship.cli.options import (
+    DEVICE,
+    IgnoreUnknown,
+    JsonFile,
+    Normalize,
+    OldImage,
+    either,
+    find_normalize,
+    keep_apart,
+    split_paths,
+)
 
 if TYPE_CHECKING:
     from segship.deploy.verify import Verification

@@ -116,7 +116,8 @@ def export(
         shape: See ``backend``.
         target: Engine, precision and shape, as `Target.parse` reads them: ``openvino-int8_dynamic``,
             ``tensorrt-fp16_static-512x1024``; or the path of a deploy config of MMDeploy. None: ONNX Runtime in fp32,
-            for all sizes.
+            for all sizes. ``"auto"``: what `segship.tune` finds to be the fastest here, judged on the images of
+            ``int8``.
         precision: See ``backend``.
         int8: How int8 is calibrated and judged; int8 needs its ``calibration``.
         allow_inexact: Write the package even if a gate fails, and say so in it.
@@ -162,6 +163,9 @@ def export(
         given = config
     else:
         given = Source(config, checkpoint, source=source, cfg_options=cfg_options, spec=spec, trust=trust)
+    if target == "auto":
+        _require_tunable(allow_inexact=allow_inexact, images=images, backend=backend, precision=precision, shape=shape)
+        return _tuned(given, Path(out), int8 or Int8(), embed, _renamed(progress, on_stage))
     chosen = _old_target(target, backend=backend, precision=precision, shape=shape)
     options = ExportOptions(
         target=chosen,
@@ -346,6 +350,30 @@ def find_target(target: str | Target) -> Target:
 
         return read_target(Path(target))
     return Target.parse(target)
+
+
+def _require_tunable(**given: object) -> None:
+    if told := [name for name, value in given.items() if value]:
+        raise InputError(f"target='auto' chooses itself, and writes what passes: leave {', '.join(told)} out")
+
+
+def _tuned(
+    source: Source, out: Path, int8: Int8, embed: str | Sequence[str], progress: Callable[[str], None]
+) -> Package:
+    from segship.deploy.tune import tune
+
+    found = tune(
+        source,
+        out,
+        calibration=int8.calibration,
+        labels=int8.labels,
+        images=int8.images,
+        max_drop=int8.drop,
+        embed=embed,
+        trust=source.trust,
+        progress=lambda what, _done, _every: progress(what),
+    )
+    return found.package
 
 
 def _int8_of(target: Target, int8: Int8 | None) -> Int8:

@@ -29,7 +29,7 @@ from segship.verification.inputs import TRACED, find_verification_images, refere
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from segship.core.artifacts import Backend, Engine, Graph
+    from segship.core.artifacts import Backend, Engine, Graph, Session
     from segship.core.plan import Embedded
     from segship.core.provenance import Provenance
     from segship.core.target import Target
@@ -87,13 +87,16 @@ class ExportOptions:
         )
 
 
-def build_package(load: Callable[[], Loaded], out: Path, options: ExportOptions) -> Package:
+def build_package(
+    load: Callable[[], Loaded], out: Path, options: ExportOptions, network: Session | None = None
+) -> Package:
     """Make a verified package of a network.
 
     Args:
         load: Reads the network; called when nothing cheaper can fail any more.
         out: Folder to write.
         options: What is asked for.
+        network: The original, as a session; None: PyTorch runs what ``load`` reads.
 
     Raises:
         SegshipError: Something cannot be read, converted or verified; nothing was written.
@@ -108,7 +111,7 @@ def build_package(load: Callable[[], Loaded], out: Path, options: ExportOptions)
     plan = options.plan(loaded)
     require_format(plan, loaded.network.graph_format)
     options.progress("running the network itself")
-    expected = _references(loaded, plan, images)
+    expected = _references(loaded, plan, images, network)
     with replace_directory(out, replaceable=is_package) as directory:
         manifest, built = _build(loaded, plan, directory, options.progress)
         del loaded  # the engine is about to need the room
@@ -170,11 +173,11 @@ def _state(backend: Backend, *, passed: bool) -> dict[str, str | None]:
     return {"state": state, "simulator": ran_on or None}
 
 
-def _references(loaded: Loaded, plan: Plan, images: Sequence[Path]) -> list[Reference]:
+def _references(loaded: Loaded, plan: Plan, images: Sequence[Path], network: Session | None) -> list[Reference]:
     from segship.networks.session import EagerSession
 
     batch = plan.target.shape.static is None and loaded.network.sizes.batch is None
-    return references(EagerSession(loaded.network), plan, images, batch=batch)
+    return references(network or EagerSession(loaded.network), plan, images, batch=batch)
 
 
 def _build(loaded: Loaded, plan: Plan, directory: Path, progress: Progress) -> tuple[Manifest, BuiltEngine]:

@@ -69,7 +69,15 @@ class Int8Judge:
             label: Makes the mask (H, W) of an image as `segship.vision.bands.read_pixels` reads it.
             before: Of the original network.
         """
-        masks = [label(read_pixels(sample.image, self._spec)) for sample in self._samples]
+        return self.of_masks([label(read_pixels(sample.image, self._spec)) for sample in self._samples], before)
+
+    def of_masks(self, masks: list[NDArray[Any]], before: Measurement | None = None) -> Measurement:
+        """Measure masks that are there already.
+
+        Args:
+            masks: Labels (H, W) of each image.
+            before: Of the original network.
+        """
         agreement = None
         if before is not None:
             pairs = zip(before.masks, masks, strict=True)
@@ -87,7 +95,7 @@ class Int8Judge:
             return accuracy_failures(before.accuracy, after.accuracy, self._options)
         gate = self._options.agreement
         if after.agreement is not None and after.agreement < gate:
-            return [f"int8: {after.agreement:.2%} of the pixels keep their label (gate {gate:.0%}; no labels given)"]
+            return [f"{after.agreement:.2%} of the pixels keep their label (gate {gate:.0%}; no labels given)"]
         return []
 
     def _accuracy(self, masks: list[NDArray[Any]]) -> Accuracy | None:

@@ -1,0 +1,76 @@
+"""The processor at hand, by what decides over speed: its name, and the instructions that networks are computed with."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+__all__ = ["Processor", "processor", "processors"]
+
+from segship.core.frozen import Frozen, Name
+
+_CPUINFO = Path("/proc/cpuinfo")
+# What people call a feature, and the flags of Linux that say it: any of them.
+_FEATURES = {
+    "AVX2": ("avx2",),
+    "AVX-512": ("avx512f",),
+    "VNNI": ("avx512_vnni", "avx_vnni"),
+    "bf16": ("avx512_bf16", "avx_bf16", "bf16"),
+    "fp16": ("avx512_fp16", "asimdhp"),
+    "AMX": ("amx_tile",),
+    "NEON": ("asimd",),
+    "dot products": ("asimddp",),
+    "int8 matrices": ("i8mm",),
+    "SVE": ("sve",),
+}
+_SYSCTL = "/usr/sbin/sysctl"  # of macOS
+
+
+class Processor(Frozen):
+    """A kind of processor.
+
+    Attributes:
+        name: As the system calls it.
+        features: The instructions that networks are computed with: ``("AVX2", "AVX-512", "VNNI", "bf16")``.
+    """
+
+    name: Name
+    features: tuple[Name, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.name} ({', '.join(self.features) or 'no features known'})"
+
+
+def processor() -> Processor:
+    """Describe the processor; where the system does not tell its instructions, they are left out."""
+    if _CPUINFO.is_file():
+        return _from_linux(_CPUINFO.read_text(encoding="utf-8", errors="replace"))
+    if sys.platform == "darwin":
+        return Processor(name=_sysctl("machdep.cpu.brand_string") or platform.machine())
+    return Processor(name=platform.processor() or platform.machine() or "unknown")
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _from_linux(text: str) -> Processor:
+    values: dict[str, str] = {}
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        values.setdefault(key.strip().lower(), value.strip())
+    flags = set(values.get("flags", values.get("features", "")).split())
+    found = tuple(name for name, any_of in _FEATURES.items() if flags.intersection(any_of))
+    return Processor(name=values.get("model name") or platform.machine() or "unknown", features=found)
+
+
+def _sysctl(name: str) -> str:
+    try:
+        run = subprocess.run([_SYSCTL, "-n", name], capture_output=True, text=True, timeout=5, check=False)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return run.stdout.strip()
