@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from record_schema import record_schema
 from segship.core.manifest import Manifest
 from segship.core.plan import SCHEMA_VERSION
 from segship.vision import tiling, upsample
@@ -46,7 +47,7 @@ def schema() -> str:
     made = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"segship-manifest-{SCHEMA_VERSION}",
-        **Manifest.model_json_schema(),
+        **record_schema(Manifest),
     }
     return json.dumps(made, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 

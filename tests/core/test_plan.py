@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from segship.core.errors import InputError, PackageError, one_line, validation_line
 from segship.core.plan import METADATA, EmbeddedSpec, Int8, Plan, newer_version, read_embed
 from segship.core.spec import ModelSpec, SizeRule
 from segship.core.target import Target
+from segship.core.validation import ValidationError
 
 SPEC = ModelSpec(source="mmseg", architecture="x", classes=("a", "b"), palette=((0, 0, 0), (1, 2, 3)))
 PLAN = Plan(spec=SPEC, sizes=SizeRule(multiple_of=8), target=Target(backend="onnxruntime"), embed=("pre",))
@@ -55,7 +55,7 @@ def test_a_threshold_is_a_probability_that_some_logit_passes(threshold: float) -
         ({"drop": "much", "images": 0}, "images is 0: input should be greater than 0; drop is 'much': input should be"),
     ],
 )
-def test_what_pydantic_refuses_is_one_sentence_for_each_mistake(values: dict[str, Any], line: str) -> None:
+def test_what_is_refused_is_one_sentence_for_each_mistake(values: dict[str, Any], line: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Int8.model_validate(values)
     assert validation_line(caught.value, known=Int8.model_fields).startswith(line)

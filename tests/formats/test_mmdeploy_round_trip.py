@@ -48,7 +48,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 
 def changed(update: dict[str, Any]) -> ModelSpec:
-    return ModelSpec.model_validate(dict(SPEC) | update)
+    return ModelSpec.model_validate(SPEC.model_dump() | update)
 
 
 @pytest.mark.parametrize("update", SAID.values(), ids=SAID)

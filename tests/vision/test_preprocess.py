@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 
 from segship.core.errors import InputError
 from segship.core.spec import GeometryStep, ModelSpec, Normalization, Pad, Padding, Resize
+from segship.core.validation import reader_of
 from segship.vision.preprocess import as_image, prepare, prepared_size
 from segship.vision.upsample import Step
 
 RECORDED: dict[str, Any] = json.loads((Path(__file__).parent / "references" / "preprocess.json").read_text())
 TENSORS = np.load(Path(__file__).parent / "references" / "preprocess.npz")
-STEP: TypeAdapter[Any] = TypeAdapter(GeometryStep)
+read_step = reader_of(GeometryStep)
 
 
 def image(height: int, width: int) -> NDArray[np.uint8]:
@@ -33,7 +33,7 @@ def spec(**fields: Any) -> ModelSpec:
 def recorded_spec(case: dict[str, Any]) -> ModelSpec:
     order = case.get("order", "rgb")
     return spec(
-        geometry=tuple(STEP.validate_python(step) for step in case.get("geometry", [])),
+        geometry=tuple(read_step(step) for step in case.get("geometry", [])),
         normalization=Normalization(channel_order=order, mean=RECORDED["mean"], std=RECORDED["std"]),
         padding=Padding(**case["padding"]) if "padding" in case else None,
     )
@@ -60,7 +60,7 @@ def test_the_tensor_is_the_one_mmsegmentation_makes(name: str, order: Any) -> No
 
 @pytest.mark.parametrize("name", RECORDED["rules"])
 def test_sizes_are_those_of_mmcv(name: str) -> None:
-    step = STEP.validate_python(RECORDED["rules"][name])
+    step = read_step(RECORDED["rules"][name])
     for height, width, *expected in RECORDED["sizes"][name]:
         assert step.plan(height, width).size == tuple(expected)
 

@@ -49,7 +49,7 @@ def load(name: str) -> Any:
     Raises:
         BackendError: It cannot be loaded, or is no backend.
     """
-    from segship.core.artifacts import BackendInfo  # importing segship alone must not import pydantic
+    from segship.core.artifacts import BackendInfo  # importing segship alone must import nothing
 
     (point,) = outside()[name]
     try:

@@ -20,7 +20,7 @@ _OPENCV = (
     "opencv-contrib-python",
     "opencv-contrib-python-headless",
 )
-_BASE = ("numpy", "PIL", "cv2", "pydantic", "typer", "rich")
+_BASE = ("numpy", "PIL", "cv2", "typer", "rich")
 _EXPORT = ("torch", "onnx", "onnxscript")  # modules; their distributions may have other names
 
 

@@ -1,1 +1,1 @@
-"""The words every room shares. Standard library, NumPy and pydantic only."""
+"""The words every room shares. Standard library and NumPy only."""

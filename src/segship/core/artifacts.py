@@ -6,10 +6,9 @@ from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
-from pydantic import Field
-
 from segship.core.errors import BackendError, did_you_mean
 from segship.core.frozen import Frozen, Words
+from segship.core.validation import Bound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +56,7 @@ class TensorInfo(Frozen):
 
     name: Words
     dtype: Words
-    shape: Annotated[tuple[int | Words, ...], Field(max_length=_MOST_AXES)]
+    shape: Annotated[tuple[int | Words, ...], Bound(most=_MOST_AXES)]
 
     @property
     def is_whole(self) -> bool:

@@ -26,14 +26,14 @@ import contextlib
 import difflib
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from segship.core.memory import is_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pydantic import ValidationError
+    from segship.core.validation import Mistake, ValidationError
 
 __all__ = [
     "BackendError",
@@ -182,35 +182,34 @@ def printable(text: str) -> str:
 
 
 def validation_line(error: ValidationError, *, known: Iterable[str] = ()) -> str:
-    """Say what is wrong with data that pydantic refused.
+    """Say what is wrong with data that no record takes.
 
     Args:
-        error: As pydantic raised it; its first twenty mistakes are told.
+        error: Its first twenty mistakes are told.
         known: Names of the fields there are, so that near ones are suggested.
 
     Returns:
         One sentence for each mistake: ``spec.threshold is 1.5: input should be less than 1``.
     """
-    names, mistakes = list(known), error.errors(include_url=False)
-    told = "; ".join(_mistake(dict(item), names) for item in mistakes[:_MOST_MISTAKES])
-    more = len(mistakes) - _MOST_MISTAKES
+    names = list(known)
+    told = "; ".join(_mistake(one, names) for one in error.mistakes[:_MOST_MISTAKES])
+    more = len(error.mistakes) - _MOST_MISTAKES
     return printable(told) + (f"; and {more} more" if more > 0 else "")
 
 
-def _mistake(item: dict[str, Any], known: list[str]) -> str:
-    name = ".".join(str(part) for part in item["loc"] if not str(part).startswith("tuple["))
-    if item["type"] == "extra_forbidden":
+def _mistake(mistake: Mistake, known: list[str]) -> str:
+    name = ".".join(map(str, mistake.place))
+    if mistake.kind == "unknown":
         return f"there is no {name!r}.{did_you_mean(name, known)}"
-    said = str(item["msg"]).removeprefix("Value error, ")
-    said = said[:1].lower() + said[1:]
-    if item["type"] == "missing":
+    if mistake.kind == "missing":
         return f"{name} is missing"
-    return f"{name} is {item['input']!r:.60}: {said}" if name else said
+    said = mistake.said[:1].lower() + mistake.said[1:]
+    return f"{name} is {mistake.value!r:.60}: {said}" if name else said
 
 
 @contextlib.contextmanager
 def validated(what: str, kind: type[SegshipError]) -> Iterator[None]:
-    """Turn a record that pydantic refuses inside into a Segship error.
+    """Turn a record that is refused inside into a Segship error.
 
     Args:
         what: The message's beginning: ``"config.py"``.
@@ -219,7 +218,7 @@ def validated(what: str, kind: type[SegshipError]) -> Iterator[None]:
     Returns:
         A context manager.
     """
-    from pydantic import ValidationError  # noqa: PLC0415  (errors are there before pydantic is needed)
+    from segship.core.validation import ValidationError  # noqa: PLC0415  (which nobody needs who asks for errors)
 
     try:
         yield

@@ -13,10 +13,9 @@ import tempfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
-
 from segship.core.errors import InputError, PackageError, printable
 from segship.core.frozen import Count, Frozen
+from segship.core.validation import Bound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -43,7 +42,7 @@ __all__ = [
 ]
 
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, Bound(pattern=r"^[0-9a-f]{64}$")]
 """64 hexadecimal digits, small."""
 
 DEMO = Path(__file__).parents[1] / "assets" / "demo"

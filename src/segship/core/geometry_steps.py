@@ -12,10 +12,9 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
-
 from segship.core.errors import InputError
 from segship.core.frozen import Frozen, Multiple, Positive, Side, Values
+from segship.core.validation import Tag
 
 __all__ = [
     "GeometryStep",
@@ -278,11 +277,9 @@ class ResizeByEdge(ImageStep):
     long: Side | None = None
     interpolation: Interpolation = "bilinear"
 
-    @model_validator(mode="after")
-    def _one_at_least(self) -> ResizeByEdge:
+    def _require_consistent(self) -> None:
         if self.short is None and self.long is None:
             raise ValueError("ResizeByEdge takes short, long, or both")
-        return self
 
     def _words(self) -> str:
         edges = (("short", self.short), ("long", self.long))
@@ -368,11 +365,9 @@ class Pad(ImageStep):
     value: Values = (0.0,)
     crop: bool = False
 
-    @model_validator(mode="after")
-    def _one_way(self) -> Pad:
+    def _require_consistent(self) -> None:
         if (self.multiple_of is None) == (self.height is None or self.width is None):
             raise ValueError("Pad takes either height and width, or multiple_of")
-        return self
 
     def _words(self) -> str:
         return f"{padding_words(self.height, self.width, self.multiple_of)} with {_margin_words(self.value)}"
@@ -384,5 +379,5 @@ class Pad(ImageStep):
 
 GeometryStep = Annotated[
     Resize | ResizeShortestEdge | ResizeToMultiple | ResizeByEdge | ResizeEdges | ResizeNear | Letterbox | Pad,
-    Field(discriminator="kind"),
+    Tag("kind"),
 ]

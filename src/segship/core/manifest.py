@@ -11,16 +11,15 @@ import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
-
 from segship.core.artifacts import Engine, TensorInfo
 from segship.core.errors import PackageError, validation_line
 from segship.core.files import FileDigest, Sha256, digest, file_inside, holds_only
-from segship.core.frozen import Count, Finite, Frozen, Name, Share, Words
+from segship.core.frozen import UNWRITTEN, Count, Finite, Frozen, Name, Share, Words
 from segship.core.plan import EmbeddedSpec, newer_version
 from segship.core.provenance import Provenance
 from segship.core.spec import MOST_CLASSES
 from segship.core.target import Target
+from segship.core.validation import After, Before, Bound, ValidationError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,10 +62,10 @@ def _nan(value: Any) -> Any:
     return float("nan") if value is None else value
 
 
-Difference = Annotated[float, BeforeValidator(_nan)]
+Difference = Annotated[float, Before(_nan)]
 """0 or more; NaN: undefined, null in JSON."""
-Percent = Annotated[float, Field(allow_inf_nan=False, ge=0, le=100)]
-Mean = Annotated[float, BeforeValidator(_nan), AfterValidator(_require_percent)]
+Percent = Annotated[float, Bound(finite=True, ge=0, le=100)]
+Mean = Annotated[float, Before(_nan), After(_require_percent)]
 """0-100; NaN: nothing was there to count, null in JSON."""
 
 
@@ -96,11 +95,11 @@ class Comparison(Frozen):
     labels_equal: Share
     max_difference: Difference = 0.0
     mean_difference: Difference = 0.0
-    classes: Annotated[dict[Name, Share], Field(max_length=MOST_CLASSES)] = {}
-    pixels: int = Field(default=0, exclude=True)
-    pixels_differ: int = Field(default=0, exclude=True)
-    greatest: float = Field(default=0.0, exclude=True)
-    has_logits: bool = Field(default=True, exclude=True)
+    classes: Annotated[dict[Name, Share], Bound(most=MOST_CLASSES)] = {}
+    pixels: Annotated[int, UNWRITTEN] = 0
+    pixels_differ: Annotated[int, UNWRITTEN] = 0
+    greatest: Annotated[float, UNWRITTEN] = 0.0
+    has_logits: Annotated[bool, UNWRITTEN] = True
 
 
 class Accuracy(Frozen):
@@ -112,7 +111,7 @@ class Accuracy(Frozen):
     """
 
     mIoU: Mean
-    IoU: Annotated[dict[Name, Percent], Field(max_length=MOST_CLASSES)]
+    IoU: Annotated[dict[Name, Percent], Bound(most=MOST_CLASSES)]
 
 
 class Quantization(Frozen):
@@ -131,8 +130,8 @@ class Quantization(Frozen):
     images: Count
     labelled: Count
     layers: Count
-    kept: Annotated[tuple[Words, ...], Field(max_length=_MANY)] = ()
-    slowdown: Annotated[Finite, Field(gt=0)] | None = None
+    kept: Annotated[tuple[Words, ...], Bound(most=_MANY)] = ()
+    slowdown: Annotated[Finite, Bound(gt=0)] | None = None
     before: Accuracy | None = None
     after: Accuracy | None = None
     agreement: Share | None = None
@@ -162,23 +161,22 @@ class Manifest(EmbeddedSpec):
     """
 
     target: Target
-    inputs: Annotated[tuple[TensorInfo, ...], Field(min_length=1, max_length=_FEW)]
-    outputs: Annotated[tuple[TensorInfo, ...], Field(min_length=1, max_length=_FEW)]
-    files: Annotated[dict[str, FileDigest], Field(min_length=1, max_length=_SOME)]
-    options: Annotated[dict[Name, Any], Field(max_length=_FEW), AfterValidator(_require_small)] = {}
-    checks: Annotated[tuple[Comparison, ...], Field(max_length=_MANY)] = ()
+    inputs: Annotated[tuple[TensorInfo, ...], Bound(least=1, most=_FEW)]
+    outputs: Annotated[tuple[TensorInfo, ...], Bound(least=1, most=_FEW)]
+    files: Annotated[dict[str, FileDigest], Bound(least=1, most=_SOME)]
+    options: Annotated[dict[Name, Any], Bound(most=_FEW), After(_require_small)] = {}
+    checks: Annotated[tuple[Comparison, ...], Bound(most=_MANY)] = ()
     quantization: Quantization | None = None
-    failures: Annotated[tuple[Words, ...], Field(max_length=_MANY)] = ()
-    origin: Annotated[dict[Words, FileDigest], Field(max_length=_SOME)] = {}
+    failures: Annotated[tuple[Words, ...], Bound(most=_MANY)] = ()
+    origin: Annotated[dict[Words, FileDigest], Bound(most=_SOME)] = {}
     provenance: Provenance | None = None
-    versions: Annotated[dict[Name, Words], Field(max_length=_SOME)] = {}
-    notes: Annotated[tuple[Words, ...], Field(max_length=_SOME)] = ()
+    versions: Annotated[dict[Name, Words], Bound(most=_SOME)] = {}
+    notes: Annotated[tuple[Words, ...], Bound(most=_SOME)] = ()
     state: State | None = None
     simulator: Words | None = None
     digest: Sha256 | None = None
 
-    @model_validator(mode="after")
-    def _fits_the_engine(self) -> Manifest:
+    def _require_consistent(self) -> None:
         """The ports have the axes that images and masks have, and as many scores as there are classes."""
         image, output = self.inputs[0], self.outputs[0]
         axes = _IMAGE_AXES if "pre" in self.embed else _TENSOR_AXES
@@ -190,7 +188,6 @@ class Manifest(EmbeddedSpec):
         found = output.shape[1] if len(output.shape) == _TENSOR_AXES else scores
         if not output.is_whole and "post" not in self.embed and isinstance(found, int) and found != scores:
             raise ValueError(f"the engine returns {found} scores for each pixel, and there are {scores} of classes")
-        return self
 
     @property
     def standing(self) -> str:

@@ -10,11 +10,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast, get_args
 
-from pydantic import Field, PositiveInt
-
 from segship.core.errors import InputError, PackageError
 from segship.core.spec import Frozen, ModelSpec, SizeRule
 from segship.core.target import Target
+from segship.core.validation import Bound
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +53,7 @@ class NetworkSpec(Frozen):
         sizes: Which input sizes it takes.
     """
 
-    schema_version: Annotated[int, Field(strict=True, ge=1, le=SCHEMA_VERSION)] = SCHEMA_VERSION
+    schema_version: Annotated[int, Bound(whole=True, ge=1, le=SCHEMA_VERSION)] = SCHEMA_VERSION
     spec: ModelSpec
     sizes: SizeRule = SizeRule()
 
@@ -69,7 +68,7 @@ class EmbeddedSpec(NetworkSpec):
     """
 
     target: Target | None = None
-    embed: Annotated[tuple[Embedded, ...], Field(max_length=2)] = ()
+    embed: Annotated[tuple[Embedded, ...], Bound(most=2)] = ()
 
     @classmethod
     def read(cls, text: str, path: Path) -> EmbeddedSpec:
@@ -89,7 +88,7 @@ class EmbeddedSpec(NetworkSpec):
             if newer := newer_version(data):
                 raise PackageError(f"{path} {newer}")
             return EmbeddedSpec.model_validate(data)
-        except (ValueError, RecursionError):  # pydantic's errors are ValueErrors
+        except (ValueError, RecursionError):  # ValidationError is one
             told = f"{path}: its metadata {METADATA!r} is not what Segship writes: export it again"
             raise PackageError(told) from None
 
@@ -109,7 +108,7 @@ class Int8(Frozen):
 
     calibration: str | Path | None = None
     labels: str | Path | None = None
-    images: PositiveInt = 64
+    images: Annotated[int, Bound(gt=0)] = 64
     drop: float = 0.5
     class_drop: float = 3.0
     agreement: float = 0.98

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
-
 from segship.core.frozen import Frozen, Words
+from segship.core.validation import Bound
 
 if TYPE_CHECKING:
     from segship.core.spec import ModelSpec
@@ -84,7 +83,7 @@ class Provenance(Frozen):
     threshold: Reading
     classes: Reading
     palette: Reading
-    ignored: Annotated[tuple[Words, ...], Field(max_length=_MOST_IGNORED)] = ()
+    ignored: Annotated[tuple[Words, ...], Bound(most=_MOST_IGNORED)] = ()
     random_weights: bool = False
 
     @classmethod
@@ -112,7 +111,7 @@ class Provenance(Frozen):
         return tuple(f"{', '.join(values)} ({why})" for why, values in reasons.items())
 
 
-_VALUES = tuple(name for name, field in Provenance.model_fields.items() if field.annotation is Reading)
+_VALUES = tuple(name for name, kind in Provenance.__annotations__.items() if kind == Reading.__name__)
 _MANY = 4
 
 

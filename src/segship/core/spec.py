@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
-
 from segship.core.frozen import Finite, Frozen, Multiple, Name, Positive, Side, Values, Words
 from segship.core.geometry_steps import (
     GeometryStep,
@@ -29,6 +27,7 @@ from segship.core.geometry_steps import (
     padding_words,
     require_moderate,
 )
+from segship.core.validation import Before, Bound
 
 __all__ = [
     "MOST_CLASSES",
@@ -54,9 +53,9 @@ __all__ = [
     "Threshold",
 ]
 
-Threshold = Annotated[float, Field(gt=0, lt=1)]
+Threshold = Annotated[float, Bound(gt=0, lt=1)]
 """A probability that some logit passes and another does not."""
-Byte = Annotated[int, Field(ge=0, le=255)]
+Byte = Annotated[int, Bound(ge=0, le=255)]
 """A number of 0-255."""
 MOST_CLASSES = 2**16
 """Labels are whole numbers of at most 16 bits."""
@@ -69,7 +68,7 @@ def _current(value: object) -> object:
     return "multispectral" if value == "stored" else value
 
 
-PixelKind = Annotated[Literal["uint8", "multispectral"], BeforeValidator(_current)]
+PixelKind = Annotated[Literal["uint8", "multispectral"], Before(_current)]
 """Which numbers a network sees; `ModelSpec.pixels` tells what they mean."""
 
 Returned: TypeAlias = Literal["logits", "probabilities", "labels"]
@@ -89,13 +88,11 @@ class Normalization(Frozen):
     mean: Values = (0.0, 0.0, 0.0)
     std: Values = (1.0, 1.0, 1.0)
 
-    @model_validator(mode="after")
-    def _as_many(self) -> Normalization:
+    def _require_consistent(self) -> None:
         if len(self.mean) != len(self.std):
             raise ValueError(f"mean has {len(self.mean)} numbers, std has {len(self.std)}")
         if min(map(abs, self.std)) < _LEAST_STD:
             raise ValueError("std must not be zero")
-        return self
 
 
 class Padding(Frozen):
@@ -224,9 +221,9 @@ class ModelSpec(Frozen):
 
     source: Name
     architecture: Words
-    classes: Annotated[tuple[Name, ...], Field(min_length=1, max_length=MOST_CLASSES)]
-    palette: Annotated[tuple[tuple[Byte, Byte, Byte], ...], Field(min_length=1, max_length=MOST_CLASSES)]
-    geometry: Annotated[tuple[GeometryStep, ...], Field(max_length=_MOST_STEPS)] = ()
+    classes: Annotated[tuple[Name, ...], Bound(least=1, most=MOST_CLASSES)]
+    palette: Annotated[tuple[tuple[Byte, Byte, Byte], ...], Bound(least=1, most=MOST_CLASSES)]
+    geometry: Annotated[tuple[GeometryStep, ...], Bound(most=_MOST_STEPS)] = ()
     normalization: Normalization = Normalization()
     pixels: PixelKind = "uint8"
     padding: Padding | None = None
@@ -238,8 +235,7 @@ class ModelSpec(Frozen):
     threshold: Threshold = 0.5
     reduce_zero_label: bool = False
 
-    @model_validator(mode="after")
-    def _consistent(self) -> ModelSpec:
+    def _require_consistent(self) -> None:
         if len(self.classes) != len(self.palette):
             raise ValueError(f"{len(self.classes)} classes but {len(self.palette)} colours")
         if self.pixels == "uint8" and self.channels not in {1, 3}:
@@ -250,7 +246,6 @@ class ModelSpec(Frozen):
             raise ValueError(f"a sigmoid output means two classes, not {len(self.classes)}")
         if self.output == "sigmoid" and self.returns == "labels":
             raise ValueError("a sigmoid output is compared with a threshold, and labels (returns) are not")
-        return self
 
     @property
     def channels(self) -> int:

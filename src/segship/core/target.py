@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
-
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from segship.core import spellings
 from segship.core.errors import InputError
 from segship.core.frozen import Finite, Frozen, Name, Side, Words
+from segship.core.validation import Bound
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["Precision", "Shape", "Target"]
 
@@ -23,7 +25,7 @@ _LARGEST = 2**15  # the bound of `Side`
 
 
 _MOST_OPTIONS = 64  # engines have a handful
-_Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+_Whole = Annotated[int, Bound(ge=-(2**63), le=2**63 - 1)]
 
 
 class Shape(Frozen):
@@ -98,23 +100,20 @@ class Target(Frozen):
     backend: Name
     precision: Precision = "fp32"
     shape: Shape = Shape()
-    options: Annotated[dict[Name, bool | _Whole | Finite | Words], Field(max_length=_MOST_OPTIONS)] = {}
+    options: Annotated[dict[Name, bool | _Whole | Finite | Words], Bound(most=_MOST_OPTIONS)] = {}
 
-    @model_validator(mode="before")
     @classmethod
-    def _with_workspace(cls, data: Any) -> Any:
+    def _upgrade(cls, data: Mapping[str, Any]) -> Mapping[str, Any]:
         """Manifests of version 0.1 have a field for the only option there was."""
-        if not isinstance(data, dict) or "workspace" not in data:
+        if "workspace" not in data:
             return data
         rest = {key: value for key, value in data.items() if key != "workspace"}
         size = data["workspace"]
         return rest if size is None else rest | {"options": {"workspace": size}}
 
-    @model_serializer(mode="wrap")
-    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _omitted(self) -> tuple[str, ...]:
         """No options are left out, so that version 0.1 still reads the manifest."""
-        data: dict[str, Any] = serialize(self)
-        return data if self.options else {key: value for key, value in data.items() if key != "options"}
+        return () if self.options else ("options",)
 
     @classmethod
     def parse(cls, text: str) -> Target:

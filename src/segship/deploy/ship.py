@@ -201,7 +201,7 @@ def _build(loaded: Loaded, plan: Plan, directory: Path, progress: Progress) -> t
         files={name: digest(directory / name) for name in files},
         options=dict(engine.options),
         quantization=built.quantization,
-        origin=loaded.origin,
+        origin=dict(loaded.origin),
         provenance=_provenance(loaded, plan),
         versions=_versions(backend),
         notes=(*loaded.notes, *_notes(loaded)),

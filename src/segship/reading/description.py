@@ -3,17 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
-
-from pydantic import (
-    AllowInfNan,
-    FiniteFloat,
-    PositiveFloat,
-    PositiveInt,
-    PrivateAttr,
-    ValidationError,
-    model_validator,
-)
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from segship.core.errors import ConfigError, validation_line
 from segship.core.plan import EmbeddedSpec
@@ -31,6 +21,7 @@ from segship.core.spec import (
     Slide,
     Threshold,
 )
+from segship.core.validation import Bound, ValidationError
 from segship.datasets import find_layout
 from segship.datasets.class_names import named_classes
 from segship.reading.documents import read_mapping
@@ -83,19 +74,17 @@ class DescribedNormalization(Frozen):
 
     preset: Preset | None = None
     channel_order: Literal["rgb", "bgr"] = "rgb"
-    mean: tuple[FiniteFloat, ...] | None = None
-    std: tuple[FiniteFloat, ...] | None = None
-    max_pixel_value: Annotated[PositiveFloat, AllowInfNan(allow_inf_nan=False)] = 1.0
+    mean: tuple[Annotated[float, Bound(finite=True)], ...] | None = None
+    std: tuple[Annotated[float, Bound(finite=True)], ...] | None = None
+    max_pixel_value: Annotated[float, Bound(gt=0, finite=True)] = 1.0
 
-    @model_validator(mode="after")
-    def _consistent(self) -> DescribedNormalization:
+    def _require_consistent(self) -> None:
         if self.preset is not None and self.says_numbers:
             raise ValueError(f"the preset {self.preset} says mean and std itself: leave them out")
         if self.mean is not None and self.std is not None and len(self.mean) != len(self.std):
             raise ValueError(f"mean has {len(self.mean)} numbers, std has {len(self.std)}")
         if self.std is not None and not all(self.std):
             raise ValueError("std must not be zero")
-        return self
 
     @property
     def says_numbers(self) -> bool:
@@ -159,7 +148,7 @@ class Description(Frozen):
     """
 
     architecture: str | None = None
-    classes: tuple[str, ...] | PositiveInt | None = None
+    classes: tuple[str, ...] | Annotated[int, Bound(gt=0)] | None = None
     palette: tuple[tuple[Byte, Byte, Byte], ...] | None = None
     layout: str | None = None
     geometry: tuple[GeometryStep, ...] = ()
@@ -174,20 +163,21 @@ class Description(Frozen):
     threshold: Threshold = 0.5
     reduce_zero_label: bool | None = None
     sizes: SizeRule = SizeRule()
-    _place: str = PrivateAttr("the description")
-    _changed: frozenset[str] = PrivateAttr(frozenset())
-    _inside: str = PrivateAttr("")
+    _place = "the description"
+    _changed: ClassVar[frozenset[str]] = frozenset()
+    _inside = ""
 
     def placed(self, place: str, changed: frozenset[str] = frozenset(), *, inside: str = "") -> Description:
-        """Note where it stands, and return it.
+        """Return the same, with a note where it stands.
 
         Args:
             place: Name of the file; or what else it is of, where no file says anything.
             changed: Names that were laid over it by options.
             inside: Where the network normalises its image itself; empty: it does not.
         """
-        self._place, self._changed, self._inside = place, changed, inside
-        return self
+        same = self.model_copy()
+        vars(same).update(_place=place, _changed=changed, _inside=inside)
+        return same
 
     def normalized_inside(self, preset: Preset, place: str) -> Description:
         """Return the same for a network that normalises its image itself.
@@ -199,12 +189,10 @@ class Description(Frozen):
         same = self.model_copy(update={"normalization": DescribedNormalization(preset=preset)})
         return same.placed(self._place, self._changed, inside=place)
 
-    @model_validator(mode="after")
-    def _not_enormous(self) -> Description:
+    def _require_consistent(self) -> None:
         height, width = self.sizes.nearest(1, 1)
         if height * width > _MOST_PIXELS:
             raise ValueError(f"sizes makes an input of {height}x{width}, which is more than any network takes")
-        return self
 
     @property
     def count(self) -> int | None:

@@ -10,12 +10,13 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from segship.core.errors import CheckpointError, ConfigError, UnsupportedError, did_you_mean, validation_line
 from segship.core.files import digest
+from segship.core.frozen import Frozen, Positive
 from segship.core.provenance import Provenance, assumed, default, read
 from segship.core.spec import ModelSpec, Normalization, ResizeEdges, SizeRule, Slide
+from segship.core.validation import ValidationError
 from segship.datasets.class_names import layout_of, named_classes, numbered_classes
 from segship.models.backbones.vit import VisionTransformer
 from segship.models.heads.fcn import FCNHead
@@ -53,26 +54,24 @@ _STATISTICS = {  # of pixels in 0-1
 }
 
 
-class _Part(BaseModel):
+class _Part(Frozen):
     """A part of the variant. What only training reads has the type Any; what is not named here is an error."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class _Decoder(_Part):
     name: Literal["linear", "mask_transformer"]
-    n_layers: PositiveInt = 2
+    n_layers: Positive = 2
     dropout: Any = None
     drop_path_rate: Any = None
 
 
 class _Net(_Part):
-    image_size: tuple[PositiveInt, PositiveInt]
-    patch_size: PositiveInt
-    d_model: PositiveInt
-    n_heads: PositiveInt
-    n_layers: PositiveInt
-    n_cls: PositiveInt
+    image_size: tuple[Positive, Positive]
+    patch_size: Positive
+    d_model: Positive
+    n_heads: Positive
+    n_layers: Positive
+    n_cls: Positive
     decoder: _Decoder
     backbone: str = "ViT"
     distilled: bool = False
@@ -92,8 +91,8 @@ class _Data(_Part):
 
 
 class _Inference(_Part):
-    window_size: PositiveInt
-    window_stride: PositiveInt
+    window_size: Positive
+    window_stride: Positive
     im_size: Any = None
 
 
@@ -110,7 +109,7 @@ class _Variant(_Part):
     world_batch_size: Any = None
 
 
-_PARTS: dict[str, type[BaseModel]] = {
+_PARTS: dict[str, type[Frozen]] = {
     "": _Variant,
     "dataset_kwargs": _Data,
     "inference_kwargs": _Inference,
@@ -185,8 +184,8 @@ def _read_variant(path: Path, request: LoadRequest) -> tuple[_Variant, list[str]
     try:
         return _Variant.model_validate(values), []
     except ValidationError as error:
-        strange = [item["loc"] for item in error.errors() if item["type"] == "extra_forbidden"]
-        if not strange or len(strange) < error.error_count():
+        strange = [one.place for one in error.mistakes if one.kind == "unknown"]
+        if not strange or len(strange) < len(error.mistakes):
             raise ConfigError(f"{path} cannot be used: {validation_line(error)}") from None
     sentences = [_unknown(loc) for loc in strange]
     if not request.ignore_unknown:
@@ -204,7 +203,7 @@ def _read_variant(path: Path, request: LoadRequest) -> tuple[_Variant, list[str]
 
 def _unknown(loc: tuple[int | str, ...]) -> str:
     *parts, key = map(str, loc)
-    part: type[BaseModel] = _PARTS[".".join(parts)]
+    part: type[Frozen] = _PARTS[".".join(parts)]
     where = f"{'.'.join(parts)} has" if parts else "there is"
     return f"{where} no option {key!r:.80}.{did_you_mean(key, sorted(part.model_fields))}"
 

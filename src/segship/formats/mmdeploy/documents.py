@@ -7,12 +7,10 @@ out.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any, NotRequired, TypeVar
-
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from typing_extensions import TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired, TypedDict, TypeVar
 
 from segship.core.errors import PackageError, validation_line
+from segship.core.validation import Bound, ValidationError, reader_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +51,7 @@ class Model(TypedDict):
     """An engine, in deploy.json."""
 
     name: NotRequired[str]
-    net: Annotated[str, Field(min_length=1)]
+    net: Annotated[str, Bound(least=1)]
     weights: NotRequired[str]
     backend: str
     precision: NotRequired[str]
@@ -66,14 +64,12 @@ class DeployFile(TypedDict):
 
     version: NotRequired[str]
     task: str
-    models: Annotated[list[Model], Field(min_length=1, max_length=1)]
+    models: Annotated[list[Model], Bound(least=1, most=1)]
     customs: NotRequired[list[Any]]
 
 
 class Transform(TypedDict, total=False):
     """One step of preprocessing, with the arguments of all kinds of steps; others are kept, to be refused."""
-
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
 
     type: str
     color_type: Any
@@ -137,7 +133,6 @@ class DetailFile(TypedDict, total=False):
 
 
 _Document = TypeVar("_Document")
-_DEPLOY_FILE, _PIPELINE_FILE = TypeAdapter(DeployFile), TypeAdapter(PipelineFile)
 
 
 def is_mmdeploy_folder(path: Path) -> bool:
@@ -151,7 +146,7 @@ def read_deploy(folder: Path) -> DeployFile:
     Raises:
         PackageError: It is damaged, or not what MMDeploy writes.
     """
-    return _read(folder / DEPLOY, _DEPLOY_FILE)
+    return _read(folder / DEPLOY, DeployFile)
 
 
 def read_pipeline(folder: Path) -> PipelineFile:
@@ -160,7 +155,7 @@ def read_pipeline(folder: Path) -> PipelineFile:
     Raises:
         PackageError: It is damaged, or not what MMDeploy writes.
     """
-    return _read(folder / PIPELINE, _PIPELINE_FILE)
+    return _read(folder / PIPELINE, PipelineFile)
 
 
 def read_detail(folder: Path) -> Any:
@@ -179,12 +174,13 @@ def write_json(path: Path, data: DeployFile | PipelineFile | DetailFile) -> None
     path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
 
 
-def _read(path: Path, kind: TypeAdapter[_Document]) -> _Document:
+def _read(path: Path, kind: type[_Document]) -> _Document:
     if path.stat().st_size > _MAXIMUM_BYTES:
         raise PackageError(f"{path} is larger than {_MAXIMUM_BYTES} bytes: not a file of MMDeploy's")
     try:
-        return kind.validate_python(json.loads(path.read_bytes()))
+        document: _Document = reader_of(kind)(json.loads(path.read_bytes()))
     except ValidationError as error:
         raise PackageError(f"{path} is not what MMDeploy writes: {validation_line(error)}") from None
     except (ValueError, RecursionError) as error:
         raise PackageError(f"{path} is not JSON ({error}): the folder is damaged") from None
+    return document

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pydantic import ValidationError
-
 from segship.core.errors import ConfigError, UnsupportedError, validation_line
 from segship.core.spec import ModelSpec, Padding, Slide
+from segship.core.validation import ValidationError
 from segship.datasets import layout_of_mmseg_type
 from segship.sources import IGNORED
 from segship.sources.mmseg.build import architecture

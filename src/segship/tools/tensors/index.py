@@ -8,12 +8,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, ValidationError
-
 from segship.core.errors import InputError, validation_line
 from segship.core.files import write_atomically
 from segship.core.plan import NetworkSpec, newer_version
 from segship.core.spec import Frozen
+from segship.core.validation import Bound, ValidationError
 
 if TYPE_CHECKING:
     from segship.datasets.label_encoding import LabelEncoding
@@ -24,7 +23,7 @@ INDEX = "index.json"
 TABLE = "index.csv"
 _OLD = {"version": "schema_version"}  # as version 0.1 of Segship called it
 
-Positive = Annotated[int, Field(gt=0)]
+Positive = Annotated[int, Bound(gt=0)]
 
 
 class TensorFile(Frozen):

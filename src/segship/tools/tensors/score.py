@@ -81,7 +81,7 @@ def score(
     if not items:
         raise InputError(f"{folder} was packed without label maps: nothing can be scored")
     reader = _Reader(Path(outputs), index.spec, dtype, output_size)
-    encoding = LabelEncoding(**dict(index.coding))
+    encoding = LabelEncoding(**index.coding.model_dump())
     classes = index.spec.classes
     matrix = np.zeros((len(classes), len(classes)), np.int64)
     for done, item in enumerate(items, start=1):

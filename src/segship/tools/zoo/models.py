@@ -5,14 +5,16 @@ from __future__ import annotations
 import fnmatch
 import functools
 import json
-from collections.abc import Mapping  # noqa: TC003  (pydantic's type at run time)
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from segship.core.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["PublishedModel", "find_model", "published_models"]
 
