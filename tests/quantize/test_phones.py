@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from segship.backends import find_backend
 from segship.core.artifacts import Backend, Graph, TensorInfo
 from segship.core.target import Shape, Target
-from segship.quantize import Quantized, quantize
+from segship.quantize import Reduced, quantize
 
 SIZE = (24, 32)
 NAMES = ("litert", "executorch")
@@ -59,7 +59,7 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 
 
 @pytest.fixture(scope="module")
-def quantized(backend: Backend, network: Network, tmp_path_factory: pytest.TempPathFactory) -> Quantized:
+def quantized(backend: Backend, network: Network, tmp_path_factory: pytest.TempPathFactory) -> Reduced:
     path = tmp_path_factory.mktemp("graph") / "model.pt2"
     image, logits = (1, 3, *SIZE), (1, 4, SIZE[0] // 2, SIZE[1] // 2)
     torch.export.save(torch.export.export(network, (torch.zeros(image),)), path)
@@ -73,7 +73,7 @@ def quantized(backend: Backend, network: Network, tmp_path_factory: pytest.TempP
     return quantize(graph, target, backend, inputs(8))
 
 
-def difference(quantized: Quantized, kept: tuple[str, ...], backend: Backend, network: Network, folder: Path) -> float:
+def difference(quantized: Reduced, kept: tuple[str, ...], backend: Backend, network: Network, folder: Path) -> float:
     """Mean difference of the engine's logits from the network's, on images that calibration has not seen."""
     folder.mkdir()
     session = backend.open(quantized.build(kept, folder, lambda graph: graph))
@@ -88,7 +88,7 @@ def difference(quantized: Quantized, kept: tuple[str, ...], backend: Backend, ne
 
 
 def test_int8_is_near_the_network_and_giving_everything_back_is_the_network(
-    quantized: Quantized, backend: Backend, network: Network, tmp_path: Path
+    quantized: Reduced, backend: Backend, network: Network, tmp_path: Path
 ) -> None:
     whole = difference(quantized, (), backend, network, tmp_path / "int8")
     # Eight bits: a step is 1/255 of the range, and a handful of layers add theirs.
@@ -96,24 +96,24 @@ def test_int8_is_near_the_network_and_giving_everything_back_is_the_network(
     assert difference(quantized, quantized.layers, backend, network, tmp_path / "floats") < 1e-5
 
 
-def test_layers_are_named_after_the_networks_modules(quantized: Quantized) -> None:
+def test_layers_are_named_after_the_networks_modules(quantized: Reduced) -> None:
     named = " ".join(quantized.layers)
     assert all(module in named for module in ("first", "each", "last"))
     assert len(set(quantized.layers)) == len(quantized.layers)
 
 
-def test_softmax_stays_in_floating_point(quantized: Quantized) -> None:
+def test_softmax_stays_in_floating_point(quantized: Reduced) -> None:
     assert not any("softmax" in name for name in quantized.layers)
 
 
-def test_the_ranking_holds_every_layer_once(quantized: Quantized) -> None:
+def test_the_ranking_holds_every_layer_once(quantized: Reduced) -> None:
     seen: list[tuple[int, int]] = []
     order = quantized.rank(inputs(1), lambda done, every: seen.append((done, every)))
     assert sorted(order) == sorted(quantized.layers)
     assert seen[-1] == (len(quantized.layers), len(quantized.layers))
 
 
-def test_the_file_is_smaller_in_int8(quantized: Quantized, tmp_path: Path) -> None:
+def test_the_file_is_smaller_in_int8(quantized: Reduced, tmp_path: Path) -> None:
     sizes = []
     for name, kept in (("int8", ()), ("float32", quantized.layers)):
         folder = tmp_path / name

@@ -6,6 +6,7 @@ import re
 import threading
 import warnings
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
 from xml.parsers import expat
 
 import numpy as np
@@ -16,7 +17,7 @@ from segship.core.plan import METADATA
 from segship.core.sessions import OpenSession, Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -30,6 +31,8 @@ INFO = BackendInfo(
     graph="onnx",
     precisions=("fp32", "fp16", "bf16", "int8"),
     lowered=("int8",),
+    mixed=("bf16", "fp16"),
+    emulated=lambda precision: _emulated(precision),  # noqa: PLW0108  (it is defined below)
     extra="openvino",
     modules=("openvino",),
     suffixes=(".xml",),
@@ -79,6 +82,8 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
         for key, text in graph.metadata.items():
             model.set_rt_info(text, [key])
         openvino.save_model(model, str(directory / _MODEL), compress_to_fp16=target.precision == "fp16")
+    if graph.kept:
+        _keep_precise(directory / _MODEL, graph.kept)
     return Engine(directory, (_MODEL, _WEIGHTS), graph.inputs, graph.outputs, {"precision": target.precision})
 
 
@@ -115,14 +120,35 @@ def open(engine: Engine, *, device: str = INFO.default_device, threads: int | No
         raise BackendError(f"OpenVINO finds no {device} here; it has {have}")
     with engine_errors(f"OpenVINO cannot open {path}", last=True):
         compiled = core.compile_model(str(path), name, options)
-    if name == "CPU" and options["INFERENCE_PRECISION_HINT"] == "bf16" and "BF16" not in _abilities(core):
-        warnings.warn(
-            "this processor has no bfloat16, and OpenVINO computes in float32 instead: neither time nor labels, nor a "
-            "comparison with the network, say anything of bfloat16 here",
-            SegshipWarning,
-            stacklevel=2,
-        )
+    if name == "CPU" and (reason := _emulated(precision)):
+        warnings.warn(reason, SegshipWarning, stacklevel=2)
     return OpenSession("OpenVINO", _Run(compiled, [tensor.name for tensor in engine.outputs]))
+
+
+def _emulated(precision: str) -> str:
+    """Why this processor computes in float32 what should be bfloat16; empty where it does not."""
+    if precision != "bf16" or "BF16" in _abilities(_load().Core()):
+        return ""
+    return (
+        "this processor has no bfloat16, and OpenVINO computes in float32 instead: neither time nor labels, nor a "
+        "comparison with the network, say anything of bfloat16 here"
+    )
+
+
+def _keep_precise(path: Path, names: Collection[str]) -> None:
+    """Mark layers that are computed in float32 whatever the hint says.
+
+    The front end calls layers after nodes, or, of an output, after the value; and the parts of one ``NODE/PART``. A
+    matrix product with weights loses the mark when OpenVINO makes its own layer of it.
+    """
+    tree = ET.parse(path)  # noqa: S314  (OpenVINO has just written it)
+    for layer in tree.iter("layer"):
+        name = layer.get("name", "")
+        if name in names or name.partition("/")[0] in names:
+            notes = layer.find("rt_info")
+            notes = notes if notes is not None else ET.SubElement(layer, "rt_info")
+            ET.SubElement(notes, "attribute", {"name": "precise", "version": "0"})
+    tree.write(path, encoding="utf-8", xml_declaration=True)
 
 
 def _abilities(core: Any) -> list[str]:

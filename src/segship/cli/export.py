@@ -230,7 +230,7 @@ def _print(package: Package, *, drawn: bool) -> None:
 
     manifest = package.manifest
     output.print_checks(manifest.checks)
-    output.print_quantization(manifest.quantization)
+    output.print_quantization(manifest.quantization, manifest.target.precision)
     for failure in manifest.failures:
         output.say(f"NOT EXACT: {failure}")
     for note in manifest.notes:

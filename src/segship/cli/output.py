@@ -251,8 +251,8 @@ def print_checks(checks: tuple[Comparison, ...]) -> None:
     show(table)
 
 
-def print_quantization(quantization: Quantization | None) -> None:
-    """What int8 was made from, what it kept in floating point, and what it costs on labelled images."""
+def print_quantization(quantization: Quantization | None, precision: str) -> None:
+    """What a precision was made from, what it kept in floating point, and what it costs on labelled images."""
     if quantization is None:
         return
     record = quantization
@@ -261,7 +261,7 @@ def print_quantization(quantization: Quantization | None) -> None:
 
         table = Table(title=f"IoU on {record.labelled} labelled images")
         table.add_column("class")
-        for name in ("network", "int8", "Δ"):
+        for name in ("network", precision, "Δ"):
             table.add_column(name, justify="right")
         rows = [("mIoU", record.before.mIoU, record.after.mIoU)]
         rows += [(name, old, record.after.IoU.get(name, 0.0)) for name, old in record.before.IoU.items()]
@@ -269,9 +269,9 @@ def print_quantization(quantization: Quantization | None) -> None:
             table.add_row(name, f"{old:.2f}", f"{new:.2f}", f"{new - old:+.2f}")
         show(table)
     if record.agreement is not None:
-        say(f"int8: {record.agreement:.3%} of the pixels of {record.images} calibration images keep their label")
+        say(f"{precision}: {record.agreement:.3%} of the pixels of {record.images} images keep their label")
     if record.kept:
-        cost = f", which takes {record.slowdown:.2f} times as long as all in int8" if record.slowdown else ""
+        cost = f", which takes {record.slowdown:.2f} times as long as all in {precision}" if record.slowdown else ""
         say(f"{len(record.kept)} of {record.layers} layers stay in floating point for the gate{cost}:")
         say(f"  {', '.join(record.kept)}")
 

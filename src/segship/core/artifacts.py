@@ -11,7 +11,7 @@ from segship.core.frozen import Frozen, Words
 from segship.core.validation import Bound
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -73,6 +73,8 @@ class Graph:
         format: ``"onnx"``, ``"pt2"``, ``"torchscript"``, or ``"openvino_ir"`` for what comes as OpenVINO's own.
         inputs, outputs: Their names, types and shapes.
         metadata: What is written into the file, and into the engine's where its format has room for it.
+        kept: Names of nodes, and of the values they make, that an engine computes in float32 though the target's
+            precision is lower; for backends that say the precision in ``INFO.mixed``.
     """
 
     path: Path
@@ -80,6 +82,7 @@ class Graph:
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     metadata: Mapping[str, str] = field(default_factory=dict)
+    kept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -186,6 +189,9 @@ class BackendInfo:
         precisions: The ones it builds.
         lowered: Those of them that Segship makes: they are in the graph before it is converted, or, of int8, in what
             the quantizer makes.
+        mixed: Those that it makes itself and in which single nodes can stay in float32 (`Graph.kept`).
+        emulated: Tells why this machine computes a precision as another one, so that nothing measured here says
+            anything of it; an empty text where it does not. None: no precision is.
         quantizer: The tool that makes int8 for it, where int8 is among ``lowered``; see ``segship.quantize.quantize``.
         dynamic: Whether height, width and batch may stay free.
         extra: Extra of Segship's distribution that installs it; empty for the base install.
@@ -223,6 +229,8 @@ class BackendInfo:
     modules: tuple[str, ...]
     gaps: Mapping[str, str] = field(default_factory=dict)
     lowered: tuple[str, ...] = ()
+    mixed: tuple[str, ...] = ()
+    emulated: Callable[[str], str] | None = None
     quantizer: Quantizer = "nncf"
     dynamic: bool = True
     suffixes: tuple[str, ...] = ()

@@ -115,12 +115,12 @@ class Accuracy(Frozen):
 
 
 class Quantization(Frozen):
-    """The settings that an int8 engine was made with, and its cost in accuracy.
+    """The settings that an engine of a reduced precision was made with, and its cost in accuracy.
 
     Attributes:
-        images: Number of images it was calibrated on.
+        images: Number of images it was calibrated or judged on.
         labelled: How many of them have labels.
-        layers: Number of layers that can be quantised.
+        layers: Number of layers that can be in that precision.
         kept: Names of those that stayed in floating point so that the gate holds.
         slowdown: Time of the engine as a multiple of the time with no layer kept; None where none is.
         before, after: Accuracy of the original network and of the engine, where there are labels.
@@ -148,7 +148,8 @@ class Manifest(EmbeddedSpec):
         files: Digest of each engine file; the first is the one to open.
         options: What the backend wants to remember.
         checks: The comparison with the original network.
-        quantization: How int8 was made; None for other precisions.
+        quantization: How int8 was made, or which layers of fp16 or bf16 stay in float32; None where there is nothing
+            to say.
         failures: The gates this package did not pass, in words; it was written because that was asked for.
         origin: File name and digest of the config and the checkpoint.
         provenance: From where each value of ``spec`` was read, and what was assumed; None: not known.

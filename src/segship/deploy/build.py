@@ -1,20 +1,16 @@
-"""From the float32 graph to an engine of the precision that was asked for; int8 behind its gate."""
+"""From the float32 graph to an engine of the precision that was asked for; reduced ones behind their gates."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import statistics
-import tempfile
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segship.backends import find_backend, reference_backend
 from segship.core.artifacts import Engine
 from segship.core.manifest import Quantization
+from segship.deploy.give_back import GivingBack
+from segship.deploy.lower import build_lower, can_mix
 from segship.quantize import quantize
-from segship.quantize.search import search
 from segship.runtime.pipeline import Pipeline
 from segship.verification.inputs import first_window, spread
 from segship.verification.int8 import Int8Judge, Measurement, calibration_samples
@@ -22,22 +18,21 @@ from segship.vision.bands import read_pixels
 from segship.vision.preprocess import prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
     from segship.core.artifacts import Graph, Session
     from segship.core.plan import Plan
-    from segship.quantize import Quantized
+    from segship.verification.compare import Reference
 
     Progress = Callable[[str], None]
-    Verdict = tuple[Measurement, list[str]]
 
 __all__ = ["BuiltEngine", "build_engine", "finished"]
 
 _RANKED_ON = 2  # images; the order of the layers hardly changes with more
-_TIMED = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +41,8 @@ class BuiltEngine:
 
     Attributes:
         engine: Its files lie in the package's folder.
-        quantization: How int8 was made; None for other precisions.
+        quantization: How int8 was made, or what of another precision stays in float32; None where there is nothing
+            to say.
         failures: What did not pass, in words.
     """
 
@@ -55,27 +51,26 @@ class BuiltEngine:
     failures: tuple[str, ...] = ()
 
 
-def build_engine(graph: Graph, plan: Plan, directory: Path, progress: Progress) -> BuiltEngine:
+def build_engine(
+    graph: Graph, plan: Plan, directory: Path, expected: Sequence[Reference], progress: Progress
+) -> BuiltEngine:
     """Convert a graph to the engine of a plan.
 
     Args:
         graph: float32; other files may be written beside it.
         plan: Of the export.
         directory: Where the engine's files go.
+        expected: The inputs of the verification, with the network's own logits.
         progress: Called with what is being done.
 
     Raises:
         SegshipError: Something is missing, or the engine cannot be built.
     """
     target, backend = plan.target, find_backend(plan.target.backend)
+    if can_mix(graph, plan):
+        return BuiltEngine(*build_lower(graph, plan, directory, expected, lambda made: finished(made, plan), progress))
     if target.precision not in backend.INFO.lowered:
         return BuiltEngine(backend.convert(finished(graph, plan), target, directory))
-    if target.precision == "fp16":
-        from segship.onnxgraph.passes.float16 import float16
-        from segship.onnxgraph.rewrite import rewrite
-
-        half = rewrite(graph, _beside(graph, "fp16"), float16)
-        return BuiltEngine(backend.convert(finished(half, plan), target, directory))
     return _Int8Build(graph, plan, progress).build(directory)
 
 
@@ -131,15 +126,18 @@ class _Int8Build:
         inputs = _Inputs([sample.image for sample in self._samples], self._feed)
         quantized = quantize(self._graph, self._plan.target, self._backend, inputs)
         self._progress("measuring the original network")
-        original = reference_backend(self._graph.format).open(_engine_of(self._graph))
-        before = self._measure(original)
-        self._progress("measuring int8")
-        after, failures = self._attempt(quantized, (), before)
-        kept: tuple[str, ...] = ()
-        slower = None
-        if failures:
-            kept, (after, failures) = self._search(quantized, before)
-            slower = self._slowdown(quantized, kept)
+        with reference_backend(self._graph.format).open(_engine_of(self._graph)) as original:
+            before = self._measure(original)
+        giving = GivingBack(
+            quantized,
+            self._plan.target,
+            self._graph.path.parent,
+            self._suited,
+            lambda _, session: self._judged(session, before),
+            self._progress,
+        )
+        kept, after, failures = giving.search(self._ranked_on)
+        slower = giving.slowdown(kept, self._feed(self._samples[0].image)) if kept else None
         engine = quantized.build(kept, directory, lambda graph: finished(graph, self._plan))
         record = Quantization(
             images=len(self._samples),
@@ -151,7 +149,7 @@ class _Int8Build:
             after=after.accuracy,
             agreement=after.agreement,
         )
-        return BuiltEngine(engine, record, tuple(failures))
+        return BuiltEngine(engine, record, failures)
 
     def _suited(self, graph: Graph) -> Graph:
         return _suited(graph, self._plan)
@@ -161,48 +159,15 @@ class _Int8Build:
         return first_window(prepare(read_pixels(path, spec), spec).tensor, spec)
 
     def _measure(self, session: Session, before: Measurement | None = None) -> Measurement:
-        with session:
-            pipeline = Pipeline(session, self._plan.spec, self._plan.sizes)
-            return self._judge.measure(lambda pixels: pipeline.labels(pixels, "bgr"), before)
+        pipeline = Pipeline(session, self._plan.spec, self._plan.sizes)
+        return self._judge.measure(lambda pixels: pipeline.labels(pixels, "bgr"), before)
 
-    def _attempt(self, quantized: Quantized, kept: tuple[str, ...], before: Measurement) -> Verdict:
-        with tempfile.TemporaryDirectory(dir=self._graph.path.parent) as folder:
-            engine = quantized.build(kept, Path(folder), self._suited)
-            after = self._measure(self._backend.open(engine), before)
+    def _judged(self, session: Session, before: Measurement) -> tuple[Measurement, list[str]]:
+        after = self._measure(session, before)
         return after, self._judge.failures(before, after)
 
-    def _search(self, quantized: Quantized, before: Measurement) -> tuple[tuple[str, ...], Verdict]:
-        inputs = [self._feed(sample.image) for sample in spread(self._samples, _RANKED_ON)]
-
-        def progress(done: int, every: int) -> None:
-            self._progress(f"finding the sensitive layers: {done} of {every}")
-
-        def attempt(kept: tuple[str, ...]) -> tuple[bool, Verdict]:
-            self._progress(f"measuring int8 with {len(kept)} of {len(quantized.layers)} layers in floating point")
-            verdict = self._attempt(quantized, kept, before)
-            return not verdict[1], verdict
-
-        best, _ = search(quantized.rank(inputs, progress), attempt)
-        return best.kept, best.result
-
-    def _slowdown(self, quantized: Quantized, kept: tuple[str, ...]) -> float:
-        """Time with ``kept`` in floating point as a multiple of the time with nothing; interleaved, medians."""
-        image = {self._graph.inputs[0].name: self._feed(self._samples[0].image)}
-        times: list[list[float]] = [[], []]
-        with tempfile.TemporaryDirectory(dir=self._graph.path.parent) as scratch, contextlib.ExitStack() as opened:
-            sessions = []
-            for name, layers in (("quantized", ()), ("chosen", kept)):
-                folder = Path(scratch) / name
-                folder.mkdir()
-                engine = quantized.build(layers, folder, self._suited)
-                sessions.append(opened.enter_context(self._backend.open(engine)))
-            for _ in range(1 + _TIMED):
-                for taken, session in zip(times, sessions, strict=True):
-                    begin = time.perf_counter()
-                    session.run(image)
-                    taken.append(time.perf_counter() - begin)
-        fast, slow = (statistics.median(taken[1:]) for taken in times)
-        return slow / fast
+    def _ranked_on(self) -> list[NDArray[np.float32]]:
+        return [self._feed(sample.image) for sample in spread(self._samples, _RANKED_ON)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,7 +187,7 @@ class _Inputs:
 def _beside(graph: Graph, folder: str) -> Path:
     """A path for a version of ``graph`` with the same file name, which the engine's files will have."""
     path = graph.path.parent / folder / graph.path.name
-    path.parent.mkdir()
+    path.parent.mkdir(exist_ok=True)
     return path
 
 

@@ -113,15 +113,18 @@ def build_package(
     options.progress("running the network itself")
     expected = _references(loaded, plan, images, network)
     with replace_directory(out, replaceable=is_package) as directory:
-        manifest, built = _build(loaded, plan, directory, options.progress)
+        manifest, built = _build(loaded, plan, directory, expected, options.progress)
         del loaded  # the engine is about to need the room
         options.progress("comparing the engine with the network")
         checks, differences = verify_engine(built.engine, expected, plan)
         failed = (*differences, *built.failures)
         if failed and not plan.allow_inexact:
             raise VerificationError("; ".join(failed))
-        state = _state(find_backend(plan.target.backend), passed=bool(checks) and not failed)
-        update = {"checks": checks, "failures": failed} | state
+        backend = find_backend(plan.target.backend)
+        emulated = _emulated(backend, plan.target.precision)
+        state = _state(backend, passed=bool(checks) and not failed and not emulated)
+        notes = (*manifest.notes, *filter(None, [emulated]))
+        update = {"checks": checks, "failures": failed, "notes": notes} | state
         manifest = manifest.model_copy(update=update).write(directory)
     return Package(out, manifest)
 
@@ -157,6 +160,11 @@ def verify_engine(
     return checks, failures(checks, plan.target.precision)
 
 
+def _emulated(backend: Backend, precision: str) -> str:
+    """Why a comparison here says nothing of the precision; empty where it does."""
+    return backend.INFO.emulated(precision) if backend.INFO.emulated is not None else ""
+
+
 def _device(backend: Backend) -> str:
     """What a comparison runs on: the engine's own default where that works, else the first device that does."""
     usable = [device.name for device in backend.probe() if device.usable]
@@ -180,7 +188,9 @@ def _references(loaded: Loaded, plan: Plan, images: Sequence[Path], network: Ses
     return references(network or EagerSession(loaded.network), plan, images, batch=batch)
 
 
-def _build(loaded: Loaded, plan: Plan, directory: Path, progress: Progress) -> tuple[Manifest, BuiltEngine]:
+def _build(
+    loaded: Loaded, plan: Plan, directory: Path, expected: Sequence[Reference], progress: Progress
+) -> tuple[Manifest, BuiltEngine]:
     backend = find_backend(plan.target.backend)
     release_memory()
     with tempfile.TemporaryDirectory(dir=directory, prefix=".graph.") as scratch:  # goes with the package's if killed
@@ -188,7 +198,7 @@ def _build(loaded: Loaded, plan: Plan, directory: Path, progress: Progress) -> t
         graph = _capture(loaded, plan, Path(scratch))
         release_memory()
         progress(f"building the {backend.INFO.title} engine")
-        built = build_engine(graph, plan, directory, progress)
+        built = build_engine(graph, plan, directory, expected, progress)
     engine = built.engine
     files = (*engine.files, *_beside_the_mask(plan, directory))
     manifest = Manifest(

@@ -1,4 +1,4 @@
-"""int8: one module for each tool that quantises, and the search for the layers that must stay in floating point."""
+"""Reduced precisions: one module for each tool, and the search for the layers that must stay in floating point."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from segship.core.artifacts import Backend, Engine, Graph
     from segship.core.target import Target
 
-__all__ = ["Inputs", "Quantized", "quantize"]
+__all__ = ["Inputs", "Reduced", "quantize"]
 
 
 class Inputs(Protocol):
@@ -24,11 +24,11 @@ class Inputs(Protocol):
     def __len__(self) -> int: ...
 
 
-class Quantized(Protocol):
-    """A calibrated network, any of whose layers can be given back to floating point.
+class Reduced(Protocol):
+    """A network in a reduced precision, any of whose layers can be given back to floating point.
 
     Attributes:
-        layers: Names of the layers that compute in integers, in the order of the graph.
+        layers: Names of the layers that compute in that precision, in the order of the graph.
     """
 
     layers: tuple[str, ...]
@@ -46,7 +46,7 @@ class Quantized(Protocol):
         """
 
     def rank(self, inputs: Sequence[Any], progress: Callable[[int, int], None]) -> list[str]:
-        """Return the layers, those that suffer most from quantisation first.
+        """Return the layers, those that suffer most from the precision first.
 
         Args:
             inputs: Images to rank on, float32 (1, C, H, W) each; a few are enough.
@@ -54,7 +54,7 @@ class Quantized(Protocol):
         """
 
 
-def quantize(graph: Graph, target: Target, backend: Backend, inputs: Inputs) -> Quantized:
+def quantize(graph: Graph, target: Target, backend: Backend, inputs: Inputs) -> Reduced:
     """Calibrate a network for int8 with the tool that the engine wants (``INFO.quantizer``).
 
     Args:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from segship.core.artifacts import Backend, Engine, Graph
     from segship.core.target import Target
-    from segship.quantize import Inputs, Quantized
+    from segship.quantize import Inputs, Reduced
 
 __all__ = ["quantize_tflite"]
 
@@ -67,7 +67,7 @@ _AFFINE = {"ADD", "MUL"}
 _CLASS = re.compile(r"_*[A-Za-z0-9]+_(?P<attribute>.+)")
 
 
-def quantize_tflite(graph: Graph, target: Target, backend: Backend, inputs: Inputs) -> Quantized:
+def quantize_tflite(graph: Graph, target: Target, backend: Backend, inputs: Inputs) -> Reduced:
     """Calibrate a network for LiteRT; as `segship.quantize.quantize`."""
     return _Quantized(graph, target, backend, inputs)
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from segship.core.artifacts import Backend, Engine, Graph
     from segship.core.target import Target
-    from segship.quantize import Inputs, Quantized
+    from segship.quantize import Inputs, Reduced
 
 __all__ = ["quantize_onnx", "to_int8"]
 
@@ -49,7 +49,7 @@ _ATTENTION = {"Attention", "Softmax"}
 _NEVER = ["AveragePool", "Attention"]
 
 
-def quantize_onnx(graph: Graph, target: Target, backend: Backend, inputs: Inputs) -> Quantized:
+def quantize_onnx(graph: Graph, target: Target, backend: Backend, inputs: Inputs) -> Reduced:
     """Calibrate an ONNX graph; as `segship.quantize.quantize`."""
     path = graph.path.parent / "int8" / graph.path.name  # the engine's files will have the same name
     path.parent.mkdir()

@@ -98,7 +98,8 @@ def rank_layers(
     for done, name in enumerate(layers, start=1):
         run = alone(name)
         change = [float(np.abs(run(image) - want).mean()) for image, want in zip(inputs, expected, strict=True)]
-        damage.append((name, float(np.mean(change)) / greatest))
+        worst = float(np.mean(change)) / greatest
+        damage.append((name, worst if np.isfinite(worst) else np.inf))  # NaN would have no place in any order
         if progress is not None:
             progress(done, len(layers))
     return sorted(damage, key=lambda entry: -entry[1])

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from segship.core.artifacts import Backend, Engine, Graph
     from segship.core.target import Target
-    from segship.quantize import Inputs, Quantized
+    from segship.quantize import Inputs, Reduced
 
 __all__ = ["quantize_program"]
 
@@ -37,7 +37,7 @@ _ANNOTATION = "quantization_annotation"
 _CLAMPS = (torch.ops.aten.relu.default, torch.ops.aten.hardtanh.default, torch.ops.aten.clamp.default)
 
 
-def quantize_program(graph: Graph, target: Target, backend: Backend, inputs: Inputs) -> Quantized:
+def quantize_program(graph: Graph, target: Target, backend: Backend, inputs: Inputs) -> Reduced:
     """Calibrate a program for ExecuTorch with XNNPACK; as `segship.quantize.quantize`."""
     return _Quantized(graph, target, backend, inputs)
 

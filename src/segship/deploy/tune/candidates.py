@@ -98,6 +98,8 @@ def _sort(target: Target, loaded: Loaded, embed: Sequence[Embedded], targets: li
         resolved = resolve(able_target(target), loaded.spec, loaded.network.sizes)
         fit(loaded.spec, loaded.network.sizes, resolved.shape)
         require_embeddable(resolved, embed)
+        if info.emulated is not None and (reason := info.emulated(target.precision)):
+            raise BackendError(reason)
         own = loaded.network.graph_format
         if own is not None and (own not in info.reads or target.precision in info.lowered):
             raise BackendError(f"the network comes in the format {own}, of which it cannot be made")
