@@ -226,6 +226,7 @@ class Framework:
             for does not fit together.
         network: Reads the network alone, where that takes less than ``load``; None: it does not.
         asks: Whether its files often do not say how images are normalised, so that ``load`` asks for it.
+        names: Architectures that are named in the place of a config, where no file has that name.
     """
 
     title: str
@@ -234,6 +235,7 @@ class Framework:
     load: Callable[[LoadRequest], Loaded]
     network: Callable[[LoadRequest], Network] | None = None
     asks: bool = False
+    names: frozenset[str] = frozenset()
 
     def load_network(self, request: LoadRequest) -> Network:
         """Read the network alone.
@@ -304,7 +306,7 @@ def find_source(path: Path, name: str | None = None) -> Framework:
             )
         return known[name]
     if not path.exists():
-        raise ConfigError(f"{path} does not exist{_of_the_hub(path)}")
+        return _named_architecture(path)
     for source in known.values():
         if source.recognises(path):
             return source
@@ -313,6 +315,20 @@ def find_source(path: Path, name: str | None = None) -> Framework:
     raise ConfigError(
         f"{kind} {path} is not recognised{_torch_file(path)}. Looked for {looked_for}. --source NAME decides by name"
     )
+
+
+def _named_architecture(path: Path) -> Framework:
+    """The framework that has an architecture of this name, where there is no such file.
+
+    Raises:
+        ConfigError: None has.
+    """
+    known = sources().values()
+    for source in known:
+        if str(path) in source.names:
+            return source
+    near = did_you_mean(str(path), {name for source in known for name in source.names})
+    raise ConfigError(f"{path} does not exist{_of_the_hub(path) or near and f'.{near}'}")
 
 
 _TORCH_SUFFIXES = {".pt", ".pth", ".ckpt", ".pkl", ".bin", ".ts", ".torchscript"}
