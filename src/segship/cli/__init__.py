@@ -52,7 +52,7 @@ def _run() -> int:
 
     with _plain_warnings():
         try:
-            app(args=_globals_first(_json_alone(_spread(sys.argv[1:]))))
+            app(args=_globals_first(_tta_alone(_json_alone(_spread(sys.argv[1:])))))
         except SystemExit as leave:
             sys.stdout.flush()
             return leave.code if isinstance(leave.code, int) else int(leave.code is not None)
@@ -153,6 +153,20 @@ def _json_alone(arguments: list[str]) -> list[str]:
         found.append(argument)
         if argument == "--json" and after.startswith("-") and after != "-":
             found.append("-")
+    return found
+
+
+def _tta_alone(arguments: list[str]) -> list[str]:
+    """``--tta`` without views as ``--tta config``."""
+    if "--tta" not in arguments:
+        return arguments
+    from segship.runtime.augmentation import OWN, is_augmentation
+
+    found: list[str] = []
+    for argument, after in zip(arguments, [*arguments[1:], "--"], strict=False):
+        found.append(argument)
+        if argument == "--tta" and not is_augmentation(after):
+            found.append(OWN)
     return found
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from segship.cli.options import DEVICE, OldLayout, check_json_file, either
+from segship.cli.options import DEVICE, TTA, OldLayout, check_json_file, either
 from segship.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -138,6 +138,7 @@ def evaluate(
         bool,
         typer.Option("--trust", help="Open engines that carry code, which then runs.", rich_help_panel=_RUN),
     ] = False,
+    tta: Annotated[str | None, typer.Option(help=TTA, metavar="[flip,scales=…]", rich_help_panel=_RUN)] = None,
     old_layout: OldLayout = None,
     old_out: Annotated[Path | None, typer.Option("--out", hidden=True)] = None,
     old_form: Annotated[_Format | None, typer.Option("--out-format", hidden=True)] = None,
@@ -188,6 +189,7 @@ def evaluate(
             ray=ray,
             resume=resume,
             max_pixels=max_pixels,
+            tta=tta,
             progress=progress,
         )
     _write(found, json_file, confusion or [], outputs if submission else None)

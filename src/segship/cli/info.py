@@ -135,8 +135,10 @@ def _of_package(manifest: Manifest) -> list[tuple[str, str]]:
         ("images" if "pre" in manifest.embed else "tensors"),
         ("masks" if "post" in manifest.embed else "logits"),
     )
+    views = () if manifest.tta is None else manifest.tta.views
+    ways = [("tta", f"{len(views)} views of the config's own, with --tta")] if views else []
     alone = [("alone", f"the engine's file takes {takes} and returns {returns}")] if manifest.embed else []
-    return [network, target, ("state", manifest.standing), *alone, *others]
+    return [network, target, ("state", manifest.standing), *alone, *others, *ways]
 
 
 def _of_source(spec: ModelSpec, sizes: SizeRule) -> list[tuple[str, str]]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEVICE",
+    "TTA",
     "IgnoreUnknown",
     "JsonFile",
     "Normalize",
@@ -36,6 +37,11 @@ __all__ = [
 ]
 
 DEVICE = "cpu, cuda:0, …; `segship doctor` lists them. Default: cpu, or the first device of an engine that has none."
+
+TTA = (
+    "Test-time augmentation, the mean of the probabilities of several views: alone, as the network's config says; or "
+    "flip, vflip, d4 (turns and flips, for pictures from above), scales=0.5,1.0,1.5, joined by commas."
+)
 
 
 def check_json_file(path: Path | None) -> Path | None:

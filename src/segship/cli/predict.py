@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segship.cli.classes import CLASSES, read_classes
-from segship.cli.options import DEVICE, either
+from segship.cli.options import DEVICE, TTA, either
+from segship.core.errors import InputError
 
 if TYPE_CHECKING:
     from segship.runtime.predict import Predictions
@@ -23,7 +25,13 @@ def predict(
     package: Annotated[
         Path, typer.Argument(help="Folder written by `segship export` or MMDeploy, or a lone engine file.")
     ],
-    images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Images, or folders of images. Packages that stand before them take part: the mean of their scores "
+            "decides."
+        ),
+    ],
     to: Annotated[Path, typer.Option(help="Folder for the results.")],
     opacity: Annotated[float, typer.Option(min=0, max=1, help="Of the mask in the overlay.")] = 0.5,
     scores: Annotated[
@@ -43,6 +51,7 @@ def predict(
         typer.Option("--trust", help="Open an engine that carries code, which then runs. Only from people you trust."),
     ] = False,
     max_pixels: Annotated[int, typer.Option(min=1, help="Refuse images with more pixels.")] = 100_000_000,
+    tta: Annotated[str | None, typer.Option(help=TTA, metavar="[flip,scales=…]")] = None,
     old_layout: Annotated[str | None, typer.Option("--layout", hidden=True)] = None,
 ) -> None:
     """Write the label map and an overlay of each image, in folders as the images are.
@@ -55,11 +64,24 @@ def predict(
     from segship.runtime.predict import ResultForm, predict_files
 
     names, layout = read_classes(either(classes, old_layout, "--classes", "--layout"))
-    segmentor = Segmentor(package, device=device, threads=threads, trust=trust, classes=names, layout=layout)
+    more = _packages_among(images)
+    images = images[len(more) :]
+    if not images:
+        raise InputError(f"{more[-1]} is a package: after packages come images, or folders of images")
+    segmentor = Segmentor(
+        (package, *more), device=device, threads=threads, trust=trust, classes=names, layout=layout, tta=tta
+    )
     with output.resumable("--resume goes on"), output.progress_bar("predicting", 2) as progress:
         form = ResultForm(opacity, max_pixels, overlay=overlay, scores=scores)
         found = predict_files(segmentor, images, to, form, resume=resume, progress=progress)
     _tell(found, to)
+
+
+def _packages_among(paths: list[Path]) -> list[Path]:
+    """The packages that ``paths`` begin with: folders with a manifest; others' engines are named alone."""
+    from segship.core.manifest import MANIFEST
+
+    return list(itertools.takewhile(lambda path: (path / MANIFEST).is_file(), paths))
 
 
 def _tell(found: Predictions, to: Path) -> None:

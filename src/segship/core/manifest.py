@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from segship.core.artifacts import Engine, TensorInfo
+from segship.core.augmentation import Augmentation
 from segship.core.errors import PackageError, validation_line
 from segship.core.files import FileDigest, Sha256, digest, file_inside, holds_only
 from segship.core.frozen import UNWRITTEN, Count, Finite, Frozen, Name, Share, Words
@@ -157,6 +158,7 @@ class Manifest(EmbeddedSpec):
         notes: What a user should know, in sentences.
         state: What ran the comparison; None in manifests of earlier versions (`standing` tells it of every one).
         simulator: Name and version of the vendor's simulator that ran it, where one did.
+        tta: The test-time augmentation of the network's config; None: not known.
         digest: SHA-256 of all bytes of the file before the line that holds it, which is the last but one; None in
             manifests of version 1, of which no change is noticed.
     """
@@ -175,6 +177,7 @@ class Manifest(EmbeddedSpec):
     notes: Annotated[tuple[Words, ...], Bound(most=_SOME)] = ()
     state: State | None = None
     simulator: Words | None = None
+    tta: Augmentation | None = None
     digest: Sha256 | None = None
 
     def _require_consistent(self) -> None:

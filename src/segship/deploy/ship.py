@@ -215,6 +215,7 @@ def _build(
         provenance=_provenance(loaded, plan),
         versions=_versions(backend),
         notes=(*loaded.notes, *_notes(loaded)),
+        tta=loaded.tta,
     )
     return manifest, built
 

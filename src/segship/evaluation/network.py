@@ -13,6 +13,8 @@ from segship.core.files import digest
 from segship.core.manifest import MANIFEST
 from segship.datasets.samples import NameEnds
 from segship.reading.configs.config import read_config
+from segship.runtime.augmentation import find_augmentation
+from segship.runtime.average import AveragedPipeline
 from segship.runtime.package import can_open, find_package
 from segship.runtime.segmentor import Segmentor
 from segship.sources import Source
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from segship.core.spec import ModelSpec
+    from segship.runtime.augmentation import Tta
+    from segship.runtime.pipeline import Pipeline
 
 __all__ = ["Eager", "Evaluable", "Labeller", "NetworkFiles", "OpenNetwork", "processors"]
 
@@ -52,6 +56,7 @@ class Eager:
     Args:
         source: Where it lies.
         threads: Threads of PyTorch in the whole process; None: as they are.
+        tta: Test-time augmentation, as of `segship.Segmentor`.
 
     Attributes:
         spec: What the network expects and means.
@@ -62,14 +67,14 @@ class Eager:
         SegshipError: It cannot be read.
     """
 
-    def __init__(self, source: Source, threads: int | None) -> None:
+    def __init__(self, source: Source, threads: int | None, tta: Tta = None) -> None:
         try:
             import torch
         except ImportError as error:
             raise MissingExtraError("Evaluating a config", "export", "torch") from error
         from segship.core.spec import Padding
         from segship.networks.session import EagerSession
-        from segship.runtime.pipeline import Pipeline
+        from segship.runtime.pipeline import Pipeline as OnePipeline
 
         if threads is not None:
             torch.set_num_threads(threads)
@@ -80,7 +85,10 @@ class Eager:
             # As a package of the network does, so that the two can be compared on images of any size.
             self.spec = self.spec.model_copy(update={"padding": Padding(multiple_of=sizes.multiple_of)})
         self.session, self.sizes = EagerSession(loaded.network), sizes
-        self._pipeline = Pipeline(self.session, self.spec, sizes)
+        self._pipeline: Pipeline | AveragedPipeline = OnePipeline(self.session, self.spec, sizes)
+        views = find_augmentation(tta, self.spec, loaded.tta)
+        if views is not None:
+            self._pipeline = AveragedPipeline([(self._pipeline, self.spec, views)])
 
     def __call__(self, image: NDArray[np.uint8], /, *, channel_order: Any) -> NDArray[Any]:
         """Labels (H, W) of an image uint8 (H, W, 3)."""
@@ -141,6 +149,7 @@ class NetworkFiles:
         threads: Threads of one engine; None: the processors are shared out evenly.
         trust: Open engines that carry code, which then runs.
         origin: How a config is read, in full, where path and checkpoint do not say it all.
+        tta: Test-time augmentation, as of `segship.Segmentor`.
     """
 
     path: Path
@@ -149,6 +158,7 @@ class NetworkFiles:
     threads: int | None = None
     trust: bool = False
     origin: Source | None = None
+    tta: Tta = None
 
     @classmethod
     def of(
@@ -158,6 +168,7 @@ class NetworkFiles:
         threads: int | None = None,
         *,
         trust: bool = False,
+        tta: Tta = None,
     ) -> NetworkFiles:
         """Name the files of a package or of a source.
 
@@ -166,14 +177,15 @@ class NetworkFiles:
             device: As the attribute.
             threads: As the attribute.
             trust: As the attribute.
+            tta: As the attribute.
 
         Returns:
             Nothing is opened yet.
         """
         if not isinstance(network, Source):
-            return cls(Path(network), None, device, threads, trust)
+            return cls(Path(network), None, device, threads, trust, tta=tta)
         checkpoint = None if network.checkpoint is None else Path(network.checkpoint)
-        return cls(Path(network.config), checkpoint, device, threads, trust or network.trust, network)
+        return cls(Path(network.config), checkpoint, device, threads, trust or network.trust, network, tta)
 
     def __str__(self) -> str:
         return str(self.path)
@@ -207,6 +219,9 @@ class NetworkFiles:
 
     def identity(self) -> dict[str, str]:
         """Compute the digest of each file that decides the labels, by name."""
+        return self._digests() | ({} if self.tta in {None, False} else {"tta": str(self.tta)})
+
+    def _digests(self) -> dict[str, str]:
         if self.is_package and (self.path / MANIFEST).is_file():
             return {MANIFEST: digest(self.path / MANIFEST).sha256}
         if self.is_package:
@@ -242,15 +257,17 @@ class NetworkFiles:
         files = find_package(self.path)
         device = self.device or files.default_device
         if device != "cpu":
-            return [Segmentor(self.path, device=device, threads=self.threads, trust=self.trust)]
+            return [Segmentor(self.path, device=device, threads=self.threads, trust=self.trust, tta=self.tta)]
         weights = sum(file.size for file in files.manifest.files.values())
         engines = max(1, min(_MOST_AT_ONCE, here // (self.threads or 1), _MOST_WEIGHTS // max(1, weights)))
         threads = self.threads or max(1, here // engines)
-        return [Segmentor(self.path, device=device, threads=threads, trust=self.trust) for _ in range(engines)]
+        return [
+            Segmentor(self.path, device=device, threads=threads, trust=self.trust, tta=self.tta) for _ in range(engines)
+        ]
 
     def _eager(self, threads: int) -> Labeller:
         if self.origin is None and self.checkpoint is None and self.path.is_file():
             raise InputError(f"{self.path} is a file, not a package: after a config comes its checkpoint")
         if self.device not in {None, "cpu"}:
             raise InputError(f"a config is evaluated on the cpu, not on {self.device}: export a package for that")
-        return Eager(self.source, threads)
+        return Eager(self.source, threads, self.tta)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from segship.evaluation.network import Evaluable, Labeller
     from segship.evaluation.tally import Tally
+    from segship.runtime.augmentation import Tta
 
     Progress = Callable[[int, int], None]
 
@@ -75,6 +76,7 @@ def evaluate(
     resume: bool = False,
     zero_is_ignore: bool | None = None,
     max_pixels: int = MAX_PIXELS,
+    tta: Tta = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Predict every image and count its pixels by class, with MMSegmentation's definitions.
@@ -97,6 +99,7 @@ def evaluate(
         zero_is_ignore: Of pairs: whether label 0 means "ignore" and the others move down by one; None: as the package
             says. For other data, `Data` has ``reduce_zero_label``.
         max_pixels: Leave images with more pixels out.
+        tta: Test-time augmentation of both networks, as of `segship.Segmentor`.
         progress: Called with (done, all) after each image.
 
     Returns:
@@ -122,8 +125,8 @@ def evaluate(
     folders = _folders(outputs or OutputFolders(), figures, against=against is not None, labelled=chosen.labelled)
     if folders.submission and (boundary or against is not None):
         raise InputError("--format-only counts nothing: leave --boundary and --against out")
-    alone = (device, threads) != (None, None) or trust or workers > 1 or ray is not None or resume
-    how = NetworkFiles(Path(), None, device, threads, trust)
+    alone = (device, threads, tta) != (None, None, None) or trust or workers > 1 or ray is not None or resume
+    how = NetworkFiles(Path(), None, device, threads, trust, tta=tta)
     first = _evaluable(network, how, alone=alone)
     second = None if against is None else _evaluable(against, how, alone=alone)
     spec = first.spec()
@@ -166,11 +169,11 @@ def _folders(outputs: OutputFolders, options: EvalOptions, *, against: bool, lab
 
 def _evaluable(network: str | os.PathLike[str] | Source | Labeller, how: NetworkFiles, *, alone: bool) -> Evaluable:
     if isinstance(network, (str, os.PathLike, Source)):
-        return NetworkFiles.of(network, how.device, how.threads, trust=how.trust)
+        return NetworkFiles.of(network, how.device, how.threads, trust=how.trust, tta=how.tta)
     if alone:
         raise InputError(
-            "an opened network is evaluated as it is, in this process: device, threads, trust, workers, ray and resume "
-            "are for paths and sources"
+            "an opened network is evaluated as it is, in this process: device, threads, trust, tta, workers, ray and "
+            "resume are for paths and sources"
         )
     return OpenNetwork(network)
 

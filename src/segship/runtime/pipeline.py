@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from segship.core.artifacts import Session
+    from segship.core.augmentation import Flip
     from segship.core.plan import Embedded
     from segship.core.spec import ModelSpec, SizeRule
     from segship.vision.preprocess import ChannelOrder
@@ -105,15 +107,34 @@ class Pipeline:
                 found[place] = self.decide(outputs[number : number + 1], prepared[place])
         return [found[place] for place in range(len(images))]
 
-    def scores(self, image: NDArray[np.uint8], channel_order: ChannelOrder) -> NDArray[np.float32]:
+    def seeing(self, spec: ModelSpec) -> Pipeline:
+        """The same engine, fed as another spec says; it is closed by this pipeline."""
+        other = copy.copy(self)
+        other._spec = spec  # noqa: SLF001  (a copy of this one)
+        return other
+
+    def scores(
+        self,
+        image: NDArray[np.uint8],
+        channel_order: ChannelOrder,
+        *,
+        flip: Flip | None = None,
+        flip_before: int = 0,
+    ) -> NDArray[np.float32]:
         """Probabilities (C, H, W) of an image uint8 (H, W, 3).
+
+        Args:
+            image: uint8 (H, W, 3).
+            channel_order: Order of its channels.
+            flip: Direction in which the network sees it flipped; the probabilities are then of the flipped image.
+            flip_before: How many steps of the geometry come after the flip.
 
         Raises:
             SizeError: The network cannot take what the image becomes.
             UnsupportedError: The engine or the network returns labels.
         """
         self.require_scores()
-        prepared = self.prepare(image, channel_order)
+        prepared = self.prepare(image, channel_order, flip=flip, flip_before=flip_before)
         logits, how = self.infer(prepared), self._how
         sigmoid = self._spec.output == "sigmoid"
         if self._spec.slide is None:
@@ -134,19 +155,44 @@ class Pipeline:
                 "comparison that it ends in"
             )
 
+    def require_views(self) -> None:
+        """Make sure that images can be seen in other ways than the package's own.
+
+        Raises:
+            UnsupportedError: The engine prepares images itself.
+        """
+        if "pre" in self._embed:
+            raise UnsupportedError(
+                "this engine prepares images itself, so that it sees them in one way: export the network without its "
+                "preprocess (--embed) for test-time augmentation"
+            )
+
     @property
     def _how(self) -> dict[str, bool]:
         """How what the network returns is resized and taken."""
         return {"align_corners": self._spec.align_corners, "activated": self._spec.returns == "probabilities"}
 
-    def prepare(self, image: NDArray[np.uint8], channel_order: ChannelOrder) -> Prepared:
+    def prepare(
+        self,
+        image: NDArray[np.uint8],
+        channel_order: ChannelOrder,
+        *,
+        flip: Flip | None = None,
+        flip_before: int = 0,
+    ) -> Prepared:
         """What the engine is given for an image uint8 (H, W, 3), and the way back.
+
+        Args:
+            image: uint8 (H, W, 3).
+            channel_order: Order of its channels.
+            flip: As for `scores`.
+            flip_before: As for `scores`.
 
         Raises:
             SizeError: The engine prepares images itself, and cannot take what this one becomes.
         """
         if "pre" not in self._embed:
-            return prepare(image, self._spec, channel_order=channel_order)
+            return prepare(image, self._spec, channel_order=channel_order, flip=flip, flip_before=flip_before)
         pixels = as_image(image)
         height, width = prepared_size(self._spec, *pixels.shape[:2])
         if not self._sizes.allows(height, width):

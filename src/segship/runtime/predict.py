@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import io
 import os
 import warnings
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from segship.core.spec import ModelSpec
+    from segship.runtime.augmentation import Tta
 
 __all__ = ["Predictions", "ResultForm", "predict", "predict_files"]
 
@@ -55,7 +55,7 @@ class Predictions:
 
 
 def predict(
-    package: str | os.PathLike[str] | Segmentor,
+    package: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Segmentor,
     images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     to: str | os.PathLike[str],
     *,
@@ -67,6 +67,7 @@ def predict(
     threads: int | None = None,
     trust: bool = False,
     max_pixels: int = MAX_PIXELS,
+    tta: Tta = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
     """Write ``NAME.png`` (labels, palette embedded), ``NAME_overlay.jpg`` and, if asked for, ``NAME_scores.npz``.
@@ -75,7 +76,7 @@ def predict(
     the pixels of each class, or why there is none. An image that cannot be used stops nothing.
 
     Args:
-        package: A package, its path, or an opened `segship.Segmentor`.
+        package: A package, its path, several of these, or an opened `segship.Segmentor`.
         images: An image file or a folder of images, or several of these.
         to: Folder for the results; made if need be. Nothing in it is written over but results of this function.
         opacity: Opacity of the mask in the overlay, 0-1.
@@ -86,6 +87,7 @@ def predict(
         threads: As for `segship.Segmentor`.
         trust: As for `segship.Segmentor`.
         max_pixels: Refuse images with more pixels.
+        tta: As for `segship.Segmentor`.
         progress: Called with (done, all) after each image.
 
     Returns:
@@ -104,11 +106,11 @@ def predict(
     paths = [images] if isinstance(images, (str, os.PathLike)) else images
     form = ResultForm(opacity, max_pixels, overlay=overlay, scores=scores)
     if isinstance(package, Segmentor):
-        if (device, threads, trust) != (None, None, False):
-            raise InputError("an opened Segmentor runs as it was opened: device, threads and trust are for paths")
+        if (device, threads, trust, tta) != (None, None, False, None):
+            raise InputError("an opened Segmentor runs as it was opened: device, threads, trust and tta are for paths")
         found = predict_files(package, paths, to, form, resume=resume, progress=progress)
     else:
-        with Segmentor(package, device=device, threads=threads, trust=trust) as segmentor:
+        with Segmentor(package, device=device, threads=threads, trust=trust, tta=tta) as segmentor:
             found = predict_files(segmentor, paths, to, form, resume=resume, progress=progress)
     for reason in found.failed.values():
         warnings.warn(reason, SegshipWarning, stacklevel=2)
@@ -190,7 +192,7 @@ class _Run:
         if to.exists() and not to.is_dir():
             raise InputError(f"{to} is a file: the results need a folder")
         self._segmentor, self._to, self._form = segmentor, to, form
-        self._package = hashlib.sha256(segmentor.manifest.model_dump_json().encode()).hexdigest()
+        self._package = segmentor.identity
         self._index = ResultIndex(to)
         results = self._index.files()
         self._names = {file: name for file, name in name_results(paths).items() if file.resolve() not in results}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import itertools
 import os
 from pathlib import Path
@@ -13,6 +14,7 @@ import PIL.Image
 
 from segship.core.errors import InputError
 from segship.datasets.class_names import ClassNames
+from segship.runtime.average import AveragedPipeline, open_pipeline
 from segship.runtime.package import find_package
 from segship.vision.bands import as_stored, read_pixels, to_preview_rgb
 from segship.vision.decode import from_pillow, is_encoded
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from segship.core.manifest import Manifest
     from segship.core.spec import ModelSpec
+    from segship.runtime.augmentation import Tta
     from segship.vision.decode import Encoded
 
     Mask: TypeAlias = NDArray[np.uint8 | np.uint16]
@@ -50,7 +53,8 @@ class Segmentor:
     Args:
         package: What ``segship.export`` returned, or the path of a package; or a folder that MMDeploy made; or an
             engine's file that Segship wrote: ``.onnx``, ``.xml`` (OpenVINO), ``.pt`` (TorchScript), ``.pt2``,
-            ``.mlpackage``.
+            ``.mlpackage``. A list or tuple of these is an ensemble: the mean of their probabilities decides; their
+            classes must be the same, and ``manifest`` is the first's.
         device: ``cpu``, ``cuda:0``, …; ``segship doctor`` lists what works. None: ``cpu``, or the first device of an
             engine that does not run there.
         threads: Threads of the engine; None: its own choice.
@@ -59,6 +63,9 @@ class Segmentor:
         trust: Open engines that carry code (torch's ``.pt2``), which then runs. Only for those of people you trust.
         classes: Names of the classes, for files that do not hold any: folders of MMDeploy's.
         layout: Data set whose classes and colours they are instead: ``cityscapes``.
+        tta: Test-time augmentation, the mean of the probabilities of several views: True, as the network's config says;
+            or a text: ``"flip"`` (horizontal), ``"vflip"``, ``"d4"`` (quarter turns and flips, for pictures from
+            above), ``"scales=0.5,1.0,1.5"``, joined by commas.
 
     Raises:
         PackageError: The package is damaged, incomplete or newer than this version.
@@ -75,7 +82,7 @@ class Segmentor:
 
     def __init__(
         self,
-        package: str | os.PathLike[str],
+        package: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
         *,
         device: str | None = None,
         threads: int | None = None,
@@ -84,10 +91,14 @@ class Segmentor:
         trust: bool = False,
         classes: Sequence[str] = (),
         layout: str | None = None,
+        tta: Tta = None,
     ) -> None:
         _require_order(channel_order)
         _require_whole(threads=threads, max_pixels=max_pixels)
-        if not isinstance(package, (str, os.PathLike)) or not isinstance(device, (str, type(None))):
+        packages: Sequence[Any] = package if isinstance(package, (list, tuple)) and package else [package]
+        if not all(isinstance(one, (str, os.PathLike)) for one in packages) or not isinstance(
+            device, (str, type(None))
+        ):
             raise InputError(f"a package is a path and a device a name, not {package!r:.80} and {device!r:.80}")
         if isinstance(classes, str):
             raise InputError(f"classes is {classes!r:.80}: expected a list of names")
@@ -101,12 +112,15 @@ class Segmentor:
                 "trust": trust,
                 "classes": tuple(classes),
                 "layout": layout,
+                "tta": tta,
             },
         )
-        files = find_package(Path(package), ClassNames(tuple(classes), layout))
-        self._path, self._manifest = files.path, files.manifest
-        self._device = device or files.default_device
-        self._pipeline = files.pipeline(device=self._device, threads=threads, trust=trust)
+        naming = ClassNames(tuple(classes), layout)
+        found = [find_package(Path(one), naming) for one in packages]
+        self._path, self._manifest = found[0].path, found[0].manifest
+        self._device = device or found[0].default_device
+        self._besides = [files.manifest.model_dump_json() for files in found[1:]] + ([f"tta={tta}"] if tta else [])
+        self._pipeline = open_pipeline(found, tta, device=device, threads=threads, trust=trust)
         self._channel_order = channel_order
         self._max_pixels = max_pixels
 
@@ -134,6 +148,11 @@ class Segmentor:
     def max_pixels(self) -> int:
         """Images with more pixels are refused before they are decoded."""
         return self._max_pixels
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of all that decides the masks beside the image: manifests and augmentation."""
+        return hashlib.sha256("\n".join([self._manifest.model_dump_json(), *self._besides]).encode()).hexdigest()
 
     def __repr__(self) -> str:
         what = f"{self.spec.architecture}, {len(self.classes)} classes, {self._manifest.target} on {self._device}"
@@ -244,7 +263,7 @@ class Segmentor:
         """
         shape = self._manifest.target.shape
         height, width = size or self._manifest.sizes.nearest(*(shape.typical or shape.maximum or _WARM_UP_SIZE))
-        if size is not None or "pre" in self._manifest.embed:
+        if size is not None or "pre" in self._manifest.embed or isinstance(self._pipeline, AveragedPipeline):
             dtype = np.float32 if self.spec.pixels == "multispectral" else np.uint8
             self._pipeline.labels(np.zeros((height, width, self.spec.channels), dtype), "rgb")
         else:

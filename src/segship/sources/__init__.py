@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
 
+    from segship.core.augmentation import Augmentation
     from segship.core.files import FileDigest
     from segship.core.provenance import Provenance
     from segship.core.spec import ModelSpec
@@ -203,6 +204,7 @@ class Loaded:
         origin: Name and digest of each file it comes from.
         denormals: How many weights were set to zero because they were denormal.
         provenance: From where each value of ``spec`` was read, and what was assumed.
+        tta: The test-time augmentation of its config; None: not known.
     """
 
     spec: ModelSpec
@@ -212,6 +214,7 @@ class Loaded:
     denormals: int = 0
     _: KW_ONLY
     provenance: Provenance
+    tta: Augmentation | None = None
 
 
 @dataclass(frozen=True)

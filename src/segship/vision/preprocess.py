@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from segship.core.augmentation import Flip
     from segship.core.spec import GeometryStep, ModelSpec, Normalization
 
     ChannelOrder = Literal["rgb", "bgr"]
@@ -73,13 +74,23 @@ def as_image(array: NDArray[Any]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(array[:, :, :3]) if channels > 3 else array
 
 
-def prepare(image: NDArray[Any], spec: ModelSpec, *, channel_order: ChannelOrder = "bgr") -> Prepared:
+def prepare(
+    image: NDArray[Any],
+    spec: ModelSpec,
+    *,
+    channel_order: ChannelOrder = "bgr",
+    flip: Flip | None = None,
+    flip_before: int = 0,
+) -> Prepared:
     """Geometry, channel order, normalisation, padding: the test pipeline of MMSegmentation, bit for bit.
 
     Args:
         image: uint8 (H, W, 3); all bands as stored, (H, W, C) of any kind of number, where the spec wants them.
         spec: What the network expects.
         channel_order: Order of the image's own channels; `segship.vision.decode` yields ``"bgr"``.
+        flip: Direction in which the image is flipped, or None. What the network returns is then of the flipped image,
+            and so is the way back.
+        flip_before: How many steps of the geometry come after the flip.
 
     Returns:
         The network's input and the way back.
@@ -88,19 +99,17 @@ def prepare(image: NDArray[Any], spec: ModelSpec, *, channel_order: ChannelOrder
         InputError: The image cannot be brought to the network's size.
     """
     if spec.pixels == "multispectral":
-        return _prepare_stored(as_stored(image, spec.channels), spec)
+        return _prepare_stored(as_stored(image, spec.channels), spec, flip, flip_before)
     image = as_image(image)
     size = (image.shape[0], image.shape[1])
     order: ChannelOrder = channel_order
     if spec.channels == 1:
         code = cv2.COLOR_BGR2GRAY if order == "bgr" else cv2.COLOR_RGB2GRAY
         image = np.asarray(cv2.cvtColor(image, code), np.uint8)[:, :, None]
-    pixels: geometry.Pixels = image
-    for step in spec.geometry:
-        pixels = geometry.apply(step, np.ascontiguousarray(pixels), rgb=order == "rgb")
-    flip = spec.channels > 1 and order != spec.normalization.channel_order
+    pixels = _shaped(image, spec, flip, flip_before, rgb=order == "rgb")
+    swap = spec.channels > 1 and order != spec.normalization.channel_order
     inner = (pixels.shape[0], pixels.shape[1])
-    tensor = _normalise(pixels, spec.normalization, flip=flip, size=_padded(spec, inner), value=_padding_value(spec))
+    tensor = _normalise(pixels, spec.normalization, swap=swap, size=_padded(spec, inner), value=_padding_value(spec))
     return Prepared(tensor, size, inverse_steps(spec, size))
 
 
@@ -119,14 +128,27 @@ def prepare_at(image: NDArray[Any], spec: ModelSpec, size: tuple[int, int]) -> N
     return prepare(image, spec.model_copy(update={"geometry": (resize,), "padding": None})).tensor
 
 
-def _prepare_stored(image: geometry.Pixels, spec: ModelSpec) -> Prepared:
+def _shaped(
+    image: geometry.Pixels, spec: ModelSpec, flip: Flip | None, flip_before: int, *, rgb: bool = False
+) -> geometry.Pixels:
+    """The image after the geometry, within which it is flipped."""
+    first = len(spec.geometry) - flip_before
+    for step in spec.geometry[:first]:
+        image = geometry.apply(step, np.ascontiguousarray(image), rgb=rgb)
+    if flip is not None:
+        image = np.ascontiguousarray(image[:, ::-1] if flip == "horizontal" else image[::-1])
+    for step in spec.geometry[first:]:
+        image = geometry.apply(step, np.ascontiguousarray(image), rgb=rgb)
+    return image
+
+
+def _prepare_stored(image: geometry.Pixels, spec: ModelSpec, flip: Flip | None, flip_before: int) -> Prepared:
     """As `prepare`, for bands of any number and kind, which keep their order."""
     size = (image.shape[0], image.shape[1])
-    image = image.astype(np.float32)  # before it is resized, so that nothing is rounded
-    for step in spec.geometry:
-        image = geometry.apply(step, np.ascontiguousarray(image))
+    # In float32 before it is resized, so that nothing is rounded.
+    image = _shaped(image.astype(np.float32), spec, flip, flip_before)
     padded = _padded(spec, (image.shape[0], image.shape[1]))
-    tensor = _normalise(image, spec.normalization, flip=False, size=padded, value=_padding_value(spec))
+    tensor = _normalise(image, spec.normalization, swap=False, size=padded, value=_padding_value(spec))
     return Prepared(tensor, size, inverse_steps(spec, size))
 
 
@@ -165,7 +187,7 @@ def _tables(normalization: Normalization) -> NDArray[np.float32]:
 
 
 def _normalise(
-    image: geometry.Pixels, normalization: Normalization, *, flip: bool, size: tuple[int, int], value: float
+    image: geometry.Pixels, normalization: Normalization, *, swap: bool, size: tuple[int, int], value: float
 ) -> NDArray[np.float32]:
     """Planes of normalised values at the top left of a tensor (1, C, *size), ``value`` elsewhere."""
     height, width, channels = image.shape
@@ -173,10 +195,10 @@ def _normalise(
     tensor[:, :, height:] = value
     tensor[:, :, :height, width:] = value
     if native.is_used() and image.dtype == np.uint8:
-        native.normalise(np.asarray(image, np.uint8), _tables(normalization), tensor[0], flip=flip)
+        native.normalise(np.asarray(image, np.uint8), _tables(normalization), tensor[0], flip=swap)
         return tensor
     for channel, table in enumerate(_tables(normalization)):
-        plane = cv2.extractChannel(image, channels - 1 - channel if flip else channel)
+        plane = cv2.extractChannel(image, channels - 1 - channel if swap else channel)
         if image.dtype == np.uint8:
             cv2.LUT(plane, table, dst=tensor[0, channel, :height, :width])
         else:

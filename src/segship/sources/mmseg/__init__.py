@@ -127,7 +127,7 @@ def load(request: LoadRequest) -> Loaded:
         origin[weights.path.name] = weights.digest
     if contract.mix is not None:
         network = MixedNetwork(network, contract.mix)
-    return Loaded(contract.spec, network, contract.notes, origin, denormals, provenance=provenance)
+    return Loaded(contract.spec, network, contract.notes, origin, denormals, provenance=provenance, tta=contract.tta)
 
 
 FRAMEWORK = Framework(

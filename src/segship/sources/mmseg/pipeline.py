@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
-from segship.core.errors import ConfigError, UnsupportedError
+from segship.core.augmentation import Flip, ResizeByFactor, View
+from segship.core.errors import ConfigError, UnsupportedError, validated
 from segship.core.spec import Normalization, Pad, Padding, Resize, ResizeShortestEdge, ResizeToMultiple
 from segship.sources.mmseg.known import TRANSFORMS, unknown_options
 from segship.sources.mmseg.loading import PHOTOGRAPH, VOLUMES, read_loading
@@ -14,7 +15,16 @@ if TYPE_CHECKING:
 
     from segship.core.spec import GeometryStep, Interpolation
 
-__all__ = ["Grey", "Pipeline", "find_dataset", "find_pipeline", "locate_dataset", "normalization", "read_pipeline"]
+__all__ = [
+    "NEW_AUGMENTATION",
+    "Grey",
+    "Pipeline",
+    "find_dataset",
+    "find_pipeline",
+    "locate_dataset",
+    "normalization",
+    "read_pipeline",
+]
 
 _NO_EFFECT = frozenset({
     "Collect",
@@ -25,7 +35,8 @@ _NO_EFFECT = frozenset({
     "PackSegInputs",
     "ToTensor",
 })  # fmt: skip
-_NEW_AUGMENTATION = frozenset({"scales", "scale_factor", "allow_flip", "resize_cfg", "flip_cfg"})
+NEW_AUGMENTATION = frozenset({"scales", "scale_factor", "allow_flip", "resize_cfg", "flip_cfg"})
+"""Options of ``MultiScaleFlipAug`` that only mmcv 2 has."""
 _OLD_AUGMENTATION = frozenset({"img_scale", "img_ratios", "flip"})
 _OLD_PACKING = frozenset({"Collect", "DefaultFormatBundle"})
 _ANY_LENGTH = 2**24
@@ -51,9 +62,12 @@ class Pipeline:
     Args:
         old: Whether the pipeline is of 0.x.
         new: Whether the config is of 1.x, where options of 0.x are unknown.
+        augmented: Whether it is one view of an augmentation, which may flip, and resize by a factor.
 
     Attributes:
         geometry: Steps on the image before it is normalised.
+        factor: A resize by a factor before them, or None.
+        flipped: Direction of the flip, or None.
         normalization: Of the transform Normalize (0.x); None where the pipeline has none.
         padding: Of the normalised image (0.x).
         reduce_zero_label: What the loading of label maps says, or None.
@@ -62,17 +76,22 @@ class Pipeline:
         unknown: A sentence for each option that no transform of MMSegmentation has.
     """
 
-    def __init__(self, *, old: bool = False, new: bool = False) -> None:
+    def __init__(self, *, old: bool = False, new: bool = False, augmented: bool = False) -> None:
         self.geometry: list[GeometryStep] = []
+        self.factor: ResizeByFactor | None = None
+        self.flipped: Flip | None = None
         self.normalization: Normalization | None = None
         self.padding: Padding | None = None
         self.reduce_zero_label: bool | None = None
         self.loading = PHOTOGRAPH
         self.grey: Grey | None = None
         self.unknown: list[str] = []
-        self._old, self._new = old, new
+        self._old, self._new, self._view = old, new, augmented
         self._augmented = False  # within MultiScaleFlipAug of 0.x
         self._scale: tuple[int, int] | None = None  # (width, height) that MultiScaleFlipAug gives to its Resize
+        self._ratio = 1.0  # that it gives to its Resize where it has no scale
+        self._turn: Any = None  # direction that it gives to its RandomFlip
+        self._flipped_at = 0  # how many steps come before the flip
 
     def add(self, transform: Any) -> None:
         """Take in one transform.
@@ -135,11 +154,11 @@ class Pipeline:
         _require_plain_resize(cfg)
         scale = cfg.get("scale", cfg.get("img_scale"))
         if scale is None and cfg.get("scale_factor") is not None:
-            if cfg["scale_factor"] not in (1, 1.0, (1, 1), [1, 1]):
-                raise UnsupportedError("Resize(scale_factor=…) in the test pipeline is not provided: give a scale")
+            self._resize_by(cfg["scale_factor"], keep_ratio=bool(cfg.get("keep_ratio", self._old)), rounding="nearest")
             return
         if scale is None and self._augmented:
             if self._scale is None:
+                self._resize_by(self._ratio, keep_ratio=bool(cfg.get("keep_ratio", self._old)), rounding="down")
                 return
             scale = self._scale
         if isinstance(scale, list) and len(scale) == 1:
@@ -153,6 +172,21 @@ class Pipeline:
         else:
             step = Resize(width=width, height=height, keep_ratio=keep_ratio, interpolation=self._interpolation)
             self.geometry.append(step)
+
+    def _resize_by(self, factor: Any, *, keep_ratio: bool, rounding: Literal["nearest", "down"]) -> None:
+        """Take in a resize to a multiple of the image's own size, which is known of views alone."""
+        if isinstance(factor, (list, tuple)) and len(set(factor)) == 1:
+            factor = factor[0]
+        if factor == 1:
+            return
+        if not self._view:
+            raise UnsupportedError("Resize(scale_factor=…) in the test pipeline is not provided: give a scale")
+        if self.geometry or self.factor is not None or self._interpolation != "bilinear":
+            raise UnsupportedError("Resize(scale_factor=…) after other steps, or of float32, is not provided")
+        if isinstance(factor, bool) or not isinstance(factor, (int, float)):
+            raise ConfigError(f"Resize.scale_factor is {factor!r:.80}, expected a number")
+        with validated("Resize.scale_factor", ConfigError):
+            self.factor = ResizeByFactor(factor=factor, keep_ratio=keep_ratio, rounding=rounding)
 
     def resize_shortest_edge(self, cfg: dict[str, Any]) -> None:
         """Take in ResizeShortestEdge of mmseg 1.x."""
@@ -202,13 +236,39 @@ class Pipeline:
         self.normalization = normalization(cfg.get("mean"), cfg.get("std"), rgb=bool(cfg.get("to_rgb", True)))
 
     def flip(self, cfg: dict[str, Any]) -> None:
-        """Take in RandomFlip, which must not flip."""
-        if not self._augmented and (cfg.get("prob") or cfg.get("flip_ratio")):
+        """Take in RandomFlip, which must not flip at random."""
+        if self._augmented:
+            if self._turn is not None:
+                self._flip_to(self._turn)
+            return
+        chance = cfg.get("prob") or cfg.get("flip_ratio")
+        if chance and self._view and chance == 1:
+            self._flip_to(cfg.get("direction", "horizontal"))
+        elif chance:
             raise UnsupportedError("the test pipeline flips images at random: take RandomFlip out of test_pipeline")
+
+    def _flip_to(self, direction: Any) -> None:
+        if isinstance(direction, (list, tuple)) and len(direction) == 1:
+            direction = direction[0]
+        if direction not in get_args(Flip):
+            raise UnsupportedError(f"a flip is horizontal or vertical, not {direction!r:.80}")
+        if self.flipped is not None or any(step.cuts_margin for step in self.geometry):
+            raise UnsupportedError("a second flip, or one after Pad in 0.x, is not provided")
+        self.flipped, self._flipped_at = direction, len(self.geometry)
+
+    def view(self) -> View:
+        """Return the pipeline as one view of an augmentation.
+
+        Raises:
+            ConfigError: It has too many steps.
+        """
+        after = 0 if self.flipped is None else len(self.geometry) - self._flipped_at
+        with validated("test-time augmentation", ConfigError):
+            return View(geometry=tuple(self.geometry), factor=self.factor, flip=self.flipped, flip_before=after)
 
     def multi_scale_flip(self, cfg: dict[str, Any]) -> None:
         """Take in MultiScaleFlipAug, of mmcv 2 or of mmseg 0.x, which must have one scale and not flip."""
-        new = sorted(_NEW_AUGMENTATION & cfg.keys())
+        new = sorted(NEW_AUGMENTATION & cfg.keys())
         old = sorted(_OLD_AUGMENTATION & cfg.keys())
         if new and old:
             raise ConfigError(f"MultiScaleFlipAug has {new[0]}, which is of mmcv 2, and {old[0]}, which is of 0.x")
@@ -223,12 +283,14 @@ class Pipeline:
         """Mmcv 2's resizes to each scale by itself, before its transforms."""
         scales, factors = cfg.get("scales"), cfg.get("scale_factor")
         several = [value for value in (scales, factors) if isinstance(value, list) and len(value) > 1]
-        if cfg.get("allow_flip") or several:
+        if (cfg.get("allow_flip") and not self._view) or several:
             raise UnsupportedError("test-time augmentation is not provided: give MultiScaleFlipAug one scale, no flip")
         size = {"scale": scales[0] if isinstance(scales, list) else scales}
         if scales is None:
             size = {"scale_factor": factors[0] if isinstance(factors, list) else 1.0 if factors is None else factors}
         self.add({"type": "Resize", "keep_ratio": True, **(cfg.get("resize_cfg") or {}), **size})
+        if cfg.get("allow_flip"):
+            self._flip_to(cfg.get("flip_direction", "horizontal"))
 
     def _old_multi_scale_flip(self, cfg: dict[str, Any]) -> None:
         """0.x's tells its Resize the scale."""
@@ -236,14 +298,15 @@ class Pipeline:
         ratios = [1.0] if ratios is None else list(ratios) if isinstance(ratios, (list, tuple)) else [ratios]
         scales = cfg.get("img_scale")
         scales = list(scales) if isinstance(scales, list) else [scales]
-        if cfg.get("flip") or len(scales) > 1 or len(ratios) > 1:
+        if (cfg.get("flip") and not self._view) or len(scales) > 1 or len(ratios) > 1:
             raise UnsupportedError("test-time augmentation is not provided: give MultiScaleFlipAug one scale, no flip")
-        if scales[0] is None and ratios != [1.0]:
+        if scales[0] is None and ratios != [1.0] and not self._view:
             raise UnsupportedError("MultiScaleFlipAug with img_ratios alone is not provided: give it an img_scale")
         if scales[0] is not None:
             width, height = _pair(scales[0], "MultiScaleFlipAug.img_scale")
             self._scale = int(width * ratios[0]), int(height * ratios[0])
-        self._augmented = True
+        self._ratio, self._augmented = ratios[0], True
+        self._turn = cfg.get("flip_direction", "horizontal") if cfg.get("flip") else None
 
 
 _STEPS: Mapping[str, Callable[[Pipeline, dict[str, Any]], None]] = {
@@ -262,12 +325,13 @@ _STEPS: Mapping[str, Callable[[Pipeline, dict[str, Any]], None]] = {
 }
 
 
-def read_pipeline(transforms: Any, *, new: bool = False) -> Pipeline:
+def read_pipeline(transforms: Any, *, new: bool = False, augmented: bool = False) -> Pipeline:
     """Return what ``transforms`` amount to.
 
     Args:
         transforms: The list in a config.
         new: Whether the config is of 1.x, as one with a data preprocessor is.
+        augmented: Whether they are one view of an augmentation.
 
     Raises:
         ConfigError: They are no list of transforms.
@@ -275,7 +339,7 @@ def read_pipeline(transforms: Any, *, new: bool = False) -> Pipeline:
     """
     if not isinstance(transforms, (list, tuple)):
         raise ConfigError(f"the test pipeline is a {type(transforms).__name__}, expected a list of transforms")
-    pipeline = Pipeline(old=any(map(_is_old, transforms)), new=new)
+    pipeline = Pipeline(old=any(map(_is_old, transforms)), new=new, augmented=augmented)
     for transform in transforms:
         pipeline.add(transform)
     return pipeline
@@ -286,7 +350,7 @@ def _is_old(transform: Any) -> bool:
     if not isinstance(transform, dict):
         return False
     name = str(transform.get("type")).rpartition(".")[2]
-    if name == "MultiScaleFlipAug" and not _NEW_AUGMENTATION & transform.keys():
+    if name == "MultiScaleFlipAug" and not NEW_AUGMENTATION & transform.keys():
         return True
     options = TRANSFORMS[name].old & transform.keys() if name in TRANSFORMS else frozenset()
     return name in _OLD_PACKING or bool(options)

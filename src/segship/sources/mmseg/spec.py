@@ -9,15 +9,17 @@ from segship.core.spec import ModelSpec, Padding, Slide
 from segship.core.validation import ValidationError
 from segship.datasets import layout_of_mmseg_type
 from segship.sources import IGNORED
+from segship.sources.mmseg.augmentation import find_views, plain_pipeline
 from segship.sources.mmseg.build import architecture
 from segship.sources.mmseg.channels import Channels, Mix, read_channels
 from segship.sources.mmseg.classes import FoundClasses, Places, name_classes
 from segship.sources.mmseg.known import PREPROCESSOR, PREPROCESSOR_TEST, TEST, unknown_options
-from segship.sources.mmseg.pipeline import Pipeline, find_dataset, find_pipeline, read_pipeline
+from segship.sources.mmseg.pipeline import Pipeline, find_dataset, find_pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from segship.core.augmentation import Augmentation
     from segship.networks.network import Network
 
 __all__ = ["DEFAULT_THRESHOLD", "IGNORED", "Contract", "build_spec", "data_preprocessor", "model_test_cfg"]
@@ -37,6 +39,7 @@ class Contract(NamedTuple):
         mix: How the network's channels are made of the image's; None: they are the same.
         classes: The classes, and who names them.
         pipeline: The test pipeline.
+        tta: Test-time augmentation.
     """
 
     spec: ModelSpec
@@ -44,6 +47,7 @@ class Contract(NamedTuple):
     mix: Mix | None
     classes: FoundClasses
     pipeline: Pipeline
+    tta: Augmentation
 
 
 def build_spec(
@@ -75,8 +79,9 @@ def build_spec(
     if transforms is None:
         transforms = []
         notes.append("The config has no test pipeline: images go to the network at their own size")
-    pipeline = read_pipeline(transforms, new=bool(data_preprocessor(values)))
-    notes += _unknown(values, pipeline, ignore=ignore_unknown)
+    new = bool(data_preprocessor(values))
+    pipeline, chosen = plain_pipeline(transforms, new=new)
+    notes += [*chosen, *_unknown(values, pipeline, ignore=ignore_unknown)]
     channels, padding = _preprocessing(values, pipeline)
     dataset = find_dataset(values)
     binary = network.out_channels == 1
@@ -99,9 +104,11 @@ def build_spec(
     if binary:
         fields["threshold"] = DEFAULT_THRESHOLD if network.threshold is None else network.threshold
     try:
-        return Contract(ModelSpec(**fields), tuple(filter(None, notes)), channels.mix, classes, pipeline)
+        spec = ModelSpec(**fields)
     except ValidationError as error:
         raise ConfigError(f"the config cannot be used: {validation_line(error)}") from None
+    tta, told = find_views(values, transforms, spec, new=new)
+    return Contract(spec, tuple(filter(None, [*notes, *told])), channels.mix, classes, pipeline, tta)
 
 
 def _label_suffix(dataset: Mapping[str, Any]) -> str:
