@@ -160,3 +160,8 @@ def test_a_typed_dictionary_keeps_what_it_does_not_name() -> None:
         read({"size": "x"})
     assert validation_line(caught.value).startswith("size is 'x': input should be a valid integer")
     assert validation_line(caught.value).endswith("; name is missing")
+
+
+def test_a_mark_that_nobody_reads_is_an_error() -> None:
+    with pytest.raises(TypeError, match="which nobody reads"):
+        reader_of(Annotated[int, object()])

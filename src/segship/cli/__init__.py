@@ -48,9 +48,13 @@ def main() -> None:
 
 def _run() -> int:
     """Run the subcommand that the arguments name; its status."""
-    from segship.cli.app import app  # typer takes a while to import, and importers may not need it
+    from segship.cli.predicting import predict_images, read_arguments
 
     with _plain_warnings():
+        if (known := read_arguments(sys.argv[1:])) is not None:
+            return predict_images(**known)
+        from segship.cli.app import app  # typer takes longer to import than an engine
+
         try:
             app(args=_globals_first(_tta_alone(_json_alone(_spread(sys.argv[1:])))))
         except SystemExit as leave:

@@ -12,8 +12,6 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from segship.core.errors import InputError, printable
 from segship.core.files import write_atomically
 
@@ -74,15 +72,20 @@ def is_verbose() -> bool:
     return _Verbosity.verbose
 
 
+def _tell(line: str) -> None:
+    sys.stderr.write(printable(line) + "\n")
+    sys.stderr.flush()
+
+
 def warn(text: str) -> None:
     """One line of warning, on standard error."""
     if not _Verbosity.quiet:
-        typer.echo(printable(f"warning: {' '.join(text.split())}"), err=True)
+        _tell(f"warning: {' '.join(text.split())}")
 
 
 def fail(text: str) -> None:
     """One line of an error that does not end the subcommand, on standard error."""
-    typer.echo(printable(f"error: {' '.join(text.split())}"), err=True)
+    _tell(f"error: {' '.join(text.split())}")
 
 
 @contextlib.contextmanager
@@ -101,7 +104,8 @@ def hint() -> str:
 def say(text: str) -> None:
     """One line of result, on standard output."""
     with _printing():
-        typer.echo(printable(text))
+        sys.stdout.write(printable(text) + "\n")
+        sys.stdout.flush()
 
 
 def show(drawing: Any) -> None:
@@ -173,7 +177,7 @@ def stages() -> Iterator[Callable[[str], None]]:
     """
     begin = time.monotonic()
     if _Verbosity.verbose:
-        yield lambda text: typer.echo(printable(f"{time.monotonic() - begin:7.1f} s  {text}"), err=True)
+        yield lambda text: _tell(f"{time.monotonic() - begin:7.1f} s  {text}")
         return
     if _Verbosity.quiet or not sys.stderr.isatty():
         yield lambda _: None
@@ -219,6 +223,8 @@ def write_json(path: Path | None, data: Any) -> None:
     text = json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     encoded = text.encode("utf-8", "backslashreplace")
     if is_standard_output(path):
+        import typer
+
         with _printing():
             typer.echo(encoded, nl=False)
     else:

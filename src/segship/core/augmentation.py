@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field
-
 from segship.core.errors import InputError
 from segship.core.frozen import Frozen
 from segship.core.geometry_steps import GeometryStep, Resize
 from segship.core.spec import Padding
+from segship.core.validation import Bound
 
 __all__ = ["Augmentation", "Flip", "ResizeByFactor", "View"]
 
@@ -32,7 +31,7 @@ class ResizeByFactor(Frozen):
         rounding: ``"nearest"``, as mmcv 2 rounds the size, or ``"down"``, as 0.x does.
     """
 
-    factor: Annotated[float, Field(gt=0, le=64)]
+    factor: Annotated[float, Bound(gt=0, le=64)]
     keep_ratio: bool = True
     rounding: Literal["nearest", "down"] = "nearest"
 
@@ -62,11 +61,11 @@ class View(Frozen):
         flip_before: How many of the steps of ``geometry`` come after the flip: those that pad.
     """
 
-    geometry: Annotated[tuple[GeometryStep, ...], Field(max_length=_MOST_STEPS)] | None = None
+    geometry: Annotated[tuple[GeometryStep, ...], Bound(most=_MOST_STEPS)] | None = None
     factor: ResizeByFactor | None = None
-    turns: Annotated[int, Field(ge=0, le=3)] = 0
+    turns: Annotated[int, Bound(ge=0, le=3)] = 0
     flip: Flip | None = None
-    flip_before: Annotated[int, Field(ge=0, le=_MOST_STEPS)] = 0
+    flip_before: Annotated[int, Bound(ge=0, le=_MOST_STEPS)] = 0
 
 
 class Augmentation(Frozen):
@@ -79,5 +78,5 @@ class Augmentation(Frozen):
             refuses such sizes.
     """
 
-    views: Annotated[tuple[View, ...], Field(max_length=_MOST_VIEWS)] = ()
+    views: Annotated[tuple[View, ...], Bound(most=_MOST_VIEWS)] = ()
     padding: Padding | None = None

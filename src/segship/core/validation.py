@@ -110,7 +110,9 @@ def _wrong(said: str, value: Any) -> ValidationError:
 
 
 def _marked(base: Any, marks: list[Any]) -> Callable[[Any], Any]:
-    """The reader of a type with `Bound`, `Before`, `After` and `Tag`."""
+    """The reader of a type with `Bound`, `Before`, `After` and `Tag`; texts are for others."""
+    if strange := [mark for mark in marks if not isinstance(mark, (Bound, Before, After, Tag, str))]:
+        raise TypeError(f"{base} is annotated with {strange[0]!r}, which nobody reads")
     tag = next((mark.field for mark in marks if isinstance(mark, Tag)), None)
     bound = _narrowed([mark for mark in marks if isinstance(mark, Bound)])
     read = _tagged(get_args(base), tag) if tag else _plain_reader(base, bound)

@@ -1,0 +1,178 @@
+"""The work of ``segship predict``, and the quick way to it, without typer, which takes longer to load than an engine.
+
+The quick way reads arguments that are all known and well-formed; whatever else stands there is left to typer, help and
+errors among it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segship.core.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from segship.runtime.predict import Predictions
+
+__all__ = ["predict_images", "read_arguments"]
+
+_SOME_FAILED = 1
+_SHOWN = 20
+_COMPLETION = "_SEGSHIP_COMPLETE"  # a shell asks for completions
+
+
+def predict_images(
+    package: Path,
+    images: Sequence[Path],
+    to: Path,
+    *,
+    opacity: float = 0.5,
+    scores: bool = False,
+    overlay: bool = True,
+    resume: bool = False,
+    device: str | None = None,
+    threads: int | None = None,
+    classes: str | None = None,
+    trust: bool = False,
+    max_pixels: int = 100_000_000,
+    tta: str | None = None,
+) -> int:
+    """Write the results of images and tell of them.
+
+    Args:
+        package: What is opened.
+        images: Files and folders; packages that stand before them take part.
+        to: Folder for the results.
+        opacity: Of the mask in the overlay.
+        scores: Also write probabilities.
+        overlay: Write the overlay.
+        resume: Leave out what an earlier run has done.
+        device: As for `segship.Segmentor`.
+        threads: As for `segship.Segmentor`.
+        classes: What ``--classes`` says.
+        trust: As for `segship.Segmentor`.
+        max_pixels: Refuse images with more.
+        tta: What ``--tta`` says.
+
+    Returns:
+        Exit status: 0, or 1 where some images could not be used.
+    """
+    from segship.cli import output
+    from segship.cli.classes import read_classes
+    from segship.runtime import Segmentor
+    from segship.runtime.predict import ResultForm, predict_files
+
+    names, layout = read_classes(classes)
+    more = _packages_among(images)
+    images = images[len(more) :]
+    if not images:
+        raise InputError(f"{more[-1]} is a package: after packages come images, or folders of images")
+    segmentor = Segmentor(
+        (package, *more), device=device, threads=threads, trust=trust, classes=names, layout=layout, tta=tta
+    )
+    with output.resumable("--resume goes on"), output.progress_bar("predicting", 2) as progress:
+        form = ResultForm(opacity, max_pixels, overlay=overlay, scores=scores)
+        found = predict_files(segmentor, images, to, form, resume=resume, progress=progress)
+    return _tell(found, to)
+
+
+def _packages_among(paths: Sequence[Path]) -> list[Path]:
+    """The packages that ``paths`` begin with: folders with a manifest; others' engines are named alone."""
+    from segship.core.manifest import MANIFEST
+
+    return list(itertools.takewhile(lambda path: (path / MANIFEST).is_file(), paths))
+
+
+def _tell(found: Predictions, to: Path) -> int:
+    from segship.cli import output
+    from segship.runtime.result_index import INDEX
+
+    if found.left_out:
+        kinds = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in sorted(found.left_out.items()))
+        output.say(f"left out, no images by their suffix: {kinds}")
+    before = f", {found.resumed} of them by an earlier run" if found.resumed else ""
+    output.say(f"{len(found.masks)} image{'s' * (len(found.masks) != 1)} -> {to}{before}")
+    for reason in list(found.failed.values())[:_SHOWN]:
+        output.fail(reason)
+    if not found.failed:
+        return 0
+    more = f"; {to / INDEX} names all" if len(found.failed) > _SHOWN else ""
+    output.fail(f"{len(found.failed)} of {len(found.masks) + len(found.failed)} images could not be used{more}")
+    return _SOME_FAILED
+
+
+def _positive(text: str) -> int:
+    if int(text) < 1:
+        raise ValueError(text)
+    return int(text)
+
+
+def _share(text: str) -> float:
+    if not 0 <= float(text) <= 1:
+        raise ValueError(text)
+    return float(text)
+
+
+_VALUES: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "--to": ("to", Path),
+    "--opacity": ("opacity", _share),
+    "--device": ("device", str),
+    "--threads": ("threads", _positive),
+    "--classes": ("classes", str),
+    "--max-pixels": ("max_pixels", _positive),
+}
+_FLAGS = {
+    "--scores": ("scores", True),
+    "--overlay": ("overlay", True),
+    "--no-overlay": ("overlay", False),
+    "--resume": ("resume", True),
+    "--trust": ("trust", True),
+}
+
+
+def read_arguments(arguments: Sequence[str]) -> dict[str, Any] | None:
+    """Return what `predict_images` takes, as typer would read it.
+
+    Args:
+        arguments: All after the program's name.
+
+    Returns:
+        The keyword arguments; None: typer has to read them.
+    """
+    if not arguments or arguments[0] != "predict" or _COMPLETION in os.environ:
+        return None
+    try:
+        found, places = _split(list(arguments[1:]))
+    except (KeyError, IndexError, ValueError):
+        return None
+    if "to" not in found or len(places) < 2:  # noqa: PLR2004  (a package and an image)
+        return None
+    return {"package": Path(places[0]), "images": [Path(place) for place in places[1:]], **found}
+
+
+def _split(waiting: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """The options and the places, in any order.
+
+    Raises:
+        KeyError, IndexError, ValueError: An option is not known, or not well-formed.
+    """
+    found, places = dict[str, Any](), list[str]()
+    while waiting:
+        argument = waiting.pop(0)
+        if not argument.startswith("-"):
+            places.append(argument)
+        elif argument in _FLAGS:
+            name, value = _FLAGS[argument]
+            found[name] = value
+        else:
+            option, equals, text = argument.partition("=")
+            name, read = _VALUES[option]
+            text = text if equals else waiting.pop(0)
+            if not text or text.startswith("-"):
+                raise ValueError(text)
+            found[name] = read(text)
+    return found, places
