@@ -582,8 +582,8 @@ void read_manifest(const Node &node, Spec &spec, bool whole) {
   spec.decided = output.rfind("int", 0) == 0 || output.rfind("uint", 0) == 0;
   read_files(node.field("files"), spec, whole);
   node.only({"schema_version", "spec", "sizes", "target", "embed", "inputs", "outputs", "files", "options", "checks",
-             "quantization", "failures", "origin", "provenance", "versions", "notes", "state", "simulator",
-             "digest"});
+             "quantization", "failures", "origin", "provenance", "versions", "notes", "state", "simulator", "tta",
+             "tuned", "digest"});
 }
 
 Json parsed(const std::string &text, const std::string &name) {

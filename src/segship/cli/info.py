@@ -49,6 +49,7 @@ def info(
     """Tell what a package or a source is: network, input, classes; of a package also engine and verification."""
     from segship.cli import output
     from segship.runtime.package import find_package
+    from segship.runtime.tuned import tuned_elsewhere
     from segship.sources import Source
 
     keep_apart(json_file, source, checkpoint, spec)
@@ -59,7 +60,8 @@ def info(
         manifest = find_package(Path(source)).manifest
         output.write_json(json_file, manifest.model_dump(mode="json"))
         if not output.is_standard_output(json_file):
-            notes = (*manifest.notes, *([_UNSEALED] if manifest.schema_version == 1 else []))
+            unsealed = [_UNSEALED] if manifest.schema_version == 1 else []
+            notes = (*manifest.notes, *unsealed, *filter(None, [tuned_elsewhere(manifest.tuned)]))
             _print(_of_package(manifest), manifest.spec, notes, manifest.provenance)
             output.print_checks(manifest.checks)
         return
@@ -138,7 +140,16 @@ def _of_package(manifest: Manifest) -> list[tuple[str, str]]:
     views = () if manifest.tta is None else manifest.tta.views
     ways = [("tta", f"{len(views)} views of the config's own, with --tta")] if views else []
     alone = [("alone", f"the engine's file takes {takes} and returns {returns}")] if manifest.embed else []
-    return [network, target, ("state", manifest.standing), *alone, *others, *ways]
+    return [network, target, ("state", manifest.standing), *_tuned(manifest), *alone, *others, *ways]
+
+
+def _tuned(manifest: Manifest) -> list[tuple[str, str]]:
+    tuned = manifest.tuned
+    if tuned is None:
+        return []
+    threads = "the engine's own choice of threads" if tuned.threads is None else f"{tuned.threads} threads"
+    engine = ", ".join(f"{name} {version}" for name, version in tuned.versions.items())
+    return [("tuned for", f"{tuned.processors} x {tuned.processor}: {threads}, {tuned.milliseconds:.1f} ms, {engine}")]
 
 
 def _of_source(spec: ModelSpec, sizes: SizeRule) -> list[tuple[str, str]]:

@@ -276,10 +276,19 @@ def print_quantization(quantization: Quantization | None, precision: str) -> Non
         show(table)
     if record.agreement is not None:
         say(f"{precision}: {record.agreement:.3%} of the pixels of {record.images} images keep their label")
+    _print_times(record, precision)
     if record.kept:
         cost = f", which takes {record.slowdown:.2f} times as long as all in {precision}" if record.slowdown else ""
         say(f"{len(record.kept)} of {record.layers} layers stay in floating point for the gate{cost}:")
         say(f"  {', '.join(record.kept)}")
+
+
+def _print_times(record: Quantization, precision: str) -> None:
+    if record.unpaid:
+        say(f"{len(record.unpaid)} of {record.layers} layers stay in floating point, where they are faster here")
+    if record.worth is not None:
+        verdict = f"does not pay here: it takes {record.worth:.2f}" if record.worth > 1 else f"takes {record.worth:.2f}"
+        say(f"{precision} {verdict} of the time in float32")
 
 
 def print_evaluation(evaluation: Evaluation) -> None:

@@ -15,8 +15,9 @@ from segship.core.artifacts import Engine, TensorInfo
 from segship.core.augmentation import Augmentation
 from segship.core.errors import PackageError, validation_line
 from segship.core.files import FileDigest, Sha256, digest, file_inside, holds_only
-from segship.core.frozen import UNWRITTEN, Count, Finite, Frozen, Name, Share, Words
+from segship.core.frozen import UNWRITTEN, Count, Finite, Frozen, Name, Positive, Share, Words
 from segship.core.plan import EmbeddedSpec, newer_version
+from segship.core.processor import Processor
 from segship.core.provenance import Provenance
 from segship.core.spec import MOST_CLASSES
 from segship.core.target import Target
@@ -32,6 +33,7 @@ __all__ = [
     "Manifest",
     "Quantization",
     "State",
+    "Tuned",
     "is_package",
     "read_manifest",
     "seal",
@@ -123,6 +125,8 @@ class Quantization(Frozen):
         labelled: How many of them have labels.
         layers: Number of layers that can be in that precision.
         kept: Names of those that stayed in floating point so that the gate holds.
+        unpaid: Names of layers that stayed in floating point because the precision makes them slower there and then.
+        worth: Time with all other layers in the precision as a multiple of the time with none; None where not measured.
         slowdown: Time of the engine as a multiple of the time with no layer kept; None where none is.
         before, after: Accuracy of the original network and of the engine, where there are labels.
         agreement: Share of the pixels of the images whose label is the original's, 0-1.
@@ -132,10 +136,30 @@ class Quantization(Frozen):
     labelled: Count
     layers: Count
     kept: Annotated[tuple[Words, ...], Bound(most=_MANY)] = ()
+    unpaid: Annotated[tuple[Words, ...], Bound(most=_MANY)] = ()
+    worth: Annotated[Finite, Bound(gt=0)] | None = None
     slowdown: Annotated[Finite, Bound(gt=0)] | None = None
     before: Accuracy | None = None
     after: Accuracy | None = None
     agreement: Share | None = None
+
+
+class Tuned(Frozen):
+    """The machine that a package was tuned for.
+
+    Attributes:
+        processor: Its kind.
+        processors: How many of them it had.
+        threads: The ones that the engine was fastest with; None: its own choice.
+        versions: Of the engine's distributions.
+        milliseconds: From a decoded image to its mask.
+    """
+
+    processor: Processor
+    processors: Count
+    threads: Positive | None = None
+    versions: Annotated[dict[Name, Words], Bound(most=_SOME)] = {}
+    milliseconds: Finite
 
 
 class Manifest(EmbeddedSpec):
@@ -159,6 +183,7 @@ class Manifest(EmbeddedSpec):
         state: What ran the comparison; None in manifests of earlier versions (`standing` tells it of every one).
         simulator: Name and version of the vendor's simulator that ran it, where one did.
         tta: The test-time augmentation of the network's config; None: not known.
+        tuned: The machine that it was tuned for, and the threads that are its default there; None where it was not.
         digest: SHA-256 of all bytes of the file before the line that holds it, which is the last but one; None in
             manifests of version 1, of which no change is noticed.
     """
@@ -178,6 +203,7 @@ class Manifest(EmbeddedSpec):
     state: State | None = None
     simulator: Words | None = None
     tta: Augmentation | None = None
+    tuned: Tuned | None = None
     digest: Sha256 | None = None
 
     def _require_consistent(self) -> None:
@@ -192,6 +218,9 @@ class Manifest(EmbeddedSpec):
         found = output.shape[1] if len(output.shape) == _TENSOR_AXES else scores
         if not output.is_whole and "post" not in self.embed and isinstance(found, int) and found != scores:
             raise ValueError(f"the engine returns {found} scores for each pixel, and there are {scores} of classes")
+
+    def _omitted(self) -> tuple[str, ...]:
+        return () if self.tuned is not None else ("tuned",)
 
     @property
     def standing(self) -> str:

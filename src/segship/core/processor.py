@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sys
 from pathlib import Path
 
-__all__ = ["Processor", "processor", "processors"]
-
 from segship.core.frozen import Frozen, Name
+
+__all__ = ["Processor", "processor", "processors"]
 
 _CPUINFO = Path("/proc/cpuinfo")
 # What people call a feature, and the flags of Linux that say it: any of them.
@@ -69,6 +68,8 @@ def _from_linux(text: str) -> Processor:
 
 
 def _sysctl(name: str) -> str:
+    import subprocess  # noqa: PLC0415  (start-up does without)
+
     try:
         run = subprocess.run([_SYSCTL, "-n", name], capture_output=True, text=True, timeout=5, check=False)  # noqa: S603
     except (OSError, subprocess.SubprocessError):

@@ -136,14 +136,18 @@ class _Int8Build:
             lambda _, session: self._judged(session, before),
             self._progress,
         )
+        image = self._feed(self._samples[0].image)
+        unpaid, worth = giving.leave_unpaid(image)
         kept, after, failures = giving.search(self._ranked_on)
-        slower = giving.slowdown(kept, self._feed(self._samples[0].image)) if kept else None
-        engine = quantized.build(kept, directory, lambda graph: finished(graph, self._plan))
+        slower = giving.slowdown(kept, image) if kept else None
+        engine = giving.build(kept, directory, lambda graph: finished(graph, self._plan))
         record = Quantization(
             images=len(self._samples),
             labelled=self._judge.labelled,
             layers=len(quantized.layers),
             kept=kept,
+            unpaid=unpaid,
+            worth=worth,
             slowdown=slower,
             before=before.accuracy,
             after=after.accuracy,

@@ -28,6 +28,9 @@ __all__ = ["GivingBack"]
 
 _Result = TypeVar("_Result")
 _TIMED = 5
+_WORTH = 0.02  # share of the time that leaving a kind of layer in floating point must save
+_LONGEST = 120.0  # seconds of timing; kinds that have fewer layers come last
+_LEAST = 0.1  # of the mean of what layers save: a layer that saves nothing is not infinitely dear
 
 
 class GivingBack(Generic[_Result]):
@@ -53,7 +56,41 @@ class GivingBack(Generic[_Result]):
     ) -> None:
         self._reduced, self._target, self._scratch, self._finish = reduced, target, scratch, finish
         self._measure, self._progress = measure, progress
+        self._unpaid: tuple[str, ...] = ()
+        self._saved: dict[str, float] = {}  # seconds that the precision saves in each layer, where that is known
         self._backend = find_backend(target.backend)
+
+    def leave_unpaid(self, image: NDArray[np.float32]) -> tuple[tuple[str, ...], float]:
+        """Find the layers that the precision makes slower, and leave them in floating point from now on.
+
+        The network is timed with all layers of one kind in floating point and without, in turns, kind by kind: so the
+        conversions at the layers' borders count, too.
+
+        Args:
+            image: What the engine is given.
+
+        Returns:
+            These layers, and the time that is left, as a multiple of the time in floating point alone.
+        """
+        kinds: dict[str, list[str]] = {}
+        for name, kind in self._reduced.kinds.items():
+            kinds.setdefault(kind, []).append(name)
+        begin = time.monotonic()
+        for done, (kind, layers) in enumerate(sorted(kinds.items(), key=lambda each: -len(each[1])), start=1):
+            self._progress(f"timing single layers: {done} of {len(kinds)} kinds, {kind}")
+            now, without = map(min, self._times([(), tuple(layers)], image))
+            if without < now * (1 - _WORTH):
+                self._unpaid += tuple(layers)
+            else:
+                self._saved |= dict.fromkeys(layers, max(0.0, without - now) / len(layers))
+            if time.monotonic() - begin > _LONGEST:
+                break
+        reduced, whole = map(min, self._times([(), self._reduced.layers], image))
+        return self._unpaid, reduced / whole
+
+    def build(self, kept: tuple[str, ...], directory: Path, finish: Callable[[Graph], Graph]) -> Engine:
+        """Write an engine; as `segship.quantize.Reduced.build`, with what is not worth it in floating point, too."""
+        return self._reduced.build(tuple(dict.fromkeys(self._unpaid + kept)), directory, finish)
 
     def search(
         self, inputs: Callable[[], Sequence[NDArray[np.float32]]]
@@ -81,7 +118,7 @@ class GivingBack(Generic[_Result]):
             verdict = self._attempt(kept)
             return not verdict[1], verdict
 
-        best, _ = search(self._reduced.rank(inputs(), progress), attempt)
+        best, _ = search(self._in_order(self._reduced.rank(inputs(), progress)), attempt)
         result, failed = best.result
         return best.kept, result, tuple(failed)
 
@@ -92,11 +129,20 @@ class GivingBack(Generic[_Result]):
             kept: The layers.
             image: What the engine is given.
         """
-        fast, slow = self.time([(), kept], image)
+        fast, slow = map(statistics.median, self._times([(), kept], image))
         return slow / fast
 
-    def time(self, choices: Sequence[tuple[str, ...]], image: NDArray[np.float32]) -> list[float]:
-        """Measure the time with each choice of layers in floating point: in turns, medians, in seconds.
+    def _in_order(self, ranked: Sequence[tuple[str, float]]) -> list[str]:
+        """Layers by the damage that they do for each second that they save; by the damage alone where none is timed."""
+        left = [(name, damage) for name, damage in ranked if name not in self._unpaid]
+        if not self._saved:
+            return [name for name, _ in left]
+        damage = dict(left)
+        least = max(statistics.fmean(self._saved.values()), 1e-9) * _LEAST
+        return sorted(damage, key=lambda name: -damage[name] / (self._saved.get(name, 0.0) + least))
+
+    def _times(self, choices: Sequence[tuple[str, ...]], image: NDArray[np.float32]) -> list[list[float]]:
+        """Seconds of each run, in turns, with each choice of layers in floating point.
 
         Args:
             choices: Layers that stay in floating point.
@@ -108,17 +154,17 @@ class GivingBack(Generic[_Result]):
             for number, layers in enumerate(choices):
                 folder = Path(scratch) / str(number)
                 folder.mkdir()
-                engine = self._reduced.build(layers, folder, self._finish)
+                engine = self.build(layers, folder, self._finish)
                 sessions.append((engine.inputs[0].name, opened.enter_context(self._backend.open(engine))))
             for _ in range(1 + _TIMED):
                 for taken, (name, session) in zip(times, sessions, strict=True):
                     begin = time.perf_counter()
                     session.run({name: image})
                     taken.append(time.perf_counter() - begin)
-        return [statistics.median(taken[1:]) for taken in times]
+        return [taken[1:] for taken in times]
 
     def _attempt(self, kept: tuple[str, ...]) -> tuple[_Result, list[str]]:
         with tempfile.TemporaryDirectory(dir=self._scratch) as folder:
-            engine = self._reduced.build(kept, Path(folder), self._finish)
+            engine = self.build(kept, Path(folder), self._finish)
             with self._backend.open(engine) as session:
                 return self._measure(engine, session)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from segship.core.artifacts import Backend, Engine, Graph
     from segship.core.target import Target
 
-__all__ = ["Inputs", "Reduced", "quantize"]
+__all__ = ["Inputs", "Ranked", "Reduced", "quantize"]
+
+Ranked: TypeAlias = "list[tuple[str, float]]"
+"""Names of layers, and the damage that each does alone; the worst first."""
 
 
 class Inputs(Protocol):
@@ -29,9 +32,14 @@ class Reduced(Protocol):
 
     Attributes:
         layers: Names of the layers that compute in that precision, in the order of the graph.
+        kinds: What each of them is, in words: layers of one kind take about as much time, and are timed together.
     """
 
     layers: tuple[str, ...]
+
+    @property
+    def kinds(self) -> Mapping[str, str]:
+        """As above."""
 
     def build(self, kept: tuple[str, ...], directory: Path, finish: Callable[[Graph], Graph]) -> Engine:
         """Write an engine.
@@ -45,8 +53,8 @@ class Reduced(Protocol):
             BackendError: The engine cannot be built.
         """
 
-    def rank(self, inputs: Sequence[Any], progress: Callable[[int, int], None]) -> list[str]:
-        """Return the layers, those that suffer most from the precision first.
+    def rank(self, inputs: Sequence[Any], progress: Callable[[int, int], None]) -> Ranked:
+        """Return the layers and what each costs alone, those that suffer most from the precision first.
 
         Args:
             inputs: Images to rank on, float32 (1, C, H, W) each; a few are enough.

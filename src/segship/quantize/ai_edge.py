@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from segship.core.artifacts import Backend, Engine, Graph
     from segship.core.target import Target
-    from segship.quantize import Inputs, Reduced
+    from segship.quantize import Inputs, Ranked, Reduced
 
 __all__ = ["quantize_tflite"]
 
@@ -64,6 +64,7 @@ _NORMALISING = {"RSQRT", "SQRT"}  # where these are, the following are steps of 
 _STEPS = {"MEAN", "MUL"}
 # With a constant for each channel they are what is left of a batch normalisation, whose factors would share one scale.
 _AFFINE = {"ADD", "MUL"}
+_KIND = re.compile(r"(?:^| )([a-z0-9_]+)(?: \d+)?$")  # at the end of a layer's name
 _CLASS = re.compile(r"_*[A-Za-z0-9]+_(?P<attribute>.+)")
 
 
@@ -90,6 +91,7 @@ class _Quantized:
         with _quiet("AI Edge Quantizer cannot read the network"):
             self._scopes, self._floats, self._kinds = _operations(self._tool, self._path)
         self.layers = tuple(self._scopes)
+        self.kinds = {name: _KIND.search(name)[1] for name in self.layers}  # type: ignore[index]
         with _quiet("AI Edge Quantizer cannot calibrate the network"):
             self._ranges = _mean(self._watch(image) for image in inputs)
 
@@ -98,12 +100,12 @@ class _Quantized:
         (directory / self._path.name).write_bytes(self._content(kept))
         return dataclasses.replace(self._engine, directory=directory)
 
-    def rank(self, inputs: Sequence[NDArray[np.float32]], progress: Callable[[int, int], None]) -> list[str]:
+    def rank(self, inputs: Sequence[NDArray[np.float32]], progress: Callable[[int, int], None]) -> Ranked:
         def alone(name: str) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
             return self._runner(self._content(set(self.layers) - {name}))
 
         original = self._runner(self._path.read_bytes())
-        return [name for name, _ in rank_layers(self.layers, inputs, original, alone, progress)]
+        return rank_layers(self.layers, inputs, original, alone, progress)
 
     def _watch(self, image: NDArray[Any]) -> dict[str, Any]:
         """The least and the greatest value of each activation for one image."""

@@ -21,11 +21,12 @@ import numpy as np
 
 from segship.core.errors import MissingExtraError, engine_errors
 from segship.onnxgraph.file import is_large, load, save
+from segship.onnxgraph.kinds import kinds_of
 from segship.onnxgraph.metadata import metadata_of, set_metadata
 from segship.onnxgraph.operators import operators_of
 from segship.onnxgraph.passes.fold_weights import fold_weights
 from segship.onnxgraph.passes.name_nodes import name_nodes
-from segship.onnxgraph.passes.restore_layers import quantized_layers, restore_layers
+from segship.onnxgraph.passes.restore_layers import restore_layers
 from segship.onnxgraph.passes.signed_activations import signed_activations
 from segship.onnxgraph.session import open_model
 from segship.quantize.search import rank_layers
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from segship.core.artifacts import Backend, Engine, Graph
     from segship.core.target import Target
-    from segship.quantize import Inputs, Reduced
+    from segship.quantize import Inputs, Ranked, Reduced
 
 __all__ = ["quantize_onnx", "to_int8"]
 
@@ -106,18 +107,19 @@ class _Quantized:
     def __init__(self, original: Graph, quantized: Graph, target: Target, backend: Backend) -> None:
         self._graph, self._target, self._backend = quantized, target, backend
         self._original, self._model = _original(original), load(quantized.path)
-        self.layers = quantized_layers(self._model)
+        self.kinds = kinds_of(self._model)
+        self.layers = tuple(self.kinds)
 
     def build(self, kept: tuple[str, ...], directory: Path, finish: Callable[[Graph], Graph]) -> Engine:
         return self._backend.convert(finish(self._with(kept)), self._target, directory)
 
-    def rank(self, inputs: Sequence[NDArray[np.float32]], progress: Callable[[int, int], None]) -> list[str]:
+    def rank(self, inputs: Sequence[NDArray[np.float32]], progress: Callable[[int, int], None]) -> Ranked:
         def alone(name: str) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
             others = set(self.layers) - {name}
             return functools.partial(self._run, restore_layers(self._model, self._original, others))
 
         original = functools.partial(self._run, self._original)
-        return [name for name, _ in rank_layers(self.layers, inputs, original, alone, progress)]
+        return rank_layers(self.layers, inputs, original, alone, progress)
 
     def _with(self, kept: tuple[str, ...]) -> Graph:
         if not kept:

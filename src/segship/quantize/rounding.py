@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from segship.core.artifacts import Backend, Engine, Graph
     from segship.core.target import Target
-    from segship.quantize import Reduced
+    from segship.quantize import Ranked, Reduced
 
 __all__ = ["round_onnx"]
 
@@ -54,6 +54,7 @@ class _Rounded:
         self._model = load(graph.path)
         self._units = find_units(self._model)
         self.layers = tuple(self._units)
+        self.kinds: dict[str, str] = {}  # no layer is slower in half of the bits
 
     def build(self, kept: tuple[str, ...], directory: Path, finish: Callable[[Graph], Graph]) -> Engine:
         nodes = tuple(node for name in kept for node in self._units[name])
@@ -64,12 +65,12 @@ class _Rounded:
         kept = nodes + values_of(self._model, nodes)
         return self._backend.convert(dataclasses.replace(finish(graph), kept=kept), self._target, directory)
 
-    def rank(self, inputs: Sequence[NDArray[np.float32]], progress: Callable[[int, int], None]) -> list[str]:
+    def rank(self, inputs: Sequence[NDArray[np.float32]], progress: Callable[[int, int], None]) -> Ranked:
         def alone(name: str) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
             return functools.partial(self._run, rounded(self._model, self._units[name], self._target.precision))
 
         original = functools.partial(self._run, self._model)
-        return [name for name, _ in rank_layers(self.layers, inputs, original, alone, progress)]
+        return rank_layers(self.layers, inputs, original, alone, progress)
 
     def _lowered(self, nodes: tuple[str, ...], folder: str) -> Graph:
         from segship.onnxgraph.passes.float16 import float16

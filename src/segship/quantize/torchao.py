@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from segship.core.artifacts import Backend, Engine, Graph
     from segship.core.target import Target
-    from segship.quantize import Inputs, Reduced
+    from segship.quantize import Inputs, Ranked, Reduced
 
 __all__ = ["quantize_program"]
 
@@ -63,6 +63,7 @@ class _Quantized:
             # Unfolded, the weights pass through pairs like the activations: one rule gives both back.
             self._module: fx.GraphModule = convert(watched, fold_quantize=False)
         self.layers = tuple(self._names)
+        self.kinds: dict[str, str] = {}  # each try lowers the whole program anew, which takes a minute
         self._made: dict[tuple[str, ...], Engine] = {}
 
     def build(self, kept: tuple[str, ...], directory: Path, finish: Callable[[Graph], Graph]) -> Engine:
@@ -81,11 +82,11 @@ class _Quantized:
             shutil.copyfile(engine.directory / name, directory / name)
         return dataclasses.replace(engine, directory=directory)
 
-    def rank(self, inputs: Sequence[NDArray[np.float32]], progress: Callable[[int, int], None]) -> list[str]:
+    def rank(self, inputs: Sequence[NDArray[np.float32]], progress: Callable[[int, int], None]) -> Ranked:
         def alone(name: str) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
             return _runner(self._with(set(self.layers) - {name}))
 
-        return [name for name, _ in rank_layers(self.layers, inputs, _runner(self._with(self.layers)), alone, progress)]
+        return rank_layers(self.layers, inputs, _runner(self._with(self.layers)), alone, progress)
 
     def _with(self, kept: Collection[str]) -> fx.GraphModule:
         """A copy in which layers read their floats instead of what was quantised for them."""

@@ -15,6 +15,7 @@ from segship.formats.mmdeploy.documents import is_mmdeploy_folder
 from segship.formats.mmdeploy.reader import read_mmdeploy_folder
 from segship.runtime.engine_file import is_described, is_engine_file, read_engine_file
 from segship.runtime.pipeline import Pipeline
+from segship.runtime.tuned import default_threads
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,7 +82,10 @@ class PackageFiles:
                 f"{self.path} is an engine of {backend.INFO.title}: {backend.INFO.runs_code}, which no digest can make "
                 "safe. If it comes from people you trust, open it with --trust (in Python, trust=True)"
             )
-        return backend.open(self.manifest.engine(self.directory), device=device or self.default_device, threads=threads)
+        chosen = device or self.default_device
+        if threads is None and chosen == self.default_device:
+            threads = default_threads(self.manifest.tuned)
+        return backend.open(self.manifest.engine(self.directory), device=chosen, threads=threads)
 
     def pipeline(self, *, device: str | None = None, threads: int | None = None, trust: bool = False) -> Pipeline:
         """Open its engine, with all that goes before and after it; arguments and errors as for `session`."""

@@ -6,16 +6,18 @@ import functools
 import hashlib
 import itertools
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, overload
 
 import numpy as np
 import PIL.Image
 
-from segship.core.errors import InputError
+from segship.core.errors import InputError, SegshipWarning
 from segship.datasets.class_names import ClassNames
 from segship.runtime.average import AveragedPipeline, open_pipeline
 from segship.runtime.package import find_package
+from segship.runtime.tuned import tuned_elsewhere
 from segship.vision.bands import as_stored, read_pixels, to_preview_rgb
 from segship.vision.decode import from_pillow, is_encoded
 from segship.vision.draw import overlay
@@ -118,6 +120,9 @@ class Segmentor:
         naming = ClassNames(tuple(classes), layout)
         found = [find_package(Path(one), naming) for one in packages]
         self._path, self._manifest = found[0].path, found[0].manifest
+        for told in dict.fromkeys(tuned_elsewhere(files.manifest.tuned) for files in found):
+            if told:
+                warnings.warn(told, SegshipWarning, stacklevel=2)
         self._device = device or found[0].default_device
         self._besides = [files.manifest.model_dump_json() for files in found[1:]] + ([f"tta={tta}"] if tta else [])
         self._pipeline = open_pipeline(found, tta, device=device, threads=threads, trust=trust)

@@ -28,13 +28,25 @@ def test_prelu_is_a_product_and_a_maximum_with_the_same_bits(slopes: list[float]
     np.testing.assert_array_equal(computed(model, image=x), expected)
 
 
-def test_quantised_graphs_keep_it() -> None:
+def test_quantised_slopes_keep_it() -> None:
+    text = """<ir_version: 10, opset_import: ["" : 20]>
+    quantised (float[n, 3, h, w] image, int8[3, 1, 1] steep) => (float[n, 3, h, w] logits) {
+        scale = Constant<value_float = 0.1>()
+        slope = DequantizeLinear(steep, scale)
+        logits = PRelu(image, slope)
+    }"""
+    model = onnx.parser.parse_model(text)
+    assert not prelu_to_max(model)
+    assert kinds(model)[-1] == "PRelu"
+
+
+def test_float_slopes_in_a_quantised_graph_are_rewritten() -> None:
     constants = "scale = Constant<value_float = 1.0>()  zero = Constant<value = int8 {0}>()"
     model = prelu(
         [0.5] * 3, f"{constants} q = QuantizeLinear(a, scale, zero) logits = DequantizeLinear(q, scale, zero)"
     )
-    assert not prelu_to_max(model)
-    assert kinds(model)[0] == "PRelu"
+    assert prelu_to_max(model)
+    assert kinds(model)[:2] == ["Mul", "Max"]
 
 
 def test_slopes_that_lie_beside_the_file_are_not_known() -> None:
