@@ -308,4 +308,9 @@ CASES = (
     Case("one_row", "an image of one row", image=(1, 45, 3, "uint8"), spec={"align_corners": True}),
     Case("one_column", "an image of one column", image=(45, 1, 3, "uint8")),
     Case("one_cell", "logits of one cell", stride=0, spec={"align_corners": True}),
+    Case(
+        "by_edge_multiple",
+        "ResizeByEdge, each side to a multiple",
+        spec={"geometry": (ResizeByEdge(short=45, long=60, multiple_of=16),)},
+    ),
 )

@@ -54,7 +54,7 @@ STEPS = st.one_of(
         enlarge_only=st.booleans(),
         interpolation=ROUNDED,
     ),
-    st.builds(ResizeByEdge, short=SIDES, long=st.none() | SIDES, interpolation=ROUNDED),
+    st.builds(ResizeByEdge, short=SIDES, long=st.none() | SIDES, multiple_of=MULTIPLES, interpolation=ROUNDED),
     st.builds(ResizeNear, width=SIDES, height=SIDES, multiple_of=MULTIPLES, interpolation=ROUNDED),
     st.builds(Letterbox, width=SIDES, height=SIDES, value=MARGINS),
     st.builds(Pad, height=SIDES, width=SIDES, value=MARGINS, crop=st.booleans()),

@@ -61,6 +61,7 @@ SPECS = {
     "enlarge": described(ResizeEdges(short=80, enlarge_only=True)),
     "near": described(ResizeNear(width=96, height=96, multiple_of=14)),
     "by-edge": described(ResizeByEdge(short=77, long=140)),
+    "by-edge-multiple": described(ResizeByEdge(short=77, long=140, multiple_of=32)),
     "pad": described(Resize(width=200, height=100), Pad(multiple_of=32, value=(1, 2, 3)), normalization=BGR),
     "pad-to": described(Pad(height=300, width=210, value=(7,))),
     "padding": described(padding=Padding(multiple_of=32, value=0.5)),

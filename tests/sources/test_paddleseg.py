@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -137,10 +138,6 @@ def test_yaml_larger_than_any_is_refused(folder: Path) -> None:
         ({"type": "RandomDistort"}, "'RandomDistort' is not provided; known are Normalize, Resize"),
         ({"type": "ResizeByShorts"}, "Did you mean 'ResizeByShort'"),
         ({"type": "Resize", "interp": "CUBIC"}, "Resize: interp is 'CUBIC', only LINEAR"),
-        (
-            {"type": "Resize", "target_size": [8, 8], "keep_ratio": True, "size_divisor": 4},
-            "together with size_divisor",
-        ),
     ],
 )
 def test_what_is_not_provided_is_named(transform: dict[str, Any], message: str) -> None:
@@ -264,3 +261,49 @@ def test_a_checkpoint_beside_the_folder_is_refused(folder: Path) -> None:
 def test_class_names_on_the_command_line_that_name_nothing_are_told(folder: Path, tmp_path: Path) -> None:
     assert "neither a data set" in refused(segship("info", folder, "--classes", "city"))
     assert "Did you mean 'cityscapes'" in refused(segship("export", folder, tmp_path / "p", "--layout", "citiscapes"))
+
+
+def rescale(image: Any, target: tuple[int, int], divisor: int) -> Any:
+    """PaddleX's resize, from its description: by one scale, each side rounded, then raised, then one call of OpenCV."""
+    height, width = image.shape[:2]
+    scale = min(max(target) / max(height, width), min(target) / min(height, width))
+    sides = [math.ceil(round(side * scale) / divisor) * divisor for side in (width, height)]
+    return cv2.resize(image, sides, interpolation=cv2.INTER_LINEAR)
+
+
+def test_paddlex_resizes_by_rules_of_its_own(folder: Path) -> None:
+    resize = {"type": "Resize", "target_size": [640, 256]}
+    values = yaml.safe_load((folder / "deploy.yaml").read_text())
+    values["Deploy"]["transforms"] = [{"type": "Normalize"}, resize]
+    (folder / "deploy.yaml").write_text(yaml.safe_dump(values))
+    (said,) = read_folder(folder).said["geometry"]
+    assert (said["kind"], said["interpolation"]) == ("resize", "float_bilinear")
+    values["Global"] = {"model_name": "SeaFormer_base"}
+    (folder / "deploy.yaml").unlink()
+    (folder / "inference.yml").write_text(yaml.safe_dump(values))
+    found = read_folder(folder)
+    assert found.paddlex == "SeaFormer_base"
+    description = for_channels(read_description(found.said), 3)
+    prepared = prepare(IMAGE, description.spec(source="paddleseg", architecture="x", outputs=4)[0]).tensor[0]
+    expected = (rescale(IMAGE[:, :, ::-1].copy(), (640, 256), 32).astype(np.float32) / 255 - 0.5) / 0.5
+    np.testing.assert_allclose(prepared, expected.transpose(2, 0, 1), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("transform", "geometry"),
+    [
+        ({}, []),
+        ({"target_size": -1}, []),
+        ({"target_size": [100, 90], "keep_ratio": False}, [("resize", 128, 96)]),
+        ({"target_size": 512, "size_divisor": None}, [("resize_by_edge", 512, 1)]),
+    ],
+)
+def test_paddlex_has_defaults_of_its_own(transform: dict[str, Any], geometry: list[Any]) -> None:
+    said, _ = read_transforms([{"type": "Resize"} | transform], "inference.yml", paddlex=True)
+    found = [
+        (step["kind"], step.get("width", step.get("short")), step.get("height", step.get("multiple_of")))
+        for step in said["geometry"]
+    ]
+    assert found == geometry
+    with pytest.raises(UnsupportedError, match="'ResizeByLong' is not provided; known are Normalize, Resize"):
+        read_transforms([{"type": "ResizeByLong"}], "inference.yml", paddlex=True)

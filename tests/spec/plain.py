@@ -67,7 +67,8 @@ def resize_edges(step: Array, height: int, width: int) -> Size:
 def resize_by_edge(step: Array, height: int, width: int) -> Size:
     factors = [step["short"] / min(height, width)] if step["short"] else []
     factors += [step["long"] / max(height, width)] if step["long"] else []
-    return half_even(height * min(factors)), half_even(width * min(factors))
+    multiple = step.get("multiple_of", 1)
+    return up(half_even(height * min(factors)), multiple), up(half_even(width * min(factors)), multiple)
 
 
 def resize_near(step: Array, height: int, width: int) -> Size:

@@ -63,6 +63,7 @@ def test_steps_without_a_recorded_reference_are_those_that_are_named() -> None:
         (ResizeByEdge(short=256), (300, 401), (256, 342)),  # 342.19
         (ResizeByEdge(long=100), (125, 200), (62, 100)),  # 62.5, halves to even
         (ResizeByEdge(short=800, long=1333), (480, 640), (800, 1067)),  # 1066.67, rounded where ResizeEdges cuts off
+        (ResizeByEdge(short=512, long=2048, multiple_of=32), (333, 1025), (512, 1600)),  # 1575.98
         (ResizeByEdge(short=800, long=1333), (300, 900), (444, 1333)),  # the smaller of the scales 2.67 and 1.48
         (ResizeNear(width=384, height=384, multiple_of=32), (300, 400), (288, 384)),  # the width is nearer to 384
         (ResizeNear(width=384, height=384, multiple_of=32), (400, 390), (384, 384)),  # 374.4 -> 11.7 * 32 -> 384

@@ -286,8 +286,9 @@ void read_edges(const Node &fields, GeometryStep &step) {
 void read_by_edge(const Node &fields, GeometryStep &step) {
   step.shortest = optional_positive(fields.field("short"));
   step.longest = optional_positive(fields.field("long"));
+  step.multiple_of = fields.field("multiple_of").given() ? positive(fields.field("multiple_of"), kMultiple) : 1;
   step.interpolation = interpolation(fields.field("interpolation"));
-  fields.only({"kind", "short", "long", "interpolation"});
+  fields.only({"kind", "short", "long", "multiple_of", "interpolation"});
   if (!step.shortest && !step.longest) fields.wrong("resizeByEdge takes short, long, or both");
 }
 

@@ -86,7 +86,9 @@ Placement by_edge(const GeometryStep &step, Size image) {
   double factor = HUGE_VAL;
   if (step.shortest) factor = std::min(factor, static_cast<double>(step.shortest) / low);
   if (step.longest) factor = std::min(factor, static_cast<double>(step.longest) / high);
-  return resized(nearest(static_cast<double>(image.height) * factor), nearest(static_cast<double>(image.width) * factor));
+  const Size size{nearest(static_cast<double>(image.height) * factor), nearest(static_cast<double>(image.width) * factor)};
+  const Size padded = padded_size(size, 0, 0, step.multiple_of);
+  return resized(padded.height, padded.width);
 }
 
 Placement near(const GeometryStep &step, Size image) {

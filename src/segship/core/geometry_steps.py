@@ -269,12 +269,14 @@ class ResizeByEdge(ImageStep):
     Attributes:
         short: Length of the short edge, or None.
         long: Length of the long edge, or None; where both are given, the smaller scale counts.
+        multiple_of: Raise each side to the next multiple.
         interpolation: How pixels are resized.
     """
 
     kind: Literal["resize_by_edge"] = "resize_by_edge"
     short: Side | None = None
     long: Side | None = None
+    multiple_of: Multiple = 1
     interpolation: Interpolation = "bilinear"
 
     def _require_consistent(self) -> None:
@@ -284,12 +286,14 @@ class ResizeByEdge(ImageStep):
     def _words(self) -> str:
         edges = (("short", self.short), ("long", self.long))
         words = [f"the {edge} edge to {length}" for edge, length in edges if length is not None]
-        return f"resize {' or '.join(words)}{', whichever is smaller' if len(words) > 1 else ''}"
+        smaller = ", whichever is smaller" if len(words) > 1 else ""
+        return f"resize {' or '.join(words)}{smaller}{_multiple_words(self.multiple_of)}"
 
     def _plan(self, height: int, width: int) -> Placement:
         lengths = ((self.short, min(height, width)), (self.long, max(height, width)))
         factor = min(wanted / found for wanted, found in lengths if wanted is not None)
-        return _resized(round(height * factor), round(width * factor))
+        size = round(height * factor), round(width * factor)
+        return _resized(*padded_size(*size, multiple_of=self.multiple_of))
 
 
 class ResizeNear(ImageStep):

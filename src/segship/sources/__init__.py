@@ -331,7 +331,7 @@ def _named_architecture(path: Path) -> Framework:
         if str(path) in source.names:
             return source
     near = did_you_mean(str(path), {name for source in known for name in source.names})
-    raise ConfigError(f"{path} does not exist{_of_the_hub(path) or near and f'.{near}'}")
+    raise ConfigError(f"{path} does not exist{_of_the_hub(path) or (near and f'.{near}')}")
 
 
 _TORCH_SUFFIXES = {".pt", ".pth", ".ckpt", ".pkl", ".bin", ".ts", ".torchscript"}

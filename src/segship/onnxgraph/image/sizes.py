@@ -99,7 +99,7 @@ def _(step: ResizeByEdge, b: Builder, height: Value, width: Value) -> Size:
     factors = [wanted / found.to("float64") for wanted, found in lengths if wanted is not None]
     factor = factors[0].minimum(factors[-1])
     rows, columns = (b.add("Round", side.to("float64") * factor).to("int64") for side in (height, width))
-    return rows, columns
+    return padded_size((rows, columns), (None, None), step.multiple_of)
 
 
 @_size.register(ResizeNear)

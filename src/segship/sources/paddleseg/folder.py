@@ -37,6 +37,7 @@ class Folder:
         said: What the YAML says of the input, as `read_description` takes it.
         output_op: What the YAML says that follows the scores: ``argmax``, ``softmax``, ``none``; None: nothing.
         ignored: A sentence for each option that is not known and was passed over.
+        paddlex: What PaddleX calls the model; its rules of resizing then count. Empty: it is PaddleSeg's.
     """
 
     description: Path
@@ -45,6 +46,7 @@ class Folder:
     said: dict[str, Any] = field(default_factory=dict)
     output_op: str | None = None
     ignored: tuple[str, ...] = ()
+    paddlex: str = ""
 
 
 def read_folder(path: Path, *, ignore_unknown: bool = False) -> Folder:
@@ -62,7 +64,8 @@ def read_folder(path: Path, *, ignore_unknown: bool = False) -> Folder:
     description = path if path.is_file() else _first(folder, DESCRIPTIONS)
     if description is None:
         raise ConfigError(f"{folder} has no deploy.yaml, which PaddleSeg's export writes beside the network")
-    deploy = read_mapping(description).get("Deploy")
+    values = read_mapping(description)
+    deploy, paddlex = values.get("Deploy"), _model_of_paddlex(values)
     if not isinstance(deploy, dict):
         raise ConfigError(f"{description} has no Deploy section: expected the file that PaddleSeg's export wrote")
     program = _program(folder, _named(deploy, "model", description))
@@ -72,7 +75,7 @@ def read_folder(path: Path, *, ignore_unknown: bool = False) -> Folder:
     output_op = deploy.get("output_op")
     if output_op is not None and str(output_op) not in _OUTPUT_OPS:
         raise ConfigError(f"{description}: output_op is {output_op!r:.60}, expected one of argmax, softmax and none")
-    said, strange = read_transforms(deploy.get("transforms"), str(description))
+    said, strange = read_transforms(deploy.get("transforms"), str(description), paddlex=bool(paddlex))
     strange = [
         f"Deploy has no {key!r:.80}.{did_you_mean(str(key), _DEPLOY)}" for key in deploy.keys() - _DEPLOY
     ] + strange
@@ -81,7 +84,14 @@ def read_folder(path: Path, *, ignore_unknown: bool = False) -> Folder:
             f"{description}: {' '.join(strange)} It may change what the network sees: mend or remove it; "
             "--ignore-unknown (ignore_unknown=True) passes over it"
         )
-    return Folder(description, program, params, said, output_op, tuple(strange))
+    return Folder(description, program, params, said, output_op, tuple(strange), paddlex)
+
+
+def _model_of_paddlex(values: dict[str, Any]) -> str:
+    """The model's name, which PaddleX's exports have and PaddleSeg's have not."""
+    found = values.get("Global")
+    name = found.get("model_name") if isinstance(found, dict) else None
+    return name if isinstance(name, str) else ""
 
 
 def _first(folder: Path, names: tuple[str, ...]) -> Path | None:

@@ -34,6 +34,10 @@ __all__ = ["PaddleNetwork", "for_channels", "load_folder"]
 
 _RGB = 3
 _OPSET = 20  # as all our graphs
+_PADDLEX = (
+    "The folder is of PaddleX: images are resized by its rules (aspect ratio kept and sides raised to multiples of 32, "
+    "where Resize does not say otherwise)"
+)
 
 
 class PaddleNetwork(OnnxNetwork):
@@ -79,7 +83,7 @@ def load_folder(request: LoadRequest) -> Loaded:
         raise
     weakref.finalize(network, shutil.rmtree, scratch, ignore_errors=True)
     outputs, tail = network.probe(channels), report["tail"]
-    name = folder.program.parent.absolute().name
+    name = folder.paddlex or folder.program.parent.absolute().name
     spec, notes, provenance = for_channels(said, channels).spec(
         source="paddleseg", architecture=name, outputs=outputs, channels=channels
     )
@@ -87,6 +91,8 @@ def load_folder(request: LoadRequest) -> Loaded:
         spec = spec.model_copy(update={"align_corners": tail["resize"]["align_corners"]})
     network.describe(len(spec.classes), outputs, align_corners=spec.align_corners)
     origin = {file.name: digest(file) for file in (folder.description, folder.program, folder.params)}
+    if folder.paddlex:
+        notes = (*notes, _PADDLEX)
     notes = (*notes, *_contradiction(folder, tail), *(f"{IGNORED}{sentence}" for sentence in folder.ignored))
     provenance = provenance.model_copy(update={"ignored": folder.ignored})
     return Loaded(spec, network, notes, origin, provenance=provenance)

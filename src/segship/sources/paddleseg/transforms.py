@@ -6,7 +6,7 @@ padding may have fractions.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from segship.core.errors import ConfigError, UnsupportedError, did_you_mean
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["read_transforms"]
 
 _Arguments = dict[str, Any]
+_Transform: TypeAlias = "tuple[Callable[[_Arguments, _Steps], None], frozenset[str]]"
 
 _PAIR = 2
 _PADDING = 127.5
@@ -30,20 +31,23 @@ class _Steps:
         self.normalization: dict[str, Any] | None = None
         self.padding: dict[str, Any] | None = None
         self.unknown: list[str] = []
+        self.interpolation = "float_bilinear"
 
 
-def read_transforms(transforms: Any, where: str) -> tuple[dict[str, Any], list[str]]:
+def read_transforms(transforms: Any, where: str, *, paddlex: bool = False) -> tuple[dict[str, Any], list[str]]:
     """Return what a list of transforms means, as `read_description` takes it, and a sentence for each unknown argument.
 
     Args:
         transforms: ``[{"type": "Normalize"}]``, from ``deploy.yaml``; None or empty: none.
         where: Name of the file, for messages.
+        paddlex: Take PaddleX's two transforms, defaults and interpolation, which are not PaddleSeg's.
 
     Raises:
         ConfigError: It is no list of transforms, or an argument makes no sense.
         UnsupportedError: A transform or an argument is not provided.
     """
-    steps = _Steps()
+    steps, known = _Steps(), _OF_PADDLEX if paddlex else _TRANSFORMS
+    steps.interpolation = "bilinear" if paddlex else steps.interpolation
     if not isinstance(transforms, (list, type(None))):
         raise ConfigError(f"{where}: transforms is a {type(transforms).__name__}, expected a list")
     for number, transform in enumerate(transforms or ()):
@@ -51,20 +55,20 @@ def read_transforms(transforms: Any, where: str) -> tuple[dict[str, Any], list[s
             raise ConfigError(f"{where}: transform {number} is {transform!r:.60}, expected a mapping with a type")
         arguments = {str(key): value for key, value in transform.items() if key != "type"}
         name = transform["type"]
-        if name not in _TRANSFORMS:
+        if name not in known:
             raise UnsupportedError(
-                f"{where}: the transform {name!r:.60} is not provided; known are {', '.join(_TRANSFORMS)}."
-                f"{did_you_mean(name, _TRANSFORMS)} Describe the input yourself with --spec FILE, or take the "
+                f"{where}: the transform {name!r:.60} is not provided; known are {', '.join(known)}."
+                f"{did_you_mean(name, known)} Describe the input yourself with --spec FILE, or take the "
                 "transform out of the file if it does nothing to an image that is evaluated"
             )
-        _apply(name, arguments, steps, where)
+        _apply(name, arguments, steps, where, known[name])
     said: dict[str, Any] = {"geometry": steps.geometry}
     said["normalization"] = {"channel_order": "rgb", "max_pixel_value": 1.0} | (steps.normalization or {})
     return said | ({"padding": steps.padding} if steps.padding else {}), steps.unknown
 
 
-def _apply(name: str, arguments: _Arguments, steps: _Steps, where: str) -> None:
-    function, known = _TRANSFORMS[name]
+def _apply(name: str, arguments: _Arguments, steps: _Steps, where: str, transform: _Transform) -> None:
+    function, known = transform
     unknown = sorted(arguments.keys() - known)
     steps.unknown += [f"{name} has no argument {key!r:.80}.{did_you_mean(key, known)}" for key in unknown]
     try:
@@ -88,15 +92,21 @@ def _normalize(arguments: _Arguments, steps: _Steps) -> None:
 
 def _resize(arguments: _Arguments, steps: _Steps) -> None:
     width, height = _sides(arguments.get("target_size", (512, 512)))
-    divisor = arguments.get("size_divisor")
-    if not arguments.get("keep_ratio"):
-        if divisor:
-            width, height = (-(-side // _whole(divisor)) * _whole(divisor) for side in (width, height))
-        _geometry(steps, arguments, kind="resize", width=width, height=height)
+    divisor = _whole(arguments.get("size_divisor") or 1)
+    if arguments.get("keep_ratio"):
+        edges = {"short": min(width, height), "long": max(width, height)}
+        _geometry(steps, arguments, kind="resize_by_edge", **edges, multiple_of=divisor)
         return
-    if divisor:
-        raise UnsupportedError("keep_ratio together with size_divisor is not provided")
-    _geometry(steps, arguments, kind="resize_by_edge", short=min(width, height), long=max(width, height))
+    width, height = (-(-side // divisor) * divisor for side in (width, height))
+    _geometry(steps, arguments, kind="resize", width=width, height=height)
+
+
+def _resize_of_paddlex(arguments: _Arguments, steps: _Steps) -> None:
+    """As `_resize`, with PaddleX's defaults; it resizes bytes, and before it normalises, whatever comes first."""
+    size = arguments.get("target_size", -1)
+    if size == -1 or size in ([-1, -1], (-1, -1)):
+        return
+    _resize({"keep_ratio": True, "size_divisor": 32} | arguments | {"target_size": size}, steps)
 
 
 def _resize_by_short(arguments: _Arguments, steps: _Steps) -> None:
@@ -128,7 +138,7 @@ def _geometry(steps: _Steps, arguments: _Arguments, **step: Any) -> None:
     interpolation = arguments.get("interp", "LINEAR")
     if interpolation != "LINEAR":
         raise UnsupportedError(f"interp is {interpolation!r:.40}, {_ONLY_LINEAR}")
-    steps.geometry.append(step | {"interpolation": "float_bilinear"})
+    steps.geometry.append(step | {"interpolation": steps.interpolation})
 
 
 def _numbers(value: Any) -> tuple[float, ...]:
@@ -153,10 +163,14 @@ def _whole(value: Any) -> int:
     return value
 
 
-_TRANSFORMS: dict[str, tuple[Callable[[_Arguments, _Steps], None], frozenset[str]]] = {
+_TRANSFORMS: dict[str, _Transform] = {
     "Normalize": (_normalize, frozenset({"mean", "std"})),
     "Resize": (_resize, frozenset({"target_size", "interp", "keep_ratio", "size_divisor"})),
     "ResizeByShort": (_resize_by_short, frozenset({"short_size", "max_size"})),
     "ResizeByLong": (_resize_by_long, frozenset({"long_size"})),
     "Padding": (_pad, frozenset({"target_size", "im_padding_value", "label_padding_value"})),
+}
+_OF_PADDLEX: dict[str, _Transform] = {
+    "Normalize": _TRANSFORMS["Normalize"],
+    "Resize": (_resize_of_paddlex, _TRANSFORMS["Resize"][1]),
 }
