@@ -12,6 +12,7 @@ from xml.parsers import expat
 import numpy as np
 
 from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session, TensorInfo, shapes_of
+from segship.core.compiled import compiled_folder
 from segship.core.errors import BackendError, MissingExtraError, SegshipWarning, engine_errors, one_line
 from segship.core.plan import METADATA
 from segship.core.sessions import OpenSession, Pool
@@ -118,8 +119,12 @@ def open(engine: Engine, *, device: str = INFO.default_device, threads: int | No
     if name.partition(".")[0] not in {*(found.partition(".")[0] for found in core.available_devices), "AUTO"}:
         have = ", ".join(found.lower() for found in core.available_devices)
         raise BackendError(f"OpenVINO finds no {device} here; it has {have}")
-    with engine_errors(f"OpenVINO cannot open {path}", last=True):
-        compiled = core.compile_model(str(path), name, options)
+    with (
+        engine_errors(f"OpenVINO cannot open {path}", last=True),
+        compiled_folder(engine.cache, openvino.get_version(), path.resolve(), name, options) as folder,
+    ):
+        kept = {} if folder is None else {"CACHE_DIR": str(folder)}
+        compiled = core.compile_model(str(path), name, options | kept)
     if name == "CPU" and (reason := _emulated(precision)):
         warnings.warn(reason, SegshipWarning, stacklevel=2)
     return OpenSession("OpenVINO", _Run(compiled, [tensor.name for tensor in engine.outputs]))

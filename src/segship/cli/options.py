@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEVICE",
+    "NO_CACHE",
     "TTA",
     "IgnoreUnknown",
     "JsonFile",
@@ -38,6 +39,9 @@ __all__ = [
 
 DEVICE = "cpu, cuda:0, …; `segship doctor` lists them. Default: cpu, or the first device of an engine that has none."
 
+NO_CACHE = (
+    "Neither use nor keep what the engine compiles, which else lies in the cache folder that `segship doctor` names."
+)
 TTA = (
     "Test-time augmentation, the mean of the probabilities of several views: alone, as the network's config says; or "
     "flip, vflip, d4 (turns and flips, for pictures from above), scales=0.5,1.0,1.5, joined by commas."

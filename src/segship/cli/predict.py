@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from segship.cli.classes import CLASSES
-from segship.cli.options import DEVICE, TTA, either
+from segship.cli.options import DEVICE, NO_CACHE, TTA, either
 from segship.cli.predicting import predict_images
 
 __all__ = ["predict"]
@@ -45,6 +45,7 @@ def predict(
     ] = False,
     max_pixels: Annotated[int, typer.Option(min=1, help="Refuse images with more pixels.")] = 100_000_000,
     tta: Annotated[str | None, typer.Option(help=TTA, metavar="[flip,scales=…]")] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help=NO_CACHE)] = False,
     old_layout: Annotated[str | None, typer.Option("--layout", hidden=True)] = None,
 ) -> None:
     """Write the label map and an overlay of each image, in folders as the images are.
@@ -55,6 +56,6 @@ def predict(
     if status := predict_images(
         package, images, to, opacity=opacity, scores=scores, overlay=overlay, resume=resume, device=device,
         threads=threads, classes=either(classes, old_layout, "--classes", "--layout"), trust=trust,
-        max_pixels=max_pixels, tta=tta,
+        max_pixels=max_pixels, tta=tta, cache=not no_cache,
     ):  # fmt: skip
         raise typer.Exit(status)

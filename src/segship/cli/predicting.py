@@ -40,6 +40,7 @@ def predict_images(
     trust: bool = False,
     max_pixels: int = 100_000_000,
     tta: str | None = None,
+    cache: bool = True,
 ) -> int:
     """Write the results of images and tell of them.
 
@@ -57,6 +58,7 @@ def predict_images(
         trust: As for `segship.Segmentor`.
         max_pixels: Refuse images with more.
         tta: What ``--tta`` says.
+        cache: As for `segship.Segmentor`.
 
     Returns:
         Exit status: 0, or 1 where some images could not be used.
@@ -72,7 +74,14 @@ def predict_images(
     if not images:
         raise InputError(f"{more[-1]} is a package: after packages come images, or folders of images")
     segmentor = Segmentor(
-        (package, *more), device=device, threads=threads, trust=trust, classes=names, layout=layout, tta=tta
+        (package, *more),
+        device=device,
+        threads=threads,
+        trust=trust,
+        classes=names,
+        layout=layout,
+        tta=tta,
+        cache=cache,
     )
     with output.resumable("--resume goes on"), output.progress_bar("predicting", 2) as progress:
         form = ResultForm(opacity, max_pixels, overlay=overlay, scores=scores)
@@ -131,6 +140,7 @@ _FLAGS = {
     "--no-overlay": ("overlay", False),
     "--resume": ("resume", True),
     "--trust": ("trust", True),
+    "--no-cache": ("cache", False),
 }
 
 

@@ -94,6 +94,7 @@ class Engine:
         files: Their names; the first is the one to open.
         inputs, outputs: Their names, types and shapes.
         options: What the backend wants to remember for ``open``; JSON types only.
+        cache: Digest of the files, where what the backend compiles of them may be kept for later starts; else empty.
     """
 
     directory: Path
@@ -101,6 +102,7 @@ class Engine:
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+    cache: str = ""
 
 
 class Session(Protocol):

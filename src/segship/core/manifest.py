@@ -242,16 +242,19 @@ class Manifest(EmbeddedSpec):
         (directory / MANIFEST).write_bytes(raw)
         return Manifest.model_validate_json(raw)
 
-    def engine(self, directory: Path) -> Engine:
+    def engine(self, directory: Path, *, cache: bool = False) -> Engine:
         """Describe the engine, as its backend opens it.
 
         Args:
             directory: Where its files lie.
+            cache: Let the backend keep what it compiles of them for later starts.
 
         Returns:
             Its files, inputs and outputs.
         """
-        return Engine(directory, tuple(self.files), self.inputs, self.outputs, self.options)
+        told = json.dumps({name: file.sha256 for name, file in self.files.items()})
+        digests = hashlib.sha256(told.encode()).hexdigest() if cache else ""
+        return Engine(directory, tuple(self.files), self.inputs, self.outputs, self.options, digests)
 
 
 def seal(text: str) -> bytes:

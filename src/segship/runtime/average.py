@@ -33,6 +33,7 @@ def open_pipeline(
     device: str | None = None,
     threads: int | None = None,
     trust: bool = False,
+    cache: bool = False,
 ) -> Pipeline | AveragedPipeline:
     """Open the engines of one package or of several.
 
@@ -42,6 +43,7 @@ def open_pipeline(
         device: As of `segship.Segmentor`.
         threads: As of `segship.Segmentor`.
         trust: As of `segship.Segmentor`.
+        cache: As of `segship.Segmentor`.
 
     Raises:
         InputError: Their classes are not the same, or there is no such augmentation.
@@ -53,7 +55,7 @@ def open_pipeline(
         require_alike(first, files.manifest.spec, str(files.path))
     opened: list[Pipeline] = []
     try:
-        opened += (files.pipeline(device=device, threads=threads, trust=trust) for files in found)
+        opened += (files.pipeline(device=device, threads=threads, trust=trust, cache=cache) for files in found)
         if len(found) == 1 and views == [None]:
             return opened[0]
         return AveragedPipeline(

@@ -64,13 +64,16 @@ class PackageFiles:
         """The device that its engine is opened on where none is named: ``cpu``, or the first of one that has no cpu."""
         return default_device(self.manifest.target.backend)
 
-    def session(self, *, device: str | None = None, threads: int | None = None, trust: bool = False) -> Session:
+    def session(
+        self, *, device: str | None = None, threads: int | None = None, trust: bool = False, cache: bool = False
+    ) -> Session:
         """Open its engine.
 
         Args:
             device: ``cpu``, ``cuda:0``, …; None: `default_device`.
             threads: Threads of the engine; None: its own choice.
             trust: Open files that carry code, which then runs.
+            cache: Use what the engine compiled at an earlier start, and keep what it compiles now.
 
         Raises:
             UnsafeFileError: It carries code, and is not trusted.
@@ -85,14 +88,16 @@ class PackageFiles:
         chosen = device or self.default_device
         if threads is None and chosen == self.default_device:
             threads = default_threads(self.manifest.tuned)
-        return backend.open(self.manifest.engine(self.directory), device=chosen, threads=threads)
+        return backend.open(self.manifest.engine(self.directory, cache=cache), device=chosen, threads=threads)
 
-    def pipeline(self, *, device: str | None = None, threads: int | None = None, trust: bool = False) -> Pipeline:
+    def pipeline(
+        self, *, device: str | None = None, threads: int | None = None, trust: bool = False, cache: bool = False
+    ) -> Pipeline:
         """Open its engine, with all that goes before and after it; arguments and errors as for `session`."""
         manifest, device = self.manifest, device or self.default_device
         image, output = manifest.inputs[0], manifest.outputs[0]
         return Pipeline(
-            self.session(device=device, threads=threads, trust=trust),
+            self.session(device=device, threads=threads, trust=trust, cache=cache),
             manifest.spec,
             manifest.sizes,
             image=image.name,

@@ -68,6 +68,7 @@ def predict(
     trust: bool = False,
     max_pixels: int = MAX_PIXELS,
     tta: Tta = None,
+    cache: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
     """Write ``NAME.png`` (labels, palette embedded), ``NAME_overlay.jpg`` and, if asked for, ``NAME_scores.npz``.
@@ -88,6 +89,7 @@ def predict(
         trust: As for `segship.Segmentor`.
         max_pixels: Refuse images with more pixels.
         tta: As for `segship.Segmentor`.
+        cache: As for `segship.Segmentor`.
         progress: Called with (done, all) after each image.
 
     Returns:
@@ -106,11 +108,12 @@ def predict(
     paths = [images] if isinstance(images, (str, os.PathLike)) else images
     form = ResultForm(opacity, max_pixels, overlay=overlay, scores=scores)
     if isinstance(package, Segmentor):
-        if (device, threads, trust, tta) != (None, None, False, None):
-            raise InputError("an opened Segmentor runs as it was opened: device, threads, trust and tta are for paths")
+        if (device, threads, trust, tta, cache) != (None, None, False, None, True):
+            told = "device, threads, trust, tta and cache are for paths"
+            raise InputError(f"an opened Segmentor runs as it was opened: {told}")
         found = predict_files(package, paths, to, form, resume=resume, progress=progress)
     else:
-        with Segmentor(package, device=device, threads=threads, trust=trust, tta=tta) as segmentor:
+        with Segmentor(package, device=device, threads=threads, trust=trust, tta=tta, cache=cache) as segmentor:
             found = predict_files(segmentor, paths, to, form, resume=resume, progress=progress)
     for reason in found.failed.values():
         warnings.warn(reason, SegshipWarning, stacklevel=2)

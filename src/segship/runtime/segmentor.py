@@ -68,6 +68,8 @@ class Segmentor:
         tta: Test-time augmentation, the mean of the probabilities of several views: True, as the network's config says;
             or a text: ``"flip"`` (horizontal), ``"vflip"``, ``"d4"`` (quarter turns and flips, for pictures from
             above), ``"scales=0.5,1.0,1.5"``, joined by commas.
+        cache: Use what the engine compiled at an earlier start, and keep what it compiles now, in the cache folder that
+            ``segship doctor`` names. False: neither. OpenVINO compiles; ONNX Runtime only reads.
 
     Raises:
         PackageError: The package is damaged, incomplete or newer than this version.
@@ -94,6 +96,7 @@ class Segmentor:
         classes: Sequence[str] = (),
         layout: str | None = None,
         tta: Tta = None,
+        cache: bool = True,
     ) -> None:
         _require_order(channel_order)
         _require_whole(threads=threads, max_pixels=max_pixels)
@@ -115,6 +118,7 @@ class Segmentor:
                 "classes": tuple(classes),
                 "layout": layout,
                 "tta": tta,
+                "cache": cache,
             },
         )
         naming = ClassNames(tuple(classes), layout)
@@ -125,7 +129,7 @@ class Segmentor:
                 warnings.warn(told, SegshipWarning, stacklevel=2)
         self._device = device or found[0].default_device
         self._besides = [files.manifest.model_dump_json() for files in found[1:]] + ([f"tta={tta}"] if tta else [])
-        self._pipeline = open_pipeline(found, tta, device=device, threads=threads, trust=trust)
+        self._pipeline = open_pipeline(found, tta, device=device, threads=threads, trust=trust, cache=cache)
         self._channel_order = channel_order
         self._max_pixels = max_pixels
 
