@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from segship.deploy.tune import tune
     from segship.deploy.verify import verify
     from segship.evaluation import Data, evaluate
+    from segship.kits import adopt, export_kit
     from segship.runtime import Package, Segmentor, predict
     from segship.sources import Source, load_network
 
@@ -70,9 +71,11 @@ __all__ = [
     "UnsupportedError",
     "VerificationError",
     "__version__",
+    "adopt",
     "benchmark",
     "evaluate",
     "export",
+    "export_kit",
     "export_module",
     "load_network",
     "predict",
@@ -92,9 +95,11 @@ _HOMES = {
     "SizeRule": "segship.core.spec",
     "Source": "segship.sources",
     "Target": "segship.core.target",
+    "adopt": "segship.kits",
     "benchmark": "segship.bench",
     "evaluate": "segship.evaluation",
     "export": "segship.deploy",
+    "export_kit": "segship.kits",
     "export_module": "segship.deploy",
     "load_network": "segship.sources",
     "predict": "segship.runtime",
