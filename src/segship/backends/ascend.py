@@ -229,8 +229,9 @@ def _aipp(spec: ModelSpec | None, shape: tuple[int | str, ...]) -> str:
 _THROUGHPUT = re.compile(r"throughput 1000\*batchsize\.mean\(([\d.]+)\)/NPU_compute_time\.mean\(([\d.]+)\): ([\d.]+)")
 
 
-def read_speed(text: str) -> float | None:
-    """The throughput of ais_bench's summary, on the screen or as JSON."""
+def read_speed(text: str, batch: int) -> float | None:
+    """The throughput of ais_bench's summary, on the screen or as JSON; it counts images."""
+    del batch
     found = _THROUGHPUT.findall(text)
     if found:
         return float(found[-1][2])

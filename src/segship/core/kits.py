@@ -140,8 +140,8 @@ class KitBackend(Protocol):
     def free(self, target: Target) -> bool:
         """Whether the ONNX file leaves sizes free that the vendor's program fixes."""
 
-    def read_speed(self, text: str) -> float | None:
-        """Read the images per second from what the timing of ``run`` printed; None: nothing is said."""
+    def read_speed(self, text: str, batch: int) -> float | None:
+        """Read the images per second from what the timing of ``run`` printed for a batch; None: nothing is said."""
 
     def explain(self, text: str) -> str:
         """Say in one line why the program failed and what to do, from what it printed."""

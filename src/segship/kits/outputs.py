@@ -126,7 +126,7 @@ def _speeds(folder: Path, backend: KitBackend) -> dict[int, float]:
             continue
         if int(batch[1]) in found and path.suffix == ".json":
             continue  # what was timed by itself tells more than what was timed besides
-        speed = backend.read_speed(path.read_text(encoding="utf-8", errors="replace"))
+        speed = backend.read_speed(path.read_text(encoding="utf-8", errors="replace"), int(batch[1]))
         if speed is not None and np.isfinite(speed) and speed > 0:
             found[int(batch[1])] = min(speed, found.get(int(batch[1]), speed))
     return found
