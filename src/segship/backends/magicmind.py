@@ -39,6 +39,8 @@ INFO = BackendInfo(
     extra="",
     modules=(),
     opset=18,
+    plain=17,
+    unverified=True,
     default_device="mlu",
     threads="",
     parallel=False,
@@ -132,7 +134,10 @@ def _gen_model(job: KitJob, batch: int, name: str) -> str:
     ]
     if free(job.target):
         most = max(int(options.get("max_batch", 16)), *job.batches)
-        arguments += [f"--dim_range_min {_words(1, channels, *least)}", f"--dim_range_max {_words(most, channels, *greatest)}"]
+        arguments += [
+            f"--dim_range_min {_words(1, channels, *least)}",
+            f"--dim_range_max {_words(most, channels, *greatest)}",
+        ]
     if job.target.precision == "int8":
         arguments += [
             f"--calibration_data_path {CALIBRATION}",
@@ -187,9 +192,11 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
 
 def _load() -> Any:
     try:
-        import magicmind.python.runtime as runtime
+        from magicmind.python import runtime
     except ImportError as error:
-        raise BackendError(f"MagicMind's Python interface is not installed ({one_line(error)}): it comes from Cambricon") from error
+        raise BackendError(
+            f"MagicMind's Python interface is not installed ({one_line(error)}): it comes from Cambricon"
+        ) from error
     return runtime
 
 

@@ -275,6 +275,8 @@ class Manifest(EmbeddedSpec):
     def standing(self) -> str:
         """The state in words, with the simulator's name; of earlier versions it is told by their comparisons."""
         state = self.state or ("verified on the engine" if self.checks and not self.failures else _BUILT)
+        if self.adopted is not None and self.state == "verified on the engine":
+            return f"{state}, by what it returned elsewhere"
         return f"{state} ({self.simulator})" if self.simulator else state
 
     def write(self, directory: Path) -> Manifest:

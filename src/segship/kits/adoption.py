@@ -287,6 +287,7 @@ def _manifest(
             "options": dict(recipe.options),
             "checks": first.checks,
             "adopted": _adoption(kit, results, found),
+            "state": "built, not verified here" if failed else "verified on the engine",
             "failures": tuple(failed),
             "notes": tuple(notes),
         }

@@ -19,16 +19,16 @@ _MODES = ("force_float32", "force_float16", "qint8_mixed_float16", "qint8_mixed_
 def main() -> None:
     """Parse, calibrate where the precision is quantised, build, write."""
     given = _arguments()
-    import magicmind.python.runtime as mm  # noqa: PLC0415  (--help works without it)
-    from magicmind.python.runtime.parser import Parser  # noqa: PLC0415
+    import magicmind.python.runtime as mm
+    from magicmind.python.runtime.parser import Parser
 
     network = mm.Network()
     _require(Parser(mm.ModelKind.kOnnx).parse(network, given.onnx), "the ONNX file cannot be parsed")
     dims = [given.batch_size, *given.input_dims[1:]]
-    _require(network.get_input(0).set_dimension(mm.Dims(tuple(dims))), "the input's shape %s is refused" % (dims,))
+    _require(network.get_input(0).set_dimension(mm.Dims(tuple(dims))), f"the input's shape {dims} is refused")
     config = mm.BuilderConfig()
     for each in _settings(given):
-        _require(config.parse_from_string(json.dumps(each)), "the builder refuses %s" % json.dumps(each))
+        _require(config.parse_from_string(json.dumps(each)), f"the builder refuses {json.dumps(each)}")
     if "qint" in given.precision:
         _calibrate(mm, network, config, given, dims)
     model = mm.Builder().build_model("segmentation", network, config)
@@ -85,17 +85,32 @@ def _settings(given: Any) -> list[dict[str, Any]]:
 
 def _calibrate(mm: Any, network: Any, config: Any, given: Any, dims: list[int]) -> None:
     if not given.calibration_data_path:
-        sys.exit("gen_model: %s is calibrated with inputs: name --calibration_data_path" % given.precision)
+        sys.exit(f"gen_model: {given.precision} is calibrated with inputs: name --calibration_data_path")
     files = sorted(Path(given.calibration_data_path).glob("*.bin"))
     if len(files) < dims[0]:
-        sys.exit("gen_model: %d inputs are too few for batches of %d" % (len(files), dims[0]))
+        sys.exit(f"gen_model: {len(files)} inputs are too few for batches of {dims[0]}")
 
+    algorithms = mm.QuantizationAlgorithm
+    named = {"linear": algorithms.LINEAR_ALGORITHM, "eqnm": algorithms.EQNM_ALGORITHM}
+    with mm.System() as system:
+        if given.device_id >= system.device_count():
+            sys.exit(f"gen_model: there is no MLU {given.device_id} to calibrate on")
+        device = mm.Device()
+        device.id = given.device_id
+        _require(device.active(), "the MLU cannot be opened")
+    calibrator = mm.Calibrator([_samples(mm, files, dims)])
+    _require(calibrator.set_quantization_algorithm(named[given.calibration_algo]), "the algorithm is refused")
+    _require(calibrator.calibrate(network, config), "calibration fails")
+
+
+def _samples(mm: Any, files: list[Path], dims: list[int]) -> Any:
     class Samples(mm.CalibDataInterface):  # type: ignore[misc]
         """Inputs of a batch at a time."""
 
         def __init__(self) -> None:
             super().__init__()
-            self._next, self._sample = 0, None
+            self._next = 0
+            self._sample: Any = None
 
         def get_shape(self) -> Any:
             return mm.Dims(tuple(dims))
@@ -118,22 +133,12 @@ def _calibrate(mm: Any, network: Any, config: Any, given: Any, dims: list[int]) 
             self._next, self._sample = 0, None
             return mm.Status.OK()
 
-    algorithms = mm.QuantizationAlgorithm
-    named = {"linear": algorithms.LINEAR_ALGORITHM, "eqnm": algorithms.EQNM_ALGORITHM}
-    with mm.System() as system:
-        if given.device_id >= system.device_count():
-            sys.exit("gen_model: there is no MLU %d to calibrate on" % given.device_id)
-        device = mm.Device()
-        device.id = given.device_id
-        _require(device.active(), "the MLU cannot be opened")
-    calibrator = mm.Calibrator([Samples()])
-    _require(calibrator.set_quantization_algorithm(named[given.calibration_algo]), "the algorithm is refused")
-    _require(calibrator.calibrate(network, config), "calibration fails")
+    return Samples()
 
 
 def _require(status: Any, what: str) -> None:
     if not status.ok():
-        sys.exit("gen_model: %s: %s" % (what, status))
+        sys.exit(f"gen_model: {what}: {status}")
 
 
 if __name__ == "__main__":

@@ -38,13 +38,13 @@ def main() -> None:
 
 def open_model(path: str, device_id: int) -> Any:
     """Open a model; returns a function from inputs (N, C, H, W) to outputs."""
-    import magicmind.python.runtime as mm  # noqa: PLC0415  (--help works without it)
+    import magicmind.python.runtime as mm
 
     model = mm.Model()
-    _require(model.deserialize_from_file(path), "%s cannot be read" % path)
+    _require(model.deserialize_from_file(path), f"{path} cannot be read")
     with mm.System() as system:
         if device_id >= system.device_count():
-            sys.exit("infer: there is no MLU %d" % device_id)
+            sys.exit(f"infer: there is no MLU {device_id}")
         device = mm.Device()
         device.id = device_id
         _require(device.active(), "the MLU cannot be opened")
@@ -59,7 +59,7 @@ def open_model(path: str, device_id: int) -> Any:
         inputs[0].from_numpy(np.ascontiguousarray(images))
         inputs[0].to(device)
         outputs: list[Any] = []
-        _require(context.enqueue(inputs, outputs, queue), "the input %s is refused" % (images.shape,))
+        _require(context.enqueue(inputs, outputs, queue), f"the input {images.shape} is refused")
         _require(queue.sync(), "the run fails")
         return outputs[0].asnumpy()
 
@@ -68,7 +68,7 @@ def open_model(path: str, device_id: int) -> Any:
 
 def _require(status: Any, what: str) -> None:
     if not status.ok():
-        sys.exit("infer: %s: %s" % (what, status))
+        sys.exit(f"infer: {what}: {status}")
 
 
 if __name__ == "__main__":
