@@ -28,7 +28,7 @@ from segship.core.provenance import RANDOM_WEIGHTS
 from segship.core.target import Precision, Shape, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from segship.core.manifest import Manifest
     from segship.deploy import Package
@@ -186,12 +186,20 @@ def export(
         normalize=find_normalize(normalize),
     )
     pictures = either(images, old_image, "--images", "--image") or ()
-    data = KitData(dataset, split, pictures, labels, limit)
-    if kit is not None:
-        refused = {"--layout": layout != "segship", "--embed": embed, "--json": json_file, "--allow-inexact": allow_inexact}
-        write_kit(given, kit, chosen, data, int8, refused | {"--target auto": auto})
+    if write_kit(
+        given,
+        kit,
+        chosen,
+        KitData(dataset, split, pictures, labels, limit),
+        int8,
+        refused={
+            "--layout": layout != "segship",
+            "--embed": embed,
+            "--json": json_file,
+            "--allow-inexact": allow_inexact,
+        },
+    ):
         return
-    data.require_nothing()
     if auto:
         _require_tunable(
             backend=backend,

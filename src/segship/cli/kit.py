@@ -72,21 +72,25 @@ class KitData:
 
 def write_kit(
     source: Source,
-    folder: Path,
+    folder: Path | None,
     target: Target,
     data: KitData,
     int8: Int8 | None,
+    *,
     refused: Mapping[str, object],
-) -> None:
-    """Write a kit and tell what to do with it.
+) -> bool:
+    """Write a kit, where one is asked for, and tell what to do with it.
 
     Args:
         source: The trained network.
-        folder: The kit's.
+        folder: The kit's; None: a package is asked for.
         target: Engine, precision and shape, with the vendor's options.
         data: What the chip shall run.
         int8: The calibration of int8.
         refused: Options that kits have no place for, by name, as they were given.
+
+    Returns:
+        Whether a kit was asked for.
 
     Raises:
         SegshipError: Something cannot be read, or options contradict each other.
@@ -94,6 +98,9 @@ def write_kit(
     from segship import kits
     from segship.cli import output
 
+    if folder is None:
+        data.require_nothing()
+        return False
     if given := [name for name, value in refused.items() if value]:
         raise InputError(f"{', '.join(given)}: for packages; a --kit holds what a vendor's tools need")
     with output.stages() as progress:
@@ -105,3 +112,4 @@ def write_kit(
     )
     output.say(f"{folder}: {made.manifest.target}, {packed}. README.md says how to go on: convert.sh, run.sh, and")
     output.say(f"segship adopt {folder} ENGINE --outputs {folder}/outputs OUT")
+    return True
