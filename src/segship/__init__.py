@@ -46,7 +46,7 @@ __version__ = "0.2.0"
 
 switch_off()
 spellings.register("segship.formats.mmdeploy.names")
-spellings.register("segship.backends._words")
+spellings.register("segship.formats.vendor_words")
 
 __all__ = [
     "BackendError",

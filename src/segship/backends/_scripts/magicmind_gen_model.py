@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+__all__ = ["main"]
+
 _MODES = ("force_float32", "force_float16", "qint8_mixed_float16", "qint8_mixed_float32", "qint16_mixed_float16")
 
 

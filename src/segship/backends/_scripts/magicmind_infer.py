@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+__all__ = ["main", "open_model"]
+
 
 def main() -> None:
     """Open the model, run all inputs."""
