@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from segship.backends import backend_names, find_backend
+
 __all__ = ["EXAMPLE", "read_name"]
 
 EXAMPLE = "a vendor's word for the precision, as in magicmind-force_float16_static-512x1024"
@@ -17,8 +19,6 @@ def read_name(text: str) -> str | None:
     match = _TARGET.fullmatch(text)
     if match is None:
         return None
-    from segship.backends import backend_names, find_backend
-
     if match["backend"] not in backend_names():
         return None
     precision = find_backend(match["backend"]).INFO.precision_names.get(match["word"])
