@@ -313,4 +313,22 @@ CASES = (
         "ResizeByEdge, each side to a multiple",
         spec={"geometry": (ResizeByEdge(short=45, long=60, multiple_of=16),)},
     ),
+    Case(
+        "slide_spread",
+        "windows at equal distances, as few as cover the input",
+        image=(45, 101, 3, "uint8"),
+        spec={"slide": Slide(crop=(45, 45), stride=(45, 45), spread=True)},
+    ),
+    Case(
+        "resize_torchvision",
+        "Resize by torchvision's bilinear filter: one axis shrinks, the other grows",
+        image=(70, 50, 3, "uint8"),
+        spec={"geometry": (Resize(width=80, height=33, interpolation="torchvision_bilinear"),)},
+    ),
+    Case(
+        "near_torchvision",
+        "ResizeNear to a multiple, torchvision's bicubic filter",
+        stride=7,
+        spec={"geometry": (ResizeNear(width=56, height=42, multiple_of=14, interpolation="torchvision_bicubic"),)},
+    ),
 )

@@ -34,6 +34,7 @@ TRACED, UNTRACED = (24, 40), ((1, 3, 33, 47), (2, 3, 16, 9), (3, 3, 24, 40))
 
 class Layer(nn.Module):
     sizes = SizeRule()
+    patch = 1
 
     def __init__(self, layer: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -82,6 +83,20 @@ def attention(mask: Callable[[Tensor], Tensor | None]) -> Callable[[Tensor], Ten
     return attend
 
 
+def shared_heads(x: Tensor) -> Tensor:
+    tokens = x.flatten(2).transpose(1, 2)[:, None].repeat(1, 4, 1, 1)
+    few = torch.cat((tokens[:, :1] * 0.2, tokens[:, :1] * 0.1 + 1), 1)
+    y = F.scaled_dot_product_attention(tokens, few, few - 1, enable_gqa=True)
+    return torch.unflatten(y.transpose(2, 3), 3, x.shape[2:]).flatten(1, 2)
+
+
+def lengths(x: Tensor) -> Tensor:
+    sides = torch.as_tensor([(x.shape[2], x.shape[3]), (7, 5)], dtype=torch.long)
+    starts = torch.cat((sides.new_zeros((1,)), sides.prod(1).cumsum(0)))
+    torch._check_tensor_all_with(ValueError, sides[:, 0] >= 1, lambda: "never")
+    return x + (starts.sum() / torch.tensor([[x.shape[3], 2]]).prod()).float()
+
+
 def normalised() -> nn.Module:
     torch.manual_seed(0)
     layer = nn.Sequential(
@@ -126,6 +141,8 @@ TABLE = torch.linspace(-1, 1, 12).reshape(4, 3)
 LAYERS: dict[str, Callable[[Tensor], Tensor]] = {
     "positions": sine,
     "the greatest few": chosen,
+    "heads that share keys": shared_heads,
+    "tensors of lengths": lengths,
     "windows and their remainder": padded,
     "attention": attention(lambda _: None),
     "attention with a mask": attention(lambda x: torch.where(x[..., :1] > 0, 0.0, -3.0).transpose(2, 3)),

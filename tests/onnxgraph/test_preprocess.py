@@ -78,6 +78,8 @@ SPECS |= {step.kind: described(step) for step in EXAMPLES if type(step) not in _
 PILLOW = {
     "bilinear": described(Resize(width=97, height=64, interpolation="pillow_bilinear")),
     "bicubic": described(Resize(width=97, height=64, interpolation="pillow_bicubic")),
+    "torchvision": described(Resize(width=97, height=64, interpolation="torchvision_bilinear")),
+    "torchvision-bicubic": described(Resize(width=97, height=64, interpolation="torchvision_bicubic")),
 }
 
 

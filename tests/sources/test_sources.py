@@ -171,7 +171,7 @@ def test_a_config_that_says_it_takes_no_normalize(tmp_path: Path) -> None:
 
 def test_a_name_of_the_hub_is_told_how_to_go_on() -> None:
     with pytest.raises(
-        ConfigError, match="hf download nvidia/segformer-b0 --local-dir segformer-b0, and give the folder"
+        ConfigError, match="segship zoo download hf:nvidia/segformer-b0 --to segformer-b0, and give the folder"
     ):
         find_source(Path("nvidia/segformer-b0"))
     for path in ("configs/lost.py", "/nvidia/segformer", "lost", "a/b/c"):

@@ -147,33 +147,41 @@ def cubic(distance: float) -> float:
 
 def pillow_axis(image: Array, positions: int, kernel: str) -> Array:
     """Resize the first axis: section "Pillow's filters"."""
-    cells, reach = len(image), (1.0 if kernel == "pillow_bilinear" else 2.0)
+    cells, reach = len(image), (1.0 if kernel.endswith("bilinear") else 2.0)
     if cells == positions:
         return image
     scale = cells / positions
     widened = max(scale, 1.0)
     whole = image.dtype == np.uint8
     out = np.empty((positions, *image.shape[1:]), image.dtype)
+    weighed: list[tuple[int, int, Array]] = []
     for position in range(positions):
         center = (position + 0.5) * scale
         first = max(int(center - reach * widened + 0.5), 0)
         last = min(int(center + reach * widened + 0.5), cells)
-        shape = triangle if kernel == "pillow_bilinear" else cubic
+        shape = triangle if kernel.endswith("bilinear") else cubic
         weights = np.array([shape((cell - center + 0.5) * (1.0 / widened)) for cell in range(first, last)])
         weights *= 1.0 / weights.sum()
+        weighed.append((first, last, weights))
+    bits = 22
+    if kernel.startswith("torchvision"):
+        most = max(weights.max() for _, _, weights in weighed)
+        bits = next(bits for bits in range(23) if bits == 22 or int(0.5 + most * 2 ** (bits + 1)) >= 2**15)
+    for position, (first, last, weights) in enumerate(weighed):
         if whole:
-            exact = np.array([int(weight * 2**22 + (0.5 if weight >= 0 else -0.5)) for weight in weights])
-            total = np.tensordot(exact, image[first:last].astype(np.int64), 1) + 2**21
-            out[position] = (total >> 22).clip(0, 255)
+            exact = np.array([int(weight * 2**bits + (0.5 if weight >= 0 else -0.5)) for weight in weights])
+            total = np.tensordot(exact, image[first:last].astype(np.int64), 1) + 2 ** (bits - 1)
+            out[position] = (total >> bits).clip(0, 255)
         else:
             out[position] = np.tensordot(weights, image[first:last].astype(np.float64), 1)
     return out
 
 
 def resampled(image: Array, size: Size, kind: str) -> Array:
-    if kind.startswith("pillow"):
+    if kind.startswith(("pillow", "torchvision")):
         lower, narrower = image.shape[0] - size[0], image.shape[1] - size[1]
-        if lower > 0 and lower > 2 * narrower:
+        bytes_of_torchvision = kind.startswith("torchvision") and image.dtype == np.uint8
+        if lower > 0 and lower > 2 * narrower and not bytes_of_torchvision:
             return pillow_axis(pillow_axis(image, size[0], kind).swapaxes(0, 1), size[1], kind).swapaxes(0, 1)
         across = pillow_axis(image.swapaxes(0, 1), size[1], kind).swapaxes(0, 1)
         return pillow_axis(across, size[0], kind)
@@ -254,10 +262,18 @@ def starts(length: int, window: int, stride: int) -> list[int]:
     return [*range(0, length - window, stride), length - window]
 
 
-def averaged(cells: int, length: int, crop: int, stride: int, *, corners: bool) -> Array:
+def spread(length: int, window: int, stride: int) -> list[int]:
+    last = length - window
+    count = -(-last // stride) + 1
+    if count == 1:
+        return [0]
+    return [int(i * (window - (count * window - length) / (count - 1))) for i in range(count - 1)] + [last]
+
+
+def averaged(cells: int, length: int, slide: Array, side: int, *, corners: bool) -> Array:
     """The matrix from the cells of all windows of one axis, one window behind the other, to the input's positions."""
-    window = min(crop, length)
-    places = starts(length, window, stride)
+    window = min(slide["crop"][side], length)
+    places = (spread if slide["spread"] else starts)(length, window, slide["stride"][side])
     matrix = np.zeros((length, cells * len(places)))
     for number, start in enumerate(places):
         matrix[start : start + window, number * cells : (number + 1) * cells] += weights(cells, window, corners=corners)
@@ -269,7 +285,7 @@ def axis_operator(spec: Array, side: int, cells: int, length: int, steps: list[A
     corners, slide = spec["align_corners"], spec["slide"]
     chain = np.eye(cells)
     if slide:
-        chain = averaged(cells, length, slide["crop"][side], slide["stride"][side], corners=corners)
+        chain = averaged(cells, length, slide, side, corners=corners)
     for step in steps:
         matrix = weights(len(chain), step["size"][side], corners=corners)
         chain = matrix[step["origin"][side] :][: step["crop"][side]] @ chain

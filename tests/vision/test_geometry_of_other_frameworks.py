@@ -124,6 +124,15 @@ def test_pillow_filters_are_pillows(size: tuple[int, int]) -> None:
         np.testing.assert_array_equal(apply(step, PIXELS), expected)
 
 
+@pytest.mark.parametrize("size", [(20, 30), (60, 90), (20, 90), (3, 200)])
+def test_torchvisions_filters_are_torchs_of_bytes(size: tuple[int, int]) -> None:
+    image = torch.from_numpy(PIXELS).permute(2, 0, 1)[None]
+    for name in ("bilinear", "bicubic"):
+        step = Resize.model_validate({"height": size[0], "width": size[1], "interpolation": f"torchvision_{name}"})
+        expected = torch.nn.functional.interpolate(image, size, mode=name, antialias=True)[0].permute(1, 2, 0).numpy()
+        np.testing.assert_array_equal(apply(step, PIXELS), expected)
+
+
 def test_a_resize_that_does_not_round_is_torchs() -> None:
     step = ResizeEdges(short=64, enlarge_only=True, interpolation="float_bilinear")
     found = apply(step, PIXELS)

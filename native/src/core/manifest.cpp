@@ -250,7 +250,8 @@ void numbers(const Node &node, std::vector<Value> &out) {
 Interpolation interpolation(const Node &node) {
   if (!node.given()) return Interpolation::bilinear;
   return static_cast<Interpolation>(
-      choice(node, {"bilinear", "float_bilinear", "pillow_bilinear", "pillow_bicubic"}));
+      choice(node, {"bilinear", "float_bilinear", "pillow_bilinear", "pillow_bicubic", "torchvision_bilinear",
+                    "torchvision_bicubic"}));
 }
 
 using Kind = GeometryStep::Kind;
@@ -382,8 +383,9 @@ void read_padding(const Node &node, Spec &spec) {
 
 void read_slide(const Node &node, Spec &spec) {
   if (!node.given() || !node.is_object("Slide")) return;
-  spec.slide = Slide{required_pair(node.field("crop")), required_pair(node.field("stride"))};
-  node.only({"crop", "stride"});
+  spec.slide = Slide{required_pair(node.field("crop")), required_pair(node.field("stride")),
+                     boolean(node.field("spread"), false)};
+  node.only({"crop", "stride", "spread"});
 }
 
 std::int32_t color(const Node &node) {

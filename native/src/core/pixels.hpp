@@ -48,6 +48,9 @@ Pixels resize_linear(const Pixels &image, Size size);
 // Pillow's filters, which widen where they shrink.
 Pixels resize_pillow(const Pixels &image, Size size, bool cubic);
 
+// torchvision's: Pillow's filters with weights of 16 bits, columns first; of floats as Pillow.
+Pixels resize_torchvision(const Pixels &image, Size size, bool cubic);
+
 // Run one step. `rgb`: whether the channels are in that order; margins are given for BGR.
 Pixels apply(const GeometryStep &step, Pixels image, bool rgb);
 

@@ -106,9 +106,13 @@ Pixels resize(Pixels image, Size size, Interpolation interpolation) {
     case Interpolation::pillow_bilinear:
       return resize_pillow(image, size, false);
     case Interpolation::pillow_bicubic:
+      return resize_pillow(image, size, true);
+    case Interpolation::torchvision_bilinear:
+      return resize_torchvision(image, size, false);
+    case Interpolation::torchvision_bicubic:
       break;
   }
-  return resize_pillow(image, size, true);
+  return resize_torchvision(image, size, true);
 }
 
 template <class Value>

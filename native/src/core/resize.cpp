@@ -163,7 +163,7 @@ void halve(const Pixels &image, Pixels &out) {
 
 // ---- Pillow's filters
 
-constexpr int kBits = 32 - 8 - 2;
+constexpr int kBits = 32 - 8 - 2;  // of the fraction of Pillow's weights, and the most of torchvision's
 
 double bilinear(double x) {
   x = std::abs(x);
@@ -209,52 +209,60 @@ Filter make_filter(int64_t cells, int64_t positions, bool cubic) {
 }
 
 // A position's bytes, `step` apart.
-uint8_t filtered(const uint8_t *cells, size_t step, const int32_t *weight, size_t count) {
-  int32_t sum = 1 << (kBits - 1);
+uint8_t filtered(const uint8_t *cells, size_t step, const int32_t *weight, size_t count, int bits) {
+  int32_t sum = 1 << (bits - 1);
   for (size_t cell = 0; cell < count; ++cell) sum += cells[cell * step] * weight[cell];
-  return static_cast<uint8_t>(std::clamp(sum >> kBits, 0, 255));
+  return static_cast<uint8_t>(std::clamp(sum >> bits, 0, 255));
 }
 
-float filtered(const float *cells, size_t step, const double *weight, size_t count) {
+float filtered(const float *cells, size_t step, const double *weight, size_t count, int) {
   double sum = 0;
   for (size_t cell = 0; cell < count; ++cell) sum += static_cast<double>(cells[cell * step]) * weight[cell];
   return static_cast<float>(sum);
 }
 
-std::vector<int32_t> fixed_weights(const Filter &filter) {
+std::vector<int32_t> fixed_weights(const Filter &filter, int bits) {
   std::vector<int32_t> weights;
   for (const double weight : filter.weight) {
-    weights.push_back(static_cast<int32_t>((weight < 0 ? -0.5 : 0.5) + weight * (1 << kBits)));
+    weights.push_back(static_cast<int32_t>((weight < 0 ? -0.5 : 0.5) + weight * (1 << bits)));
   }
   return weights;
+}
+
+// As many bits as let the largest weight fit into 16.
+int short_bits(const Filter &filter) {
+  const double most = *std::max_element(filter.weight.begin(), filter.weight.end());
+  int bits = 0;
+  while (bits < kBits && static_cast<int>(0.5 + most * (1 << (bits + 1))) < (1 << 15)) ++bits;
+  return bits;
 }
 
 // Filter rows of `length` numbers: across, every pixel of `channels` numbers; or down, where a pixel is a whole row.
 template <class Value, class Weight>
 void filter_axis(const Filter &filter, const std::vector<Weight> &weights, const Value *from, size_t outer,
-                 size_t cells, size_t inner, Value *to) {
+                 size_t cells, size_t inner, int bits, Value *to) {
   const size_t positions = filter.begin.size();
   for (size_t line = 0; line < outer; ++line) {
     for (size_t position = 0; position < positions; ++position) {
       const Value *first = from + (line * cells + filter.begin[position]) * inner;
       const Weight *weight = &weights[position * filter.most];
       for (size_t place = 0; place < inner; ++place) {
-        *to++ = filtered(first + place, inner, weight, filter.count[position]);
+        *to++ = filtered(first + place, inner, weight, filter.count[position], bits);
       }
     }
   }
 }
 
-Pixels filter_image(const Pixels &image, const Filter &filter, bool across) {
+Pixels filter_image(const Pixels &image, const Filter &filter, bool across, int bits) {
   const auto positions = static_cast<int64_t>(filter.begin.size());
   Pixels out(across ? Size{image.size.height, positions} : Size{positions, image.size.width}, image.channels,
              image.is_float);
   const size_t outer = across ? whole(image.size.height) : 1, inner = across ? image.channels : image.row();
   const size_t cells = whole(across ? image.size.width : image.size.height);
   if (image.is_float) {
-    filter_axis(filter, filter.weight, image.floats.data(), outer, cells, inner, out.floats.data());
+    filter_axis(filter, filter.weight, image.floats.data(), outer, cells, inner, bits, out.floats.data());
   } else {
-    filter_axis(filter, fixed_weights(filter), image.bytes.data(), outer, cells, inner, out.bytes.data());
+    filter_axis(filter, fixed_weights(filter, bits), image.bytes.data(), outer, cells, inner, bits, out.bytes.data());
   }
   return out;
 }
@@ -280,7 +288,19 @@ Pixels resize_pillow(const Pixels &image, Size size, bool cubic) {
   Pixels out = image;
   for (const bool across : {!down_first, down_first}) {
     const int64_t cells = across ? out.size.width : out.size.height, wanted = across ? size.width : size.height;
-    if (cells != wanted) out = filter_image(out, make_filter(cells, wanted, cubic), across);
+    if (cells != wanted) out = filter_image(out, make_filter(cells, wanted, cubic), across, kBits);
+  }
+  return out;
+}
+
+Pixels resize_torchvision(const Pixels &image, Size size, bool cubic) {
+  if (image.is_float) return resize_pillow(image, size, cubic);
+  Pixels out = image;
+  for (const bool across : {true, false}) {
+    const int64_t cells = across ? out.size.width : out.size.height, wanted = across ? size.width : size.height;
+    if (cells == wanted) continue;
+    const Filter filter = make_filter(cells, wanted, cubic);
+    out = filter_image(out, filter, across, short_bits(filter));
   }
   return out;
 }

@@ -155,6 +155,19 @@ std::vector<std::int64_t> starts(std::int64_t length, std::int64_t window, std::
   return found;
 }
 
+// At equal distances, each rounded down from a double.
+std::vector<std::int64_t> spread(std::int64_t length, std::int64_t window, std::int64_t stride) {
+  const std::int64_t last = length - window, count = (last + stride - 1) / stride + 1;
+  std::vector<std::int64_t> found;
+  for (std::int64_t number = 0; number + 1 < count; ++number) {
+    const double overlap = static_cast<double>(count * window - length) / static_cast<double>(count - 1);
+    const double distance = static_cast<double>(window) - overlap;
+    found.push_back(static_cast<std::int64_t>(static_cast<double>(number) * distance));
+  }
+  found.push_back(last);
+  return found;
+}
+
 std::string pair(Size size) { return "(" + std::to_string(size.height) + ", " + std::to_string(size.width) + ")"; }
 
 }  // namespace
@@ -239,8 +252,9 @@ Windows plan_windows(const Spec &spec, Size input) {
                      "; this package takes " + spec.sizes.text() +
                      ": use a larger image, or export with a dynamic shape");
   }
-  return {input, window, starts(input.height, window.height, slide.stride.height),
-          starts(input.width, window.width, slide.stride.width)};
+  const auto place = slide.spread ? spread : starts;
+  return {input, window, place(input.height, window.height, slide.stride.height),
+          place(input.width, window.width, slide.stride.width)};
 }
 
 }  // namespace segship

@@ -19,7 +19,14 @@ struct Size {
 
 std::string text(Size size);  // "512x1024"
 
-enum class Interpolation { bilinear, float_bilinear, pillow_bilinear, pillow_bicubic };
+enum class Interpolation {
+  bilinear,
+  float_bilinear,
+  pillow_bilinear,
+  pillow_bicubic,
+  torchvision_bilinear,
+  torchvision_bicubic
+};
 
 // The sizes that a step makes: it resizes the image to `inner` and puts it into a frame at `origin` (top, left).
 struct Placement {
@@ -63,6 +70,7 @@ struct Padding {
 struct Slide {
   Size crop;
   Size stride;
+  bool spread = false;
 };
 
 struct SizeRule {

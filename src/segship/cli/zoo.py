@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segship.cli.options import JsonFile
+from segship.core.errors import InputError
 
 if TYPE_CHECKING:
     from segship.tools.zoo import PublishedModel
@@ -60,7 +61,9 @@ def _print(models: tuple[PublishedModel, ...]) -> None:
 
 @app.command("download")
 def download(
-    name: Annotated[str, typer.Argument(help="As `segship zoo list` shows it.")],
+    name: Annotated[
+        str, typer.Argument(help="As `segship zoo list` shows it, or hf:org/name of the Hugging Face hub.")
+    ],
     to: Annotated[Path, typer.Option(help="Folder for the config and the weights.")],
     configs: Annotated[
         str | None,
@@ -71,11 +74,19 @@ def download(
 ) -> None:
     """Fetch a published network: config (bases merged into it) and weights, resumed and checked by their SHA-256.
 
+    Of the hub: config, processor, tokenizer and safetensors of hf:org/name or hf:org/name@revision, never a pickle.
+
     Proxies are taken from the environment: HTTPS_PROXY, HTTP_PROXY, NO_PROXY.
     """
     from segship.cli import output
+    from segship.tools.zoo import HUB
     from segship.tools.zoo import download as run
 
+    if name.startswith(HUB):
+        if configs is not None:
+            raise InputError(f"--configs is for MMSegmentation's networks; {name} has its own")
+        _from_hub(name, to, timeout, json_file)
+        return
     with output.resumable("the same command goes on"), output.progress_bar(f"fetching {name}", 2) as progress:
         done = run(name, to, configs=configs, timeout=timeout, progress=progress)
     paths = {"config": str(done.config), "weights": str(done.weights), "fetched": done.fetched}
@@ -84,3 +95,17 @@ def download(
         output.say(f"config   {done.config}")
         output.say(f"weights  {done.weights}{'' if done.fetched else ' (was there)'}")
         output.say(f"next: segship export {done.config} {done.weights} PACKAGE")
+
+
+def _from_hub(name: str, to: Path, timeout: float, json_file: JsonFile) -> None:
+    from segship.cli import output
+    from segship.tools.zoo import download_from_hub
+
+    with output.resumable("the same command goes on"), output.progress_bar(f"fetching {name}", 2) as progress:
+        done = download_from_hub(name, to, timeout=timeout, progress=progress)
+    output.write_json(
+        json_file, {"folder": str(done.folder), "commit": done.commit, "sha256": dict(sorted(done.digests.items()))}
+    )
+    if not output.is_standard_output(json_file):
+        output.say(f"folder   {done.folder} ({len(done.digests)} files of commit {done.commit:.12})")
+        output.say(f"next: segship export {done.folder} PACKAGE")

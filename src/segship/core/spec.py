@@ -125,13 +125,18 @@ class Slide(Frozen):
     Attributes:
         crop: Window (height, width) in pixels of the network's input.
         stride: Step (vertical, horizontal) between windows.
+        spread: As few windows as cover the input at this step, at equal distances (Hugging Face's EoMT processor),
+            instead of only the last one moved back inside.
     """
 
     crop: tuple[Side, Side]
     stride: tuple[Side, Side]
+    spread: bool = False
 
     def __str__(self) -> str:
         (height, width), (down, right) = self.crop, self.stride
+        if self.spread:
+            return f"windows of {height}x{width} (height x width), as few as cover the input, at equal distances"
         return f"windows of {height}x{width}, every {down}x{right} (height x width)"
 
 

@@ -26,9 +26,11 @@ class Network(nn.Module):
         out_channels: Channels of the logits: ``num_classes``, or 1 for a binary network.
         threshold: Probability above which a binary network's label is 1; None: its framework's own.
         graph_format: The only format it can be captured in; None: any.
+        patch: Pixels of a patch each way, where the network sees patches; else 1. A tracer's examples differ by it.
     """
 
     graph_format: GraphFormat | None = None
+    patch: int = 1
 
     align_corners: bool
     num_classes: int

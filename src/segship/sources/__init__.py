@@ -355,8 +355,8 @@ def _of_the_hub(path: Path) -> str:
         return ""
     folder = path.name
     return (
-        f". If it is a network of the Hugging Face hub: hf download {name} --local-dir {folder}, and give the folder "
-        f"{folder}; nothing is downloaded here"
+        f". If it is a network of the Hugging Face hub: segship zoo download hf:{name} --to {folder}, and give the "
+        f"folder {folder}; nothing is downloaded here"
     )
 
 

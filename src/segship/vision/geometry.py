@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from segship.vision.filters import resize_as_torchvision
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -18,6 +20,8 @@ __all__ = ["Pixels", "apply"]
 Pixels: TypeAlias = "NDArray[np.uint8 | np.uint16 | np.float32]"
 
 _PILLOW = {"pillow_bilinear": Image.Resampling.BILINEAR, "pillow_bicubic": Image.Resampling.BICUBIC}
+_TORCHVISION = ("torchvision_bilinear", "torchvision_bicubic")
+_PILLOW |= dict(zip(_TORCHVISION, tuple(_PILLOW.values()), strict=True))  # of other numbers than bytes
 
 
 def apply(step: ImageStep, image: Pixels, *, rgb: bool = False) -> Pixels:
@@ -60,6 +64,8 @@ def _resize(image: Pixels, size: tuple[int, int], interpolation: Interpolation) 
     """``image`` at ``size`` (width, height)."""
     if interpolation == "float_bilinear":
         image = image.astype(np.float32, copy=False)
+    if interpolation in _TORCHVISION and image.dtype == np.uint8:
+        return resize_as_torchvision(np.asarray(image, np.uint8), size[::-1], cubic=interpolation == _TORCHVISION[1])
     if interpolation not in _PILLOW:
         return _three_axes(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR))
     bands = (image[:, :, band] for band in range(image.shape[2]))

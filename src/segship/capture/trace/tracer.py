@@ -68,10 +68,12 @@ def trace(network: Network, options: CaptureOptions) -> tuple[onnx.ModelProto, W
             raises an exception on tensors that hold no numbers.
     """
     size = options.size
-    larger = network.sizes.nearest(size[0] + _LARGER[0], size[1] + _LARGER[1])
+    larger = network.sizes.nearest(
+        *(side + _further(more, network.patch) for side, more in zip(size, _LARGER, strict=True))
+    )
     shapes = [(batch, options.channels, *sides) for batch, sides in zip(_BATCHES, (size, larger), strict=True)]
     if not options.dynamic:
-        shapes = [(options.batch, options.channels, *size)] * 2
+        shapes = [(1, options.channels, *size)] * 2
     with _as_it_was(network):
         graph, image, logits = _run(network, shapes, options)
         if options.dynamic and _has_foreign_modules(network):
@@ -79,6 +81,11 @@ def trace(network: Network, options: CaptureOptions) -> tuple[onnx.ModelProto, W
             if logits.value.name != exchanged.value.name or not graph.equals(again):
                 raise UntraceableError("the network makes a number of a length")
     return _model(graph, image, logits), graph.weights
+
+
+def _further(more: int, patch: int) -> int:
+    """By how much the second example is larger: by an odd number of patches and one, where a network has patches."""
+    return more if patch == 1 else (more // patch | 1) * patch + 1
 
 
 def _run(

@@ -24,7 +24,7 @@ __all__ = ["Preprocessed", "add_preprocess"]
 
 _ONE = 2048  # OpenCV's weights have eleven bits
 _GREY = (9798, 19235, 3735)  # of red, green and blue in OpenCV's grey, of 2 ** 15
-_SUPPORT = {"pillow_bilinear": 1.0, "pillow_bicubic": 2.0}
+_FILTERS = {"pillow_bilinear", "pillow_bicubic", "torchvision_bilinear", "torchvision_bicubic"}
 _CUBIC = -0.5  # Pillow's
 _UNIT = 2.0**22  # Pillow's weights have as many bits
 
@@ -69,7 +69,7 @@ def add_preprocess(b: Builder, image: Value, spec: ModelSpec, *, branches: bool 
             pixels = _pad(b, pixels, step, sizes[-2], sizes[-1], spec.channels)
             whole = whole and all(number.is_integer() for number in step.value)
         else:
-            kind = step.resampling if whole or step.resampling in _SUPPORT else "float_bilinear"
+            kind = step.resampling if whole or step.resampling in _FILTERS else "float_bilinear"
             resize = _resize_unless_right if branches else _resize
             pixels = resize(b, pixels, sizes[-2], sizes[-1], kind)
             whole = kind != "float_bilinear"
@@ -113,7 +113,7 @@ def _resize_unless_right(b: Builder, pixels: Value, size: Size, new: Size, inter
 
 def _resize(b: Builder, pixels: Value, size: Size, new: Size, interpolation: Interpolation) -> Value:
     """(H', W', C) from (H, W, C)."""
-    if interpolation in _SUPPORT:
+    if interpolation in _FILTERS:
         for axis in (1, 0):
             pixels = _filtered(b, pixels, size[axis], new[axis], interpolation, axis)
         return pixels
@@ -181,25 +181,34 @@ class _Taps:
 
 
 def _filtered(b: Builder, pixels: Value, old: Value, new: Value, interpolation: Interpolation, axis: int) -> Value:
-    """One pass of Pillow's resize, rounded to bytes: each position is a weighted mean of all that its filter covers."""
+    """One pass of Pillow's resize or torchvision's, rounded to bytes: positions are weighted means of many cells."""
     places, cells = b.reshape(b.count(new), (-1, 1)), b.reshape(b.count(old), (1, -1))
     widened = old.maximum(new)  # where it shrinks, the filter is as wide as the step
     distance = ((2 * cells + 1) * new - (2 * places + 1) * old).to("float64") / (2 * widened).to("float64")
     weight = _kernel(b, b.add("Abs", distance), interpolation)
     weight = weight / b.add("ReduceSum", weight, b.constant(1, "int64"), keepdims=1)
-    whole = b.add("Sign", weight) * b.add("Floor", b.add("Abs", weight) * _UNIT + 0.5)  # as Pillow rounds them
+    unit = _unit(b, weight) if interpolation.startswith("torchvision") else b.constant(_UNIT, "float64")
+    whole = b.add("Sign", weight) * b.add("Floor", b.add("Abs", weight) * unit + 0.5)  # as both round them
     # The axis that changes goes to the front, for one product of matrices.
     order = [0, 1, 2] if axis == 0 else [1, 0, 2]
     front = b.add("Transpose", pixels.to("float64"), perm=order)
     product = b.add("MatMul", whole, b.add("Flatten", front, axis=1))
     shape = b.join(new, b.length(front, 1), b.length(front, 2))
     found = b.add("Transpose", b.add("Reshape", product, shape), perm=order)
-    return b.add("Floor", (found + _UNIT / 2) / _UNIT).maximum(0.0).minimum(255.0).to("float32")
+    return b.add("Floor", (found + unit / 2) / unit).maximum(0.0).minimum(255.0).to("float32")
+
+
+def _unit(b: Builder, weight: Value) -> Value:
+    """The unit of torchvision's weights: the power of two with which the largest just fits into sixteen bits."""
+    most = b.add("ReduceMax", weight, keepdims=0)
+    powers = b.constant([2.0**bits for bits in range(1, 23)], "float64")
+    fits = b.add("Floor", most * powers + 0.5) < 2.0**15
+    return b.add("Pow", b.constant(2.0, "float64"), b.add("ReduceSum", fits.to("float64"), keepdims=0))
 
 
 def _kernel(b: Builder, distance: Value, interpolation: Interpolation) -> Value:
     """The filter's weight at distances that are not negative."""
-    if interpolation == "pillow_bilinear":
+    if interpolation.endswith("bilinear"):
         return (1.0 - distance).maximum(0.0)
     near = ((_CUBIC + 2.0) * distance - (_CUBIC + 3.0)) * distance * distance + 1.0
     far = (((distance - 5.0) * distance + 8.0) * distance - 4.0) * _CUBIC

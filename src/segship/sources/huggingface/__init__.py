@@ -20,12 +20,14 @@ from segship.reading.weights import flush_denormals
 from segship.sources import Framework, Loaded
 from segship.sources.huggingface.families import find_family
 from segship.sources.huggingface.folder import load_model, require_harmless
-from segship.sources.huggingface.processor import PROCESSOR_CONFIGS, default_size, load_processor, preprocessing
+from segship.sources.huggingface.processor import PROCESSOR_CONFIGS, load_processor, preprocessing
+from segship.sources.huggingface.scores import image_size, patch_size
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from segship.sources import LoadRequest
+    from segship.sources.huggingface.families import Family
     from segship.sources.huggingface.processor import Processor
 
 __all__ = ["FRAMEWORK", "load", "recognises"]
@@ -33,7 +35,7 @@ __all__ = ["FRAMEWORK", "load", "recognises"]
 
 _CONFIG = "config.json"
 _MAXIMUM_JSON = 8 * 2**20
-_BINARY = 2
+_PATCH = 8  # pixels; shorter ones are merged two by two, as strides of convolutions are
 _SIZE = "image_size"
 _TALL = (1000, 500)  # an image of a shape that a rule which keeps the aspect ratio gives another size
 
@@ -53,7 +55,7 @@ def recognises(path: Path) -> bool:
 def load(request: LoadRequest) -> Loaded:
     """Read the network of a folder and what its processor says of images.
 
-    Options are ``image_size=[h,w]`` for networks whose graph takes one size only, and ``processor.NAME=value``, laid
+    Options are ``image_size=[h,w]`` for a graph of one size only, and ``processor.NAME=value``, laid
     over the processor's config.
     """
     _require_library()
@@ -82,16 +84,23 @@ def load(request: LoadRequest) -> Loaded:
         reduce_zero_label=bool(getattr(processor, "do_reduce_labels", False)),
         **seen,
     )
-    sizes = SizeRule(multiple_of=family.multiple_of)
-    if family.fixed:
-        fixed = _size(options.get(_SIZE)) or default_size(processor, model.config)
-        sizes = SizeRule(fixed=fixed)
-        if any(step.plan(*_TALL).size != fixed for step in spec.geometry[-1:]):
-            notes.append(
-                f"A graph of this network takes one size only: every image is resized to {fixed[0]}x{fixed[1]} "
-                "(height x width), which image_size=[h,w] changes"
-            )
+    sizes = _sizes(family, model.config, _size(options.get(_SIZE)))
+    if sizes.fixed is not None and spec.slide is not None and spec.slide.crop != sizes.fixed:
+        (height, width), (rows, columns) = spec.slide.crop, sizes.fixed
+        raise ConfigError(
+            f"the processor cuts images into {height}x{width}, but the network takes {rows}x{columns} only"
+        )
+    if (
+        spec.slide is None
+        and sizes.fixed is not None
+        and any(step.plan(*_TALL).size != sizes.fixed for step in spec.geometry[-1:])
+    ):
+        notes.append(
+            f"This network sees one size only: every image is resized to {sizes.fixed[0]}x{sizes.fixed[1]} "
+            "(height x width)"
+        )
     network = WrappedNetwork(family.adapt(model, folder), len(classes), out_channels=1 if binary else None, sizes=sizes)
+    network.patch = patch_size(model.config) if patch_size(model.config) >= _PATCH else 1
     network.requires_grad_(requires_grad=False).eval()
     denormals = flush_denormals(network)
     provenance = _provenance(found, spec)
@@ -136,6 +145,23 @@ def _origin(folder: Path) -> dict[str, Any]:
 
 def _classes(id2label: dict[int, str]) -> tuple[str, ...]:
     return tuple(str(id2label[number]) for number in sorted(id2label))
+
+
+def _sizes(family: Family, config: Any, asked: tuple[int, int] | None) -> SizeRule:
+    """Which sizes a network takes: the config's only one, the one that is asked for, or any of a patch and more.
+
+    Raises:
+        ConfigError: The network takes one size only, and another is asked for.
+    """
+    if family.fixed(config):
+        only = image_size(config)
+        if asked not in {None, only}:
+            raise ConfigError(f"{family.architecture} takes images of {only[0]}x{only[1]} only: leave image_size out")
+        return SizeRule(fixed=only)
+    if asked is not None:
+        return SizeRule(fixed=asked)
+    least = patch_size(config) * family.least
+    return SizeRule(minimum=(least, least))
 
 
 def _size(value: Any) -> tuple[int, int] | None:

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-
-from segship.core.errors import ConfigError, UnsupportedError, did_you_mean, one_line
+from segship.core.errors import UnsupportedError, did_you_mean
+from segship.sources.huggingface.masks import Detr, Eomt, Mask2Former, Masks, TaskMasks
+from segship.sources.huggingface.scores import BeforeResize, Dpt, Interpolating, Logits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-__all__ = ["FAMILIES", "Family", "find_family"]
+    from torch import nn
 
-_MASK2FORMER_SIZE = (384, 384)
-_TASK = "the task is semantic"
-_CHECK = "torch_compilable_check"
+__all__ = ["FAMILIES", "Family", "find_family"]
 
 
 @dataclass(frozen=True)
@@ -31,130 +25,50 @@ class Family:
     Attributes:
         architecture: Name of its class in transformers.
         adapt: Wraps the network so that it returns scores (N, classes, h, w).
-        fixed: Whether a graph of it takes one size only.
-        multiple_of: Of which height and width must be multiples.
+        fixed: Whether the library itself takes one size only, the config's ``image_size``.
+        least: How many patches high and wide an image is at least, where the network has patches.
         through_input: Whether the library resizes scores to the input's size before the image's.
     """
 
     architecture: str
     adapt: Callable[[Any, Path], nn.Module]
-    fixed: bool = True
-    multiple_of: int = 1
+    fixed: Callable[[Any], bool] = lambda _: False
+    least: int = 1
     through_input: bool = False
 
 
-class _Logits(nn.Module):
-    """A network whose output has scores as ``logits``."""
-
-    def __init__(self, model: Any, _: Path) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, classes, h, w)."""
-        logits: Tensor = self.model(pixel_values=x, return_dict=True).logits
-        return logits
+def _always(_: Any) -> bool:
+    return True
 
 
-class _BeforeResize(_Logits):
-    """UPerNet, without the resize to the input's size that ends its forward."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, classes, H/4, W/4)."""
-        features = self.model.backbone.forward_with_filtered_kwargs(x).feature_maps
-        logits: Tensor = self.model.decode_head(features)
-        return logits
+def _hybrid(config: Any) -> bool:
+    return bool(config.is_hybrid)
 
 
-class _Masks(_Logits):
-    """Masks with classes, summed: the score of a class is that of its masks, weighted by their probability of it."""
-
-    size: tuple[int, int] | None = None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, classes, h, w), in 0 to the number of masks."""
-        output = self.model(**self.inputs(x), return_dict=True)
-        masks = output.masks_queries_logits
-        if self.size is not None:
-            masks = F.interpolate(masks, self.size, mode="bilinear", align_corners=False)
-        classes = output.class_queries_logits.softmax(dim=-1)[..., :-1]
-        scores: Tensor = classes.transpose(1, 2) @ masks.sigmoid().flatten(2)
-        return torch.unflatten(scores, 2, masks.shape[2:])
-
-    def inputs(self, x: Tensor) -> dict[str, Tensor]:
-        """Return what the network is called with."""
-        return {"pixel_values": x}
-
-
-class _FixedMasks(_Masks):
-    """Mask2Former, whose masks are resized to one size before they are summed, whatever the image's."""
-
-    size = _MASK2FORMER_SIZE
-
-
-@contextlib.contextmanager
-def _without_checks(module: Any) -> Iterator[None]:
-    """Leave out the library's checks of its own shapes, for which a graph has no operator."""
-    check = getattr(module, _CHECK, None)
-    setattr(module, _CHECK, lambda *_, **__: None)
-    try:
-        yield
-    finally:
-        setattr(module, _CHECK, check)
-
-
-class _TaskMasks(_Masks):
-    """OneFormer, told in words that the task is semantic."""
-
-    task: Tensor
-
-    def __init__(self, model: Any, folder: Path) -> None:
-        super().__init__(model, folder)
-        self.register_buffer("task", _tokens(folder, model.config.task_seq_len))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, classes, h, w)."""
-        if not torch.compiler.is_exporting():
-            return super().forward(x)
-        with _without_checks(sys.modules[type(self.model).__module__]):
-            return super().forward(x)
-
-    def inputs(self, x: Tensor) -> dict[str, Tensor]:
-        """Return what the network is called with."""
-        return {"pixel_values": x, "task_inputs": self.task.expand(x.shape[0], -1)}
-
-
-def _tokens(folder: Path, length: int) -> Tensor:
-    """The task's sentence as the tokens (1, length) that the folder's tokenizer makes of it; 0 after its end."""
-    import transformers
-
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        tokens = tokenizer([_TASK], padding="max_length", max_length=length, truncation=True, return_tensors="pt")
-    except Exception as error:
-        raise ConfigError(
-            f"{folder} holds no usable tokenizer, which OneFormer needs to be told its task (vocab.json and "
-            f"merges.txt, or tokenizer.json): {one_line(error, joined=True)}"
-        ) from error
-    ids: Tensor = (tokens["input_ids"] * tokens["attention_mask"]).to(torch.int64)
-    return ids
+def _absolute_positions(config: Any) -> bool:
+    """Whether a Swin backbone adds positions that the library does not resize."""
+    return bool(getattr(config.backbone_config, "use_absolute_embeddings", False))
 
 
 _ALL = (
-    Family("SegformerForSemanticSegmentation", _Logits, fixed=False),
-    Family("UperNetForSemanticSegmentation", _BeforeResize, through_input=True),
-    Family("BeitForSemanticSegmentation", _Logits),
-    Family("Data2VecVisionForSemanticSegmentation", _Logits),
-    Family("DPTForSemanticSegmentation", _Logits),
-    Family("MobileViTForSemanticSegmentation", _Logits),
-    Family("MobileNetV2ForSemanticSegmentation", _Logits),
-    Family("MaskFormerForInstanceSegmentation", _Masks),
-    Family("Mask2FormerForUniversalSegmentation", _FixedMasks),
-    Family("OneFormerForUniversalSegmentation", _TaskMasks),
+    Family("SegformerForSemanticSegmentation", Logits),
+    Family("UperNetForSemanticSegmentation", BeforeResize, _absolute_positions, through_input=True),
+    Family("BeitForSemanticSegmentation", Interpolating, least=2),
+    Family("Data2VecVisionForSemanticSegmentation", Logits, _always),
+    Family("DPTForSemanticSegmentation", Dpt, _hybrid),
+    Family("MobileViTForSemanticSegmentation", Logits),
+    Family("MobileViTV2ForSemanticSegmentation", Logits),
+    Family("MobileNetV2ForSemanticSegmentation", Logits),
+    Family("Sapiens2ForSemanticSegmentation", Logits),
+    Family("Tipsv2DptForSemanticSegmentation", Logits),
+    Family("MaskFormerForInstanceSegmentation", Masks, _absolute_positions),
+    Family("Mask2FormerForUniversalSegmentation", Mask2Former, _absolute_positions),
+    Family("OneFormerForUniversalSegmentation", TaskMasks, _absolute_positions),
+    Family("EomtForUniversalSegmentation", Eomt, _always),
+    Family("EomtDinov3ForUniversalSegmentation", Eomt, _always),
+    Family("DetrForSegmentation", Detr),
 )
 FAMILIES = {family.architecture: family for family in _ALL}
-_UPERNET_DYNAMIC = Family("UperNetForSemanticSegmentation", _BeforeResize, fixed=False, through_input=True)
-_CONVOLUTIONAL = frozenset({"convnext", "convnextv2", "resnet"})
 
 
 def find_family(config: Mapping[str, Any]) -> Family:
@@ -165,9 +79,6 @@ def find_family(config: Mapping[str, Any]) -> Family:
     """
     names = [str(name) for name in config.get("architectures") or ()]
     for name in names:
-        if name == _UPERNET_DYNAMIC.architecture:
-            backbone = (config.get("backbone_config") or {}).get("model_type")
-            return _UPERNET_DYNAMIC if backbone in _CONVOLUTIONAL else FAMILIES[name]
         if name in FAMILIES:
             return FAMILIES[name]
     remote = "; code that comes with a folder (auto_map) is never run" if config.get("auto_map") else ""

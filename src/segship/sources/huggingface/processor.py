@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segship.core.errors import ConfigError, UnsupportedError, did_you_mean, one_line
 from segship.core.provenance import assumed, default, read
-from segship.core.spec import Normalization, Resize, ResizeEdges, ResizeNear
+from segship.core.spec import Normalization, Pad, Resize, ResizeEdges, ResizeNear, Slide
 from segship.reading.documents import read_mapping
 from segship.reading.options import merge_options
 from segship.sources.huggingface.folder import quiet
+from segship.sources.huggingface.torchvision_processors import PROCESSORS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from segship.core.provenance import Reading
     from segship.core.spec import GeometryStep, Interpolation
 
-__all__ = ["PROCESSOR_CONFIGS", "Processor", "default_size", "load_processor", "preprocessing"]
+__all__ = ["PROCESSOR_CONFIGS", "Processor", "load_processor", "preprocessing"]
 
 _CONFIG = "preprocessor_config.json"
 _NEW_CONFIG = "processor_config.json"  # transformers 5 saves the image processor in it, under the second name
@@ -46,6 +47,7 @@ _UNREAD = frozenset({
     "transformers_version",
 })  # fmt: skip
 _FILTERS: Mapping[int, Interpolation] = {2: "pillow_bilinear", 3: "pillow_bicubic"}
+_TORCHVISION: Mapping[int, Interpolation] = {2: "torchvision_bilinear", 3: "torchvision_bicubic"}
 _DEFAULTS = {
     "segformer": "SegformerImageProcessor",
     "upernet": "SegformerImageProcessor",
@@ -57,9 +59,15 @@ _DEFAULTS = {
     "maskformer": "MaskFormerImageProcessor",
     "mask2former": "Mask2FormerImageProcessor",
     "oneformer": "OneFormerImageProcessor",
+    "mobilevitv2": "MobileViTImageProcessor",
+    "sapiens2": "Sapiens2ImageProcessor",
+    "tipsv2_dpt": "Tipsv2DptImageProcessor",
+    "eomt": "EomtImageProcessor",
+    "eomt_dinov3": "EomtImageProcessor",
+    "detr": "DetrImageProcessor",
 }
-_PROBE = (768, 1024)  # an image of the commonest shape, where a processor makes no single size
 _MASKS = ("MaskFormer", "Mask2Former")
+_SPLIT = "do_split_image"
 
 
 class Processor(NamedTuple):
@@ -124,7 +132,7 @@ def load_processor(
         )
     for key in ("class_info_file", "repo_path", "auto_map", "processor_class"):  # files and code from elsewhere
         values.pop(key, None)
-    kind = getattr(transformers, f"{name}Pil", None) or getattr(transformers, name)
+    kind = PROCESSORS.get(name) or getattr(transformers, f"{name}Pil", None) or getattr(transformers, name)
     ignored = _unknown(values, kind, file or folder, ignore=ignore_unknown)
     notes += [f"Ignored, as you asked for: {sentence}" for sentence in ignored]
     with quiet():
@@ -183,37 +191,61 @@ def _unknown(values: dict[str, Any], kind: Any, file: Path, *, ignore: bool) -> 
 
 
 def preprocessing(processor: Any, notes: list[str]) -> dict[str, Any]:
-    """Return ``geometry`` and ``normalization`` of a ModelSpec; what a user should know is added to ``notes``.
+    """Return ``geometry``, ``normalization`` and ``slide`` of a ModelSpec; what to know is added to ``notes``.
 
     Raises:
         UnsupportedError: The processor does something that is not provided.
     """
-    geometry = (_resize(processor),) if _says(processor, "do_resize") else ()
+    geometry: tuple[GeometryStep, ...] = (_resize(processor),) if _says(processor, "do_resize") else ()
+    slide = None
     if _says(processor, "do_center_crop"):
         notes.append(
             "The processor cuts out the middle of images, so that its mask would not fit them: the whole image is "
             "seen instead, resized by the same rule"
         )
-    if _says(processor, "do_pad") and type(processor).__name__.startswith("DPT") and _says(processor, "size_divisor"):
-        raise UnsupportedError("the processor pads images on all sides (do_pad), which is not provided")
-    return {"geometry": geometry, "normalization": _normalization(processor)}
+    if type(processor).__name__.startswith("Eomt"):
+        slide = _windows(processor)
+        geometry += _padding(processor)
+    elif _pads(processor):
+        raise UnsupportedError("the processor pads images to a size of their own (do_pad), which is not provided")
+    return {"geometry": geometry, "normalization": _normalization(processor), "slide": slide}
 
 
-def default_size(processor: Any, config: Any) -> tuple[int, int]:
-    """Return (height, width) that the network sees of an image of the commonest shape."""
-    crop = _mapping(processor, "crop_size") if _says(processor, "do_center_crop") else {}
-    if crop.get("height") and crop.get("width"):
-        return crop["height"], crop["width"]
-    if _says(processor, "do_resize"):
-        return _resize(processor).plan(*_PROBE).size
-    size = getattr(config, "image_size", None) or 512
-    sides = size if isinstance(size, (list, tuple)) else (size, size)
-    return sides[0], sides[-1]
+def _pads(processor: Any) -> bool:
+    """Whether a lone image gets a margin: to ``pad_size``, DPT's to a multiple, Sapiens2's to its size."""
+    if not _says(processor, "do_pad"):
+        return False
+    name = type(processor).__name__
+    alone = name.startswith("Sapiens2") or (name.startswith("DPT") and _says(processor, "size_divisor"))
+    return alone or _says(processor, "pad_size")
+
+
+def _windows(processor: Any) -> Slide | None:
+    """EoMT's windows: squares along the longer side, as few as cover it, at equal distances."""
+    if not _says(processor, _SPLIT):
+        return None
+    size = _mapping(processor, "size")
+    edge, long = size.get("shortest_edge"), size.get("longest_edge")
+    if edge is None or long not in {None, edge} or not _says(processor, "do_resize") or _says(processor, "do_pad"):
+        raise UnsupportedError(
+            f"the processor splits images ({_SPLIT}) of the size {size}: transformers merges the parts again only "
+            "where shortest_edge stands alone, images are resized to it (do_resize) and not padded (do_pad)"
+        )
+    return Slide(crop=(edge, edge), stride=(edge, edge), spread=True)
+
+
+def _padding(processor: Any) -> tuple[Pad, ...]:
+    """EoMT's margin of black at the bottom and right, over which its mask is stretched as the library does."""
+    if not _says(processor, "do_pad"):
+        return ()
+    size = _mapping(processor, "size")
+    height = size["shortest_edge"]
+    return (Pad(height=height, width=size.get("longest_edge") or height),)
 
 
 def _resize(processor: Any) -> GeometryStep:
     size = _mapping(processor, "size")
-    interpolation = _filter(getattr(processor, "resample", 2))
+    interpolation = _filter(getattr(processor, "resample", 2), PROCESSORS.get(type(processor).__name__) is not None)
     short, height, width = size.get("shortest_edge"), size.get("height"), size.get("width")
     multiple = _multiple(processor)
     if height and width and _says(processor, "keep_aspect_ratio"):
@@ -242,13 +274,13 @@ def _rounded(side: int, multiple: int, processor: Any) -> int:
     return round(side / multiple) * multiple
 
 
-def _filter(resample: Any) -> Interpolation:
+def _filter(resample: Any, torchvision: bool) -> Interpolation:
     number = int(resample) if isinstance(resample, int) else 2
     if number not in _FILTERS:
         raise UnsupportedError(
             f"the processor resizes with Pillow's filter {number}: bilinear (2) and bicubic (3) are provided"
         )
-    return _FILTERS[number]
+    return _TORCHVISION[number] if torchvision else _FILTERS[number]
 
 
 def _normalization(processor: Any) -> Normalization:
@@ -271,7 +303,11 @@ def _says(processor: Any, name: str) -> bool:
 
 def _mapping(processor: Any, name: str) -> dict[str, Any]:
     value = getattr(processor, name, None) or {}
-    return {key: value[key] for key in ("height", "width", "shortest_edge", "longest_edge") if _has(value, key)}
+    sides = {key: value[key] for key in ("height", "width", "shortest_edge", "longest_edge") if _has(value, key)}
+    for key, side in sides.items():
+        if not isinstance(side, int) or side < 1:
+            raise ConfigError(f"the processor's {name} says {key} {side!r:.40}, expected a whole number of pixels")
+    return sides
 
 
 def _has(value: Any, key: str) -> bool:

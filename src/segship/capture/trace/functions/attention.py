@@ -15,6 +15,8 @@ from segship.onnxgraph.attention import attention_products
 from segship.onnxgraph.conventions import ATTENTION_OPSET
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from segship.capture.trace.graph import TracedGraph
@@ -43,11 +45,14 @@ def _attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Value:
-    if dropout_p or is_causal or enable_gqa:
+    if dropout_p or is_causal:
         raise UntraceableError("attention of a kind that no network here has")
     q, k, v = (g.tensor(part) for part in (query, key, value))
     mask = None if attn_mask is None else g.tensor(attn_mask)
     heads = {example.shape[1:2] for example in map(first_example, (query, key, value))}
+    if enable_gqa and len(heads) > 1:
+        k, v = (_repeated(g, g.tensor(part), part.shape, query.shape[1]) for part in (key, value))
+        heads = {(query.shape[1],)}
     # Engines want a mask of every pair of tokens.
     whole = mask is None or first_example(attn_mask).shape[-2:] == (out.shape[-2], first_example(key).shape[-2])
     if whole and (g.opset is None or g.opset >= ATTENTION_OPSET) and out.dim() == _MAPS and len(heads) == 1:
@@ -56,6 +61,13 @@ def _attention(
         return g.add("Attention", *([q, k, v] if mask is None else [q, k, v, mask]), **how)
     factor = first_example(query).shape[-1] ** -0.5 if scale is None else scale
     return attention_products(g, (q, k, v), key.dim(), factor, mask)
+
+
+def _repeated(g: TracedGraph, part: Value, shape: Sequence[int], wanted: int) -> Value:
+    """(N, heads, tokens, channels) with each head several times, one after the other."""
+    apart = g.add("Unsqueeze", part, g.constant(2, "int64"))
+    several = g.add("Tile", apart, g.constant([1, 1, wanted // shape[1], 1, 1], "int64"))
+    return g.add("Reshape", several, g.constant([0, wanted, -1, shape[3]], "int64"))
 
 
 @composite("multi_head_attention_forward")

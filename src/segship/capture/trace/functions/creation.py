@@ -10,7 +10,7 @@ from onnx import numpy_helper
 from segship.capture.trace.arguments import listed
 from segship.capture.trace.dims import SymbolicDim, UntraceableError
 from segship.capture.trace.meta_shapes import filled_like, new
-from segship.capture.trace.registry import function
+from segship.capture.trace.registry import composite, function
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,11 @@ def _filled(value: float) -> Callable[..., Value]:
 
 function("zeros", "empty")(_filled(0))  # what is empty may hold any numbers
 function("ones")(_filled(1))
+
+
+@composite("new_zeros")
+def _new_zeros(input: Any, size: Any, *, dtype: Any = None, **_: Any) -> Any:
+    return torch.zeros(size, dtype=dtype or input.dtype)
 
 
 def _filled_like(value: float) -> Callable[..., Value]:
@@ -56,6 +61,27 @@ def _full(g: TracedGraph, out: Tensor, size: Any, fill_value: Any, **_: Any) -> 
     filling = numpy_helper.from_array(torch.full((1,), fill_value, dtype=out.dtype).numpy())
     dtype = g.tensor(0, out.dtype).dtype
     return g.add("ConstantOfShape", g.sizes(sides), dtype=dtype, value=filling)
+
+
+def _lengths(data: Any) -> list[Any]:
+    """The numbers in nested sequences, one after the other."""
+    return [number for part in data for number in _lengths(part)] if isinstance(data, (list, tuple)) else [data]
+
+
+def _tensor_shape(data: Any, *, dtype: Any = None, **_: Any) -> Tensor:
+    shape, inner = [], data
+    while isinstance(inner, (list, tuple)):
+        shape.append(len(inner))
+        inner = inner[0]
+    return new(shape, dtype or torch.int64)
+
+
+@function("tensor", "as_tensor", shape=_tensor_shape)
+def _tensor(g: TracedGraph, out: Tensor, data: Any, **_: Any) -> Value:
+    numbers = _lengths(data)
+    if not all(isinstance(number, int) for number in numbers):
+        raise UntraceableError("a tensor of fractions and lengths")
+    return g.add("Reshape", g.sizes(numbers), g.constant(list(out.shape), "int64")).to(g.tensor(0, out.dtype).dtype)
 
 
 @function("full_like", shape=filled_like)

@@ -46,8 +46,15 @@ def _sum_shape(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: 
 
 function("mean", shape=reduced)(_reduction("ReduceMean"))
 function("sum", shape=_sum_shape)(_reduction("ReduceSum"))
+function("prod", shape=_sum_shape)(_reduction("ReduceProd"))
 function("amax", shape=reduced)(_reduction("ReduceMax"))
 function("amin", shape=reduced)(_reduction("ReduceMin"))
+
+
+@composite("is_all_true")
+def _is_all_true(_: Any) -> torch.Tensor:
+    """What torch asks of a condition that a module states: it holds, as the module was checked when it was run."""
+    return torch.ones((), dtype=torch.bool)
 
 
 def _norm_shape(input: Tensor, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:

@@ -1,0 +1,137 @@
+"""Networks that other libraries wrote, exported, against the masks that the libraries themselves recorded.
+
+Each source is a function in ``SOURCES`` that yields rows. The recordings stand in a folder that ``SEGSHIP_RECORDINGS``
+names; a source of which nothing is there is left out, and keeps its rows on the page::
+
+    python docs/tables/sources.py [SOURCE ...] [--write]
+
+``--write`` puts the table of each source into docs/tables/sources.md, between its own marks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from time import process_time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+from segship import Segmentor, export
+from segship.runtime.pipeline import Pipeline
+from segship.sources import load
+from segship.vision.decode import read_image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PAGE = Path(__file__).parent / "sources.md"
+HEAD = ("| network | sizes | recorded at | max Δ of the logits | labels | seconds |", "|---|---|---|---:|---:|---:|")
+
+
+class Row(NamedTuple):
+    """One network.
+
+    Attributes:
+        name: Of the network.
+        sizes: The sizes that its graph takes.
+        recorded: The input sizes at which masks were recorded.
+        difference: The largest difference between its engine's logits and the network's, as a share of the greatest.
+        labels: The least share of equal labels of the package and of what the library recorded.
+        seconds: CPU seconds of its export.
+    """
+
+    name: str
+    sizes: str
+    recorded: str
+    difference: float
+    labels: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"| {self.name} | {self.sizes} | {self.recorded} | {self.difference:.1e} | {self.labels:.4%} | "
+            f"{self.seconds:.1f} |"
+        )
+
+
+def huggingface(recordings: Path) -> Iterator[Row]:
+    """Folders that transformers wrote, and its own post-processing, at several input sizes."""
+    folder = recordings / "huggingface"
+    for entry in json.loads((folder / "index.json").read_text()):
+        with tempfile.TemporaryDirectory() as scratch, np.load(folder / entry["file"]) as recorded:
+            start = process_time()
+            package = export(folder / entry["folder"], None, Path(scratch) / "package")
+            seconds = process_time() - start
+            manifest = package.manifest
+            shares, sizes = [], []
+            with Segmentor(package.path) as segmentor:
+                session = segmentor._pipeline._open  # noqa: SLF001  (the engine alone, for other input sizes)
+                for case in entry["cases"]:
+                    if "error" in case:
+                        continue
+                    spec = load(_asked(folder / entry["folder"], case["size"], Path(scratch) / "asked")).spec
+                    image = read_image(recordings / case["image"])
+                    found = Pipeline(session, spec, manifest.sizes).labels(image, "bgr")
+                    shares.append(float((found == recorded[f"labels_{case['key']}"]).mean()))
+                    sizes.append("x".join(map(str, case["input_shape"][2:])))
+        worst = max(check.max_difference for check in manifest.checks)
+        recorded_at = ", ".join(dict.fromkeys(sizes))
+        yield Row(entry["folder"], str(manifest.sizes), recorded_at, worst, min(shares), seconds)
+
+
+def _asked(folder: Path, size: Any, scratch: Path) -> Path:
+    """A copy of ``folder`` whose processor makes ``size``."""
+    if size is None:
+        return folder
+    shutil.rmtree(scratch, ignore_errors=True)
+    shutil.copytree(folder, scratch, copy_function=shutil.copyfile)
+    file = scratch / "preprocessor_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"size": size}))
+    return scratch
+
+
+SOURCES: dict[str, tuple[str, Callable[[Path], Iterator[Row]]]] = {
+    "huggingface": ("Hugging Face's transformers", huggingface),
+}
+"""Title and rows of each source; another one is a line here and a function."""
+
+
+def _page(name: str, rows: list[str]) -> None:
+    """Put the rows of a source between its marks, which are added where they are not there."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    text = PAGE.read_text(encoding="utf-8")
+    if begin not in text:
+        text = f"{text.rstrip()}\n\n## {SOURCES[name][0]}\n\n{begin}\n{end}\n"
+    head, rest = text.split(begin)
+    PAGE.write_text(f"{head}{begin}\n" + "\n".join(rows) + f"\n{end}{rest.split(end)[1]}", encoding="utf-8")
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sources", nargs="*", help=", ".join(SOURCES))
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/tables/sources.md")
+    options = parser.parse_args()
+    recordings = Path(os.environ.get("SEGSHIP_RECORDINGS", "recordings"))
+    for name in options.sources or SOURCES:
+        if not (recordings / name).is_dir():
+            print(f"{name}: nothing is recorded in {recordings / name} (SEGSHIP_RECORDINGS names the folder)")
+            continue
+        rows = list(HEAD)
+        print(*HEAD, sep="\n")
+        for row in SOURCES[name][1](recordings):
+            rows.append(str(row))
+            print(row, flush=True)
+        if options.write:
+            _page(name, rows)
+
+
+if __name__ == "__main__":
+    main()
