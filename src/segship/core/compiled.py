@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segship.core.files import cache_folder, digest
+from segship.core.processor import processor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +48,7 @@ def compiled_folder(files: str, *parts: object) -> Iterator[Path | None]:
     if root is None:
         yield None
         return
-    told = json.dumps([files, *map(str, parts), _processor()])
+    told = json.dumps([files, *map(str, parts), str(processor())])
     entry = root / hashlib.sha256(told.encode()).hexdigest()[:32]
     if _is_whole(entry):
         with contextlib.suppress(OSError):
@@ -78,18 +79,6 @@ def _root() -> Path | None:
     others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     strange = hasattr(os, "getuid") and (status.st_uid != os.getuid() or others)
     return None if strange or not stat.S_ISDIR(status.st_mode) else root
-
-
-def _processor() -> str:
-    """The abilities of the processor, as the system tells them."""
-    try:
-        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as file:
-            lines = (line for line in file if line.startswith(("flags", "Features")))
-            return next(lines, "")
-    except OSError:
-        import platform  # noqa: PLC0415  (where there is no such file)
-
-        return f"{platform.machine()} {platform.processor()}"
 
 
 def _is_whole(entry: Path) -> bool:

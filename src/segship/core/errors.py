@@ -23,7 +23,6 @@ A message says what was found, what was expected, and what to do.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import re
 import sys
 from typing import TYPE_CHECKING
@@ -139,6 +138,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     Returns:
         ``" Did you mean 'A' or 'B'?"``, or an empty string when nothing is near.
     """
+    import difflib  # noqa: PLC0415  (of errors alone)
+
     names = list(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     near = near or [other for other in names if len(name) >= _SHORTEST and other.startswith(name)][:3]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import hashlib
 import os
@@ -288,6 +287,8 @@ def _swap(temporary: Path, destination: Path) -> None:
 
 def _exchange(temporary: Path, destination: Path) -> bool:
     """Exchange two directories in one step; False where the system cannot."""
+    import ctypes  # noqa: PLC0415  (a mask needs none)
+
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
     return rename is not None and not rename(_HERE, os.fsencode(temporary), _HERE, os.fsencode(destination), _EXCHANGE)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from typing import TYPE_CHECKING
 
 from segship.core.processor import processor, processors
@@ -42,6 +41,8 @@ def default_threads(tuned: Tuned | None) -> int | None:
 
 
 def _version(distribution: str) -> str | None:
+    import importlib.metadata  # noqa: PLC0415  (takes 20 ms, and most packages were tuned for no machine)
+
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:

@@ -6,7 +6,6 @@ products with small matrices, rows by blending whole lines; both stay within the
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -152,6 +151,8 @@ def _each_part(
         for piece in pieces:
             run(piece)
         return
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  (brings logging)
+
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(run, pieces))
 

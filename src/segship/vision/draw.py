@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from segship.core.errors import InputError
 from segship.core.files import write_atomically
@@ -70,6 +70,8 @@ def legend(
     Returns:
         uint8 (H, width, 3), RGB.
     """
+    from PIL import ImageDraw, ImageFont  # noqa: PLC0415  (a mask has no letters)
+
     font = ImageFont.load_default(size)
     line = size + _GAP
     places = []
@@ -107,6 +109,8 @@ def contact_sheet(
     """
     if not pictures or len(titles) > columns:
         raise InputError(f"a contact sheet has pictures and at most one title a column: {len(pictures)}, {len(titles)}")
+    from PIL import ImageDraw, ImageFont  # noqa: PLC0415
+
     tiles = [_shrunk(picture, width) for picture in pictures]
     rows = [tiles[first : first + columns] for first in range(0, len(tiles), columns)]
     widths = [max(row[column].width for row in rows if column < len(row)) for column in range(len(rows[0]))]
