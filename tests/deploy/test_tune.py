@@ -79,7 +79,7 @@ def test_candidates_come_cheapest_first_and_the_rest_has_a_reason() -> None:
     assert names[0] == "onnxruntime_dynamic"
     dynamic = [target for target in targets if target.shape.static is None]
     assert targets[: len(dynamic)] == dynamic
-    order = [("fp32", "bf16", "fp16", "int8").index(target.precision) for target in dynamic]
+    order = [("fp32", "int8", "bf16", "fp16").index(target.precision) for target in dynamic]
     assert order == sorted(order)
     assert "torch" in {one.target for one in out}  # its files are code
     assert all(one.reason for one in out)

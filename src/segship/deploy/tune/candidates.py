@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["find_candidates", "thread_choices"]
 
-_PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16", "int8")  # int8 has to be calibrated
+# The cheapest, then the ones that save the most: the search of bf16 may take as long as int8's calibration.
+_PRECISIONS: tuple[Precision, ...] = ("fp32", "int8", "bf16", "fp16")
 
 
 def find_candidates(

@@ -72,7 +72,10 @@ class Search:
         """
         self._tell("running the network itself", 0, len(targets))
         self._judging.begin(self._journal)
-        for done, target in enumerate(targets):
+        left, done = list(targets), 0
+        while left:
+            target = left.pop(self._next(left))
+            done += 1
             known = self._journal.tried.get(str(target))
             if known is not None and (known.state != "passed" or is_package(self._journal.package(str(target)))):
                 continue
@@ -83,7 +86,7 @@ class Search:
                 self._journal.add(Tried(str(target), "left out", reason))
                 continue
             try:
-                self._journal.add(self._try(target, done, len(targets), needed=needed))
+                self._journal.add(self._try(target, done - 1, len(targets), needed=needed))
             except OutOfTimeError:
                 return False
         return True
@@ -103,18 +106,31 @@ class Search:
         missing = [str(target) for target in targets if str(target) not in self._journal.tried]
         return tried + [Tried(name, "left out", "the budget was over before") for name in missing]
 
+    def _next(self, left: Sequence[Target]) -> int:
+        """The place of what is tried next: of those alike in shape and precision, what was the fastest in fp32."""
+        alike = [
+            place
+            for place, target in enumerate(left)
+            if (target.precision, target.shape.static is None) == (left[0].precision, left[0].shape.static is None)
+        ]
+        return min(alike, key=lambda place: self._ratio_in_fp32(left[place]))
+
+    def _ratio_in_fp32(self, target: Target) -> float:
+        """The least time of an engine in fp32, as a multiple of the first candidate's; 0 where it is not known."""
+        own = [
+            min(timing.ratio for timing in one.times.values())
+            for one in self._passed()
+            if (known := Target.parse(one.target)).backend == target.backend and known.precision == "fp32"
+        ]
+        return min(own, default=0.0)
+
     def _passed(self) -> list[Tried]:
         return [one for one in self._journal.tried.values() if one.state == "passed"]
 
     def _hopeless(self, target: Target) -> str:
         """Why an engine need not be tried again: it was far behind in fp32."""
-        ratios = {one.target: min(timing.ratio for timing in one.times.values()) for one in self._passed()}
-        own = [
-            ratio
-            for name, ratio in ratios.items()
-            if (known := Target.parse(name)).backend == target.backend and known.precision == "fp32"
-        ]
-        behind = min(own) / min(ratios.values()) if own else 0.0
+        ratios = [min(timing.ratio for timing in one.times.values()) for one in self._passed()]
+        behind = self._ratio_in_fp32(target) / min(ratios, default=1.0)
         return f"the engine takes {behind:.1f} times as long as the fastest in fp32" if behind > _HOPELESS else ""
 
     def _is_over(self) -> bool:
