@@ -1,0 +1,221 @@
+"""Train light networks of the zoo on drawn scenes: what int8 and bf16 are judged by.
+
+``python demo/train_zoo.py --to DIR`` draws the scenes once, then trains every network of ``NETWORKS`` that DIR does not
+hold yet; ``--only pidnet-s,stdc1`` some of them, ``--device cuda`` on a GPU. It may be stopped at any time: it goes on
+from the last checkpoint, and comes to the same weights. ``--pack`` writes all of them into one file, with an index of
+their digests.
+
+The configs are MMSegmentation's own (``pip install --no-deps mmsegmentation==1.2.2``), with seven classes and the size
+of the scenes; DIR/NAME.json holds what was changed, for ``segship.Source(CONFIG, "NAME.pth", cfg_options=…)``, and the
+IoU of each class on held-out scenes. Nothing is fetched. On one machine the weights follow from the seeds; another
+rounds differently.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.util
+import json
+import os
+import sys
+import tarfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+import segship
+from demo_scenes import CLASSES, Scene, draw_scene
+from segship.networks.resample import resize
+from train_demo import augment, draw_held_out, entropy_of, measure, overlap_loss, save, to_tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from segship.networks.network import Network
+
+TRAINING = range(10_000, 12_000)
+NETWORKS: dict[str, tuple[str, float]] = {
+    "segformer-b0": ("segformer/segformer_mit-b0_8xb1-160k_cityscapes-1024x1024.py", 6e-4),
+    "bisenetv2": ("bisenetv2/bisenetv2_fcn_4xb4-160k_cityscapes-1024x1024.py", 2e-3),
+    "stdc1": ("stdc/stdc1_4xb12-80k_cityscapes-512x1024.py", 2e-3),
+    "ddrnet-23-slim": ("ddrnet/ddrnet_23-slim_in1k-pre_2xb6-120k_cityscapes-1024x1024.py", 2e-3),
+    "pidnet-s": ("pidnet/pidnet-s_2xb6-120k_1024x1024-cityscapes.py", 2e-3),
+    "unet": ("unet/unet-s5-d16_fcn_4xb4-160k_cityscapes-512x1024.py", 1e-3),
+    "pspnet-r18": ("pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py", 1e-3),
+    "deeplabv3plus-r18": ("deeplabv3plus/deeplabv3plus_r18-d8_4xb2-80k_cityscapes-512x1024.py", 1e-3),
+    "segmenter-t": ("segmenter/segmenter_vit-t_mask_8xb1-160k_ade20k-512x512.py", 4e-4),
+    "segnext-t": ("segnext/segnext_mscan-t_1xb16-adamw-160k_ade20k-512x512.py", 6e-4),
+}
+"""Name -> config of MMSegmentation, and the greatest learning rate."""
+
+_PIPELINE = {
+    "test_pipeline": [
+        {"type": "LoadImageFromFile"},
+        {"type": "Resize", "scale": (1024, 512), "keep_ratio": True},
+        {"type": "PackSegInputs"},
+    ]
+}
+_EVERY = 100  # steps between two checkpoints
+
+
+def configs() -> Path:
+    """Folder of MMSegmentation's config files: from $SEGSHIP_MMSEG_CONFIGS or the installed wheel, never imported."""
+    named = os.environ.get("SEGSHIP_MMSEG_CONFIGS")
+    found = importlib.util.find_spec("mmseg")
+    if named or found is None:
+        return Path(named or "mmseg-configs-are-missing: pip install --no-deps mmsegmentation==1.2.2")
+    return Path(next(iter(found.submodule_search_locations or ())), ".mim", "configs")
+
+
+def options_of(name: str) -> dict[str, Any]:
+    """What is changed in a network's config: seven classes, whole images of the scenes' size."""
+    changed: dict[str, Any] = {"model.decode_head.num_classes": len(CLASSES), "model.test_cfg": {"mode": "whole"}}
+    if name == "segmenter-t":
+        changed |= {"model.backbone.img_size": (512, 1024), "model.decode_head.num_classes": len(CLASSES)}
+    return changed | _PIPELINE
+
+
+def build(name: str) -> Network:
+    """The network with random weights, ready to be trained."""
+    network = segship.load_network(configs() / NETWORKS[name][0], cfg_options=options_of(name))
+    return network.requires_grad_(requires_grad=True).train()
+
+
+def draw(folder: Path, workers: int, seeds: Sequence[int] = TRAINING) -> list[Scene]:
+    """The training scenes, drawn once and then read."""
+    path = folder / "scenes.npz"
+    if not path.is_file():
+        with ProcessPoolExecutor(workers) as pool:
+            scenes = list(pool.map(draw_scene, seeds, chunksize=20))
+        images, labels = ([getattr(scene, part) for scene in scenes] for part in ("image", "label"))
+        replace(path, lambda file: np.savez_compressed(file, images=np.stack(images), labels=np.stack(labels)))
+    with np.load(path) as stored:
+        return [Scene(*pair) for pair in zip(stored["images"], stored["labels"], strict=True)]
+
+
+def replace(path: Path, write: Callable[[Any], object]) -> None:
+    """Write a file under another name and put it in its place: a process that is ended leaves the old one."""
+    part = path.with_name(f"{path.name}.part")
+    with part.open("wb") as file:
+        write(file)
+    part.replace(path)
+
+
+def batch_of(scenes: list[Scene], size: int, seed: int, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The inputs and labels of one step, which follow from the seed and the step alone."""
+    rng = np.random.default_rng((seed, step))
+    torch.manual_seed(seed * 1_000_003 + step)  # of what the network itself draws
+    parts = [augment(rng, scenes[rng.integers(len(scenes))]) for _ in range(size)]
+    labels = torch.from_numpy(np.stack([label for _, label in parts])).long()
+    return to_tensor(np.stack([part for part, _ in parts])), labels
+
+
+def train(
+    name: str, scenes: list[Scene], folder: Path, *, steps: int, batch: int, seed: int, device: str, until: int = 0
+) -> Network:
+    """Train a network, from its last checkpoint in ``folder`` where there is one; ``until``: stop there for now."""
+    torch.manual_seed(seed)
+    network = build(name).to(device)
+    rate, resumed = NETWORKS[name][1], folder / f"{name}.state"
+    optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, steps, pct_start=0.15, cycle_momentum=False)
+    done = 0
+    if resumed.is_file():
+        state = torch.load(resumed, map_location=device, weights_only=True)
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        done = state["step"]
+    start = time.monotonic()
+    for step in range(done + 1, (until or steps) + 1):
+        inputs, labels = batch_of(scenes, batch, seed, step)
+        logits = resize(network.logits(inputs.to(device)), labels.shape[1:]).cpu()
+        loss = entropy_of(logits, labels) + 0.5 * overlap_loss(logits, labels)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+        if step % _EVERY == 0 or step == (until or steps):
+            parts = {"network": network, "optimizer": optimizer, "schedule": schedule}
+            state = {key: part.state_dict() for key, part in parts.items()} | {"step": step}
+            replace(resumed, lambda file, state=state: torch.save(state, file))  # type: ignore[misc]
+            print(
+                f"{name}: step {step} of {steps}, loss {loss.item():.3f}, {time.monotonic() - start:.0f} s", flush=True
+            )
+    return network.eval().cpu()
+
+
+def finish(name: str, network: Network, held_out: list[Scene], folder: Path) -> None:
+    """Write the weights, what was changed in the config, and the figures; the training state is not needed any more."""
+    with torch.inference_mode():
+        found = measure(network, held_out)  # type: ignore[arg-type]
+    save(network, folder / f"{name}.part")
+    (folder / f"{name}.part").replace(folder / f"{name}.pth")
+    record = {
+        "config": NETWORKS[name][0],
+        "options": options_of(name),
+        "iou": {label: round(float(value), 2) for label, value in zip(CLASSES, found, strict=True)},
+        "mIoU": round(float(found.mean()), 2),
+        "sha256": hashlib.sha256((folder / f"{name}.pth").read_bytes()).hexdigest(),
+        "torch": torch.__version__,
+    }
+    replace(folder / f"{name}.json", lambda file: file.write(json.dumps(record, indent=1).encode()))
+    (folder / f"{name}.state").unlink(missing_ok=True)
+    print(f"{name}: mIoU {record['mIoU']}", flush=True)
+
+
+def pack(folder: Path) -> Path:
+    """Write all networks into ``trained-networks.tar``, without times and owners, and return it."""
+    path = folder / "trained-networks.tar"
+    index = {name: json.loads((folder / f"{name}.json").read_text()) for name in NETWORKS if done(folder, name)}
+    (folder / "index.json").write_text(json.dumps(index, indent=1) + "\n")
+    with tarfile.open(path, "w") as archive:
+        for file in ("index.json", *(f"{name}.pth" for name in index)):
+            entry = archive.gettarinfo(folder / file, file)
+            entry.mtime = entry.uid = entry.gid = 0
+            entry.uname = entry.gname = ""
+            with (folder / file).open("rb") as content:
+                archive.addfile(entry, content)
+    return path
+
+
+def done(folder: Path, name: str) -> bool:
+    """Whether a network is trained."""
+    return (folder / f"{name}.json").is_file() and (folder / f"{name}.pth").is_file()
+
+
+def main() -> int:
+    """Draw, train what is missing, measure, pack."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--to", type=Path, required=True, help="folder for scenes and networks")
+    parser.add_argument("--only", default=",".join(NETWORKS), help="names, separated by commas")
+    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--workers", type=int, default=2, help="processes that draw, and threads that train")
+    parser.add_argument("--pack", action="store_true", help="write one file of all that is trained")
+    options = parser.parse_args()
+    names = options.only.split(",")
+    if strange := sorted(set(names) - NETWORKS.keys()):
+        parser.error(f"there is no {strange[0]!r}: {', '.join(NETWORKS)} are")
+    torch.set_num_threads(options.workers)
+    torch.use_deterministic_algorithms(mode=True, warn_only=options.device != "cpu")
+    options.to.mkdir(parents=True, exist_ok=True)
+    held_out, scenes = draw_held_out(options.to / "held_out"), draw(options.to, options.workers)
+    for name in names:
+        if not done(options.to, name):
+            settings = {"steps": options.steps, "batch": options.batch, "seed": options.seed, "device": options.device}
+            finish(name, train(name, scenes, options.to, **settings), held_out, options.to)
+    if options.pack:
+        print(pack(options.to))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
