@@ -266,7 +266,8 @@ def _sizes(bare: Any, channels: int) -> tuple[SizeRule, bool]:
         unit = multiple if multiple > 1 else stride - 1
         rows, columns = (unit * factor for factor in _PROBE)
         if (output := _output(bare, channels, rows, columns)) is not None:
-            least = next((unit * few for few in _LEAST if _output(bare, channels, unit * few, unit * few)), rows)
+            tried = (unit, *(max(multiple, stride) * few for few in _LEAST))
+            least = next((side for side in tried if _output(bare, channels, side, side)), rows)
             minimum = (1, 1) if least <= unit else (least, least)
             return SizeRule(multiple_of=multiple, minimum=minimum), output == (rows, columns)
     if native and (output := _output(bare, channels, native[0], native[1])) is not None:
