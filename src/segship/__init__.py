@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from segship.deploy.tune import tune
     from segship.deploy.verify import verify
     from segship.evaluation import Data, evaluate
+    from segship.kits import adopt, export_kit
     from segship.runtime import Package, Segmentor, predict
     from segship.sources import Source, load_network
 
@@ -45,6 +46,7 @@ __version__ = "0.2.0"
 
 switch_off()
 spellings.register("segship.formats.mmdeploy.names")
+spellings.register("segship.formats.vendor_words")
 
 __all__ = [
     "BackendError",
@@ -70,9 +72,11 @@ __all__ = [
     "UnsupportedError",
     "VerificationError",
     "__version__",
+    "adopt",
     "benchmark",
     "evaluate",
     "export",
+    "export_kit",
     "export_module",
     "load_network",
     "predict",
@@ -92,9 +96,11 @@ _HOMES = {
     "SizeRule": "segship.core.spec",
     "Source": "segship.sources",
     "Target": "segship.core.target",
+    "adopt": "segship.kits",
     "benchmark": "segship.bench",
     "evaluate": "segship.evaluation",
     "export": "segship.deploy",
+    "export_kit": "segship.kits",
     "export_module": "segship.deploy",
     "load_network": "segship.sources",
     "predict": "segship.runtime",

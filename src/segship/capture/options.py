@@ -18,8 +18,9 @@ class CaptureOptions:
     Attributes:
         size: (height, width) of the example, one the network takes.
         channels: Number of image channels.
-        dynamic: Whether batch, height and width stay free; otherwise they are 1 and ``size``. A network of one fixed
-            size keeps height and width fixed all the same.
+        dynamic: Whether batch, height and width stay free; otherwise they are ``batch`` and ``size``. A network of one
+            fixed size keeps height and width fixed all the same.
+        batch: Images at once where ``dynamic`` is False; only ONNX that we trace takes another than 1.
         metadata: Written into the file.
         opset: Version of ONNX's operators, 18 or later; None: the one that suits the network. Other formats have none.
     """
@@ -29,3 +30,4 @@ class CaptureOptions:
     dynamic: bool = True
     metadata: Mapping[str, str] = field(default_factory=dict)
     opset: int | None = None
+    batch: int = 1

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from segship.cli.adopt import adopt
 from segship.cli.archive import archive
 from segship.cli.benchmark import benchmark
 from segship.cli.demo import demo
@@ -59,7 +60,7 @@ def main(
     set_verbosity(quiet=quiet, verbose=verbose)
 
 
-for _command in (export, tune, verify, predict, evaluate, benchmark, report, serve, archive, info, doctor, demo):
+for _command in (export, tune, adopt, verify, predict, evaluate, benchmark, report, serve, archive, info, doctor, demo):
     app.command()(_command)
 app.add_typer(tools)
 app.add_typer(zoo)

@@ -9,6 +9,7 @@ import typer
 
 from segship.backends import DEFAULT
 from segship.cli.classes import CLASSES, require_data_set, with_classes
+from segship.cli.kit import KitData, write_kit
 from segship.cli.options import (
     IgnoreUnknown,
     JsonFile,
@@ -126,6 +127,20 @@ def export(
             "with post it returns masks. An engine that cannot says which can.",
         ),
     ] = "",
+    kit: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write no package, and no OUT, but what a machine with the vendor's tools and chip needs to make and "
+            "run the engine: ONNX, convert.sh, run.sh, inputs. `segship adopt` makes the package of what it returns.",
+        ),
+    ] = None,
+    dataset: Annotated[
+        tuple[str, Path] | None,
+        typer.Option(metavar="NAME ROOT", help="With --kit: a data set that the chip shall run, as for evaluate."),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="With --kit: part of the data set. Default: val.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="With --kit: take only the first N images.")] = None,
     layout: Annotated[
         str,
         typer.Option(
@@ -148,7 +163,7 @@ def export(
     from segship.cli import output
     from segship.sources import Source
 
-    config, checkpoint, out = split_paths(paths, source)
+    config, checkpoint, out = split_paths(paths if kit is None else [*paths, str(kit)], source)
     keep_apart(json_file, config, checkpoint, spec)
     if layout not in {"segship", *_FOLDERS}:
         # Version 0.1 took a data set here, for its classes.
@@ -157,7 +172,7 @@ def export(
     chosen = _target(None if auto else target, backend, precision, shape)
     if options := _options(engine_option or (), workspace):
         chosen = chosen.model_copy(update={"options": chosen.options | options})
-    int8 = None if auto else _int8(chosen, calibration, labels, calibration_images)
+    int8 = None if auto else _int8(chosen, calibration, None if kit else labels, calibration_images)
     description = with_classes(spec, classes)
     given = Source(
         config,
@@ -171,6 +186,20 @@ def export(
         normalize=find_normalize(normalize),
     )
     pictures = either(images, old_image, "--images", "--image") or ()
+    if write_kit(
+        given,
+        kit,
+        chosen,
+        KitData(dataset, split, pictures, labels, limit),
+        int8,
+        refused={
+            "--layout": layout != "segship",
+            "--embed": embed,
+            "--json": json_file,
+            "--allow-inexact": allow_inexact,
+        },
+    ):
+        return
     if auto:
         _require_tunable(
             backend=backend,

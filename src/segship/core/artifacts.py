@@ -217,6 +217,7 @@ class BackendInfo:
         passes: Rewrites of its ONNX graphs that suit its kernels, in their order, by their names in
             ``segship.onnxgraph.rewrite``.
         mmdeploy: Whether folders that MMDeploy made for it are opened; MMDeploy calls it by the same name.
+        precision_names: The vendor's own words for its precisions, which targets may be written with.
         elsewhere: What to do where it builds engines that no device here runs, in a sentence's end: ``"on a Mac, …"``.
         unverified: Whether its packages are written where no device here runs them, as *built, not verified here*;
             other engines' need ``allow_inexact`` there.
@@ -253,6 +254,7 @@ class BackendInfo:
     elsewhere: str = ""
     unverified: bool = False
     plain: int | None = None
+    precision_names: Mapping[str, str] = field(default_factory=dict)
 
     def read_options(self, given: Mapping[str, object]) -> dict[str, bool | int | float | str]:
         """Return the engine's own settings, each as its own type.

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 __all__ = [
     "MANIFEST",
     "Accuracy",
+    "Adoption",
+    "ChipResult",
     "Comparison",
+    "Figures",
     "Manifest",
     "Quantization",
     "State",
@@ -162,6 +165,50 @@ class Tuned(Frozen):
     milliseconds: Finite
 
 
+class Figures(Frozen):
+    """Figures over labelled images, in percent; NaN where nothing was there to count."""
+
+    aAcc: Mean
+    mIoU: Mean
+    mAcc: Mean
+
+
+class ChipResult(Frozen):
+    """What a chip returned for one number of images at once.
+
+    Attributes:
+        batch: Images at once.
+        figures: Its accuracy; None: its outputs were not brought back, or there are no label maps.
+        images_per_second: As the vendor's tool told it; None: it was not timed.
+    """
+
+    batch: Positive
+    figures: Figures | None = None
+    images_per_second: Annotated[Finite, Bound(gt=0)] | None = None
+
+
+class Adoption(Frozen):
+    """What is known of an engine that was built and run elsewhere, by the outputs that were brought back.
+
+    Attributes:
+        kit: SHA-256 of the kit's record.
+        sealed: Whether the outputs came with digests that fit.
+        inputs: How many inputs the chip ran.
+        images: How many labelled images the figures are over.
+        agreement: Least share of labels, 0-1, that the chip and the network have in common.
+        network: Accuracy of the network itself on the same images.
+        results: What it returned, by the number of images at once.
+    """
+
+    kit: Sha256
+    sealed: bool
+    inputs: Count
+    images: Count
+    agreement: Share
+    network: Figures | None = None
+    results: Annotated[tuple[ChipResult, ...], Bound(most=_SOME)] = ()
+
+
 class Manifest(EmbeddedSpec):
     """The content of a package's ``manifest.json``.
 
@@ -184,6 +231,7 @@ class Manifest(EmbeddedSpec):
         simulator: Name and version of the vendor's simulator that ran it, where one did.
         tta: The test-time augmentation of the network's config; None: not known.
         tuned: The machine that it was tuned for, and the threads that are its default there; None where it was not.
+        adopted: What a chip elsewhere returned, where the package was made of that; None: it was not.
         digest: SHA-256 of all bytes of the file before the line that holds it, which is the last but one; None in
             manifests of version 1, of which no change is noticed.
     """
@@ -204,6 +252,7 @@ class Manifest(EmbeddedSpec):
     simulator: Words | None = None
     tta: Augmentation | None = None
     tuned: Tuned | None = None
+    adopted: Adoption | None = None
     digest: Sha256 | None = None
 
     def _require_consistent(self) -> None:
@@ -226,6 +275,8 @@ class Manifest(EmbeddedSpec):
     def standing(self) -> str:
         """The state in words, with the simulator's name; of earlier versions it is told by their comparisons."""
         state = self.state or ("verified on the engine" if self.checks and not self.failures else _BUILT)
+        if self.adopted is not None and self.state == "verified on the engine":
+            return f"{state}, by what it returned elsewhere"
         return f"{state} ({self.simulator})" if self.simulator else state
 
     def write(self, directory: Path) -> Manifest:

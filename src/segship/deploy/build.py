@@ -94,7 +94,7 @@ def finished(graph: Graph, plan: Plan) -> Graph:
 def _plain(graph: Graph, plan: Plan) -> Graph:
     """The graph as the vendor's converter reads it, where ``INFO.plain`` says so."""
     opset = find_backend(plan.target.backend).INFO.plain
-    if opset is None:
+    if opset is None or any(isinstance(side, str) for side in graph.inputs[0].shape):
         return graph
     from segship.onnxgraph.plain import plain_graph
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str], None]
 
-__all__ = ["ExportOptions", "build_package", "ignore_progress", "verify_engine"]
+__all__ = ["ExportOptions", "build_package", "describe_package", "ignore_progress", "verify_engine"]
 
 _CLASSES = "classes.json"  # of a package whose engine returns masks
 _SUFFIXES = {"onnx": ".onnx", "pt2": ".pt2", "torchscript": ".pt", "openvino_ir": ".xml"}
@@ -199,9 +199,21 @@ def _build(
         release_memory()
         progress(f"building the {backend.INFO.title} engine")
         built = build_engine(graph, plan, directory, expected, progress)
-    engine = built.engine
+    return describe_package(loaded, plan, built, directory), built
+
+
+def describe_package(loaded: Loaded, plan: Plan, built: BuiltEngine, directory: Path) -> Manifest:
+    """Write down what a package is, before its engine has been compared with the network.
+
+    Args:
+        loaded: The network.
+        plan: Of the export.
+        built: Its engine.
+        directory: Where the engine's files lie, and where the names of classes are written that go beside a mask.
+    """
+    engine, backend = built.engine, find_backend(plan.target.backend)
     files = (*engine.files, *_beside_the_mask(plan, directory))
-    manifest = Manifest(
+    return Manifest(
         spec=plan.spec,
         sizes=plan.sizes,
         target=plan.target,
@@ -217,7 +229,6 @@ def _build(
         notes=(*loaded.notes, *_notes(loaded)),
         tta=loaded.tta,
     )
-    return manifest, built
 
 
 def _beside_the_mask(plan: Plan, directory: Path) -> tuple[str, ...]:

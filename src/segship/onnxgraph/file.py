@@ -6,6 +6,7 @@ outside this module needs to know whether it does.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import shutil
 from typing import IO, TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from segship.onnxgraph.weights import Weight, Weights
 
-__all__ = ["LARGEST", "data_file", "is_large", "load", "save", "split", "write"]
+__all__ = ["LARGEST", "SharedWeights", "data_file", "is_large", "load", "save", "split", "write"]
 
 LARGEST = 2**31 - 2**26
 """Bytes of weights that go into the file itself; 64 MiB of the 2 GiB are left for all else."""
@@ -33,6 +34,29 @@ _GRAPH, _INITIALIZER, _RAW_DATA = (
     message.DESCRIPTOR.fields_by_name[name].number
     for message, name in ((onnx.ModelProto, "graph"), (onnx.GraphProto, "initializer"), (onnx.TensorProto, "raw_data"))
 )
+
+
+class SharedWeights:
+    """A file for the weights of several models that lie beside it; what they have in common stands in it once.
+
+    Args:
+        path: The file, which is made when the first large weights come.
+        least: Bytes of a model's weights below which they go into the model's own file.
+    """
+
+    def __init__(self, path: Path, least: int = 2**27) -> None:
+        self.path, self.least = path, least
+        self._places: dict[bytes, int] = {}
+
+    def place(self, weight: Weight) -> int:
+        """Return where in the file the numbers of a weight begin; they are written where they are not there yet."""
+        data = weight.tobytes()
+        key = hashlib.sha256(data).digest()
+        if key not in self._places:
+            with self.path.open("ab") as file:
+                self._places[key] = file.tell()
+                file.write(data)
+        return self._places[key]
 
 
 def data_file(path: Path) -> Path:
@@ -95,15 +119,21 @@ def split(model: ir.Model | onnx.ModelProto) -> tuple[onnx.ModelProto, Weights]:
     return ir.to_proto(model), weights
 
 
-def write(model: onnx.ModelProto, weights: Weights, path: Path) -> None:
+def write(model: onnx.ModelProto, weights: Weights, path: Path, *, shared: SharedWeights | None = None) -> None:
     """Write a model and its weights, one tensor after the other.
 
     Args:
         model: The model without the initializers of ``weights``.
         weights: The weights by name. Where they pass `LARGEST` together, they go to `data_file`.
         path: The file to write.
+        shared: Where weights go that other models have, too; None: nowhere.
     """
-    if sum(weight.nbytes for weight in weights.values()) > LARGEST:
+    size = sum(weight.nbytes for weight in weights.values())
+    if shared is not None and size > shared.least:
+        for name, weight in weights.items():
+            model.graph.initializer.append(_elsewhere(name, weight, shared.path.name, shared.place(weight)))
+        weights = {}
+    elif size > LARGEST:
         with data_file(path).open("wb") as file:
             for name, weight in weights.items():
                 model.graph.initializer.append(_elsewhere(name, weight, data_file(path).name, file.tell()))

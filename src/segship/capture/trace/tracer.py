@@ -73,7 +73,7 @@ def trace(network: Network, options: CaptureOptions) -> tuple[onnx.ModelProto, W
     )
     shapes = [(batch, options.channels, *sides) for batch, sides in zip(_BATCHES, (size, larger), strict=True)]
     if not options.dynamic:
-        shapes = [(1, options.channels, *size)] * 2
+        shapes = [(options.batch, options.channels, *size)] * 2
     with _as_it_was(network):
         graph, image, logits = _run(network, shapes, options)
         if options.dynamic and _has_foreign_modules(network):

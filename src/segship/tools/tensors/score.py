@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from segship.core.spec import ModelSpec
     from segship.tools.tensors.index import Index, Packed, TensorFile
 
-__all__ = ["TensorScores", "score"]
+__all__ = ["TensorScores", "score", "score_outputs"]
 
 _TYPES = ("float32", "float16", "int32", "int64", "uint8")
 _MOST_SHRUNK = 64
@@ -76,24 +76,46 @@ def score(
     """
     if dtype not in _TYPES:
         raise InputError(f"no type is called {dtype!r}: {', '.join(_TYPES)}.{did_you_mean(dtype, _TYPES)}")
+    reader = _Reader(Path(outputs), read_index(folder).spec, dtype, output_size)
+    return score_outputs(folder, reader.read, progress=progress)
+
+
+def score_outputs(
+    folder: str | Path,
+    read: Callable[[TensorFile], NDArray[np.float32]],
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> TensorScores:
+    """As `score`, for outputs that somebody else reads.
+
+    Args:
+        folder: What `pack` wrote.
+        read: Returns the output of an input, float32 (1, K, h, w).
+        progress: As for `score`.
+
+    Returns:
+        The confusion matrix and its figures.
+
+    Raises:
+        InputError: No image has a label map.
+    """
     index = read_index(folder)
     items = [item for item in index.items if item.labels is not None]
     if not items:
         raise InputError(f"{folder} was packed without label maps: nothing can be scored")
-    reader = _Reader(Path(outputs), index.spec, dtype, output_size)
     encoding = LabelEncoding(**index.coding.model_dump())
     classes = index.spec.classes
     matrix = np.zeros((len(classes), len(classes)), np.int64)
     for done, item in enumerate(items, start=1):
         truth = encoding.read(Sample(item.name, Path(item.image), Path(str(item.labels)), item.table)).labels
-        matrix += confusion_matrix(_labels(index, item, reader), truth, len(classes))
+        matrix += confusion_matrix(_labels(index, item, read), truth, len(classes))
         if progress is not None:
             progress(done, len(items))
     return TensorScores(len(items), classes, matrix, scores(matrix))
 
 
-def _labels(index: Index, item: Packed, reader: _Reader) -> NDArray[Any]:
-    replay = _Replay([reader.read(tensor) for tensor in item.inputs])
+def _labels(index: Index, item: Packed, read: Callable[[TensorFile], NDArray[np.float32]]) -> NDArray[Any]:
+    replay = _Replay([read(tensor) for tensor in item.inputs])
     # What the image shows plays no part any more, only its size does.
     kind = np.float32 if index.spec.pixels == "multispectral" else np.uint8
     channels = index.spec.channels if index.spec.pixels == "multispectral" else 3

@@ -1,0 +1,128 @@
+"""QAIRT: Qualcomm's AI Runtime SDK, whose qairt-converter makes a .dlc from ONNX and qnn-net-run runs it.
+
+Command lines as in Qualcomm's documentation. Inputs and outputs keep the layout of the ONNX file.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, cast
+
+from segship.core import kits
+from segship.core.artifacts import BackendInfo, Device, EngineOption, Session
+from segship.core.errors import BackendError, one_line
+from segship.core.kits import CALIBRATION_LIST, ENGINES, INPUT_LIST, OUTPUTS, KitJob, Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from segship.core.artifacts import Engine, Graph
+    from segship.core.kits import KitBackend
+    from segship.core.target import Target
+
+__all__ = ["INFO", "PROGRAMS", "convert", "explain", "free", "open", "probe", "read_speed", "recipe"]
+
+INFO = BackendInfo(
+    title="QAIRT",
+    graph="onnx",
+    precisions=("fp32", "fp16", "int8"),
+    extra="",
+    modules=(),
+    opset=18,
+    plain=17,
+    unverified=True,
+    dynamic=False,
+    default_device="htp",
+    threads="",
+    parallel=False,
+    options={
+        "backend": EngineOption(str, "library that runs it; htp by default", choices=("cpu", "gpu", "htp")),
+        "batch": EngineOption(str, "1 is the only one"),
+    },
+    elsewhere="segship export … --kit FOLDER and segship adopt do it on a machine with the device",
+    gaps={
+        "tried": "written against the vendor's documentation; no device was at hand",
+        "bf16": "its tools have no bfloat16 for whole networks",
+        "session": "QAIRT runs it on the device: segship adopt takes what it returns",
+        "dynamic": "its engines take one size",
+    },
+)
+
+PROGRAMS: Sequence[str] = ("qairt-converter",)
+_SPEED = re.compile(r"(\d+) inputs in (\d+) ns")
+
+
+def free(target: Target) -> bool:
+    """Never: its engines take one size."""
+    del target
+    return False
+
+
+def recipe(job: KitJob) -> Recipe:
+    """The commands of QAIRT.
+
+    Raises:
+        BackendError: Several images at once are asked for.
+    """
+    if job.batches != (1,):
+        raise BackendError("QAIRT: one image at once is converted and calibrated: leave the option batch out")
+    shape = ",".join(map(str, job.shape(1)))
+    name, quantised = f"{ENGINES}/model_bs1.dlc", job.target.precision == "int8"
+    half = " --float_bitwidth 16" if job.target.precision == "fp16" else ""
+    made = f"{ENGINES}/model_float.dlc" if quantised else name
+    source = f"--input_network {job.model(1)} --source_model_input_shape {job.image.name} {shape}"
+    convert = [f"qairt-converter {source} --output_path {made}{half}"]
+    if quantised:
+        convert += [
+            f"qairt-quantizer --input_dlc {made} --input_list {CALIBRATION_LIST} --output_dlc {name}",
+            f"rm {made}",
+        ]
+    library = f"libQnn{str(job.target.options.get('backend', 'htp')).capitalize()}.so"
+    tool = f"qnn-net-run --backend {library} --dlc_path {name} --input_list {INPUT_LIST}"
+    run = [
+        f"start=$(date +%s%N); {tool} --output_dir {OUTPUTS}/result_bs1; end=$(date +%s%N)",
+        f'echo "{len(job.inputs)} inputs in $((end - start)) ns, loading included" > {OUTPUTS}/time_bs1.log',
+    ]
+    return Recipe(
+        convert=convert,
+        run=run,
+        engines={1: "model_bs1.dlc"},
+        results=("Result_{number}/{output}",),
+        needs="Qualcomm's QAIRT SDK: qairt-converter on x86, qnn-net-run with the backend's library where it runs",
+        layout="nchw",
+    )
+
+
+def read_speed(text: str, batch: int) -> float | None:
+    """The images of qnn-net-run in the time it took, loading included: a lower bound."""
+    del batch
+    found = _SPEED.search(text)
+    return int(found[1]) / (int(found[2]) / 1e9) if found and int(found[2]) else None
+
+
+def explain(text: str) -> str:
+    """The last line in which the program speaks of an error."""
+    lines = [line for line in text.splitlines() if re.search(r"error|fail", line, re.IGNORECASE)]
+    return one_line(lines[-1]) if lines else ""
+
+
+def convert(graph: Graph, target: Target, directory: Path) -> Engine:
+    """Let the vendor's program make the engine, where it is on PATH."""
+    return kits.build_here(cast("KitBackend", sys.modules[__name__]), graph, target, directory)
+
+
+def open(engine: Engine, *, device: str = INFO.default_device, threads: int | None = None) -> Session:
+    """Refuse: the vendor's own runtime opens it.
+
+    Raises:
+        BackendError: Always; it says what to do.
+    """
+    del device, threads
+    raise BackendError(f"{engine.directory / engine.files[0]}: {INFO.gaps['session']}")
+
+
+def probe() -> tuple[Device, ...]:
+    """The device, which nothing here opens."""
+    return (Device(INFO.default_device, usable=False, note=INFO.gaps["session"]),)

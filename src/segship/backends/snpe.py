@@ -1,0 +1,127 @@
+"""SNPE: Qualcomm's Neural Processing SDK, whose converter makes a .dlc from ONNX.
+
+Command lines as in Qualcomm's documentation (80-63442-10). Its engines take and return channels last.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, cast
+
+from segship.core import kits
+from segship.core.artifacts import BackendInfo, Device, EngineOption, Session
+from segship.core.errors import BackendError, one_line
+from segship.core.kits import CALIBRATION_LIST, ENGINES, INPUT_LIST, OUTPUTS, KitJob, Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from segship.core.artifacts import Engine, Graph
+    from segship.core.kits import KitBackend
+    from segship.core.target import Target
+
+__all__ = ["INFO", "PROGRAMS", "convert", "explain", "free", "open", "probe", "read_speed", "recipe"]
+
+INFO = BackendInfo(
+    title="SNPE",
+    graph="onnx",
+    precisions=("fp32", "int8"),
+    extra="",
+    modules=(),
+    opset=18,
+    plain=17,
+    unverified=True,
+    dynamic=False,
+    default_device="dsp",
+    threads="",
+    parallel=False,
+    options={
+        "runtime": EngineOption(str, "cpu, or dsp for int8, by default", choices=("cpu", "gpu", "dsp", "aip")),
+        "batch": EngineOption(str, "1 is the only one"),
+    },
+    elsewhere="segship export … --kit FOLDER and segship adopt do it on a machine with the device",
+    gaps={
+        "tried": "written against the vendor's documentation; no device was at hand",
+        "bf16": "its tools have no bfloat16 for whole networks",
+        "session": "SNPE runs it on the device: segship adopt takes what it returns",
+        "dynamic": "its engines take one size",
+    },
+)
+
+PROGRAMS: Sequence[str] = ("snpe-onnx-to-dlc",)
+_SPEED = re.compile(r"Total throughput:\s*([\d.]+)\s*infs/sec")
+
+
+def free(target: Target) -> bool:
+    """Never: its engines take one size."""
+    del target
+    return False
+
+
+def recipe(job: KitJob) -> Recipe:
+    """The commands of SNPE.
+
+    Raises:
+        BackendError: Several images at once are asked for.
+    """
+    if job.batches != (1,):
+        raise BackendError("SNPE: one image at once is converted and calibrated: leave the option batch out")
+    shape = ",".join(map(str, job.shape(1)))
+    name, quantised = f"{ENGINES}/model_bs1.dlc", job.target.precision == "int8"
+    made = f"{ENGINES}/model_float.dlc" if quantised else name
+    convert = [
+        f"snpe-onnx-to-dlc --input_network {job.model(1)} --input_dim {job.image.name} {shape} --output_path {made}",
+    ]
+    if quantised:
+        convert += [
+            f"snpe-dlc-quantize --input_dlc {made} --input_list {CALIBRATION_LIST} --output_dlc {name}",
+            f"rm {made}",
+        ]
+    runtime = job.target.options.get("runtime", "dsp" if quantised else "cpu")
+    on = "" if runtime == "cpu" else f" --use_{runtime}"
+    run = [
+        f"snpe-net-run --container {name} --input_list {INPUT_LIST} --output_dir {OUTPUTS}/result_bs1{on}",
+        f"snpe-throughput-net-run --container {name} --duration 10 --use_{runtime} 2>&1 | tee {OUTPUTS}/time_bs1.log",
+    ]
+    return Recipe(
+        convert=convert,
+        run=run,
+        engines={1: "model_bs1.dlc"},
+        results=("Result_{number}/{output}", "Result_{number}/{output}:0"),
+        needs="Qualcomm's SNPE SDK: snpe-onnx-to-dlc on x86; snpe-net-run and snpe-throughput-net-run where it runs",
+        layout="nhwc",
+    )
+
+
+def read_speed(text: str, batch: int) -> float | None:
+    """The throughput of snpe-throughput-net-run."""
+    found = _SPEED.findall(text)
+    return float(found[-1]) * batch if found else None
+
+
+def explain(text: str) -> str:
+    """The last line in which the program speaks of an error."""
+    lines = [line for line in text.splitlines() if re.search(r"error|fail", line, re.IGNORECASE)]
+    return one_line(lines[-1]) if lines else ""
+
+
+def convert(graph: Graph, target: Target, directory: Path) -> Engine:
+    """Let the vendor's program make the engine, where it is on PATH."""
+    return kits.build_here(cast("KitBackend", sys.modules[__name__]), graph, target, directory)
+
+
+def open(engine: Engine, *, device: str = INFO.default_device, threads: int | None = None) -> Session:
+    """Refuse: the vendor's own runtime opens it.
+
+    Raises:
+        BackendError: Always; it says what to do.
+    """
+    del device, threads
+    raise BackendError(f"{engine.directory / engine.files[0]}: {INFO.gaps['session']}")
+
+
+def probe() -> tuple[Device, ...]:
+    """The device, which nothing here opens."""
+    return (Device(INFO.default_device, usable=False, note=INFO.gaps["session"]),)

@@ -1,0 +1,241 @@
+"""The folder that a chip's machine brought back: found, checked against its digests, and read."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from segship.core.errors import InputError, one_line
+from segship.core.files import digest
+from segship.core.kits import ENGINES, OUTPUTS
+from segship.kits.kit import KIT
+from segship.kits.scripts import SUMS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from segship.core.kits import KitBackend, Recipe
+    from segship.kits.kit import Kit, KitInput
+
+__all__ = ["OutputReader", "Results", "find_results"]
+
+_LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
+_BATCH = re.compile(r"(?:result|time)_bs(\d+)")
+_RAW = (".bin", ".raw", ".dat", "")
+_SUFFIXES = (*_RAW, ".npy", ".txt")
+_MOST_TEXT = 64  # characters of a number in a text file
+_LARGEST_LOG = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class Results:
+    """What was brought back.
+
+    Attributes:
+        folders: Folder of the outputs for each number of images at once.
+        speeds: Images per second for each number of images at once.
+        engines: SHA-256 of each engine that ran, by its name; empty where nobody wrote it down.
+        sealed: Whether digests of the outputs were there, and fit.
+    """
+
+    folders: Mapping[int, Path]
+    speeds: Mapping[int, float]
+    engines: Mapping[str, str] = field(default_factory=dict)
+    sealed: bool = False
+
+
+def find_results(kit: Kit, outputs: Path, backend: KitBackend) -> Results:
+    """Find what ``run.sh`` left, and hold it against its digests.
+
+    Args:
+        kit: The kit it ran.
+        outputs: Its ``outputs``, or one of the folders in it.
+        backend: Of the vendor, who knows how its tools tell times.
+
+    Returns:
+        The folders and times.
+
+    Raises:
+        InputError: There is nothing, it is of another kit, or a file was changed, added or taken away.
+    """
+    if not outputs.is_dir():
+        raise InputError(f"{outputs} is no folder: give the {OUTPUTS} that run.sh wrote")
+    whole = outputs if (outputs / SUMS).is_file() or not (outputs.parent / SUMS).is_file() else outputs.parent
+    engines = _check_sums(kit, whole) if (whole / SUMS).is_file() else {}
+    folders = {
+        int(found[1]): path
+        for path in sorted(outputs.iterdir())
+        if path.is_dir() and (found := _BATCH.fullmatch(path.name))
+    }
+    if not folders:
+        found = _BATCH.fullmatch(outputs.name)
+        folders = {int(found[1]) if found else 1: outputs}
+    return Results(folders, _speeds(whole, backend), engines, sealed=(whole / SUMS).is_file())
+
+
+def _check_sums(kit: Kit, folder: Path) -> dict[str, str]:
+    """Hold all files of a folder against the digests in it; the digests of engines by their names."""
+    known = _read_sums(folder)
+    own = known.pop(KIT, None)
+    if own is not None and own != digest(kit.folder / KIT).sha256:
+        raise InputError(f"{folder} was made by another kit than {kit.folder}: its {KIT} had SHA-256 {own[:12]}…")
+    engines = {name: value for name, value in known.items() if name.startswith(f"{ENGINES}/")}
+    expected = {name.removeprefix(f"{OUTPUTS}/"): value for name, value in known.items() if name not in engines}
+    there = {
+        path.relative_to(folder).as_posix(): path
+        for path in folder.rglob("*")
+        if path.is_file() and path.name not in {SUMS, ".kit"}
+    }
+    if missing := sorted(expected.keys() - there.keys()):
+        raise InputError(f"{folder} lacks {missing[0]}, which {SUMS} lists: bring the whole folder back")
+    if added := sorted(there.keys() - expected.keys()):
+        raise InputError(f"{folder} holds {added[0]}, which {SUMS} does not list: run run.sh again")
+    for name, path in there.items():
+        found = digest(path).sha256
+        if found != expected[name]:
+            raise InputError(
+                f"{path} was changed since run.sh wrote it: SHA-256 {found[:12]}…, expected {expected[name][:12]}…: "
+                "run run.sh again, and bring the folder back as it is"
+            )
+    return {name.removeprefix(f"{ENGINES}/"): value for name, value in engines.items()}
+
+
+def _read_sums(folder: Path) -> dict[str, str]:
+    path, known = folder / SUMS, {}
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        found = _LINE.fullmatch(line)
+        if found is None:
+            raise InputError(f"{path} holds a line that is no digest ({one_line(line)!r:.60}): run run.sh again")
+        known[found[2].removeprefix("./")] = found[1]
+    return known
+
+
+def _speeds(folder: Path, backend: KitBackend) -> dict[int, float]:
+    """Images per second for each batch, from logs; of several sizes, the slowest."""
+    found: dict[int, float] = {}
+    for path in sorted(folder.glob("time_bs*")) + sorted(folder.glob("result_bs*_summary.json")):
+        batch = _BATCH.match(path.name)
+        if batch is None or path.stat().st_size > _LARGEST_LOG:
+            continue
+        if int(batch[1]) in found and path.suffix == ".json":
+            continue  # what was timed by itself tells more than what was timed besides
+        speed = backend.read_speed(path.read_text(encoding="utf-8", errors="replace"), int(batch[1]))
+        if speed is not None and np.isfinite(speed) and speed > 0:
+            found[int(batch[1])] = min(speed, found.get(int(batch[1]), speed))
+    return found
+
+
+class OutputReader:
+    """Reads the output of each input of a kit, and refuses what is none.
+
+    Args:
+        folder: Of the outputs for one number of images at once.
+        kit: The kit that was run.
+        recipe: How outputs are called and laid out.
+        dtype: Of raw outputs; None: as the recipe says.
+    """
+
+    def __init__(self, folder: Path, kit: Kit, recipe: Recipe, dtype: str | None = None) -> None:
+        self._folder, self._kit, self._recipe = folder, kit, recipe
+        self._output = kit.manifest.outputs[0].name
+        self._dtype = np.dtype(dtype or recipe.dtype).newbyteorder("<")
+        self._files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+
+    def read(self, number: int, expected: Sequence[int]) -> NDArray[np.float32]:
+        """The output of an input.
+
+        Args:
+            number: Its place.
+            expected: Shape (1, K, h, w).
+
+        Returns:
+            float32 of that shape.
+
+        Raises:
+            InputError: It is not there, has another size or type, or holds what is no number.
+        """
+        entry = self._kit.inputs[number]
+        path = self._find(entry, number)
+        shape = tuple(expected)
+        if self._recipe.layout == "nhwc":
+            shape = (shape[0], *shape[2:], shape[1])
+        values = self._values(path, shape)
+        if self._recipe.layout == "nhwc":
+            values = values.transpose(0, 3, 1, 2)
+        found: NDArray[np.float32] = np.ascontiguousarray(values, np.float32)
+        if not np.isfinite(found).all():
+            raise InputError(f"{path} holds NaN or infinity: the engine is broken, or the file")
+        return found
+
+    def digests(self) -> str:
+        """SHA-256 over all outputs' bytes, in the order of the inputs."""
+        whole = hashlib.sha256()
+        for number, entry in enumerate(self._kit.inputs):
+            whole.update(self._find(entry, number).read_bytes())
+        return whole.hexdigest()
+
+    def _find(self, entry: KitInput, number: int) -> Path:
+        names = [
+            pattern.format(stem=entry.stem, number=number, output=self._output)
+            for pattern in (*self._recipe.results, "{stem}")
+        ]
+        for name in names:
+            for suffix in _SUFFIXES:
+                if path := self._files.get(f"{name}{suffix}"):
+                    return path
+        raise InputError(
+            f"{self._folder} holds no output of {entry.file}, which would be called {names[0]}.bin, .npy or .txt; it "
+            f"holds {len(self._files)} files of {len(self._kit.inputs)} that are expected"
+        )
+
+    def _values(self, path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
+        if path.suffix == ".npy":
+            return _reshaped(path, _load(path), shape)
+        if path.suffix == ".txt":
+            return _reshaped(path, _text(path, int(np.prod(shape))), shape)
+        size, wanted = path.stat().st_size, int(np.prod(shape)) * self._dtype.itemsize
+        if size != wanted:
+            raise InputError(f"{path} has {size} bytes, expected {wanted}: {_size_reason(size, wanted, self._dtype)}")
+        return np.frombuffer(path.read_bytes(), self._dtype).reshape(shape)
+
+
+def _size_reason(size: int, wanted: int, dtype: np.dtype[Any]) -> str:
+    if size * 2 == wanted and dtype.itemsize == 4:  # noqa: PLR2004
+        return "half as many, as float16 has, or the file is cut off; --dtype float16 where it is meant"
+    if size == 2 * wanted:
+        return "twice as many, as a wider type or two images have"
+    if size < wanted:
+        return "it is cut off, or of another type or network"
+    return "it is of another type or network"
+
+
+def _load(path: Path) -> NDArray[Any]:
+    try:
+        values: NDArray[Any] = np.load(path, allow_pickle=False, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path} cannot be read ({one_line(error)}): it is cut off or damaged") from None
+    if values.dtype.kind != "f":
+        raise InputError(f"{path} holds {values.dtype}, expected floating-point scores: the output is of another type")
+    return values
+
+
+def _text(path: Path, count: int) -> NDArray[Any]:
+    if path.stat().st_size > count * _MOST_TEXT:
+        raise InputError(f"{path} is too long for {count} numbers")
+    try:
+        return np.array(path.read_text(encoding="ascii").split(), np.float32)
+    except ValueError:
+        raise InputError(f"{path} holds what is no number") from None
+
+
+def _reshaped(path: Path, values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    if values.size != int(np.prod(shape)) or (values.ndim == len(shape) and values.shape != shape):
+        raise InputError(f"{path} holds {values.shape} values, expected {shape}: it is cut off, or of another network")
+    return values.reshape(shape)
