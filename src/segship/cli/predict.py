@@ -7,11 +7,16 @@ from typing import Annotated
 
 import typer
 
-from segship.cli.classes import CLASSES
+from segship.cli.classes import CLASSES, read_classes
 from segship.cli.options import DEVICE, NO_CACHE, TTA, either
-from segship.cli.predicting import predict_images
+from segship.cli.predicting import packages_among, predict_images
+from segship.cli.video import label_video
+from segship.core.errors import InputError
+from segship.runtime.video_input import is_video
 
 __all__ = ["predict"]
+
+_VIDEO = "Video"
 
 
 def predict(
@@ -19,13 +24,14 @@ def predict(
         Path, typer.Argument(help="Folder written by `segship export` or MMDeploy, or a lone engine file.")
     ],
     images: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
-            help="Images, or folders of images. Packages that stand before them take part: the mean of their scores "
-            "decides."
+            metavar="IMAGES...",
+            help="Images, or folders of images; or one video, camera:0, or a stream as rtsp://…. Packages that stand "
+            "before them take part: the mean of their scores decides.",
         ),
     ],
-    to: Annotated[Path, typer.Option(help="Folder for the results.")],
+    to: Annotated[Path, typer.Option(help="Folder for the results; of a video, .mp4 for an overlay, or as --masks.")],
     opacity: Annotated[float, typer.Option(min=0, max=1, help="Of the mask in the overlay.")] = 0.5,
     scores: Annotated[
         bool, typer.Option("--scores", help="Also write the class probabilities: float16 .npz, (C, H, W) as `scores`.")
@@ -46,6 +52,19 @@ def predict(
     max_pixels: Annotated[int, typer.Option(min=1, help="Refuse images with more pixels.")] = 100_000_000,
     tta: Annotated[str | None, typer.Option(help=TTA, metavar="[flip,scales=…]")] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help=NO_CACHE)] = False,
+    masks: Annotated[
+        Path | None,
+        typer.Option(
+            help="Masks of a video: .mkv (lossless grey), .jsonl (run lengths), or a folder of PNG.",
+            rich_help_panel=_VIDEO,
+        ),
+    ] = None,
+    every: Annotated[int, typer.Option(min=1, help="Take each N-th frame.", rich_help_panel=_VIDEO)] = 1,
+    begin: Annotated[float, typer.Option("--from", min=0, help="Second to begin at.", rich_help_panel=_VIDEO)] = 0.0,
+    end: Annotated[float | None, typer.Option("--until", help="Second to end at.", rich_help_panel=_VIDEO)] = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Show frames in a window; Escape ends.", rich_help_panel=_VIDEO)
+    ] = False,
     old_layout: Annotated[str | None, typer.Option("--layout", hidden=True)] = None,
 ) -> None:
     """Write the label map and an overlay of each image, in folders as the images are.
@@ -53,9 +72,24 @@ def predict(
     NAME.png holds the labels with the palette embedded, NAME_overlay.jpg the mask over the image, index.jsonl a line
     for each image: its results, size and classes, or why there is none. Status 1: some images could not be used.
     """
+    video = {"--masks": masks, "--every": every != 1, "--from": begin, "--until": end, "--show": show}
+    if any(map(is_video, images)):
+        for name, value in {"--scores": scores, "--resume": resume}.items():
+            if value:
+                raise InputError(f"{name} is for images, not for videos: leave it out")
+        names, layout = read_classes(either(classes, old_layout, "--classes", "--layout"))
+        more = list(packages_among(list(map(Path, images))))
+        label_video(
+            [package, *more], images[len(more) :], to, masks=masks, every=every, begin=begin, end=end, show=show,
+            opacity=opacity, device=device, threads=threads, trust=trust, classes=names, layout=layout, tta=tta,
+            cache=not no_cache,
+        )  # fmt: skip
+        return
+    if given := [name for name, value in video.items() if value]:
+        raise InputError(f"{', '.join(given)}: for a video, and none is given")
     if status := predict_images(
-        package, images, to, opacity=opacity, scores=scores, overlay=overlay, resume=resume, device=device,
-        threads=threads, classes=either(classes, old_layout, "--classes", "--layout"), trust=trust,
+        package, list(map(Path, images)), to, opacity=opacity, scores=scores, overlay=overlay, resume=resume,
+        device=device, threads=threads, classes=either(classes, old_layout, "--classes", "--layout"), trust=trust,
         max_pixels=max_pixels, tta=tta, cache=not no_cache,
     ):  # fmt: skip
         raise typer.Exit(status)

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segship.core.errors import InputError
+from segship.runtime.video_input import is_video
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from segship.runtime.predict import Predictions
 
-__all__ = ["predict_images", "read_arguments"]
+__all__ = ["packages_among", "predict_images", "read_arguments"]
 
 _SOME_FAILED = 1
 _SHOWN = 20
@@ -69,7 +70,7 @@ def predict_images(
     from segship.runtime.predict import ResultForm, predict_files
 
     names, layout = read_classes(classes)
-    more = _packages_among(images)
+    more = packages_among(images)
     images = images[len(more) :]
     if not images:
         raise InputError(f"{more[-1]} is a package: after packages come images, or folders of images")
@@ -89,8 +90,12 @@ def predict_images(
     return _tell(found, to)
 
 
-def _packages_among(paths: Sequence[Path]) -> list[Path]:
-    """The packages that ``paths`` begin with: folders with a manifest; others' engines are named alone."""
+def packages_among(paths: Sequence[Path]) -> list[Path]:
+    """Return the packages that ``paths`` begin with: folders with a manifest; others' engines are named alone.
+
+    Args:
+        paths: What stands after the first package.
+    """
     from segship.core.manifest import MANIFEST
 
     return list(itertools.takewhile(lambda path: (path / MANIFEST).is_file(), paths))
@@ -159,7 +164,7 @@ def read_arguments(arguments: Sequence[str]) -> dict[str, Any] | None:
         found, places = _split(list(arguments[1:]))
     except (KeyError, IndexError, ValueError):
         return None
-    if "to" not in found or len(places) < 2:  # noqa: PLR2004  (a package and an image)
+    if "to" not in found or len(places) < 2 or any(map(is_video, places)):  # noqa: PLR2004  (a package and an image)
         return None
     return {"package": Path(places[0]), "images": [Path(place) for place in places[1:]], **found}
 

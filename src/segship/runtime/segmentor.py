@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import itertools
@@ -16,15 +17,17 @@ import PIL.Image
 from segship.core.errors import InputError, SegshipWarning
 from segship.datasets.class_names import ClassNames
 from segship.runtime.average import AveragedPipeline, open_pipeline
+from segship.runtime.overlap import ahead
 from segship.runtime.package import find_package
 from segship.runtime.tuned import tuned_elsewhere
+from segship.runtime.video_input import Clip
 from segship.vision.bands import as_stored, read_pixels, to_preview_rgb
 from segship.vision.decode import from_pillow, is_encoded
 from segship.vision.draw import overlay
 from segship.vision.preprocess import as_image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
     from numpy.typing import NDArray
@@ -260,6 +263,31 @@ class Segmentor:
             masks += self._pipeline.labels_of(some)
         return masks
 
+    def stream(
+        self, frames: Iterable[Image] | str | os.PathLike[str], *, channel_order: ChannelOrder | None = None
+    ) -> Iterator[Mask]:
+        """Make the mask of each frame while the next ones are read and labelled in threads of their own.
+
+        At most two frames and two masks wait, however long the stream is.
+
+        Args:
+            frames: Images, each as for the mask; or the path of a video, ``camera:0``, or a URL as ``rtsp://…``, which
+                PyAV reads (``segship[video]``).
+            channel_order: As for the mask.
+
+        Returns:
+            An iterator over the labels (H, W) of each frame, at its own size.
+
+        Raises:
+            InputError: A frame cannot be used, or the video cannot be read.
+        """
+        with contextlib.ExitStack() as stack:
+            images: Iterable[Image] = _frames_of(frames, stack) if isinstance(frames, (str, os.PathLike)) else frames
+            order: ChannelOrder | None = "rgb" if isinstance(frames, (str, os.PathLike)) else channel_order
+            pixels = stack.enter_context(contextlib.closing(ahead(self._pixels(image, order) for image in images)))
+            masks = (self._pipeline.labels(*one) for one in pixels)
+            yield from stack.enter_context(contextlib.closing(ahead(masks)))
+
     def warm_up(self, size: tuple[int, int] | None = None) -> None:
         """Run the network once, so that the first image does not wait for what an engine does at its first run.
 
@@ -309,6 +337,13 @@ class Segmentor:
         if isinstance(image, PIL.Image.Image):
             pixels, order = from_pillow(image, max_pixels=self._max_pixels, stored=stored), "rgb"
         return (as_stored(pixels, self.spec.channels), "rgb") if stored else (as_image(pixels), order)
+
+
+def _frames_of(name: str | os.PathLike[str], stack: contextlib.ExitStack) -> Iterator[Image]:
+    """The frames of a video, which is closed with ``stack``."""
+    clip = Clip(os.fspath(name))
+    stack.callback(clip.close)
+    return (frame.image for frame in clip.frames())
 
 
 def _require_order(order: object) -> None:
