@@ -26,7 +26,6 @@ from support import fill
 from support.hugging import NETWORKS, TORCHVISION, save
 from support.references import REFERENCES
 
-UNRECORDED = "compared with transformers itself while the tests run"
 NOISE = 3e-5
 PATCHES = {
     "upernet-dinov2": 14,
