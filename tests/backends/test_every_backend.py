@@ -269,7 +269,7 @@ def test_an_input_of_the_wrong_size_is_refused_with_its_shape(case: Case, build:
 def test_a_backend_describes_itself(name: str) -> None:
     info = find_backend(name).INFO
     assert info.title
-    assert info.precisions[0] == "fp32"
+    assert info.precisions[0] == "fp32" or "fp32" not in info.precisions
     assert set(info.lowered) <= set(info.precisions)
     missing = {"fp32", "fp16", "bf16", "int8"} - set(info.precisions)
     assert missing <= set(info.gaps), "a precision that an engine does not build needs its reason"

@@ -23,6 +23,7 @@ ELSE = {
     ("deploy", "torchscript"): "a format of graphs",
     ("tools", "torchscript"): "a format of graphs",
     ("formats", "torchscript"): "what MMDeploy's configs say",
+    ("formats", "tvm"): "what MMDeploy's names say",
     ("formats", "onnxruntime"): "what Triton's configs say",
     ("formats", "openvino"): "what Triton's configs say",
     ("sources", "openvino"): "a source, which has the name of its file",

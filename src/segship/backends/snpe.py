@@ -45,6 +45,7 @@ INFO = BackendInfo(
     gaps={
         "tried": "written against the vendor's documentation; no device was at hand",
         "bf16": "its tools have no bfloat16 for whole networks",
+        "fp16": "its runtimes for GPU and DSP take half precision by themselves",
         "session": "SNPE runs it on the device: segship adopt takes what it returns",
         "dynamic": "its engines take one size",
     },
