@@ -23,13 +23,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
-from segship import Segmentor, export
+from safetensors.numpy import save_file
+
+from segship import Segmentor, Source, export
 from segship.runtime.pipeline import Pipeline
 from segship.sources import load
 from segship.vision.decode import read_image
+from support.fill import fill
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
 
 PAGE = Path(__file__).parent / "sources.md"
 HEAD = ("| network | sizes | recorded at | max Δ of the logits | labels | seconds |", "|---|---|---|---:|---:|---:|")
@@ -97,8 +102,54 @@ def _asked(folder: Path, size: Any, scratch: Path) -> Path:
     return scratch
 
 
+def smp(recordings: Path) -> Iterator[Row]:
+    """Folders that segmentation_models_pytorch wrote, and its own ``predict``."""
+    folder = recordings / "smp"
+    for entry in json.loads((folder / "index.json").read_text()):
+        with tempfile.TemporaryDirectory() as scratch, np.load(folder / entry["file"]) as recorded:
+            whole = _with_weights(folder / entry["folder"], entry, Path(scratch) / "whole")
+            bands = entry["preprocessing"] == "bands / 255"
+            source = Source(whole, normalize="unit" if bands else None)
+            start = process_time()
+            # MAnet with random weights: see docs/sources.md; the table shows by how much its gate is missed.
+            package = export(source, Path(scratch) / "package", allow_inexact=True)
+            seconds = process_time() - start
+            shares, sizes = [], []
+            with Segmentor(package.path) as segmentor:
+                for case in entry["cases"]:
+                    image = read_image(folder / case["image"])[:, :, ::-1]
+                    found = segmentor(_five_bands(image) if bands else np.ascontiguousarray(image))
+                    shares.append(float((found == recorded[f"mask_{Path(case['image']).stem}"]).mean()))
+                    sizes.append("x".join(map(str, case["input"][2:])))
+        manifest = package.manifest
+        worst = max(check.max_difference for check in manifest.checks)
+        name = f"{entry['architecture']}, {entry['options']['encoder_name']}"
+        yield Row(name, str(manifest.sizes), ", ".join(sizes), worst, min(shares), seconds)
+
+
+def _with_weights(source: Path, entry: dict[str, Any], folder: Path) -> Path:
+    """A copy of a recorded folder, with the weights that its recording names."""
+    shutil.copytree(source, folder, copy_function=shutil.copyfile)
+    if not entry["stored"]:
+        prefix = entry["weights"].split("'")[1]
+        state = json.loads((source / "state.json").read_text())
+        weights = {
+            key: fill(prefix + key, tuple(shape)) if "float" in kind else np.zeros(shape, np.int64)
+            for key, (kind, shape) in state.items()
+        }
+        save_file(weights, folder / "model.safetensors")
+    return folder
+
+
+def _five_bands(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Red, green, blue, their mean rounded down, and green inverted: the bands of the recording."""
+    mean = image.astype(np.int64).sum(2) // 3
+    return np.dstack([image, mean.astype(np.uint8), 255 - image[:, :, 1]])
+
+
 SOURCES: dict[str, tuple[str, Callable[[Path], Iterator[Row]]]] = {
     "huggingface": ("Hugging Face's transformers", huggingface),
+    "smp": ("segmentation_models_pytorch", smp),
 }
 """Title and rows of each source; another one is a line here and a function."""
 
