@@ -17,6 +17,8 @@ from segship.capture.onnx import write_onnx
 from segship.capture.options import CaptureOptions
 from segship.core.errors import ConfigError, UnsupportedError
 from segship.core.spec import SizeRule, Slide
+from segship.core.target import Target
+from segship.deploy.shapes import fit
 from segship.networks.session import EagerSession
 from segship.runtime.pipeline import Pipeline
 from segship.sources import load
@@ -103,7 +105,8 @@ def test_eomt_cuts_or_pads_and_merges_as_its_processor(name: str, picture: str, 
     expected = processor.post_process_semantic_segmentation(output, target_sizes=[image.shape[:2]])[0].numpy()
     loaded = load(tmp_path)
     assert loaded.network.sizes == SizeRule(fixed=(64, 64))
-    found = Pipeline(EagerSession(loaded.network), loaded.spec, loaded.network.sizes).labels(image, "bgr")
+    spec, sizes = fit(loaded.spec, loaded.network.sizes, Target.parse("onnxruntime_dynamic").shape)  # a package's
+    found = Pipeline(EagerSession(loaded.network), spec, sizes).labels(image, "bgr")
     assert (found == expected).mean() >= 0.9999
     if "pad" in name:
         np.testing.assert_allclose(prepare(image, loaded.spec).tensor, inputs["pixel_values"].numpy(), atol=1e-6)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from segship.core.errors import SizeError
-from segship.core.spec import Letterbox, ModelSpec, Padding, Resize, SizeRule
+from segship.core.spec import Letterbox, ModelSpec, Pad, Padding, Resize, ResizeEdges, SizeRule
 from segship.core.target import Shape
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ def fit(spec: ModelSpec, rule: SizeRule, shape: Shape) -> tuple[ModelSpec, SizeR
         return _padded(spec, rule), rule
     if not rule.allows(*only):
         raise SizeError(f"the shape is {only[0]}x{only[1]}, this network takes {rule}")
-    last = spec.geometry[-1] if spec.geometry else None
-    if isinstance(last, Letterbox) and (last.height, last.width) == only and spec.slide is None:
+    if spec.slide is None and _always_makes(spec, only):
         return spec, SizeRule(fixed=only)  # every image becomes that size as it is
     if spec.slide is None:
         resize = Resize(width=only[1], height=only[0], keep_ratio=False, interpolation=_interpolation(spec))
@@ -70,6 +69,16 @@ def fit(spec: ModelSpec, rule: SizeRule, shape: Shape) -> tuple[ModelSpec, SizeR
         )
     padding = Padding(height=only[0], width=only[1])
     return spec.model_copy(update={"padding": padding}), SizeRule(fixed=only)
+
+
+def _always_makes(spec: ModelSpec, only: tuple[int, int]) -> bool:
+    """Whether images of every shape become ``only`` (height, width): put into a frame, or resized to fit and padded."""
+    last = spec.geometry[-1] if spec.geometry else None
+    if not isinstance(last, (Letterbox, Pad)) or (last.height, last.width) != only:
+        return False
+    before = spec.geometry[-2] if len(spec.geometry) > 1 else None
+    fits = isinstance(before, ResizeEdges) and before.long is not None and before.long <= min(only)
+    return isinstance(last, Letterbox) or fits
 
 
 def _interpolation(spec: ModelSpec) -> Interpolation:
