@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from segship.core.artifacts import Graph, Session
+    from segship.core.artifacts import Backend, Graph, Session
     from segship.core.plan import Plan
     from segship.verification.compare import Reference
 
@@ -83,8 +83,13 @@ def finished(graph: Graph, plan: Plan) -> Graph:
         graph: Left as it is.
         plan: Of the export.
     """
+    return _with_images(_plain(graph, plan), plan)
+
+
+def _with_images(graph: Graph, plan: Plan) -> Graph:
+    """The graph with the work on images that the engine does itself, and with the engine's own passes."""
     if not plan.embed:
-        return _suited(_plain(graph, plan), plan)
+        return _suited(graph, plan)
     from segship.onnxgraph.image import postprocess
 
     path, branches = _beside(graph, "whole"), find_backend(plan.target.backend).INFO.branches
@@ -115,7 +120,7 @@ class _Int8Build:
     """int8: calibrate, quantise, judge, and give layers back until the gate holds."""
 
     def __init__(self, graph: Graph, plan: Plan, progress: Progress) -> None:
-        self._graph, self._plan, self._progress = graph, plan, progress
+        self._graph, self._plan, self._progress = _plain(graph, plan), plan, progress
         self._backend = find_backend(plan.target.backend)
         self._samples = calibration_samples(plan.int8)
         self._judge = Int8Judge(self._samples, plan.spec, plan.int8)
@@ -137,10 +142,11 @@ class _Int8Build:
             self._progress,
         )
         image = self._feed(self._samples[0].image)
-        unpaid, worth = giving.leave_unpaid(image)
+        timed = not _is_simulated(self._backend)
+        unpaid, worth = giving.leave_unpaid(image) if timed else ((), None)
         kept, after, failures = giving.search(self._ranked_on)
-        slower = giving.slowdown(kept, image) if kept else None
-        engine = giving.build(kept, directory, lambda graph: finished(graph, self._plan))
+        slower = giving.slowdown(kept, image) if kept and timed else None
+        engine = giving.build(kept, directory, lambda graph: _with_images(graph, self._plan))
         record = Quantization(
             images=len(self._samples),
             labelled=self._judge.labelled,
@@ -172,6 +178,11 @@ class _Int8Build:
 
     def _ranked_on(self) -> list[NDArray[np.float32]]:
         return [self._feed(sample.image) for sample in spread(self._samples, _RANKED_ON)]
+
+
+def _is_simulated(backend: Backend) -> bool:
+    """Whether what runs here is a simulator, whose times say nothing of the chip's."""
+    return any(device.simulator for device in backend.probe() if device.name == backend.INFO.default_device)
 
 
 @dataclasses.dataclass(frozen=True)

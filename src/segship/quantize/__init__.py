@@ -84,6 +84,10 @@ def quantize(graph: Graph, target: Target, backend: Backend, inputs: Inputs) -> 
             from segship.quantize.ai_edge import quantize_tflite
 
             return quantize_tflite(graph, target, backend, inputs)
+        case "rknn_toolkit":
+            from segship.quantize.rknn_toolkit import quantize_rknn
+
+            return quantize_rknn(graph, target, backend, inputs)
         case "torchao":
             from segship.quantize.torchao import quantize_program
 

@@ -58,7 +58,7 @@ def call(
     Raises:
         BackendError: The environment is missing, the function raises, or it takes longer than ``seconds``.
     """
-    result = folder / _RESULT
+    result = folder.absolute() / _RESULT
     result.unlink(missing_ok=True)
     done = run_program(
         _command(toolchain, "call", worker, function, (result, *arguments)),
