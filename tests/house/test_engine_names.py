@@ -28,6 +28,7 @@ ELSE = {
     ("formats", "openvino"): "what Triton's configs say",
     ("sources", "openvino"): "a source, which has the name of its file",
     ("toolchains", "onnxruntime"): "a package of an environment",
+    ("toolchains", "rknn"): "the name of a toolchain, and of its module",
     ("toolchains", "torch"): "a package of an environment",
     ("cli", "torch"): "a module that export needs",
     ("deploy", "torch"): "a module that export needs",

@@ -71,6 +71,7 @@ INFO = BackendInfo(
 WORKER = Path(rknn_worker.__file__)
 """What runs in the toolkit's environment."""
 
+_SECONDS = 1800  # networks of the zoo take two minutes at most
 _DEFAULTS = {name: str(option.default) for name, option in INFO.options.items()}
 _ADVICE = (
     (
@@ -112,7 +113,7 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     network = directory / rknn_worker.NETWORK
     shutil.copyfile(graph.path, network)
     try:
-        call(TOOLCHAIN, WORKER, "build", (network, directory, chip), folder=directory)
+        call(TOOLCHAIN, WORKER, "build", (network, directory, chip), folder=directory, seconds=_SECONDS)
     except BackendError as error:
         raise told(error, chip) from None
     finally:

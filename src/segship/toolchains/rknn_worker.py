@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ __all__ = ["analyse", "build", "build_int8", "calibrate", "simulate"]
 
 ENGINE, NETWORK = "model.rknn", "network.onnx"
 CALIBRATED = ("network.model", "network.data", "network.quantization.cfg")
+_MOST = 100_000  # characters of a log that are passed on
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _NUMBER = r"-?(?:\d[\d.e+-]*|nan|inf)"
 _ROW = re.compile(rf"\s*\[\w+\] (?P<name>\S+)\s+{_NUMBER} \| {_NUMBER}\s+(?P<cosine>{_NUMBER}) \| ")
@@ -107,8 +109,8 @@ class _Checked:
                     found = function(**options)
                 except BaseException as error:  # noqa: BLE001  (it exits, too)
                     raise RuntimeError(f"{name}: {_errors(said()) or error}") from None
-            if found is None or (isinstance(found, int) and found != 0):
-                raise RuntimeError(f"{name}: {_errors(said()) or f'it returned {found}'}")
+                if found is None or (isinstance(found, int) and found != 0):
+                    raise RuntimeError(f"{name}: {_errors(said()) or f'it returned {found}'}")
             return found
 
         return call
@@ -132,9 +134,9 @@ def _build_calibrated(toolkit: Any, folder: Path) -> None:
 
 
 def _ranges(folder: Path) -> Any:
-    import ruamel.yaml
+    from ruamel.yaml import YAML  # type: ignore[import-not-found]
 
-    return ruamel.yaml.YAML().load((folder / CALIBRATED[2]).read_text())
+    return YAML().load((folder / CALIBRATED[2]).read_text())
 
 
 def _weights(network: str) -> set[str]:
@@ -147,21 +149,29 @@ def _weights(network: str) -> set[str]:
 def _listening() -> Iterator[Callable[[], str]]:
     """What is written to the standard streams meanwhile, native code's lines included; it is passed on at the end."""
     with tempfile.TemporaryFile() as log:
+        _flush()
         before = os.dup(2)
         os.dup2(log.fileno(), 2)
         os.dup2(log.fileno(), 1)
 
         def said() -> str:
+            _flush()
             log.seek(0)
             return log.read().decode(errors="replace")
 
         try:
             yield said
         finally:
+            text = said()
             os.dup2(before, 2)
             os.dup2(before, 1)
             os.close(before)
-            os.write(2, said().encode()[-100_000:])
+            sys.stderr.write(text[-_MOST:])
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
 
 
 def _errors(text: str) -> str:

@@ -1,0 +1,117 @@
+"""A stand-in for RKNN-Toolkit2's environment: strict about documented calls, it computes with ONNX Runtime."""
+
+from __future__ import annotations
+
+import json
+import stat
+import sys
+from pathlib import Path
+
+from segship.toolchains.rknn import TOOLCHAIN
+
+__all__ = ["write_environment"]
+
+_API = """
+import json, os, sys, time
+import onnx, onnxruntime, yaml
+
+MODE = os.environ.get("RKNN_STAND_IN", "works")
+
+class RKNN:
+    def __init__(self, verbose=True, verbose_file=None):
+        self.state = "new"
+
+    def config(self, *, target_platform, quantized_algorithm="normal"):
+        assert self.state == "new" and target_platform.startswith("rk35")
+        self.state, self.chip = "configured", target_platform
+
+    def load_onnx(self, model, inputs=None, input_size_list=None, input_initial_val=None, outputs=None):
+        assert self.state == "configured"
+        opset = onnx.load(model).opset_import[0].version
+        if opset > 19:
+            print(f"\\x1b[31mE load_onnx: Unsupport onnx opset {opset}, need <= 19!\\x1b[0m")
+            return -1
+        self.state, self.model = "loaded", model
+        return 0
+
+    def build(self, do_quantization=True, dataset=None, rknn_batch_size=None, auto_hybrid=False):
+        assert self.state == "loaded" and not do_quantization
+        if MODE == "refuses":
+            os.write(1, b"I rknn building ...\\n")
+            os.write(1, b"E RKNN: unsupport cpu ArgMax op 'value.ArgMax.9', rknn fallback cpu failed\\n")
+            return -1
+        if MODE == "hangs":
+            time.sleep(600)
+        if MODE == "dies":
+            os.write(2, b"Segmentation fault\\n")
+            os._exit(139)
+        self.state = "built"
+        return 0
+
+    def export_rknn(self, export_path):
+        assert self.state == "built"
+        open(export_path, "wb").write(f"RKNN {self.chip}".encode())
+        return 0
+
+    def hybrid_quantization_step1(self, dataset="dataset.txt", rknn_batch_size=None):
+        assert self.state == "loaded"
+        assert all(os.path.isfile(line) for line in open(dataset).read().split())
+        stem = os.path.basename(self.model)[:-5]
+        graph = onnx.load(self.model)
+        open(stem + ".model", "wb").write(graph.SerializeToString())
+        open(stem + ".data", "wb").write(b"weights")
+        names = [node.output[0] for node in graph.graph.node] + [graph.graph.initializer[0].name]
+        text = "custom_quantize_layers: {}\\nquantize_parameters:\\n"
+        text += "".join(f"    {name}:\\n        dtype: int8\\n" for name in names)
+        open(stem + ".quantization.cfg", "w").write(text)
+        return 0
+
+    def hybrid_quantization_step2(self, model_input, data_input, model_quantization_cfg):
+        assert self.state == "configured"
+        self.kept = yaml.safe_load(open(model_quantization_cfg))["custom_quantize_layers"]
+        assert set(self.kept.values()) <= {"float16"} and open(data_input).read() == "weights"
+        self.state, self.model = "built", model_input
+        return 0
+
+    def accuracy_analysis(self, inputs, output_dir="./snapshot"):
+        names = [node.output[0] for node in onnx.load(self.model).graph.node]
+        cosines = [f"0.{99 - 3 * place % 90:02}" for place in range(len(names))]
+        rows = [f"[Conv] {name}   0.99 | 1.5   {cosine} | 2.5e-01" for name, cosine in zip(names, cosines)]
+        open(output_dir + "/error_analysis.txt", "w").write("\\n".join(["# layer_name", *rows]))
+        return 0
+
+    def init_runtime(self, target=None):
+        assert self.state == "built" and target is None
+        self.session, self.state = onnxruntime.InferenceSession(self.model), "open"
+        return 0
+
+    def inference(self, inputs, data_format=None):
+        assert self.state == "open" and data_format == ["nchw"]
+        found = self.session.run(None, {self.session.get_inputs()[0].name: inputs[0]})
+        return [found[0] + (float("nan") if MODE == "nan" else 0)]
+
+    def release(self):
+        self.state = "released"
+"""
+
+_YAML = "import yaml\n\nclass YAML:\n    def load(self, text):\n        return yaml.safe_load(text)\n"
+
+
+def write_environment(folder: Path) -> Path:
+    """An environment's folder, as ``segship doctor --setup rknn`` leaves it."""
+    site = folder / "site"
+    for package, module, text in (("rknn", "api", _API), ("ruamel", "yaml", _YAML)):
+        (site / package).mkdir(parents=True)
+        (site / package / "__init__.py").write_text("")
+        (site / package / f"{module}.py").write_text(text)
+    boot = folder / "boot.py"
+    boot.write_text(
+        f"import runpy, sys\nsys.path.insert(0, {str(site)!r})\n"
+        "sys.argv = [each for each in sys.argv[1:] if each != '-I']\nrunpy.run_path(sys.argv[0], run_name='__main__')\n"
+    )
+    python = folder / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} {boot} "$@"\n')
+    python.chmod(python.stat().st_mode | stat.S_IXUSR)
+    (folder / "segship-environment.json").write_text(json.dumps({"packages": dict(TOOLCHAIN.packages)}))
+    return folder
