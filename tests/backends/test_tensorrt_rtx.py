@@ -1,0 +1,140 @@
+"""TensorRT for RTX: by a stand-in for its Python interface, and by its wheels where they are installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from segship.backends import tensorrt_rtx
+from segship.core.artifacts import Engine, Graph, TensorInfo
+from segship.core.errors import BackendError, MissingExtraError
+from segship.core.target import Target
+from segship.deploy import export
+from support.trained import write_trained
+
+INSTALLED = importlib.util.find_spec("tensorrt_rtx_bindings") is not None
+
+
+class Network:
+    def __init__(self, refuses: str) -> None:
+        self.refuses, self.set, self.shapes = refuses, "", ()
+
+    # the builder
+    def create_network(self, flags: int) -> Network:
+        assert flags == 0
+        return self
+
+    def create_builder_config(self) -> Network:
+        return self
+
+    def create_optimization_profile(self) -> Network:
+        return self
+
+    def build_serialized_network(self, network: Network, config: Network) -> bytes | None:
+        assert network is config is self
+        return None if self.refuses == "build" else f"{self.set} {self.shapes}".encode()
+
+    # its config and profile
+    def set_compute_capability(self, capability: str, place: int) -> None:
+        assert (vars(self)["num_compute_capabilities"], place) == (1, 0)
+        self.set = capability
+
+    def set_shape(self, name: str, *shapes: tuple[int, ...]) -> None:
+        assert name == "image"
+        self.shapes = shapes
+
+    def add_optimization_profile(self, profile: Network) -> None:
+        assert profile is self
+
+
+class Parser:
+    num_errors = 1
+
+    def __init__(self, network: Network, logger: Any) -> None:
+        self.network, self.logger = network, logger
+
+    def parse_from_file(self, path: str) -> bool:
+        assert Path(path).is_file()
+        if self.network.refuses == "build":
+            self.logger.log("error", "no kernel for Mul_3")
+        return self.network.refuses != "parse"
+
+    def get_error(self, index: int) -> Any:
+        assert index == 0
+        told = {"node_operator": "Gelu", "node_name": "head.act", "desc": "no importer"}
+        return SimpleNamespace(**{name: lambda value=value: value for name, value in told.items()})
+
+
+class Logger:
+    Severity = SimpleNamespace(ERROR="error", INTERNAL_ERROR="internal")
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, refuses: str = "") -> None:
+    module = ModuleType("tensorrt_rtx_bindings")
+    parts = {
+        "__version__": "1.7.1",
+        "ILogger": Logger,
+        "Builder": lambda _: Network(refuses),
+        "OnnxParser": Parser,
+        "ComputeCapability": SimpleNamespace(SM89="sm89", SM120="sm120"),
+    }
+    vars(module).update(parts)
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx_libs", ModuleType("tensorrt_rtx_libs"))
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx_bindings", module)
+
+
+def graph(folder: Path) -> Graph:
+    (folder / "model.onnx").write_bytes(b"onnx")
+    image = TensorInfo(name="image", dtype="float32", shape=("batch", 3, "height", "width"))
+    return Graph(folder / "model.onnx", "onnx", (image,), (image,))
+
+
+@pytest.mark.parametrize(("options", "card"), [({}, "sm89"), ({"capability": "SM120"}, "sm120")])
+def test_an_engine_is_built_for_the_card_that_is_named(
+    options: dict[str, str], card: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(monkeypatch)
+    target = Target.parse("tensorrt-rtx_dynamic-64x64-128x256").model_copy(update={"options": options})
+    engine = tensorrt_rtx.convert(graph(tmp_path), target, tmp_path)
+    built = (tmp_path / engine.files[0]).read_text()
+    assert built == f"{card} ((1, 3, 64, 64), (1, 3, 128, 128), (4, 3, 128, 256))"
+    assert engine.options["capability"].lower() == card
+
+
+@pytest.mark.parametrize(
+    ("refuses", "message"),
+    [("parse", "cannot read the graph: Gelu 'head.act': no importer"), ("build", "for SM89: no kernel for Mul_3")],
+)
+def test_a_refusal_names_the_layer(refuses: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, refuses)
+    with pytest.raises(BackendError, match=message):
+        tensorrt_rtx.convert(graph(tmp_path), Target.parse("tensorrt-rtx_dynamic"), tmp_path)
+    assert not (tmp_path / "model.rtx").exists()
+
+
+def test_nothing_is_run_and_nothing_is_guessed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch)
+    (device,) = tensorrt_rtx.probe()
+    assert not device.usable
+    with pytest.raises(BackendError, match="is for an RTX card"):
+        tensorrt_rtx.open(Engine(tmp_path, ("model.rtx",), (), ()))
+
+
+def test_without_its_wheels_the_pip_line_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx_libs", None)
+    with pytest.raises(MissingExtraError, match=r"segship\[tensorrt-rtx\]"):
+        tensorrt_rtx.convert(graph(tmp_path), Target.parse("tensorrt-rtx_dynamic"), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not INSTALLED, reason="pip install segship[tensorrt-rtx]")
+def test_the_wheels_build_without_a_card(tmp_path: Path) -> None:
+    trained = write_trained(tmp_path)
+    manifest = export(*trained, tmp_path / "package", target="tensorrt-rtx-fp16_static-64x96").manifest
+    assert (manifest.state, manifest.checks) == ("built, not verified here", ())
+    assert (tmp_path / "package" / "model.rtx").stat().st_size > 10_000
