@@ -60,7 +60,7 @@ class RKNN:
         graph = onnx.load(self.model)
         open(stem + ".model", "wb").write(graph.SerializeToString())
         open(stem + ".data", "wb").write(b"weights")
-        names = [node.output[0] for node in graph.graph.node] + [graph.graph.initializer[0].name]
+        names = [node.output[0] for node in graph.graph.node]
         text = "custom_quantize_layers: {}\\nquantize_parameters:\\n"
         text += "".join(f"    {name}:\\n        dtype: int8\\n" for name in names)
         open(stem + ".quantization.cfg", "w").write(text)

@@ -51,8 +51,7 @@ def calibrate(network: str, inputs: str, folder: str, platform: str, algorithm: 
             shutil.move(name.replace("network", stem, 1), str(Path(folder) / name))
         os.chdir(folder)
     values = _ranges(Path(folder))["quantize_parameters"]
-    weights = _weights(network)
-    return [name for name, value in values.items() if value["dtype"] == "int8" and name not in weights]
+    return [name for name, value in values.items() if value["dtype"] == "int8"]
 
 
 def build_int8(calibrated: str, folder: str, platform: str, kept: str) -> None:
@@ -137,12 +136,6 @@ def _ranges(folder: Path) -> Any:
     from ruamel.yaml import YAML  # type: ignore[import-not-found]
 
     return YAML().load((folder / CALIBRATED[2]).read_text())
-
-
-def _weights(network: str) -> set[str]:
-    import onnx
-
-    return {tensor.name for tensor in onnx.load(network).graph.initializer}
 
 
 @contextlib.contextmanager
