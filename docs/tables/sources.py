@@ -83,7 +83,11 @@ def huggingface(recordings: Path) -> Iterator[Row]:
                         continue
                     spec = load(_asked(folder / entry["folder"], case["size"], Path(scratch) / "asked")).spec
                     image = read_image(recordings / case["image"])
-                    found = Pipeline(session, spec, manifest.sizes).labels(image, "bgr")
+                    found = (
+                        segmentor(image, channel_order="bgr")
+                        if case["size"] is None
+                        else Pipeline(session, spec, manifest.sizes).labels(image, "bgr")
+                    )
                     shares.append(float((found == recorded[f"labels_{case['key']}"]).mean()))
                     sizes.append("x".join(map(str, case["input_shape"][2:])))
         worst = max(check.max_difference for check in manifest.checks)
