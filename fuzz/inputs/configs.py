@@ -155,4 +155,4 @@ def read(path: Path) -> None:
     """Read the network and what it means."""
     from segship.sources import load
 
-    load(path)
+    load(path, random_weights=True)

@@ -161,4 +161,4 @@ def read(path: Path) -> None:
         return
     from segship.sources import load
 
-    load(path)
+    load(path, random_weights=True)

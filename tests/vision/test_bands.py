@@ -175,7 +175,7 @@ def tiff_of_pages(sizes: list[tuple[int, int]], *, last: int = 0) -> bytes:
 @pytest.mark.parametrize(
     ("sizes", "reason"),
     [
-        ([(5000, 5000)] * 100, "2500 million numbers, the limit is 400 million"),
+        ([(5000, 5000)] * 100, "2500 MB, the limit is 600 MB"),
         ([(1, 1)] * 2000, "on page 513"),
         ([(8, 8), (30_000, 30_000)], "30000x30000 pixels with 1 samples each on page 2"),
     ],
@@ -189,6 +189,16 @@ def test_every_page_of_a_tiff_is_bounded_before_one_is_decoded(
         path.write_bytes(tiff_of_pages([(8, 8), (9, 9)]).replace(struct.pack("<I", 9), struct.pack("<I", 30_000)))
     with pytest.raises(InputError, match=reason):
         read_stored(path, 1)
+
+
+@pytest.mark.parametrize("second", [{256: 3_000_000, 277: 147}, {258: 64, 277: 4, 256: 20_000, 257: 4_000}])
+def test_the_greater_of_a_tag_that_is_there_twice_is_bounded(tmp_path: Path, second: dict[int, int]) -> None:
+    tags = [(256, 4, 8), (257, 4, 8), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 8), (277, 3, 1), (278, 4, 8)]
+    tags += [(tag, 9, value) for tag, value in second.items()]  # 9 is a signed number, which decoders take as well
+    entries = b"".join(struct.pack("<HHIi", tag, kind, 1, value) for tag, kind, value in tags)
+    (tmp_path / "x.tif").write_bytes(b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4))
+    with pytest.raises(InputError, match="too large"):
+        read_stored(tmp_path / "x.tif", 5)
 
 
 def test_pages_that_form_a_circle_are_read_once(tmp_path: Path) -> None:

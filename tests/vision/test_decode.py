@@ -248,3 +248,15 @@ def test_a_label_map_whose_width_is_no_whole_number_is_refused(tmp_path: Path) -
     (tmp_path / "x.tif").write_bytes(b"II*\0" + struct.pack("<IH", 8, 4) + tags + bytes(4))
     with pytest.raises(InputError, match="damaged"):
         read_labels(tmp_path / "x.tif")
+
+
+@pytest.mark.parametrize("chunk", [b"IDAT", b"IEND"])
+def test_a_chunk_that_is_longer_than_its_file_does_not_reach_the_decoder(
+    chunk: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = png(struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0), bytes(8 * 9))
+    assert read_image(whole).shape == (8, 8, 3)
+    place = whole.index(chunk) - 4
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it would make room for 2 GB"))
+    with pytest.raises(InputError, match="cut off or damaged"):
+        read_image(whole[:place] + b"\x80\x00\x00\x8c" + whole[place + 4 :])

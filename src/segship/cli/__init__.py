@@ -11,6 +11,7 @@ import warnings
 from typing import TYPE_CHECKING, NoReturn
 
 from segship.core.errors import SegshipError, one_line, printable
+from segship.core.files import cache_folder
 from segship.core.memory import is_out_of_memory
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def main() -> None:
     for name in _ENDING:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _end)
+    os.environ.setdefault("MPLCONFIGDIR", str(cache_folder() / "matplotlib"))  # no folder of its own in the user's home
     try:
         _prepare_streams()
         status = _run()

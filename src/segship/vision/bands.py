@@ -12,7 +12,7 @@ import numpy as np
 
 from segship.core.errors import InputError, MissingExtraError, one_line
 from segship.vision.decode import MAX_PIXELS, open_encoded, read_image
-from segship.vision.tiff_tags import HEIGHT, SAMPLES, WIDTH, pages
+from segship.vision.tiff_tags import BITS, HEIGHT, SAMPLES, WIDTH, pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ Stored: TypeAlias = "NDArray[np.uint8 | np.uint16 | np.float32]"
 
 _KINDS = "uif"
 _MOST_BANDS = 512
-_MOST_VALUES = 4  # times the pixels that are allowed: numbers in all bands together
+_MOST_BYTES = 6  # times the pixels that are allowed: of all bands together, as stored
 _PALETTE_CHANNELS = 4  # OpenCV decodes as many samples a pixel
 _SPREAD = 64.0  # of the bundled scenes' pixels, about
 _MIDDLE = 128.0
@@ -127,10 +127,10 @@ def _bands_last(array: NDArray[Any], bands: int) -> NDArray[Any]:
 
 def _read_npy(name: str, file: BinaryIO, max_pixels: int) -> NDArray[Any]:
     with _npy_errors(name):
-        shape = _npy_shape(file)
+        shape, size = _npy_shape(file)
     if len(shape) not in {2, 3} or _pixels(shape) > max_pixels:
         raise InputError(f"{name} has the shape {shape}: expected an image of at most {max_pixels} pixels")
-    _require_bearable_values(name, math.prod(shape), max_pixels)
+    _require_bearable_bytes(name, math.prod(shape) * size, max_pixels)
     file.seek(0)
     with _npy_errors(name):
         array: NDArray[Any] = np.load(file, allow_pickle=False)
@@ -146,24 +146,24 @@ def _npy_errors(name: str) -> Iterator[None]:
         raise InputError(f"{name} is no .npy file of numbers: {one_line(error)}") from None
 
 
-def _npy_shape(file: BinaryIO) -> tuple[int, ...]:
-    """The shape that the header names; no number is read."""
+def _npy_shape(file: BinaryIO) -> tuple[tuple[int, ...], int]:
+    """The shape that the header names, and the bytes of a number; no number is read."""
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     version = np.lib.format.read_magic(file)
     if version not in readers:
         raise ValueError(f"version {version} of the format is not provided")
-    shape: tuple[int, ...] = readers[version](file)[0]
+    shape, _, dtype = readers[version](file)
     if not all(type(side) is int for side in shape):
         raise ValueError(f"the shape {shape} is not of whole numbers")
-    return shape
+    return shape, dtype.itemsize
 
 
-def _require_bearable_values(name: str, values: int, max_pixels: int) -> None:
-    """Raise where all bands together hold more numbers than can be borne."""
-    if values > _MOST_VALUES * max_pixels:
+def _require_bearable_bytes(name: str, size: int, max_pixels: int) -> None:
+    """Raise where all bands together take more memory than can be borne."""
+    if size > _MOST_BYTES * max_pixels:
         raise InputError(
-            f"{name} is too large: its bands hold {values / 1e6:.0f} million numbers, the limit is "
-            f"{_MOST_VALUES * max_pixels / 1e6:.0f} million; cut it into parts or raise the limit of pixels"
+            f"{name} is too large: its bands hold {size / 1e6:.0f} MB, the limit is "
+            f"{_MOST_BYTES * max_pixels / 1e6:.0f} MB; cut it into parts or raise the limit of pixels"
         )
 
 
@@ -177,7 +177,7 @@ def _read_tiff(name: str, head: bytes, read: Callable[[], bytes], max_pixels: in
     if head[:4] not in {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}:
         raise InputError(f"{name} is neither TIFF nor .npy: images of many bands are read from these")
     data = read()
-    values, most = 0, 0
+    stored, most = 0, 0
     for number, tags in enumerate(pages(data)):
         width, height, samples = tags.get(WIDTH, 0), tags.get(HEIGHT, 0), tags.get(SAMPLES, 1)
         if not 0 < width * height <= max_pixels or not 0 < samples <= _MOST_BANDS or number >= _MOST_BANDS:
@@ -185,11 +185,12 @@ def _read_tiff(name: str, head: bytes, read: Callable[[], bytes], max_pixels: in
                 f"{name} is a TIFF of {width}x{height} pixels with {samples} samples each on page {number + 1}: "
                 f"expected at most {max_pixels} pixels, {_MOST_BANDS} samples and as many pages"
             )
-        values, most = values + width * height * samples, max(most, samples)
+        number_size = max(1, tags.get(BITS, 1) // 8)
+        stored, most = stored + width * height * samples * number_size, max(most, samples)
     if not most:
         raise InputError(f"{name} is cut off or damaged: no page of the TIFF can be found; save or copy it again")
-    _require_bearable_values(name, values, max_pixels)
-    return (_by_opencv if most <= _PALETTE_CHANNELS else _by_tifffile)(name, data)
+    _require_bearable_bytes(name, stored, max_pixels)
+    return _by_opencv(name, data) if most <= _PALETTE_CHANNELS else _by_tifffile(name, data, max_pixels)
 
 
 def _by_opencv(name: str, data: bytes) -> NDArray[Any]:
@@ -209,13 +210,18 @@ def _rgb_order(samples: int) -> list[int]:
     return [2, 1, 0, *range(3, samples)] if samples > 2 else list(range(samples))
 
 
-def _by_tifffile(name: str, data: bytes) -> NDArray[Any]:
+def _by_tifffile(name: str, data: bytes, max_pixels: int) -> NDArray[Any]:
     try:
         import tifffile  # noqa: PLC0415
     except ImportError as error:
         raise MissingExtraError("Reading TIFF files of more than four samples a pixel", "tiff", "tifffile") from error
     try:
-        array: NDArray[Any] = tifffile.imread(io.BytesIO(data))
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            series = file.series[0]  # other tags, and texts, too, say how many numbers it is read as
+            _require_bearable_bytes(name, series.nbytes, max_pixels)
+            array: NDArray[Any] = series.asarray()
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(f"{name} cannot be decoded: {one_line(error, joined=True)}") from error
     return array

@@ -20,7 +20,7 @@ import numpy as np
 
 from segship.core.errors import InputError, SegshipError, SegshipWarning, one_line, printable
 from segship.core.memory import is_out_of_memory
-from segship.vision.formats import HEAD, IMAGE_SUFFIXES, KNOWN, decode_by_pillow, find_format
+from segship.vision.formats import HEAD, IMAGE_SUFFIXES, KNOWN, decode_by_pillow, find_format, has_whole_chunks
 from segship.vision.tiff_tags import FirstPage
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def read_image(image: Encoded, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.ui
         data = file.read()
     if form.name == "JPEG" and data.count(b"\xff\xda") * picture.width * picture.height > _MOST_SCANNED:
         raise InputError(f"{name} is a JPEG of so many passes that decoding it takes minutes: save it again")
-    if data.rfind(_ENDS.get(form.name, b"")) < 0:
+    if data.rfind(_ENDS.get(form.name, b"")) < 0 or (form.name == "PNG" and not has_whole_chunks(data)):
         raise _damaged(name, form.name)
     return _checked(name, form.name, picture.size, lambda: _decode(data))
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.ImageFile import ImageFile
 
-__all__ = ["IMAGE_SUFFIXES", "KNOWN", "Format", "decode_by_pillow", "find_format"]
+__all__ = ["IMAGE_SUFFIXES", "KNOWN", "Format", "decode_by_pillow", "find_format", "has_whole_chunks"]
 
 IMAGE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy"),
@@ -29,6 +29,7 @@ KNOWN = "PNG, JPEG, BMP, TIFF, WebP, GIF, JPEG 2000, AVIF or HEIC"
 HEAD = 64
 """Bytes at a file's beginning that tell its format."""
 
+_PNG_START, _PNG_AROUND = 8, 12  # the first chunk's place; bytes of length, name and checksum
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs")
 _AVIF_BRANDS = (b"avif", b"avis")
 
@@ -105,6 +106,21 @@ def find_format(head: bytes) -> Format | None:
             return _AVIF
         return _HEIC if any(brand in _HEIC_BRANDS for brand in brands) else None
     return next((form for beginning, form in _BY_BEGINNING if head.startswith(beginning)), None)
+
+
+def has_whole_chunks(data: bytes) -> bool:
+    """Return whether each chunk of a PNG file lies within it; OpenCV makes room for what a chunk says of its length.
+
+    Args:
+        data: The file.
+    """
+    place = _PNG_START
+    while place + 8 <= len(data):
+        ends = data[place + 4 : place + 8] == b"IEND"
+        place += int.from_bytes(data[place : place + 4], "big") + _PNG_AROUND
+        if ends:
+            return place <= len(data)
+    return False
 
 
 def decode_by_pillow(picture: ImageFile) -> NDArray[np.uint8]:

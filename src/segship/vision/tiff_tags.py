@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["HEIGHT", "SAMPLES", "WIDTH", "FirstPage", "pages"]
+__all__ = ["BITS", "HEIGHT", "SAMPLES", "WIDTH", "FirstPage", "pages"]
 
-WIDTH, HEIGHT, SAMPLES = 256, 257, 277
-"""Numbers of the tags for an image's size and for its samples a pixel."""
+WIDTH, HEIGHT, BITS, SAMPLES = 256, 257, 258, 277
+"""Numbers of the tags for an image's size, the bits of a sample, and the samples a pixel."""
 
-_BITS, _MEANING, _KIND = 258, 262, 339
+_MEANING, _KIND = 262, 339
 _GREY = (0, 1)
 _MOST_GREY, _MOST_COLOURS = 3, 4  # samples of a photograph; colours are often said to be grey
 _PHOTOGRAPHS = ("uint1", "uint2", "uint4", "uint8", "uint16")
 _KINDS = {1: "uint", 2: "int", 3: "float", 5: "complex int", 6: "complex"}
-_SIZES = {3: "H", 4: "I", 16: "Q"}  # TIFF's SHORT, LONG, LONG8
+_SIZES = {1: "B", 3: "H", 4: "I", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}  # TIFF's types of whole numbers
 _MOST_TAGS = 4096
 
 
@@ -49,7 +49,7 @@ class FirstPage:
         tags = next(pages(data), {})
         if not tags.get(WIDTH) or not tags.get(HEIGHT):
             return None
-        kind = f"{_KINDS.get(tags.get(_KIND, 1), 'unknown ')}{tags.get(_BITS, 1)}"
+        kind = f"{_KINDS.get(tags.get(_KIND, 1), 'unknown ')}{tags.get(BITS, 1)}"
         return cls((tags[WIDTH], tags[HEIGHT]), tags.get(SAMPLES, 1), kind, tags.get(_MEANING, 0) in _GREY)
 
     @property
@@ -60,7 +60,10 @@ class FirstPage:
 
 
 def pages(data: bytes) -> Iterator[dict[int, int]]:
-    """The whole-numbered tags of each page; the last is the last before the file ends or turns back on itself."""
+    """The whole-numbered tags of each page; the last is the last before the file ends or turns back on itself.
+
+    Of a tag that is there twice the greater value: decoders do not agree which of the two they take.
+    """
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in {b"+\0", b"\0+"}
     word, counter, count_size, entry = ("Q", "Q", 8, 20) if big else ("I", "H", 2, 12)
@@ -71,7 +74,10 @@ def pages(data: bytes) -> Iterator[dict[int, int]]:
             seen.add(start)
             (count,) = struct.unpack_from(order + counter, data, start)
             end = start + count_size + min(count, _MOST_TAGS) * entry
-            yield dict(_tags(data, order, range(start + count_size, end, entry), big=big))
+            found: dict[int, int] = {}
+            for tag, value in _tags(data, order, range(start + count_size, end, entry), big=big):
+                found[tag] = max(value, found.get(tag, value))
+            yield found
             (start,) = struct.unpack_from(order + word, data, end)
     except (struct.error, OverflowError):
         return
