@@ -27,6 +27,7 @@ TRACED, UNTRACED = (24, 40), ((1, 3, 33, 47), (2, 3, 16, 9), (3, 3, 24, 40))
 
 class Layer(nn.Module):
     sizes = SizeRule()
+    patch = 1
 
     def __init__(self, layer: Callable[[Tensor], Tensor]) -> None:
         super().__init__()

@@ -32,7 +32,6 @@ ELSE = {
     ("toolchains", "torch"): "a package of an environment",
     ("cli", "rknn"): "an environment that is set up",
     ("formats", "rknn"): "what MMDeploy's configs say",
-    ("formats", "tvm"): "what MMDeploy's configs say",
     ("cli", "torch"): "a module that export needs",
     ("deploy", "torch"): "a module that export needs",
     ("reading", "torch"): "a module that checkpoints name",

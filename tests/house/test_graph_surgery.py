@@ -40,6 +40,7 @@ def test_graphs_are_edited_in_onnxgraph_alone() -> None:
         f"{path.relative_to(SOURCE).as_posix()}:{line}"
         for path in sorted(SOURCE.rglob("*.py"))
         if path.relative_to(SOURCE).parts[0] != "onnxgraph"
+        and path.parent.name != "_scripts"  # others' Pythons run these
         for line in surgery(path.read_text(encoding="utf-8"))
     ]
     assert found == []

@@ -9,8 +9,8 @@ from torch import nn
 
 from segship.sources import load
 from segship.sources.python import load_module
-from sources.test_source_commands import VARIANT
 from support.onnx_models import parsed
+from support.segmenter import VARIANT
 from support.trained import write_trained
 
 ONNX = "g (float[n, 3, h, w] image) => (float[n, 3, h, w] scores) { scores = Relu (image) }"

@@ -11,16 +11,8 @@ import yaml
 from segship.cli.options import split_paths
 from segship.core.errors import InputError
 from support.commands import refused, segship
+from support.segmenter import VARIANT
 from support.trained import write_trained
-
-VARIANT = {
-    "net_kwargs": {
-        "backbone": "vit_tiny_patch16", "image_size": [64, 64], "patch_size": 16, "d_model": 64, "n_heads": 1,
-        "n_layers": 1, "n_cls": 19, "decoder": {"name": "linear"},
-    },
-    "dataset_kwargs": {"dataset": "cityscapes"},
-    "inference_kwargs": {"window_size": 64, "window_stride": 48},
-}  # fmt: skip
 
 
 @pytest.mark.parametrize(

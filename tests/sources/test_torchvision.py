@@ -26,6 +26,7 @@ try:
 except (ImportError, RuntimeError) as reason:  # that of another torch raises the second
     pytest.skip(f"torchvision: {reason}: pip install segship[torchvision]", allow_module_level=True)
 
+UNRECORDED = "compared with torchvision itself while the tests run"
 STREET = REFERENCES / "pipeline" / "street_300x401.png"
 
 

@@ -586,7 +586,7 @@ void read_manifest(const Node &node, Spec &spec, bool whole) {
   read_files(node.field("files"), spec, whole);
   node.only({"schema_version", "spec", "sizes", "target", "embed", "inputs", "outputs", "files", "options", "checks",
              "quantization", "failures", "origin", "provenance", "versions", "notes", "state", "simulator", "tta",
-             "tuned", "digest"});
+             "tuned", "adopted", "digest"});
 }
 
 Json parsed(const std::string &text, const std::string &name) {

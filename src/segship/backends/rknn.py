@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from segship.core.target import Target
 
-__all__ = ["INFO", "WORKER", "convert", "open", "platform_of", "probe", "told"]
+__all__ = ["INFO", "WORKER", "convert", "engine_of", "open", "platform_of", "probe", "told"]
 
 _PLATFORMS = ("rk3562", "rk3566", "rk3568", "rk3576", "rk3588")
 

@@ -95,12 +95,12 @@ def write_kit(
     Raises:
         SegshipError: Something cannot be read, or options contradict each other.
     """
-    from segship import kits
-    from segship.cli import output
-
     if folder is None:
         data.require_nothing()
         return False
+    from segship import kits
+    from segship.cli import output
+
     if given := [name for name, value in refused.items() if value]:
         raise InputError(f"{', '.join(given)}: for packages; a --kit holds what a vendor's tools need")
     with output.stages() as progress:

@@ -17,7 +17,6 @@ from segship.core.errors import VerificationError
 from segship.core.kits import batches_of
 from segship.deploy.build import BuiltEngine, finished
 from segship.deploy.ship import describe_package
-from segship.networks.session import EagerSession
 from segship.onnxgraph.file import SharedWeights, load, split, write
 from segship.verification.compare import Reference, compare
 from segship.verification.gates import failures
@@ -68,6 +67,8 @@ def make_graphs(loaded: Loaded, plan: Plan, folder: Path, backend: KitBackend) -
     Raises:
         VerificationError: The graph does not agree with the network.
     """
+    from segship.networks.session import EagerSession  # torch, which reading a kit does without
+
     network = EagerSession(loaded.network)
     references = tuple(Reference(name, image, network.run({"image": image})["logits"]) for name, image in _inputs(plan))
     free, batches = backend.free(plan.target), batches_of(plan.target)

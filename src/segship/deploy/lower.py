@@ -10,7 +10,6 @@ import numpy as np
 from segship.backends import find_backend
 from segship.core.manifest import Quantization
 from segship.deploy.give_back import GivingBack
-from segship.quantize.rounding import round_onnx
 from segship.verification.compare import compare
 from segship.verification.gates import failures
 from segship.verification.inputs import verification_inputs
@@ -66,6 +65,8 @@ def build_lower(
     Returns:
         The engine, and what stays in float32; None where nothing does.
     """
+    from segship.quantize.rounding import round_onnx  # onnx, which reading a deploy config does without
+
     backend = find_backend(plan.target.backend)
     reduced = round_onnx(graph, plan.target, backend)
     if not _computes(backend, plan.target.precision):
