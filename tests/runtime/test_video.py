@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -15,12 +16,15 @@ import numpy as np
 import pytest
 
 import segship
-from segship.cli.app import app
 from segship.core.errors import InputError
 from segship.runtime import video_input
 from segship.runtime.overlap import ahead
 from segship.runtime.video import predict_video
 from segship.runtime.video_input import Clip, Selection, is_video
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # the oldest typer names what the newest click will lose
+    from segship.cli.app import app
 
 av = pytest.importorskip("av", reason="segship[video] is not installed")
 
