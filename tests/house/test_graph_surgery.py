@@ -12,6 +12,8 @@ SOURCE = Path(__file__).parents[2] / "src" / "segship"
 # Fields and methods of ONNX's messages that nothing else has, and those that other things have, too.
 FIELDS = {"initializer", "metadata_props", "value_info", "opset_import", "SerializeToString", "ParseFromString"}
 FIELDS_OF_A_GRAPH = {"node", "input", "output"}
+# Others' Pythons run the one; the other hands the file over to its compiler, and backends stand below `onnxgraph`.
+OTHERS = {"backends/_scripts/vacc_build.py", "backends/tvm.py"}
 FILES = {"load", "load_model", "load_from_string", "load_external_data_for_model", "save", "save_model"}
 
 
@@ -40,6 +42,7 @@ def test_graphs_are_edited_in_onnxgraph_alone() -> None:
         f"{path.relative_to(SOURCE).as_posix()}:{line}"
         for path in sorted(SOURCE.rglob("*.py"))
         if path.relative_to(SOURCE).parts[0] != "onnxgraph"
+        and path.relative_to(SOURCE).as_posix() not in OTHERS
         and path.parent.name != "_scripts"  # others' Pythons run these
         for line in surgery(path.read_text(encoding="utf-8"))
     ]

@@ -68,13 +68,12 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
         BackendError: TVM does not know an operator, or there is no C++ compiler to link with.
     """
     tvm, relax = _load()
+    import onnx
     from tvm.relax.frontend.onnx import from_onnx
-
-    from segship.onnxgraph.file import load
 
     with engine_errors("TVM cannot compile the network"):
         shape = {each.name: list(each.shape) for each in graph.inputs}
-        module = from_onnx(load(graph.path), shape_dict=shape, keep_params_in_input=False)
+        module = from_onnx(onnx.load(graph.path), shape_dict=shape, keep_params_in_input=False)
         module = relax.get_pipeline("zero")(relax.transform.DecomposeOpsForInference()(module))
         chosen = target.options.get("target", "llvm")
         made = tvm.compile(module, target=tvm.target.Target({"kind": "llvm"} if chosen == "llvm" else chosen))

@@ -9,45 +9,33 @@ import re
 import sys
 from typing import TYPE_CHECKING, cast
 
-from segship.backends import _scripts
+from segship.backends import _elsewhere, _scripts
 from segship.core import kits
-from segship.core.artifacts import BackendInfo, Device, EngineOption, Session
-from segship.core.errors import BackendError, one_line
+from segship.core.artifacts import EngineOption
+from segship.core.errors import BackendError
 from segship.core.kits import CALIBRATION_ARRAY, ENGINES, OUTPUTS, KitJob, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from segship.core.artifacts import Engine, Graph
+    from segship.core.artifacts import Device, Engine, Graph, Session
     from segship.core.kits import KitBackend
     from segship.core.target import Target
 
 __all__ = ["INFO", "PROGRAMS", "convert", "explain", "free", "open", "probe", "read_speed", "recipe"]
 
-INFO = BackendInfo(
-    title="VACC",
-    graph="onnx",
-    precisions=("fp16", "int8"),
-    extra="",
-    modules=(),
-    opset=18,
-    plain=17,
-    unverified=True,
-    dynamic=False,
-    default_device="vacc",
-    threads="",
-    parallel=False,
-    options={
+INFO = _elsewhere.describe(
+    "VACC",
+    ("fp16", "int8"),
+    "vacc",
+    {
         "calibrate_mode": EngineOption(
             str, "of int8; percentile by default", choices=("percentile", "max", "kl_divergence")
         ),
-        "batch": EngineOption(str, "1 is the only one"),
+        "batch": _elsewhere.ONE_BATCH,
     },
-    elsewhere="segship export … --kit FOLDER and segship adopt do it on a machine with the device",
-    gaps={
-        "tried": "written against the vendor's documentation; no device was at hand",
-        "bf16": "its tools have no bfloat16 for whole networks",
+    {
         "session": "vamp runs it on the card: segship adopt takes what it returns",
         "dynamic": "its engines take one size",
         "fp32": "the cards compute in fp16 and int8",
@@ -106,8 +94,7 @@ def read_speed(text: str, batch: int) -> float | None:
 
 def explain(text: str) -> str:
     """The last line in which the program speaks of an error."""
-    lines = [line for line in text.splitlines() if re.search(r"error|fail", line, re.IGNORECASE)]
-    return one_line(lines[-1]) if lines else ""
+    return _elsewhere.last_error(text)
 
 
 def convert(graph: Graph, target: Target, directory: Path) -> Engine:
@@ -122,9 +109,9 @@ def open(engine: Engine, *, device: str = INFO.default_device, threads: int | No
         BackendError: Always; it says what to do.
     """
     del device, threads
-    raise BackendError(f"{engine.directory / engine.files[0]}: {INFO.gaps['session']}")
+    _elsewhere.refuse(engine, INFO)
 
 
 def probe() -> tuple[Device, ...]:
     """The device, which nothing here opens."""
-    return (Device(INFO.default_device, usable=False, note=INFO.gaps["session"]),)
+    return _elsewhere.absent(INFO)
