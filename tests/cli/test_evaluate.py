@@ -40,7 +40,7 @@ def test_a_folder_gives_figures_files_and_warnings_without_torch(package: Path, 
     assert (found["images"], found["skipped"], found["mFscore"], found["mBoundaryIoU"]) == (2, 1, 100, 100)
     assert np.load(tmp_path / "out" / "a.npz")["labels"].shape == (77, 131)
     assert sorted(path.name for path in tmp_path.rglob("*.*")) == sorted(
-        ["f.json", "m.csv", "m.png", "a.npz", "b.npz", "a.jpg", "b.jpg"]
+        ["f.json", "m.csv", "m.png", "a.npz", "b.npz", "a.jpg", "b.jpg", "index.jsonl", "index.jsonl"]
     )
 
 

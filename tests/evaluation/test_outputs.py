@@ -14,6 +14,7 @@ from PIL import Image
 from segship.core.errors import InputError
 from segship.core.spec import ModelSpec
 from segship.datasets.samples import Sample
+from segship.evaluation import evaluate
 from segship.evaluation.counter import translation
 from segship.evaluation.data import Data, SampleSet
 from segship.evaluation.matrix import draw_matrix, write_matrix
@@ -132,3 +133,38 @@ def test_networks_of_other_classes_cannot_be_compared() -> None:
         translation(SPEC, more)
     turned = SPEC.model_copy(update={"classes": CLASSES[::-1]})
     assert translation(SPEC, turned) == (2, 1, 0)
+
+
+def test_files_that_no_evaluation_wrote_are_not_written_over(tmp_path: Path) -> None:
+    sample = Sample("x/a", Path("a.png"), None)
+    theirs = tmp_path / "x" / "a.png"
+    theirs.parent.mkdir()
+    theirs.write_bytes(b"theirs")
+    outputs = Outputs(CLASSES, PALETTE, OutputFolders(tmp_path))
+    with pytest.raises(InputError, match=r"a\.png exists, and no earlier run wrote it"):
+        outputs.claim([sample], resume=False)
+    with pytest.raises(InputError, match=r"a\.png exists"):
+        Outputs(CLASSES, PALETTE, OutputFolders(theirs.parent), (1, 2)).claim([sample], resume=False)
+    theirs.unlink()
+    outputs.claim([sample], resume=False)
+    write(tmp_path, "png")
+    outputs.list_results([sample])
+    assert json.loads((tmp_path / "index.jsonl").read_text()) == {
+        "name": "x/a",
+        "image": "a.png",
+        "files": {"png": "x/a.png"},
+    }
+    outputs.claim([sample], resume=False)  # its own
+
+
+def test_an_evaluation_claims_its_folders_before_it_counts(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "out" / "x").mkdir(parents=True)
+    (tmp_path / "out" / "x" / "3.png").write_bytes(b"theirs")
+    network, given = Bands(), Data.folders(data / "images", data / "labels")
+    with pytest.raises(InputError, match=r"3\.png exists"):
+        evaluate(network, given, outputs=OutputFolders(tmp_path / "out"))
+    assert not network.seen
+    (tmp_path / "out" / "x" / "3.png").unlink()
+    for _ in range(2):
+        evaluate(network, given, outputs=OutputFolders(tmp_path / "out"))
+    assert len((tmp_path / "out" / "index.jsonl").read_text().splitlines()) == 4

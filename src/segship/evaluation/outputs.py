@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import cv2
 import numpy as np
 
+from segship.core.errors import InputError
 from segship.core.files import write_atomically
+from segship.runtime.result_index import ResultIndex
 from segship.vision.bands import as_picture
 from segship.vision.draw import overlay, write_jpeg
 from segship.vision.label_maps import label_dtype
@@ -18,7 +20,7 @@ from segship.vision.palette import write_mask_png
 from segship.vision.regions import as_rle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -79,13 +81,59 @@ class Outputs:
         Args:
             samples: Images, with their names.
         """
-        to, pictures = self.folders.predictions, self.folders.pictures
         yield from self.folders.files
         for sample in samples:
-            if to is not None:
-                yield to / f"{sample.image.stem}.png" if self.numbers else self._prediction(to / sample.name)
-            if pictures is not None:
-                yield pictures / f"{sample.name}.jpg"
+            yield from self._files(sample)
+
+    def claim(self, samples: Iterable[Sample], *, resume: bool) -> None:
+        """Take the folders for this evaluation, so that nothing of somebody else is written over.
+
+        A folder that an evaluation wrote holds an index, as one of `segship.predict` does; a folder for a test server
+        holds predictions alone, so that only ``resume`` tells whose they are.
+
+        Args:
+            samples: Images, with their names.
+            resume: Go on with an interrupted run, whose files are replaced.
+
+        Raises:
+            InputError: A file is there that no earlier evaluation wrote.
+        """
+        indices = {} if self.numbers else {folder: ResultIndex(folder) for folder in self._folders()}
+        if not resume:
+            ours = [folder for folder, index in indices.items() if index.exists]
+            paths = (path for sample in samples for path in self._files(sample))
+            theirs = (path for path in paths if not any(path.is_relative_to(folder) for folder in ours))
+            if (there := next((path for path in theirs if path.exists()), None)) is not None:
+                raise InputError(f"{there} exists, and no earlier run wrote it: choose another folder, or move it away")
+        for index in indices.values():
+            index.begin()
+
+    def list_results(self, samples: Sequence[Sample]) -> None:
+        """Write a line for each image into the folders' indices: its name, its file, and the files made of it.
+
+        Args:
+            samples: Images, with their names; those of which nothing was made are left out.
+        """
+        if self.numbers:
+            return
+        for folder in self._folders():
+            index = ResultIndex(folder)
+            index.drop(sample.name for sample in samples)
+            for sample in samples:
+                paths = [path for path in self._files(sample) if path.is_relative_to(folder) and path.is_file()]
+                if paths:
+                    files = {path.suffix[1:]: str(path.relative_to(folder)) for path in paths}
+                    index.add({"name": sample.name, "image": str(sample.image), "files": files})
+
+    def _folders(self) -> tuple[Path, ...]:
+        return tuple(folder for folder in (self.folders.predictions, self.folders.pictures) if folder is not None)
+
+    def _files(self, sample: Sample) -> Iterator[Path]:
+        to, pictures = self.folders.predictions, self.folders.pictures
+        if to is not None:
+            yield to / f"{sample.image.stem}.png" if self.numbers else self._prediction(to / sample.name)
+        if pictures is not None:
+            yield pictures / f"{sample.name}.jpg"
 
     def write(self, sample: Sample, image: NDArray[np.uint8], mask: NDArray[Any], truth: NDArray[Any] | None) -> None:
         """Write the files of one image.

@@ -106,8 +106,8 @@ def evaluate(
         The figures, identical for any number of workers. Samples that cannot be used are left out and named.
 
     Raises:
-        InputError: No sample can be used, no pixel counts, a prediction would be written over a file that is read, or
-            options contradict each other; the message names the first reason.
+        InputError: No sample can be used, no pixel counts, a file would be written over one that is read or that no
+            evaluation wrote, or options contradict each other; the message names the first reason.
         SegshipError: A network cannot be opened or run, or a result cannot be written.
 
     Examples:
@@ -141,8 +141,11 @@ def evaluate(
         outputs=folders,
         max_pixels=max_pixels,
     )
-    require_apart(job.counter.outputs.paths(job.samples), job.files())
+    written = job.counter.outputs
+    require_apart(written.paths(job.samples), job.files())
+    written.claim(job.samples, resume=resume)
     found = evaluate_job(job, spec.classes, workers=workers, ray=ray, resume=resume, options=figures, progress=progress)
+    written.list_results(job.samples)
     if folders.differences is not None and found.against is not None:
         draw_differences(job, job.open()[0], found.against, folders.differences)
     return found
