@@ -197,7 +197,14 @@ def toy(tmp_path: Path) -> Report:
             ),
             TargetResult("y_dynamic", error="not here"),
         ),
-        machine={"processors": 2, "processor": "P & Q", "load": 0.5, "segship": "9.9", "python": "3.99"},
+        machine={
+            "processors": 2,
+            "processor": "P & Q",
+            "load": 0.5,
+            "segship": "9.9",
+            "python": "3.99",
+            "engines": {"net<x>": "1.5"},
+        },
         when="today",
         samples=(("s", picture, picture),),
         palette=((1, 2, 3), (4, 5, 6)),
@@ -266,7 +273,7 @@ def test_page_needs_no_other_file_and_is_well_formed(tmp_path: Path) -> None:
         "not here",
         "mIoU fell by 2.5",
         "-2.50",
-        "Segship 9.9, Python 3.99",
+        "Segship 9.9, Python 3.99, net<x> 1.5",
     ):
         assert words in text
     assert "background:rgb(4, 5, 6)" in page(toy(tmp_path))

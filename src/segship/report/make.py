@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segship import bench
+from segship.backends import find_backend
 from segship.bench.candidate import Candidate, HowToOpen
 from segship.bench.run import machine
 from segship.core.errors import SegshipError
 from segship.core.manifest import read_manifest
 from segship.core.target import Target
+from segship.core.versions import module_versions
 from segship.evaluation import Job, evaluate_job
 from segship.evaluation.network import Eager
 from segship.report import masks as pictures
@@ -88,7 +90,7 @@ def make_report(request: Request, *, progress: Progress | None = None) -> Report
         data=f"{request.data}, {evaluations[ORIGINAL]['images']} images",
         classes=spec.classes,
         candidates=tuple(candidates),
-        machine=machine(),
+        machine=machine() | {"engines": _engines(usable)},
         when=now(),
         samples=pictures.originals(request, spec, data, shown),
         palette=spec.palette,
@@ -181,6 +183,15 @@ def _time(
             kept = "error" not in result
             found[name][batch] = store.put(name, f"benchmark-{batch}", key(name, batch), result) if kept else result
     return {name: dict(sorted(timings.items())) for name, timings in found.items()}
+
+
+def _engines(targets: list[str]) -> dict[str, str]:
+    """Versions of the network's own engine and of those that the targets ran on."""
+    modules = (
+        "torch",
+        *(module for target in targets for module in find_backend(Target.parse(target).backend).INFO.modules),
+    )
+    return {name: version for name, version in sorted(module_versions(modules).items()) if version is not None}
 
 
 def _place(request: Request, name: str) -> list[str]:

@@ -134,6 +134,7 @@ def page(report: Report) -> str:
         body += ["<h2>Sample masks</h2>", _masks(report), _classes(report)]
     made = [f"{name} {machine[key]}" for name, key in (("Segship", "segship"), ("Python", "python")) if key in machine]
     made += [str(machine["system"])] if "system" in machine else []
+    made += [f"{name} {version}" for name, version in machine.get("engines", {}).items()]
     body.append(f'<p class="soft">{escape(", ".join(made))}</p>')
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
