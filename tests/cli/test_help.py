@@ -19,7 +19,7 @@ import pytest
 import typer
 
 from segship.cli.app import app
-from segship.cli.classes import CLASSES
+from segship.cli.options import CLASSES
 
 FOLDER = Path(__file__).parent / "help"
 TYPER = "0.29"

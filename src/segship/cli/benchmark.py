@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segship.cli.options import DEVICE, JsonFile, keep_apart, read_numbers, read_size
+from segship.cli.options import Device, JsonFile, keep_apart, read_numbers, read_size
 
 if TYPE_CHECKING:
     from segship.bench import Benchmark, Measurement
@@ -26,7 +26,7 @@ def benchmark(
         list[Path] | None, typer.Option(help="Images or folders. Default: scenes that come with Segship.")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of each engine.")] = None,
-    device: Annotated[str | None, typer.Option(help=DEVICE)] = None,
+    device: Device = None,
     duration: Annotated[float, typer.Option(min=0, help="Seconds for each package and batch size.")] = 5.0,
     engine_only: Annotated[
         bool, typer.Option("--engine-only", help="The network alone, as vendors' tools time it.")

@@ -7,12 +7,7 @@ from typing import Any
 
 from segship.core.errors import InputError, did_you_mean
 
-__all__ = ["CLASSES", "read_classes", "require_data_set", "with_classes"]
-
-CLASSES = (
-    "Names of the classes, where the network's files do not say: a data set (cityscapes), road,wall,sky, or a text "
-    "file with one name a line."
-)
+__all__ = ["read_classes", "require_data_set", "with_classes"]
 
 _MAXIMUM_BYTES = 2**20
 

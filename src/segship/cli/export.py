@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 import typer
 
 from segship.backends import DEFAULT
-from segship.cli.classes import CLASSES, require_data_set, with_classes
+from segship.cli.classes import require_data_set, with_classes
 from segship.cli.kit import KitData, write_kit
 from segship.cli.options import (
+    Classes,
     IgnoreUnknown,
     JsonFile,
     Normalize,
@@ -39,115 +40,138 @@ __all__ = ["export"]
 _FOLDERS = {"mmdeploy": "mmdeploy_runtime", "transformersjs": "transformers.js"}  # layouts, and what opens them
 _AUTO = "auto"
 
+_Paths = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCE [CHECKPOINT] OUT",
+        help="SOURCE: config, folder or file of the trained network. CHECKPOINT: its weights, where SOURCE does "
+        "not bring them. OUT: folder to write the package to.",
+    ),
+]
+_Backend = Annotated[
+    str | None, typer.Option(help=f"Inference engine; `segship doctor` lists them. Default: {DEFAULT}.")
+]
+_Precision = Annotated[str | None, typer.Option(help="fp32, fp16, bf16 or int8. Default: fp32.")]
+_Shape = Annotated[
+    str | None,
+    typer.Option(
+        help="Input sizes, height x width: dynamic, static (the network's own), static-512x1024, or "
+        "dynamic-512x512-1024x2048 with bounds. Default: dynamic."
+    ),
+]
+_Target = Annotated[
+    str | None,
+    typer.Option(
+        help="The three in one, as in openvino-int8_static-512x1024; MMDeploy's name for one, as in "
+        "segmentation_tensorrt-fp16_static-512x1024; or the path of an MMDeploy deploy config. auto: what "
+        "`segship tune` finds to be the fastest here."
+    ),
+]
+_Workspace = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="MIB", help="GPU memory TensorRT's builder may try kernels with; all by default."),
+]
+_EngineOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        "--engine-option",
+        metavar="NAME=VALUE",
+        help="Setting of the engine's own, as workspace=1024 is of TensorRT; may be repeated. `segship doctor "
+        "--engine NAME` lists them.",
+    ),
+]
+_Calibration = Annotated[
+    Path | None, typer.Option(help="Folder of images to fit int8 to; needed for int8.", metavar="FOLDER")
+]
+_Labels = Annotated[
+    Path | None,
+    typer.Option(help="Folder of their label maps: int8 is then judged by IoU.", metavar="FOLDER"),
+]
+_CalibrationImages = Annotated[
+    int | None, typer.Option(min=1, help="At most so many of them, spread over the folder. Default: 64.")
+]
+_AllowInexact = Annotated[
+    bool, typer.Option("--allow-inexact", help="Write the package even if a gate fails; its manifest says so.")
+]
+_Images = Annotated[
+    list[Path] | None,
+    typer.Option(help="Image or folder to verify with, besides the bundled scenes; may be repeated."),
+]
+_CfgOptions = Annotated[
+    list[str] | None,
+    typer.Option(help="Override of the config or the description, key.sub=value; may be repeated."),
+]
+_Source = Annotated[
+    str | None,
+    typer.Option(
+        help="Framework of the files, recognised by default; or python:package.module:function, which makes the "
+        "network (SOURCE is then its description in YAML, and may be left out)."
+    ),
+]
+_Spec = Annotated[
+    Path | None,
+    typer.Option(help="YAML file that describes classes and input, where the network's own files do not say."),
+]
+_Trust = Annotated[
+    bool,
+    typer.Option("--trust", help="Run code that comes with the network. Only for what you wrote or read yourself."),
+]
+_Embed = Annotated[
+    str,
+    typer.Option(
+        metavar="pre,post",
+        help="Work on images that the engine's file does itself: with pre it takes uint8 RGB images of any size, "
+        "with post it returns masks. An engine that cannot says which can.",
+    ),
+]
+_Kit = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Write no package, and no OUT, but what a machine with the vendor's tools and chip needs to make and "
+        "run the engine: ONNX, convert.sh, run.sh, inputs. `segship adopt` makes the package of what it returns.",
+    ),
+]
+_Dataset = Annotated[
+    tuple[str, Path] | None,
+    typer.Option(metavar="NAME ROOT", help="With --kit: a data set that the chip shall run, as for evaluate."),
+]
+_Split = Annotated[str | None, typer.Option(help="With --kit: part of the data set. Default: val.")]
+_Limit = Annotated[int | None, typer.Option(min=1, help="With --kit: take only the first N images.")]
+_Layout = Annotated[
+    str,
+    typer.Option(
+        help="Of the files: segship; or mmdeploy or transformersjs, a folder that mmdeploy_runtime or "
+        f"transformers.js opens ({DEFAULT}, fp32)."
+    ),
+]
+
 
 def export(
-    paths: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SOURCE [CHECKPOINT] OUT",
-            help="SOURCE: config, folder or file of the trained network. CHECKPOINT: its weights, where SOURCE does "
-            "not bring them. OUT: folder to write the package to.",
-        ),
-    ],
-    backend: Annotated[
-        str | None, typer.Option(help=f"Inference engine; `segship doctor` lists them. Default: {DEFAULT}.")
-    ] = None,
-    precision: Annotated[str | None, typer.Option(help="fp32, fp16, bf16 or int8. Default: fp32.")] = None,
-    shape: Annotated[
-        str | None,
-        typer.Option(
-            help="Input sizes, height x width: dynamic, static (the network's own), static-512x1024, or "
-            "dynamic-512x512-1024x2048 with bounds. Default: dynamic."
-        ),
-    ] = None,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            help="The three in one, as in openvino-int8_static-512x1024; MMDeploy's name for one, as in "
-            "segmentation_tensorrt-fp16_static-512x1024; or the path of an MMDeploy deploy config. auto: what "
-            "`segship tune` finds to be the fastest here."
-        ),
-    ] = None,
-    workspace: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="MIB", help="GPU memory TensorRT's builder may try kernels with; all by default."),
-    ] = None,
-    engine_option: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--option",
-            "--engine-option",
-            metavar="NAME=VALUE",
-            help="Setting of the engine's own, as workspace=1024 is of TensorRT; may be repeated. `segship doctor "
-            "--engine NAME` lists them.",
-        ),
-    ] = None,
-    calibration: Annotated[
-        Path | None, typer.Option(help="Folder of images to fit int8 to; needed for int8.", metavar="FOLDER")
-    ] = None,
-    labels: Annotated[
-        Path | None,
-        typer.Option(help="Folder of their label maps: int8 is then judged by IoU.", metavar="FOLDER"),
-    ] = None,
-    calibration_images: Annotated[
-        int | None, typer.Option(min=1, help="At most so many of them, spread over the folder. Default: 64.")
-    ] = None,
-    allow_inexact: Annotated[
-        bool, typer.Option("--allow-inexact", help="Write the package even if a gate fails; its manifest says so.")
-    ] = False,
-    images: Annotated[
-        list[Path] | None,
-        typer.Option(help="Image or folder to verify with, besides the bundled scenes; may be repeated."),
-    ] = None,
-    cfg_options: Annotated[
-        list[str] | None,
-        typer.Option(help="Override of the config or the description, key.sub=value; may be repeated."),
-    ] = None,
-    source: Annotated[
-        str | None,
-        typer.Option(
-            help="Framework of the files, recognised by default; or python:package.module:function, which makes the "
-            "network (SOURCE is then its description in YAML, and may be left out)."
-        ),
-    ] = None,
-    spec: Annotated[
-        Path | None,
-        typer.Option(help="YAML file that describes classes and input, where the network's own files do not say."),
-    ] = None,
-    classes: Annotated[str | None, typer.Option(help=CLASSES)] = None,
-    trust: Annotated[
-        bool,
-        typer.Option("--trust", help="Run code that comes with the network. Only for what you wrote or read yourself."),
-    ] = False,
-    embed: Annotated[
-        str,
-        typer.Option(
-            metavar="pre,post",
-            help="Work on images that the engine's file does itself: with pre it takes uint8 RGB images of any size, "
-            "with post it returns masks. An engine that cannot says which can.",
-        ),
-    ] = "",
-    kit: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Write no package, and no OUT, but what a machine with the vendor's tools and chip needs to make and "
-            "run the engine: ONNX, convert.sh, run.sh, inputs. `segship adopt` makes the package of what it returns.",
-        ),
-    ] = None,
-    dataset: Annotated[
-        tuple[str, Path] | None,
-        typer.Option(metavar="NAME ROOT", help="With --kit: a data set that the chip shall run, as for evaluate."),
-    ] = None,
-    split: Annotated[str | None, typer.Option(help="With --kit: part of the data set. Default: val.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="With --kit: take only the first N images.")] = None,
-    layout: Annotated[
-        str,
-        typer.Option(
-            help="Of the files: segship; or mmdeploy or transformersjs, a folder that mmdeploy_runtime or "
-            f"transformers.js opens ({DEFAULT}, fp32)."
-        ),
-    ] = "segship",
+    paths: _Paths,
+    backend: _Backend = None,
+    precision: _Precision = None,
+    shape: _Shape = None,
+    target: _Target = None,
+    workspace: _Workspace = None,
+    engine_option: _EngineOption = None,
+    calibration: _Calibration = None,
+    labels: _Labels = None,
+    calibration_images: _CalibrationImages = None,
+    allow_inexact: _AllowInexact = False,
+    images: _Images = None,
+    cfg_options: _CfgOptions = None,
+    source: _Source = None,
+    spec: _Spec = None,
+    classes: Classes = None,
+    trust: _Trust = False,
+    embed: _Embed = "",
+    kit: _Kit = None,
+    dataset: _Dataset = None,
+    split: _Split = None,
+    limit: _Limit = None,
+    layout: _Layout = "segship",
     normalize: Normalize = None,
     ignore_unknown: IgnoreUnknown = False,
     random_weights: RandomWeights = False,
@@ -165,21 +189,17 @@ def export(
 
     config, checkpoint, out = split_paths(paths if kit is None else [*paths, str(kit)], source)
     keep_apart(json_file, config, checkpoint, spec)
-    if layout not in {"segship", *_FOLDERS}:
-        # Version 0.1 took a data set here, for its classes.
-        layout, classes = "segship", either(classes, require_data_set(layout), "--classes", "--layout")
-    auto = target == _AUTO
-    chosen = _target(None if auto else target, backend, precision, shape)
-    if options := _options(engine_option or (), workspace):
-        chosen = chosen.model_copy(update={"options": chosen.options | options})
-    int8 = None if auto else _int8(chosen, calibration, None if kit else labels, calibration_images)
-    description = with_classes(spec, classes)
+    layout, classes = _layout_and_classes(layout, classes)
+    tuned = target == _AUTO
+    options = _options(engine_option or (), workspace)
+    chosen = _target(None if tuned else target, backend, precision, shape, options)
+    int8 = None if tuned else _int8(chosen, calibration, None if kit else labels, calibration_images)
     given = Source(
         config,
         checkpoint,
         source=source,
         cfg_options=cfg_options,
-        spec=description,
+        spec=with_classes(spec, classes),
         trust=trust,
         ignore_unknown=ignore_unknown,
         random_weights=random_weights,
@@ -200,7 +220,7 @@ def export(
         },
     ):
         return
-    if auto:
+    if tuned:
         _require_tunable(
             backend=backend,
             precision=precision,
@@ -220,25 +240,29 @@ def export(
             images=calibration_images or Int8().images,
             embed=embed,
         )
-        return
-    if layout in _FOLDERS:
+    elif layout in _FOLDERS:
         _require_plain(layout, embed=embed, json=json_file, allow_inexact=allow_inexact)
         _write_folder(layout, given, out, chosen, pictures)
-        return
-    with output.stages() as progress:
-        package = deploy.export(
-            given,
-            out,
-            target=chosen,
-            int8=int8,
-            allow_inexact=allow_inexact,
-            embed=embed or (),
-            images=pictures,
-            progress=progress,
-        )
-    output.write_json(json_file, package.manifest.model_dump(mode="json"))
-    if not output.is_standard_output(json_file):
-        _print(package, drawn=not pictures)
+    else:
+        with output.stages() as progress:
+            package = deploy.export(
+                given,
+                out,
+                target=chosen,
+                int8=int8,
+                allow_inexact=allow_inexact,
+                embed=embed or (),
+                images=pictures,
+                progress=progress,
+            )
+        _tell(package, json_file, drawn=not pictures)
+
+
+def _layout_and_classes(layout: str, classes: str | None) -> tuple[str, str | None]:
+    """What ``--layout`` and ``--classes`` say; version 0.1 took a data set as layout, for its classes."""
+    if layout in {"segship", *_FOLDERS}:
+        return layout, classes
+    return "segship", either(classes, require_data_set(layout), "--classes", "--layout")
 
 
 def _write_folder(layout: str, given: Source, out: Path, target: Target, images: Sequence[Path]) -> None:
@@ -254,10 +278,14 @@ def _write_folder(layout: str, given: Source, out: Path, target: Target, images:
         output.say(RANDOM_WEIGHTS)
 
 
-def _print(package: Package, *, drawn: bool) -> None:
+def _tell(package: Package, json_file: Path | None, *, drawn: bool) -> None:
+    """Write what the manifest says as JSON, and print what a reader wants to know of it."""
     from segship.cli import output
 
     manifest = package.manifest
+    output.write_json(json_file, manifest.model_dump(mode="json"))
+    if output.is_standard_output(json_file):
+        return
     output.print_checks(manifest.checks)
     output.print_quantization(manifest.quantization, manifest.target.precision)
     for failure in manifest.failures:
@@ -277,18 +305,26 @@ def _verdict(manifest: Manifest, *, drawn: bool) -> str:
     return f"{standing} on drawn scenes; --images FOLDER for yours" if drawn and manifest.checks else standing
 
 
-def _target(target: str | None, backend: str | None, precision: str | None, shape: str | None) -> Target:
-    """The target that the options name: --target, or the three that are its parts."""
+def _target(
+    target: str | None,
+    backend: str | None,
+    precision: str | None,
+    shape: str | None,
+    options: dict[str, str | int],
+) -> Target:
+    """The target that the options name, --target or the three that are its parts, with the engine's own options."""
     from segship.deploy import find_target
 
     parts = {"--backend": backend, "--precision": precision, "--shape": shape}
-    if target is not None:
-        if given := [name for name, value in parts.items() if value is not None]:
-            raise InputError(f"--target {target} names engine, precision and shape: leave {', '.join(given)} out")
-        return find_target(target)
-    return Target(
-        backend=backend or DEFAULT, precision=_precision(precision or "fp32"), shape=Shape.parse(shape or "dynamic")
-    )
+    if target is None:
+        chosen = Target(
+            backend=backend or DEFAULT, precision=_precision(precision or "fp32"), shape=Shape.parse(shape or "dynamic")
+        )
+    elif given := [name for name, value in parts.items() if value is not None]:
+        raise InputError(f"--target {target} names engine, precision and shape: leave {', '.join(given)} out")
+    else:
+        chosen = find_target(target)
+    return chosen.model_copy(update={"options": chosen.options | options})
 
 
 def _int8(target: Target, calibration: Path | None, labels: Path | None, images: int | None) -> Int8 | None:

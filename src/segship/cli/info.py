@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segship.cli.classes import CLASSES, with_classes
-from segship.cli.options import IgnoreUnknown, JsonFile, Normalize, find_normalize, keep_apart
+from segship.cli.classes import with_classes
+from segship.cli.options import Classes, IgnoreUnknown, JsonFile, Normalize, find_normalize, keep_apart
 from segship.core.errors import InputError
 from segship.core.provenance import RANDOM_WEIGHTS, hexadecimal, in_words
 
@@ -40,7 +40,7 @@ def info(
     ] = None,
     framework: Annotated[str | None, typer.Option("--source", help="As for `segship export`.")] = None,
     spec: Annotated[Path | None, typer.Option(help="As for `segship export`.")] = None,
-    classes: Annotated[str | None, typer.Option(help=CLASSES)] = None,
+    classes: Classes = None,
     trust: Annotated[bool, typer.Option("--trust", help="As for `segship export`.")] = False,
     normalize: Normalize = None,
     ignore_unknown: IgnoreUnknown = False,

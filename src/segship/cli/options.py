@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from segship.reading.description import Preset
 
 __all__ = [
+    "CLASSES",
     "DEVICE",
     "NO_CACHE",
     "TTA",
+    "Classes",
+    "Device",
     "IgnoreUnknown",
     "JsonFile",
     "Normalize",
@@ -36,6 +39,11 @@ __all__ = [
     "read_size",
     "split_paths",
 ]
+
+CLASSES = (
+    "Names of the classes, where the network's files do not say: a data set (cityscapes), road,wall,sky, or a text "
+    "file with one name a line."
+)
 
 DEVICE = "cpu, cuda:0, …; `segship doctor` lists them. Default: cpu, or the first device of an engine that has none."
 
@@ -85,6 +93,8 @@ def keep_apart(written: Path | None, *read: str | Path | None) -> None:
     require_apart([written], [file for path in paths for file in (path, *(path / name for name in _DESCRIPTIONS))])
 
 
+Classes = Annotated[str | None, typer.Option(help=CLASSES)]
+Device = Annotated[str | None, typer.Option(help=DEVICE)]
 JsonFile = Annotated[
     Path | None,
     typer.Option(

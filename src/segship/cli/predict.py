@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from segship.cli.classes import CLASSES, read_classes
-from segship.cli.options import DEVICE, NO_CACHE, TTA, either
+from segship.cli.classes import read_classes
+from segship.cli.options import NO_CACHE, TTA, Classes, Device, either
 from segship.cli.predicting import packages_among, predict_images
 from segship.cli.video import label_video
 from segship.core.errors import InputError
@@ -18,54 +18,71 @@ __all__ = ["predict"]
 
 _VIDEO = "Video"
 
+_Package = Annotated[
+    Path, typer.Argument(help="Folder written by `segship export` or MMDeploy, or a lone engine file.")
+]
+_Images = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="IMAGES...",
+        help="Images, or folders of images; or one video, camera:0, or a stream as rtsp://…. Packages that stand "
+        "before them take part: the mean of their scores decides.",
+    ),
+]
+_To = Annotated[Path, typer.Option(help="Folder for the results; of a video, .mp4 for an overlay, or as --masks.")]
+_Opacity = Annotated[float, typer.Option(min=0, max=1, help="Of the mask in the overlay.")]
+_Scores = Annotated[
+    bool, typer.Option("--scores", help="Also write the class probabilities: float16 .npz, (C, H, W) as `scores`.")
+]
+_Overlay = Annotated[
+    bool, typer.Option("--overlay/--no-overlay", help="Write the mask over the image as NAME_overlay.jpg.")
+]
+_Resume = Annotated[
+    bool, typer.Option("--resume", help="Leave out images that an earlier run with the same package has done.")
+]
+_Threads = Annotated[int | None, typer.Option(min=1, help="Threads of the engine.")]
+_Trust = Annotated[
+    bool,
+    typer.Option("--trust", help="Open an engine that carries code, which then runs. Only from people you trust."),
+]
+_MaxPixels = Annotated[int, typer.Option(min=1, help="Refuse images with more pixels.")]
+_Tta = Annotated[str | None, typer.Option(help=TTA, metavar="[flip,scales=…]")]
+_NoCache = Annotated[bool, typer.Option("--no-cache", help=NO_CACHE)]
+_Masks = Annotated[
+    Path | None,
+    typer.Option(
+        help="Masks of a video: .mkv (lossless grey), .jsonl (run lengths), or a folder of PNG.",
+        rich_help_panel=_VIDEO,
+    ),
+]
+_Every = Annotated[int, typer.Option(min=1, help="Take each N-th frame.", rich_help_panel=_VIDEO)]
+_Begin = Annotated[float, typer.Option("--from", min=0, help="Second to begin at.", rich_help_panel=_VIDEO)]
+_End = Annotated[float | None, typer.Option("--until", help="Second to end at.", rich_help_panel=_VIDEO)]
+_Show = Annotated[bool, typer.Option("--show", help="Show frames in a window; Escape ends.", rich_help_panel=_VIDEO)]
+_OldLayout = Annotated[str | None, typer.Option("--layout", hidden=True)]
+
 
 def predict(
-    package: Annotated[
-        Path, typer.Argument(help="Folder written by `segship export` or MMDeploy, or a lone engine file.")
-    ],
-    images: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="IMAGES...",
-            help="Images, or folders of images; or one video, camera:0, or a stream as rtsp://…. Packages that stand "
-            "before them take part: the mean of their scores decides.",
-        ),
-    ],
-    to: Annotated[Path, typer.Option(help="Folder for the results; of a video, .mp4 for an overlay, or as --masks.")],
-    opacity: Annotated[float, typer.Option(min=0, max=1, help="Of the mask in the overlay.")] = 0.5,
-    scores: Annotated[
-        bool, typer.Option("--scores", help="Also write the class probabilities: float16 .npz, (C, H, W) as `scores`.")
-    ] = False,
-    overlay: Annotated[
-        bool, typer.Option("--overlay/--no-overlay", help="Write the mask over the image as NAME_overlay.jpg.")
-    ] = True,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Leave out images that an earlier run with the same package has done.")
-    ] = False,
-    device: Annotated[str | None, typer.Option(help=DEVICE)] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the engine.")] = None,
-    classes: Annotated[str | None, typer.Option(help=CLASSES)] = None,
-    trust: Annotated[
-        bool,
-        typer.Option("--trust", help="Open an engine that carries code, which then runs. Only from people you trust."),
-    ] = False,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Refuse images with more pixels.")] = 100_000_000,
-    tta: Annotated[str | None, typer.Option(help=TTA, metavar="[flip,scales=…]")] = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help=NO_CACHE)] = False,
-    masks: Annotated[
-        Path | None,
-        typer.Option(
-            help="Masks of a video: .mkv (lossless grey), .jsonl (run lengths), or a folder of PNG.",
-            rich_help_panel=_VIDEO,
-        ),
-    ] = None,
-    every: Annotated[int, typer.Option(min=1, help="Take each N-th frame.", rich_help_panel=_VIDEO)] = 1,
-    begin: Annotated[float, typer.Option("--from", min=0, help="Second to begin at.", rich_help_panel=_VIDEO)] = 0.0,
-    end: Annotated[float | None, typer.Option("--until", help="Second to end at.", rich_help_panel=_VIDEO)] = None,
-    show: Annotated[
-        bool, typer.Option("--show", help="Show frames in a window; Escape ends.", rich_help_panel=_VIDEO)
-    ] = False,
-    old_layout: Annotated[str | None, typer.Option("--layout", hidden=True)] = None,
+    package: _Package,
+    images: _Images,
+    to: _To,
+    opacity: _Opacity = 0.5,
+    scores: _Scores = False,
+    overlay: _Overlay = True,
+    resume: _Resume = False,
+    device: Device = None,
+    threads: _Threads = None,
+    classes: Classes = None,
+    trust: _Trust = False,
+    max_pixels: _MaxPixels = 100_000_000,
+    tta: _Tta = None,
+    no_cache: _NoCache = False,
+    masks: _Masks = None,
+    every: _Every = 1,
+    begin: _Begin = 0.0,
+    end: _End = None,
+    show: _Show = False,
+    old_layout: _OldLayout = None,
 ) -> None:
     """Write the label map and an overlay of each image, in folders as the images are.
 

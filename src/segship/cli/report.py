@@ -13,51 +13,69 @@ __all__ = ["report"]
 
 _NO_TARGET = 1
 
+_Config = Annotated[Path, typer.Argument(help="Config of the trained network.")]
+_Checkpoint = Annotated[Path | None, typer.Argument(help="Its weights, where the config does not bring them.")]
+_Targets = Annotated[
+    str,
+    typer.Option(
+        metavar="T,T,…",
+        help="Engine, precision and shape of each, as in onnxruntime_dynamic,openvino-int8_static",
+    ),
+]
+_To = Annotated[Path, typer.Option(help="Folder for the report, the packages and what resuming needs.")]
+_Dataset = Annotated[
+    tuple[str, Path] | None, typer.Option(metavar="NAME ROOT", help="Data set and its folder, as for evaluate.")
+]
+_Split = Annotated[str | None, typer.Option(help="Part of the data set. Default: val.")]
+_Images = Annotated[Path | None, typer.Option(help="Folder of images, instead of --dataset.")]
+_Labels = Annotated[Path | None, typer.Option(help="Folder of their label maps.")]
+_Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N images.")]
+_BatchSizes = Annotated[str, typer.Option(metavar="N,N,…", help="Images in one run, for the timing.")]
+_Duration = Annotated[float, typer.Option(min=0, help="Seconds of timing for each target and batch size.")]
+_Calibration = Annotated[Path | None, typer.Option(help="Folder of images to fit int8 to.")]
+_CalibrationLabels = Annotated[
+    Path | None, typer.Option(help="Folder of their label maps: int8 is then judged by its loss of mIoU.")
+]
+_Threads = Annotated[int | None, typer.Option(min=1, help="Threads of each engine in the timing.")]
+_Device = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[ENGINE=]DEVICE",
+        help="What the engines run on: cuda:0 for all of them, ENGINE=cuda:1 for one; may be repeated. Default: "
+        "cpu, or the first device of an engine that does not run there. The network itself runs on the cpu.",
+    ),
+]
+_Workers = Annotated[int, typer.Option(min=1, help="Processes that share an evaluation.")]
+_Redo = Annotated[
+    list[str] | None, typer.Option(help="Target to make again; PyTorch for the network itself; may be repeated.")
+]
+_TimeAgain = Annotated[
+    bool, typer.Option("--time-again", help="Time all targets again, so that their times are of one run.")
+]
+_Pictures = Annotated[int, typer.Option(min=0, help="How many sample masks to show.")]
+
 
 def report(
-    config: Annotated[Path, typer.Argument(help="Config of the trained network.")],
-    checkpoint: Annotated[
-        Path | None, typer.Argument(help="Its weights, where the config does not bring them.")
-    ] = None,
+    config: _Config,
+    checkpoint: _Checkpoint = None,
     *,
-    targets: Annotated[
-        str,
-        typer.Option(
-            metavar="T,T,…",
-            help="Engine, precision and shape of each, as in onnxruntime_dynamic,openvino-int8_static",
-        ),
-    ],
-    to: Annotated[Path, typer.Option(help="Folder for the report, the packages and what resuming needs.")],
-    dataset: Annotated[
-        tuple[str, Path] | None, typer.Option(metavar="NAME ROOT", help="Data set and its folder, as for evaluate.")
-    ] = None,
-    split: Annotated[str | None, typer.Option(help="Part of the data set. Default: val.")] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder of images, instead of --dataset.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="Folder of their label maps.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N images.")] = None,
-    batch_sizes: Annotated[str, typer.Option(metavar="N,N,…", help="Images in one run, for the timing.")] = "1",
-    duration: Annotated[float, typer.Option(min=0, help="Seconds of timing for each target and batch size.")] = 3.0,
-    calibration: Annotated[Path | None, typer.Option(help="Folder of images to fit int8 to.")] = None,
-    calibration_labels: Annotated[
-        Path | None, typer.Option(help="Folder of their label maps: int8 is then judged by its loss of mIoU.")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of each engine in the timing.")] = None,
-    device: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="[ENGINE=]DEVICE",
-            help="What the engines run on: cuda:0 for all of them, ENGINE=cuda:1 for one; may be repeated. Default: "
-            "cpu, or the first device of an engine that does not run there. The network itself runs on the cpu.",
-        ),
-    ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that share an evaluation.")] = 1,
-    redo: Annotated[
-        list[str] | None, typer.Option(help="Target to make again; PyTorch for the network itself; may be repeated.")
-    ] = None,
-    time_again: Annotated[
-        bool, typer.Option("--time-again", help="Time all targets again, so that their times are of one run.")
-    ] = False,
-    pictures: Annotated[int, typer.Option(min=0, help="How many sample masks to show.")] = 3,
+    targets: _Targets,
+    to: _To,
+    dataset: _Dataset = None,
+    split: _Split = None,
+    images: _Images = None,
+    labels: _Labels = None,
+    limit: _Limit = None,
+    batch_sizes: _BatchSizes = "1",
+    duration: _Duration = 3.0,
+    calibration: _Calibration = None,
+    calibration_labels: _CalibrationLabels = None,
+    threads: _Threads = None,
+    device: _Device = None,
+    workers: _Workers = 1,
+    redo: _Redo = None,
+    time_again: _TimeAgain = False,
+    pictures: _Pictures = 3,
     old_layout: OldLayout = None,
 ) -> None:
     """Export, verify, evaluate and time several targets, and write one page about them.

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from segship.cli.options import DEVICE
+from segship.cli.options import Device
 
 __all__ = ["serve"]
 
@@ -22,7 +22,7 @@ def serve(
     grpc_port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Speak the Open Inference Protocol over gRPC there, too.")
     ] = None,
-    device: Annotated[str | None, typer.Option(help=DEVICE)] = None,
+    device: Device = None,
     threads: Annotated[int, typer.Option(min=1, help="Of the engine, for each mask.")] = 1,
     at_once: Annotated[
         int | None, typer.Option(min=1, help="Masks made at the same time, of all models. Default: cores / threads.")

@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segship.cli.classes import CLASSES, with_classes
-from segship.cli.options import IgnoreUnknown, JsonFile, Normalize, find_normalize, keep_apart, read_names, split_paths
+from segship.cli.classes import with_classes
+from segship.cli.options import (
+    Classes,
+    IgnoreUnknown,
+    JsonFile,
+    Normalize,
+    find_normalize,
+    keep_apart,
+    read_names,
+    split_paths,
+)
 from segship.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,50 +44,60 @@ def _read_duration(text: str) -> float:
     return seconds
 
 
+_Paths = Annotated[
+    list[str],
+    typer.Argument(metavar="SOURCE [CHECKPOINT] OUT", help="As for `segship export`."),
+]
+_Calibration = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of images like those the network will see: int8 is fitted to them, and all is judged and "
+        "timed on them.",
+        metavar="FOLDER",
+    ),
+]
+_Labels = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of their label maps. Without it, the labels shared with the network are counted.",
+        metavar="FOLDER",
+    ),
+]
+_CalibrationImages = Annotated[int, typer.Option(min=1, help="At most so many of them, spread over the folder.")]
+_Budget = Annotated[str, typer.Option(metavar="TIME", help="How long it may take: 90s, 20min, 1h.")]
+_MaxDrop = Annotated[float, typer.Option(min=0, help="Points that mIoU may change, up or down.")]
+_Prefer = Annotated[str, typer.Option(metavar="speed|size|accuracy", help="What is chosen of what passes.")]
+_Engines = Annotated[str, typer.Option(metavar="E,E,…", help="Only these engines. Default: all that work here.")]
+_Embed = Annotated[str, typer.Option(metavar="pre,post", help="As for `segship export`.")]
+_To = Annotated[
+    Path | None,
+    typer.Option(help="Folder for the record, the plot and what resuming needs. Default: OUT.tune beside OUT."),
+]
+_CfgOptions = Annotated[list[str] | None, typer.Option(help="As for `segship export`.")]
+_Source = Annotated[str | None, typer.Option(help="As for `segship export`.")]
+_Spec = Annotated[Path | None, typer.Option(help="As for `segship export`.")]
+_Trust = Annotated[
+    bool,
+    typer.Option("--trust", help="As for `segship export`; engines whose files carry code are tried, too."),
+]
+
+
 def tune(
-    paths: Annotated[
-        list[str],
-        typer.Argument(metavar="SOURCE [CHECKPOINT] OUT", help="As for `segship export`."),
-    ],
-    calibration: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of images like those the network will see: int8 is fitted to them, and all is judged and "
-            "timed on them.",
-            metavar="FOLDER",
-        ),
-    ] = None,
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of their label maps. Without it, the labels shared with the network are counted.",
-            metavar="FOLDER",
-        ),
-    ] = None,
-    calibration_images: Annotated[
-        int, typer.Option(min=1, help="At most so many of them, spread over the folder.")
-    ] = 64,
-    budget: Annotated[str, typer.Option(metavar="TIME", help="How long it may take: 90s, 20min, 1h.")] = "20min",
-    max_drop: Annotated[float, typer.Option(min=0, help="Points that mIoU may change, up or down.")] = 0.5,
-    prefer: Annotated[
-        str, typer.Option(metavar="speed|size|accuracy", help="What is chosen of what passes.")
-    ] = "speed",
-    engines: Annotated[
-        str, typer.Option(metavar="E,E,…", help="Only these engines. Default: all that work here.")
-    ] = "",
-    embed: Annotated[str, typer.Option(metavar="pre,post", help="As for `segship export`.")] = "",
-    to: Annotated[
-        Path | None,
-        typer.Option(help="Folder for the record, the plot and what resuming needs. Default: OUT.tune beside OUT."),
-    ] = None,
-    cfg_options: Annotated[list[str] | None, typer.Option(help="As for `segship export`.")] = None,
-    source: Annotated[str | None, typer.Option(help="As for `segship export`.")] = None,
-    spec: Annotated[Path | None, typer.Option(help="As for `segship export`.")] = None,
-    classes: Annotated[str | None, typer.Option(help=CLASSES)] = None,
-    trust: Annotated[
-        bool,
-        typer.Option("--trust", help="As for `segship export`; engines whose files carry code are tried, too."),
-    ] = False,
+    paths: _Paths,
+    calibration: _Calibration = None,
+    labels: _Labels = None,
+    calibration_images: _CalibrationImages = 64,
+    budget: _Budget = "20min",
+    max_drop: _MaxDrop = 0.5,
+    prefer: _Prefer = "speed",
+    engines: _Engines = "",
+    embed: _Embed = "",
+    to: _To = None,
+    cfg_options: _CfgOptions = None,
+    source: _Source = None,
+    spec: _Spec = None,
+    classes: Classes = None,
+    trust: _Trust = False,
     normalize: Normalize = None,
     ignore_unknown: IgnoreUnknown = False,
     json_file: JsonFile = None,

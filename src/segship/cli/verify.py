@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segship.cli.options import (
-    DEVICE,
+    Device,
     IgnoreUnknown,
     JsonFile,
     Normalize,
@@ -26,30 +26,38 @@ __all__ = ["verify"]
 
 _FAILED = 1
 
+_Paths = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCE [CHECKPOINT] PACKAGE",
+        help="SOURCE and CHECKPOINT: the trained network, as for `segship export`. PACKAGE: what was made of it.",
+    ),
+]
+_Images = Annotated[
+    list[Path] | None,
+    typer.Option(help="Image or folder to compare on; may be repeated. Default: the bundled scenes."),
+]
+_To = Annotated[
+    Path | None,
+    typer.Option(help="Folder for both masks of each image, NAME_network.png and NAME_package.png."),
+]
+_CfgOptions = Annotated[
+    list[str] | None, typer.Option(help="Override of the config or the description, as for `segship export`.")
+]
+_Source = Annotated[str | None, typer.Option(help="As for `segship export`.")]
+_Spec = Annotated[Path | None, typer.Option(help="As for `segship export`.")]
+_Trust = Annotated[bool, typer.Option("--trust", help="As for `segship export`.")]
+
 
 def verify(
-    paths: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SOURCE [CHECKPOINT] PACKAGE",
-            help="SOURCE and CHECKPOINT: the trained network, as for `segship export`. PACKAGE: what was made of it.",
-        ),
-    ],
-    images: Annotated[
-        list[Path] | None,
-        typer.Option(help="Image or folder to compare on; may be repeated. Default: the bundled scenes."),
-    ] = None,
-    to: Annotated[
-        Path | None,
-        typer.Option(help="Folder for both masks of each image, NAME_network.png and NAME_package.png."),
-    ] = None,
-    device: Annotated[str | None, typer.Option(help=DEVICE)] = None,
-    cfg_options: Annotated[
-        list[str] | None, typer.Option(help="Override of the config or the description, as for `segship export`.")
-    ] = None,
-    source: Annotated[str | None, typer.Option(help="As for `segship export`.")] = None,
-    spec: Annotated[Path | None, typer.Option(help="As for `segship export`.")] = None,
-    trust: Annotated[bool, typer.Option("--trust", help="As for `segship export`.")] = False,
+    paths: _Paths,
+    images: _Images = None,
+    to: _To = None,
+    device: Device = None,
+    cfg_options: _CfgOptions = None,
+    source: _Source = None,
+    spec: _Spec = None,
+    trust: _Trust = False,
     normalize: Normalize = None,
     ignore_unknown: IgnoreUnknown = False,
     json_file: JsonFile = None,
