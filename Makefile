@@ -73,13 +73,14 @@ check-base check-lowest check-phones check-pythons: check-%: install
 	$(BIN)/python dev/environments.py $*
 
 # Fuzzing needs atheris, which is no dependency: an environment of its own below build/, beside .venv's packages. An hour of all
-# ten readers; MINUTES says for how long, together.
+# ten readers; MINUTES says for how long, together, and SECONDS how long one input may take.
 MINUTES := 60
+SECONDS := 5
 fuzz: install
 	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python build/fuzz/venv
 	$(BIN)/uv pip install --quiet --python build/fuzz/venv/bin/python atheris
 	PYTHONPATH=$$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))") \
-	  build/fuzz/venv/bin/python fuzz/run.py --minutes $(MINUTES)
+	  build/fuzz/venv/bin/python fuzz/run.py --minutes $(MINUTES) --seconds $(SECONDS)
 
 format: install
 	$(BIN)/ruff check --fix .

@@ -2,7 +2,7 @@
 
 ::
 
-    python fuzz/hostile.py [--kinds configs,onnx_models] [--most 100] [--jobs 2] [--out docs/tables/robustness.md]
+    python fuzz/hostile.py [--kinds configs,onnx_models] [--most 100] [--jobs 2] [--write]
 
 A reading survives if it ends within 5 s of processor time and 1 GB of memory, in a result or in a `SegshipError` of one
 line. Every other end is listed; the status is their number. Of an input that carries code, nothing may run.
@@ -24,6 +24,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
 
 from child import End, run
+from robustness import write_section
 
 if TYPE_CHECKING:
     from inputs.common import Case
@@ -87,8 +88,6 @@ def examine(kind: str, most: int) -> list[tuple[str, End]]:
 def table(ends: dict[str, list[tuple[str, End]]]) -> str:
     """The page."""
     lines = [
-        "# Hostile inputs",
-        "",
         "Made by `python fuzz/hostile.py`. Each input was read in a process of its own that may take 6 GiB of addresses and 9 s of",
         "processor time. *Refused*: an error of one line; *read*: a result. *Executed*: code of the input ran. *Hang*: more than 5 s.",
         "*Big*: more than 1 GB. *Uncaught*: any other exception, or a crash.",
@@ -112,7 +111,6 @@ def table(ends: dict[str, list[tuple[str, End]]]) -> str:
             _row("**together**", whole),
             "",
             f"The slowest took {slowest:.1f} s of processor time, the largest {largest} MB.",
-            "",
         ]
     )
 
@@ -128,16 +126,16 @@ def main() -> int:
     parser.add_argument("--kinds", default=",".join(KINDS), help="some of the kinds, comma-separated")
     parser.add_argument("--most", type=int, default=10_000, help="so many inputs of each kind, spread over all")
     parser.add_argument("--jobs", type=int, default=1, help="kinds at a time")
-    parser.add_argument("--out", type=Path, help="the page to write")
+    parser.add_argument("--write", action="store_true", help="into docs/tables/robustness.md")
     given = parser.parse_args()
     preload()
     kinds = given.kinds.split(",")
     with ProcessPoolExecutor(given.jobs, mp_context=get_context("fork")) as pool:
         ends = dict(zip(kinds, pool.map(examine, kinds, [given.most] * len(kinds)), strict=True))
-    page = table(ends)
-    print(page)
-    if given.out:
-        given.out.write_text(page, encoding="utf-8")
+    section = table(ends)
+    print(section)
+    if given.write:
+        write_section("Hostile inputs", section)
     return min(255, sum(end.how in _BAD for found in ends.values() for _, end in found))
 
 

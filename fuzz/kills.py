@@ -2,7 +2,7 @@
 
 ::
 
-    python fuzz/kills.py [--random 200] [--two 10]
+    python fuzz/kills.py [--random 200] [--two 10] [--write]
 
 After a kill the destination must hold a whole package, the older or the newer, at once or after the next command, and
 nothing may be left beside it by then. The status is the number of times it did not.
@@ -23,7 +23,15 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
 
 from inputs.manifests import plain
+from robustness import write_section
 
+_HEAD = (
+    "`python fuzz/kills.py`: exports over an older package. *At once*: no whole package lies there, the older or the newer.",
+    "*In the end*: after the next export there is none, or something is left beside it.",
+    "",
+    "| export | times | wrong at once | wrong in the end |",
+    "|---|---:|---:|---:|",
+)
 _OPERATIONS = ("mkdir", "rename", "replace", "unlink", "rmdir", "link", "symlink", "chmod", "open")
 _SPEC = {"classes": ["road", "wall", "sky"], "normalization": {"mean": [1, 2, 3], "std": [4, 5, 6]}}
 
@@ -117,22 +125,21 @@ def at_random(count: int) -> tuple[int, int]:
     begin = time.monotonic()
     os.waitpid(child(folder), 0)
     whole = time.monotonic() - begin
-    missing = wrong = killed = 0
-    for number in range(count):
+    missing = wrong = killed = tried = 0
+    while killed < count:
+        tried += 1
         process = child(folder)
         time.sleep(dice.uniform(0, 1.05 * whole))
         os.kill(process, signal.SIGKILL)
         killed += os.waitpid(process, 0)[1] == signal.SIGKILL
-        first, second = after(folder, f"random {number}")
+        first, second = after(folder, f"random {tried}")
         missing, wrong = missing + first, wrong + second
-    print(
-        f"{count} kills at random moments ({killed} while it ran): {missing} without a package at once, {wrong} in the end"
-    )
+    print(f"{count} kills at random moments: {missing} without a package at once, {wrong} in the end", flush=True)
     return missing, wrong
 
 
-def at_every_operation() -> tuple[int, int]:
-    """Kill at each file operation in turn."""
+def at_every_operation() -> tuple[int, int, int]:
+    """Kill at each file operation in turn; how many there are, and the two counts of `after`."""
     folder = prepared()
     count = int((folder / "count").read_text())
     missing = wrong = 0
@@ -141,7 +148,7 @@ def at_every_operation() -> tuple[int, int]:
         first, second = after(folder, f"operation {number}")
         missing, wrong = missing + first, wrong + second
     print(f"{count} kills, one at every file operation: {missing} without a package at once, {wrong} in the end")
-    return missing, wrong
+    return count, missing, wrong
 
 
 def two_at_once(count: int) -> int:
@@ -162,12 +169,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--random", type=int, default=200)
     parser.add_argument("--two", type=int, default=10)
+    parser.add_argument("--write", action="store_true", help="into docs/tables/robustness.md")
     given = parser.parse_args()
     from hostile import preload
 
     preload()
-    wrong = at_every_operation()[1] + at_random(given.random)[1] + two_at_once(given.two)
-    return min(255, wrong)
+    operations, moments, two = at_every_operation(), at_random(given.random), two_at_once(given.two)
+    if given.write:
+        rows = [
+            f"| killed (`kill -9`) at each file operation | {operations[0]} | {operations[1]} | {operations[2]} |",
+            f"| killed at random moments | {given.random} | {moments[0]} | {moments[1]} |",
+            f"| two exports to one destination at once | {given.two} | | {two} |",
+        ]
+        write_section("Kills", "\n".join([*_HEAD, *rows]))
+    return min(255, operations[2] + moments[1] + two)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 ::
 
-    python fuzz/threads.py [--threads 8] [--runs 25] [--engines openvino,ncnn]
+    python fuzz/threads.py [--threads 8] [--runs 25] [--engines openvino,ncnn] [--write]
 
 The bundled network is exported for each engine, and run from all threads at once on four scenes of two sizes. The
 status is the number of masks that differ.
@@ -16,19 +16,25 @@ import tempfile
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent / "src")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
 
 import numpy as np
 
 import segship
+from robustness import write_section
 from segship.backends import backend_names, find_backend
+from segship.vision.decode import read_image
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DEMO = HERE.parent / "src" / "segship" / "assets" / "demo"
 
 
-def targets(names: list[str]) -> list[str]:
+def targets(names: Sequence[str]) -> list[str]:
     """A target of float32 for each engine that works here; the others are named with the reason."""
     found = []
     for name in names:
@@ -43,7 +49,7 @@ def targets(names: list[str]) -> list[str]:
 
 def wrong(package: Path, threads: int, runs: int) -> int:
     """How many of all masks differ from those that one thread makes."""
-    images = [segship.read_image(path) for path in sorted((DEMO / "images").glob("*.jpg"))[:4]]
+    images = [read_image(path) for path in sorted((DEMO / "images").glob("*.jpg"))[:4]]
     images[1::2] = [np.ascontiguousarray(image[:129, :161]) for image in images[1::2]]
     with segship.Segmentor(package, trust=True) as segmentor:
         alone = [segmentor(image) for image in images]
@@ -60,19 +66,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=8)
     parser.add_argument("--runs", type=int, default=25, help="of each thread")
-    parser.add_argument("--engines", default=",".join(backend_names()), help="comma-separated")
+    parser.add_argument("--engines", default="", help="comma-separated; default: all")
+    parser.add_argument("--write", action="store_true", help="into docs/tables/robustness.md")
     given = parser.parse_args()
+    lines = ["| target | masks | wrong |", "|---|---:|---:|"]
     warnings.simplefilter("ignore")
     total = 0
-    for target in targets(given.engines.split(",")):
+    for target in targets(given.engines.split(",") if given.engines else backend_names()):
         with tempfile.TemporaryDirectory() as folder:
             made = Path(folder) / "package"
             segship.export(
                 DEMO / "fast_scnn_scenes.py", DEMO / "fast_scnn_scenes.pth", made, target=target, allow_inexact=True
             )
             found = wrong(made, given.threads, given.runs)
+        lines.append(f"| `{target}` | {given.threads * given.runs} | {found} |")
         print(f"{target}: {found} of {given.threads * given.runs} masks are wrong", flush=True)
         total += found
+    if given.write:
+        title = f"Threads: {given.engines.replace(',', ', ')}" if given.engines else "Threads"
+        told = (
+            f"`python fuzz/threads.py`: one Segmentor in {given.threads} threads, each mask held against one thread's."
+        )
+        write_section(title, "\n".join([told, "", *lines]))
     return min(255, total)
 
 

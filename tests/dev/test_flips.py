@@ -5,20 +5,20 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import flip_bytes
+import flips
 from segship.core.manifest import MANIFEST
 
 
 def test_every_flipped_byte_of_the_manifest_is_noticed(tmp_path: Path) -> None:
-    package = Path(shutil.copytree(flip_bytes.SMALL, tmp_path / "package"))
-    found = flip_bytes.flip_file(package, MANIFEST)
+    package = Path(shutil.copytree(flips.SMALL, tmp_path / "package"))
+    found = flips.flip_file(package, MANIFEST)
     assert found.tried == (package / MANIFEST).stat().st_size
     assert (found.unnoticed, found.uncaught) == ([], [])
-    model = flip_bytes.flip_file(package, "model.onnx", every=40)
+    model = flips.flip_file(package, "model.onnx", every=40)
     assert (model.unnoticed, model.uncaught) == ([], [])
 
 
 def test_what_is_not_noticed_would_be_told(tmp_path: Path) -> None:
-    package = Path(shutil.copytree(flip_bytes.SMALL, tmp_path / "package"))
+    package = Path(shutil.copytree(flips.SMALL, tmp_path / "package"))
     (package / "notes.txt").write_text("dear")
-    assert len(flip_bytes.flip_file(package, "notes.txt").unnoticed) == 4
+    assert len(flips.flip_file(package, "notes.txt").unnoticed) == 4

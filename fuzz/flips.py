@@ -2,7 +2,7 @@
 
 ::
 
-    python dev/flip_bytes.py [PACKAGE] [--bits 1-8]
+    python dev/flip_bytes.py [PACKAGE] [--bits 1-8] [--write]
 
 The exit status is 1 where a change goes unnoticed or ends in anything but one `SegshipError`.
 """
@@ -16,6 +16,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from robustness import write_section
 from segship.core.errors import SegshipError
 from segship.core.manifest import MANIFEST
 from segship.runtime.package import find_package
@@ -74,18 +75,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("package", nargs="?", type=Path, default=SMALL)
     parser.add_argument("--bits", type=int, choices=range(1, _BITS + 1), default=1)
+    parser.add_argument("--write", action="store_true", help="into docs/tables/robustness.md")
     options = parser.parse_args(arguments)
-    wrong = 0
+    lines, wrong = ["| file | flipped bits | not noticed | other than one error |", "|---|---:|---:|---:|"], 0
     with tempfile.TemporaryDirectory() as folder:
         package = Path(shutil.copytree(options.package, Path(folder) / "package"))
         for name in (MANIFEST, *find_package(package).manifest.files):
             found = flip_file(package, name, bits=options.bits)
             wrong += len(found.unnoticed) + len(found.uncaught)
+            lines.append(f"| `{name}` | {found.tried} | {len(found.unnoticed)} | {len(found.uncaught)} |")
             sys.stdout.write(
                 f"{name}: {found.tried} flips, {found.tried - len(found.unnoticed) - len(found.uncaught)} noticed, "
                 f"{len(found.unnoticed)} not noticed {found.unnoticed[:5]}, {len(found.uncaught)} uncaught "
                 f"{found.uncaught[:5]}\n"
             )
+    if options.write:
+        told = f"`python fuzz/flips.py`, {options.bits} of the 8 bits of every byte, the package opened after each."
+        write_section("Flipped bytes", "\n".join([told, "", *lines]))
     return int(wrong > 0)
 
 
