@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 TORCH_FREE = {
     "runtime", "formats", "toolchains", "reading.configs", "verification", "onnxgraph", "backends", "vision", "core",
-    "metrics", "datasets", "serve",
+    "metrics", "rasters", "datasets", "serve",
 }  # fmt: skip
 
 

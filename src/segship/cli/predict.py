@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from segship.cli.classes import read_classes
 from segship.cli.options import NO_CACHE, TTA, Classes, Device, either
 from segship.cli.predicting import packages_among, predict_images
+from segship.cli.scenes import scene_form
 from segship.cli.video import label_video
 from segship.core.errors import InputError
 from segship.runtime.video_input import is_video
@@ -17,6 +18,7 @@ from segship.runtime.video_input import is_video
 __all__ = ["predict"]
 
 _VIDEO = "Video"
+_SCENES = "Rasters read by windows"
 
 _Package = Annotated[
     Path, typer.Argument(help="Folder written by `segship export` or MMDeploy, or a lone engine file.")
@@ -59,6 +61,52 @@ _Every = Annotated[int, typer.Option(min=1, help="Take each N-th frame.", rich_h
 _Begin = Annotated[float, typer.Option("--from", min=0, help="Second to begin at.", rich_help_panel=_VIDEO)]
 _End = Annotated[float | None, typer.Option("--until", help="Second to end at.", rich_help_panel=_VIDEO)]
 _Show = Annotated[bool, typer.Option("--show", help="Show frames in a window; Escape ends.", rich_help_panel=_VIDEO)]
+_Window = Annotated[
+    str | None,
+    typer.Option(metavar="PIXELS|HxW", help="Of the windows. Default: the package's own.", rich_help_panel=_SCENES),
+]
+_Overlap = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="Pixels that a window shares with the next. Default: the package's own, or a quarter of --window.",
+        rich_help_panel=_SCENES,
+    ),
+]
+_Blend = Annotated[
+    Literal["mean", "hann", "center"] | None,
+    typer.Option(
+        help="Overlapping windows: the mean of their scores, as in MMSegmentation; weighed by a Hann window; or the "
+        "one whose centre is nearest. Default: mean.",
+        rich_help_panel=_SCENES,
+    ),
+]
+_Scale = Annotated[
+    float | None,
+    typer.Option(help="Resize rasters by this, in place of the network's own rule.", rich_help_panel=_SCENES),
+]
+_Resolution = Annotated[
+    float | None, typer.Option(help="Resize rasters to this many metres a pixel.", rich_help_panel=_SCENES)
+]
+_Bands = Annotated[
+    str | None, typer.Option(metavar="N,N,…", help="Bands to see, from 1 on. Default: all.", rich_help_panel=_SCENES)
+]
+_Confidence = Annotated[
+    Literal["probability", "margin", "entropy"] | None,
+    typer.Option(help="Also write how sure each label is, as NAME_confidence.tif.", rich_help_panel=_SCENES),
+]
+_Polygons = Annotated[
+    Literal["gpkg", "geojson"] | None,
+    typer.Option(help="Also write regions as polygons with class and area.", rich_help_panel=_SCENES),
+]
+_Simplify = Annotated[
+    float | None,
+    typer.Option(min=0, help="Let outlines of polygons move by this, in the raster's units.", rich_help_panel=_SCENES),
+]
+_Remote = Annotated[
+    bool,
+    typer.Option("--remote", help="Let GDAL read from other machines, as a VRT may ask.", rich_help_panel=_SCENES),
+]
 _OldLayout = Annotated[str | None, typer.Option("--layout", hidden=True)]
 
 
@@ -82,16 +130,36 @@ def predict(
     begin: _Begin = 0.0,
     end: _End = None,
     show: _Show = False,
+    window: _Window = None,
+    overlap: _Overlap = None,
+    blend: _Blend = None,
+    scale: _Scale = None,
+    resolution: _Resolution = None,
+    bands: _Bands = None,
+    confidence: _Confidence = None,
+    polygons: _Polygons = None,
+    simplify: _Simplify = None,
+    remote: _Remote = False,
     old_layout: _OldLayout = None,
 ) -> None:
     """Write the label map and an overlay of each image, in folders as the images are.
 
     NAME.png holds the labels with the palette embedded, NAME_overlay.jpg the mask over the image, index.jsonl a line
     for each image: its results, size and classes, or why there is none. Status 1: some images could not be used.
+
+    GeoTIFF, COG and VRT, and images too large for memory, are read by windows and become NAME.tif, a COG with the
+    georeference, colours and class names.
     """
+    scene = scene_form(
+        {"overlap": overlap, "blend": blend, "scale": scale, "resolution": resolution},
+        {"confidence": confidence, "polygons": polygons, "simplify": simplify},
+        window=window,
+        bands=bands,
+        remote=remote,
+    )
     video = {"--masks": masks, "--every": every != 1, "--from": begin, "--until": end, "--show": show}
     if any(map(is_video, images)):
-        for name, value in {"--scores": scores, "--resume": resume}.items():
+        for name, value in {"--scores": scores, "--resume": resume, "an option of rasters": scene.asked}.items():
             if value:
                 raise InputError(f"{name} is for images, not for videos: leave it out")
         names, layout = read_classes(either(classes, old_layout, "--classes", "--layout"))
@@ -107,6 +175,6 @@ def predict(
     if status := predict_images(
         package, list(map(Path, images)), to, opacity=opacity, scores=scores, overlay=overlay, resume=resume,
         device=device, threads=threads, classes=either(classes, old_layout, "--classes", "--layout"), trust=trust,
-        max_pixels=max_pixels, tta=tta, cache=not no_cache,
+        max_pixels=max_pixels, tta=tta, cache=not no_cache, scene=scene,
     ):  # fmt: skip
         raise typer.Exit(status)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from segship.runtime.predict import Predictions
+    from segship.runtime.scene_files import SceneForm
 
 __all__ = ["packages_among", "predict_images", "read_arguments"]
 
@@ -42,6 +43,7 @@ def predict_images(
     max_pixels: int = 100_000_000,
     tta: str | None = None,
     cache: bool = True,
+    scene: SceneForm | None = None,
 ) -> int:
     """Write the results of images and tell of them.
 
@@ -60,6 +62,7 @@ def predict_images(
         max_pixels: Refuse images with more.
         tta: What ``--tta`` says.
         cache: As for `segship.Segmentor`.
+        scene: What is written of rasters that are read by windows; None: the usual.
 
     Returns:
         Exit status: 0, or 1 where some images could not be used.
@@ -68,6 +71,7 @@ def predict_images(
     from segship.cli.classes import read_classes
     from segship.runtime import Segmentor
     from segship.runtime.predict import ResultForm, predict_files
+    from segship.runtime.scene_files import SceneForm
 
     names, layout = read_classes(classes)
     more = packages_among(images)
@@ -84,9 +88,11 @@ def predict_images(
         tta=tta,
         cache=cache,
     )
-    with output.resumable("--resume goes on"), output.progress_bar("predicting", 2) as progress:
-        form = ResultForm(opacity, max_pixels, overlay=overlay, scores=scores)
-        found = predict_files(segmentor, images, to, form, resume=resume, progress=progress)
+    form = ResultForm(opacity, max_pixels, overlay=overlay, scores=scores, scene=scene or SceneForm())
+    with output.resumable("--resume goes on"), output.progress_bar("predicting", 2, rate="/s") as progress:
+        alone = len(images) == 1 and not images[0].is_dir()
+        told = {"windows": progress} if alone else {"progress": progress}
+        found = predict_files(segmentor, images, to, form, resume=resume, **told)
     return _tell(found, to)
 
 
@@ -103,11 +109,14 @@ def packages_among(paths: Sequence[Path]) -> list[Path]:
 
 def _tell(found: Predictions, to: Path) -> int:
     from segship.cli import output
+    from segship.cli.scenes import tell_scene
     from segship.runtime.result_index import INDEX
 
     if found.left_out:
         kinds = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in sorted(found.left_out.items()))
         output.say(f"left out, no images by their suffix: {kinds}")
+    for path, scene in found.scenes.items():
+        tell_scene(path, scene)
     before = f", {found.resumed} of them by an earlier run" if found.resumed else ""
     output.say(f"{len(found.masks)} image{'s' * (len(found.masks) != 1)} -> {to}{before}")
     for reason in list(found.failed.values())[:_SHOWN]:

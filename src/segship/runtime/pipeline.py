@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from segship.core.plan import Embedded
     from segship.core.spec import ModelSpec, SizeRule
     from segship.vision.preprocess import ChannelOrder
+    from segship.vision.upsample import Step
 
 __all__ = ["Pipeline"]
 
@@ -230,7 +231,7 @@ class Pipeline:
             BackendError: The engine returns labels of classes that are not known.
         """
         if self._decided:
-            return self._checked(output, prepared)
+            return self.labels_at(output, prepared.steps)
         threshold = self._spec.threshold if self._spec.output == "sigmoid" else None
         if self._spec.slide is None:
             return upsample.labels(output[0], prepared.steps, threshold=threshold, **self._how)
@@ -246,12 +247,20 @@ class Pipeline:
         height, width = prepared.tensor.shape[2:]
         return tiling.plan((height, width), self._spec.slide, self._sizes)
 
-    def _checked(self, labels: NDArray[Any], prepared: Prepared) -> NDArray[np.uint8 | np.uint16]:
-        """The engine's labels at the image's size."""
+    def labels_at(self, labels: NDArray[Any], steps: Sequence[Step]) -> NDArray[np.uint8 | np.uint16]:
+        """The labels that an engine returned, at the image's size.
+
+        Args:
+            labels: Of one image.
+            steps: From their size to the image's.
+
+        Raises:
+            BackendError: They are of classes that are not known.
+        """
         count = len(self._spec.classes)
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= count:
             raise BackendError(f"the engine returns the labels {low} to {high}, but {count} classes are known of it")
         if "pre" in self._embed:
             return labels.astype(label_dtype(count), copy=False)
-        return resize_labels(labels.reshape(labels.shape[-2:]), prepared.steps, count)
+        return resize_labels(labels.reshape(labels.shape[-2:]), steps, count)

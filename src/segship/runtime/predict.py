@@ -8,17 +8,20 @@ import os
 import warnings
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segship.core.errors import InputError, SegshipError, SegshipWarning
+from segship.core.errors import InputError, MissingExtraError, SegshipError, SegshipWarning
 from segship.core.files import require_apart, write_atomically
 from segship.core.memory import is_out_of_memory
+from segship.rasters.gdal import rasterio
+from segship.rasters.polygons import require_writer
 from segship.runtime.result_index import ResultIndex, identify
 from segship.runtime.result_names import name_results
+from segship.runtime.scene_files import SceneForm, is_scene, write_scene
 from segship.runtime.segmentor import Segmentor
 from segship.vision.bands import as_picture, read_pixels
 from segship.vision.decode import MAX_PIXELS, other_files
@@ -27,7 +30,7 @@ from segship.vision.draw import write_jpeg
 from segship.vision.palette import write_mask_png
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -46,12 +49,14 @@ class Predictions:
         failed: The reason of each that has none.
         resumed: How many were there from an earlier run.
         left_out: How many files of the folders were no images by their suffix, which is the key.
+        scenes: What the index says of each raster that was read by windows now.
     """
 
     masks: list[Path]
     failed: dict[Path, str]
     resumed: int
     left_out: dict[str, int]
+    scenes: dict[Path, dict[str, Any]] = field(default_factory=dict)
 
 
 def predict(
@@ -72,6 +77,9 @@ def predict(
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
     """Write ``NAME.png`` (labels, palette embedded), ``NAME_overlay.jpg`` and, if asked for, ``NAME_scores.npz``.
+
+    Rasters that say where they lie on the ground, and those too large for memory, become ``NAME.tif``, as
+    `segship.Segmentor.scene` makes it.
 
     Results lie in folders as their images do. ``index.jsonl`` has a line for each image: its results, its size,
     the pixels of each class, or why there is none. An image that cannot be used stops nothing.
@@ -128,6 +136,7 @@ def predict_files(
     *,
     resume: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    windows: Callable[[int, int], None] | None = None,
 ) -> Predictions:
     """Do what `predict` does, and tell all about it.
 
@@ -138,6 +147,7 @@ def predict_files(
         form: What is written.
         resume: As for `predict`.
         progress: As for `predict`.
+        windows: Called with (done, all) after each window of a raster.
 
     Raises:
         InputError: As for `predict`.
@@ -145,7 +155,8 @@ def predict_files(
     """
     if form.scores:
         segmentor.require_scores()
-    return _Run(segmentor, Path(to), form, [Path(path) for path in paths]).predict(progress, resume=resume)
+    run = _Run(segmentor, Path(to), form, [Path(path) for path in paths])
+    return run.predict(progress, windows, resume=resume)
 
 
 @dataclass(frozen=True)
@@ -157,15 +168,17 @@ class ResultForm:
         max_pixels: Images with more pixels are refused.
         overlay: Whether there is an overlay.
         scores: Whether the class probabilities are written.
+        scene: What is written of a raster that is read by windows.
     """
 
     opacity: float = 0.5
     max_pixels: int = MAX_PIXELS
     overlay: bool = True
     scores: bool = False
+    scene: SceneForm = field(default_factory=SceneForm)
 
     def files(self, name: str) -> dict[str, str]:
-        """The results of an image, by kind."""
+        """The results of an image that is no scene, by kind."""
         found = {"labels": f"{name}.png"}
         if self.overlay:
             found["overlay"] = f"{name}_overlay.jpg"
@@ -197,18 +210,31 @@ class _Run:
         self._segmentor, self._to, self._form = segmentor, to, form
         self._package = segmentor.identity
         self._index = ResultIndex(to)
+        self._scene_form = replace(form.scene, scores=form.scores)
+        self._told: dict[Path, dict[str, Any]] = {}
         results = self._index.files()
         self._names = {file: name for file, name in name_results(paths).items() if file.resolve() not in results}
         if not self._names:
             raise InputError(f"{', '.join(map(str, paths))} holds no image but results of an earlier run")
         others = [file for path in paths if path.is_dir() for file in other_files(path)]
         self._left_out = Counter(file.suffix.lower() for file in others if file.resolve() not in results)
-        written = [to / file for name in self._names.values() for file in form.files(name).values()]
+        self._scenes = _find_scenes(self._names, form)
+        written = [to / path for file, name in self._names.items() for path in self._files(file, name).values()]
         require_apart(written, self._names)
         if not self._index.exists and (there := next((path for path in written if path.exists()), None)):
             raise InputError(f"{there} exists, and no earlier run wrote it: choose another folder, or move it away")
 
-    def predict(self, progress: Callable[[int, int], None] | None, *, resume: bool) -> Predictions:
+    def _files(self, file: Path, name: str) -> dict[str, str]:
+        """The results of an image, by kind."""
+        return (self._scene_form if file in self._scenes else self._form).files(name)
+
+    def predict(
+        self,
+        progress: Callable[[int, int], None] | None,
+        windows: Callable[[int, int], None] | None,
+        *,
+        resume: bool,
+    ) -> Predictions:
         wanted = {file: name for file, name in self._names.items() if not (resume and self._is_done(file, name))}
         self._index.drop(wanted.values())
         failed: dict[Path, str] = {}
@@ -220,7 +246,11 @@ class _Run:
                 pixels = reading.pop()
                 reading += [pool.submit(self._read, after) for after in files[place + 1 : place + 2]]
                 try:
-                    self._write(file, wanted[file], pixels.result())
+                    image = pixels.result()
+                    if image is None:
+                        self._write_scene(file, wanted[file], windows, resume=resume)
+                    else:
+                        self._write(file, wanted[file], image)
                 except Exception as error:
                     if not _is_of_the_image(error):
                         raise
@@ -231,14 +261,19 @@ class _Run:
         if len(failed) == len(self._names):
             more = f" (and {len(failed) - 1} more cannot be used)" if len(failed) > 1 else ""
             raise InputError(f"{next(iter(failed.values()))}{more}")
-        masks = [self._to / f"{name}.png" for file, name in self._names.items() if file not in failed]
-        return Predictions(masks, failed, resumed, dict(self._left_out))
+        masks = [
+            self._to / self._files(file, name)["labels"] for file, name in self._names.items() if file not in failed
+        ]
+        return Predictions(masks, failed, resumed, dict(self._left_out), self._told)
 
     def _is_done(self, file: Path, name: str) -> bool:
-        wanted = identify(file, self._package) | self._form.settings()
-        return self._index.holds(name, wanted, self._form.files(name))
+        form = self._scene_form if file in self._scenes else self._form
+        wanted = identify(file, self._package) | form.settings()
+        return self._index.holds(name, wanted, form.files(name))
 
-    def _read(self, file: Path) -> NDArray[Any]:
+    def _read(self, file: Path) -> NDArray[Any] | None:
+        if file in self._scenes:
+            return None  # window by window, when its turn comes
         pixels: NDArray[Any] = read_pixels(file, self._segmentor.spec, max_pixels=self._form.max_pixels)
         return pixels
 
@@ -260,6 +295,16 @@ class _Run:
         made = {"width": width, "height": height, "classes": _pixels_of(mask, segmentor.spec)}
         self._note(file, name, {"files": form.files(name)} | made | form.settings())
 
+    def _write_scene(self, file: Path, name: str, windows: Callable[[int, int], None] | None, *, resume: bool) -> None:
+        """Make the results of a raster, and note them."""
+        form = self._scene_form
+        decides = identify(file, self._package) | form.settings()
+        with self._segmentor.scene(file, options=form.options) as scene:
+            self._index.begin()
+            told = write_scene(scene, self._to, name, form, decides, resume=resume, progress=windows)
+        self._told[file] = told
+        self._note(file, name, {"files": form.files(name)} | told | form.settings())
+
     def _note(self, file: Path, name: str, found: Mapping[str, Any]) -> None:
         self._index.add({"name": name} | identify(file, self._package) | dict(found))
 
@@ -278,6 +323,27 @@ def _pixels_of(mask: NDArray[Any], spec: ModelSpec) -> dict[str, int]:
     for label in np.flatnonzero(counts):
         found[spec.classes[label]] += int(counts[label])
     return dict(found)
+
+
+def _find_scenes(files: Iterable[Path], form: ResultForm) -> set[Path]:
+    """The images that are read by windows; without what reads them so, none."""
+    found = set(files) if form.scene.asked else {file for file in files if is_scene(file, form.max_pixels)}
+    if not found:
+        return found
+    try:
+        rasterio()
+    except MissingExtraError as error:
+        if form.scene.asked:
+            raise
+        warnings.warn(
+            f"{next(iter(found))} is read as a plain image, without its georeference: {error}",
+            SegshipWarning,
+            stacklevel=2,
+        )
+        return set()
+    if form.scene.polygons:
+        require_writer(form.scene.polygons, simplify=form.scene.simplify is not None)
+    return found
 
 
 def _is_of_the_image(error: Exception) -> bool:

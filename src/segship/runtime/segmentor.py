@@ -14,11 +14,16 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, overload
 import numpy as np
 import PIL.Image
 
-from segship.core.errors import InputError, SegshipWarning
+from segship.core.errors import InputError, SegshipWarning, UnsupportedError
+from segship.core.files import require_apart
 from segship.datasets.class_names import ClassNames
 from segship.runtime.average import AveragedPipeline, open_pipeline
 from segship.runtime.overlap import ahead
 from segship.runtime.package import find_package
+from segship.runtime.result_index import identify
+from segship.runtime.scene import Scene
+from segship.runtime.scene_files import SceneForm, write_scene
+from segship.runtime.scene_plan import SceneOptions
 from segship.runtime.tuned import tuned_elsewhere
 from segship.runtime.video_input import Clip
 from segship.vision.bands import as_stored, read_pixels, to_preview_rgb
@@ -27,7 +32,7 @@ from segship.vision.draw import overlay
 from segship.vision.preprocess import as_image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
 
     from numpy.typing import NDArray
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
     from segship.core.spec import ModelSpec
     from segship.runtime.augmentation import Tta
     from segship.vision.decode import Encoded
+    from segship.vision.mosaic import Blend
 
     Mask: TypeAlias = NDArray[np.uint8 | np.uint16]
     Image: TypeAlias = Encoded | PIL.Image.Image | NDArray[Any]
@@ -287,6 +293,78 @@ class Segmentor:
             pixels = stack.enter_context(contextlib.closing(ahead(self._pixels(image, order) for image in images)))
             masks = (self._pipeline.labels(*one) for one in pixels)
             yield from stack.enter_context(contextlib.closing(ahead(masks)))
+
+    def scene(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        to: str | os.PathLike[str] | None = None,
+        window: int | tuple[int, int] | None = None,
+        overlap: int | None = None,
+        blend: Blend | None = None,
+        scale: float | None = None,
+        resolution: float | None = None,
+        bands: Sequence[int] | None = None,
+        remote: bool = False,
+        options: SceneOptions | None = None,
+        **files: Any,
+    ) -> Scene:
+        """Open a raster of any size, to be seen through windows in flat memory (extra ``geo``).
+
+        Args:
+            path: GeoTIFF, COG, VRT, JPEG 2000, PNG, JPEG, ENVI, ERDAS or BMP.
+            to: Folder in which ``NAME.tif`` (labels) is written at once; None: nothing is.
+            window: Side, or (height, width), of a window in pixels; None: the package's own.
+            overlap: Pixels that a window shares with the next; None: the package's own, or a quarter of ``window``.
+            blend: How overlapping windows are put together: ``"mean"``, as MMSegmentation does it, ``"hann"``, or
+                ``"center"``.
+            scale: What the raster is resized by, in place of the network's own resize rule.
+            resolution: The same as metres a pixel on the ground.
+            bands: Bands to see, from 1 on; None: all.
+            remote: Let GDAL read from other machines.
+            options: All of these at once, in place of them.
+            **files: With ``to``: ``scores``, ``confidence``, ``polygons`` and ``simplify``, as
+                `segship.runtime.scene_files.SceneForm` has them, ``resume`` and ``progress``.
+
+        Returns:
+            The scene: ``scene.blocks()`` yields its labels, ``numpy.asarray(scene)`` is all of them.
+
+        Raises:
+            MissingExtraError: rasterio is not installed.
+            InputError: The raster or the options cannot be used.
+            SizeError: The network cannot take the windows.
+            UnsupportedError: Several packages, or views, are averaged.
+
+        Examples:
+            >>> scene = segmentor.scene("field.tif", to="out", window=1024, overlap=256)  # doctest: +SKIP
+        """
+        sides = (window, window) if isinstance(window, int) else window
+        given = SceneOptions(sides, overlap, blend, scale, resolution, tuple(bands) if bands else None, remote=remote)
+        if to is None and files:
+            raise InputError(f"{', '.join(files)}: give a folder for the files (to)")
+        if isinstance(self._pipeline, AveragedPipeline):
+            raise UnsupportedError(
+                f"{path} is a raster read by windows, for which neither test-time augmentation nor the mean of several "
+                "packages is provided: give one package without --tta"
+            )
+        scene = Scene(self._pipeline, self._manifest, Path(path), options or given)
+        if to is not None:
+            self._write_scene(scene, Path(to), **files)
+        return scene
+
+    def _write_scene(
+        self,
+        scene: Scene,
+        to: Path,
+        *,
+        resume: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+        **files: Any,
+    ) -> None:
+        form = SceneForm(scene.options, **files)
+        decides = identify(scene.path, self._manifest.digest or str(self._path)) | form.settings()
+        require_apart([to / name for name in form.files(scene.path.stem).values()], [scene.path])
+        write_scene(scene, to, scene.path.stem, form, decides, resume=resume, progress=progress)
 
     def warm_up(self, size: tuple[int, int] | None = None) -> None:
         """Run the network once, so that the first image does not wait for what an engine does at its first run.

@@ -177,7 +177,7 @@ def _read_tiff(name: str, head: bytes, read: Callable[[], bytes], max_pixels: in
     if head[:4] not in {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}:
         raise InputError(f"{name} is neither TIFF nor .npy: images of many bands are read from these")
     data = read()
-    stored, most = 0, 0
+    stored, most, samples_in_all = 0, 0, 0
     for number, tags in enumerate(pages(data)):
         width, height, samples = tags.get(WIDTH, 0), tags.get(HEIGHT, 0), tags.get(SAMPLES, 1)
         if not 0 < width * height <= max_pixels or not 0 < samples <= _MOST_BANDS or number >= _MOST_BANDS:
@@ -187,10 +187,15 @@ def _read_tiff(name: str, head: bytes, read: Callable[[], bytes], max_pixels: in
             )
         number_size = max(1, tags.get(BITS, 1) // 8)
         stored, most = stored + width * height * samples * number_size, max(most, samples)
+        samples_in_all += samples
     if not most:
         raise InputError(f"{name} is cut off or damaged: no page of the TIFF can be found; save or copy it again")
     _require_bearable_bytes(name, stored, max_pixels)
-    return _by_opencv(name, data) if most <= _PALETTE_CHANNELS else _by_tifffile(name, data, max_pixels)
+    if most > _PALETTE_CHANNELS:
+        return _by_tifffile(name, data, max_pixels)
+    array = _by_opencv(name, data)
+    # OpenCV keeps one of the samples where they are said to be grey and others beside it, as GDAL's are.
+    return array if array.shape[2] == samples_in_all else _by_tifffile(name, data, max_pixels)
 
 
 def _by_opencv(name: str, data: bytes) -> NDArray[Any]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import mmap
 import os
+import sys
 import threading
 import warnings
 from pathlib import Path
@@ -37,6 +39,7 @@ __all__ = [
     "Encoded",
     "find_images",
     "from_pillow",
+    "image_size",
     "is_encoded",
     "open_encoded",
     "other_files",
@@ -240,6 +243,27 @@ def _has_memory(size: tuple[int, int]) -> bool:
     except MemoryError:
         return False
     return True
+
+
+def image_size(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """Return (width, height) of an image file as its header tells; None where it tells nothing.
+
+    Args:
+        path: Of any kind of file.
+    """
+    with open_encoded(path) as (name, file):
+        form = find_format(file.read(HEAD))
+        file.seek(0)
+        if form is None:
+            return None
+        if form.name == "TIFF":
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                page = FirstPage.of(data)
+            return None if page is None else page.size
+        try:
+            return _header(name, form, file, sys.maxsize).size
+        except SegshipError:
+            return None
 
 
 def from_pillow(image: Image, *, max_pixels: int = MAX_PIXELS, stored: bool = False) -> NDArray[Any]:

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from mmap import mmap
 
-__all__ = ["BITS", "HEIGHT", "SAMPLES", "WIDTH", "FirstPage", "pages"]
+__all__ = ["BITS", "HEIGHT", "SAMPLES", "WIDTH", "FirstPage", "is_georeferenced", "pages"]
 
 WIDTH, HEIGHT, BITS, SAMPLES = 256, 257, 258, 277
 """Numbers of the tags for an image's size, the bits of a sample, and the samples a pixel."""
 
 _MEANING, _KIND = 262, 339
+_GEO_KEYS = 34735
 _GREY = (0, 1)
 _MOST_GREY, _MOST_COLOURS = 3, 4  # samples of a photograph; colours are often said to be grey
 _PHOTOGRAPHS = ("uint1", "uint2", "uint4", "uint8", "uint16")
@@ -40,7 +42,7 @@ class FirstPage:
     grey: bool
 
     @classmethod
-    def of(cls, data: bytes) -> FirstPage | None:
+    def of(cls, data: bytes | mmap) -> FirstPage | None:
         """Read the tags of the first page; None where it has no size.
 
         Args:
@@ -59,7 +61,16 @@ class FirstPage:
         return self.kind in _PHOTOGRAPHS and self.samples <= most
 
 
-def pages(data: bytes) -> Iterator[dict[int, int]]:
+def is_georeferenced(data: bytes | mmap) -> bool:
+    """Return whether a TIFF file says where its first page lies on the ground.
+
+    Args:
+        data: A file of any kind.
+    """
+    return data[:2] in {b"II", b"MM"} and _GEO_KEYS in next(pages(data), {})
+
+
+def pages(data: bytes | mmap) -> Iterator[dict[int, int]]:
     """The whole-numbered tags of each page; the last is the last before the file ends or turns back on itself.
 
     Of a tag that is there twice the greater value: decoders do not agree which of the two they take.
@@ -83,7 +94,7 @@ def pages(data: bytes) -> Iterator[dict[int, int]]:
         return
 
 
-def _tags(data: bytes, order: str, places: range, *, big: bool) -> Iterator[tuple[int, int]]:
+def _tags(data: bytes | mmap, order: str, places: range, *, big: bool) -> Iterator[tuple[int, int]]:
     """Number and value of each whole-numbered tag at ``places``.
 
     Raises:
@@ -95,7 +106,7 @@ def _tags(data: bytes, order: str, places: range, *, big: bool) -> Iterator[tupl
             yield tag, struct.unpack_from(order + _SIZES[kind], data, _value_at(data, order, place, big=big))[0]
 
 
-def _value_at(data: bytes, order: str, place: int, *, big: bool) -> int:
+def _value_at(data: bytes | mmap, order: str, place: int, *, big: bool) -> int:
     """Where the first value of the tag at ``place`` lies: in the tag, or where the tag says if it holds several."""
     kind, count = struct.unpack_from(order + ("HQ" if big else "HI"), data, place + 2)
     here, room = (place + 12, 8) if big else (place + 8, 4)

@@ -1,69 +1,31 @@
 """Sliding windows: an image seen piece by piece, the overlapping logits averaged.
 
-Windows form a grid, so their average is separable: laid side by side, the low-resolution logits of all windows are one
-large map, and resizing each window, adding up and dividing by the count is one convex operator for its rows and one
-for its columns. The exact shortcut of `segship.vision.upsample` therefore holds across windows, and no full-resolution
-sum is ever kept.
+Laid side by side, the low-resolution logits of all windows are one large map, and resizing each window, adding up and
+dividing by the count is one convex operator (`segship.vision.mosaic`). The exact shortcut of `segship.vision.upsample`
+therefore holds across windows, and no full-resolution sum is ever kept.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from segship.core.errors import InputError, SizeError
-from segship.vision import taps as axis
 from segship.vision import upsample
+from segship.vision.label_maps import label_dtype
+from segship.vision.mosaic import Mosaic, Windows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from segship.core.spec import SizeRule, Slide
-    from segship.vision.taps import Taps
+    from segship.vision.mosaic import Logits
     from segship.vision.upsample import Step
 
 __all__ = ["Windows", "labels", "plan", "scores"]
-
-
-@dataclass(frozen=True)
-class Windows:
-    """The places of the windows over one input.
-
-    Attributes:
-        size: (height, width) of the input.
-        window: (height, width) of every window.
-        tops: First row of each line of windows, ascending.
-        lefts: First column of each column of windows, ascending.
-    """
-
-    size: tuple[int, int]
-    window: tuple[int, int]
-    tops: tuple[int, ...]
-    lefts: tuple[int, ...]
-
-    def __len__(self) -> int:
-        return len(self.tops) * len(self.lefts)
-
-    def batches(self, tensor: NDArray[np.float32], batch: int = 1) -> Iterator[NDArray[np.float32]]:
-        """Yield the windows, line by line from the left.
-
-        Args:
-            tensor: float32 (1, C, H, W), H and W as planned.
-            batch: Most windows to yield at once.
-
-        Yields:
-            float32 (n, C, *window), contiguous, n at most ``batch``.
-        """
-        height, width = self.window
-        corners = [(top, left) for top in self.tops for left in self.lefts]
-        for first in range(0, len(corners), batch):
-            some = corners[first : first + batch]
-            yield np.concatenate([tensor[:, :, top : top + height, left : left + width] for top, left in some])
 
 
 def plan(size: tuple[int, int], slide: Slide, sizes: SizeRule | None = None) -> Windows:
@@ -121,8 +83,13 @@ def labels(
     Returns:
         (H, W), uint8, or uint16 when C is above 256.
     """
-    rows, columns = _operators(windows, logits.shape[2:], tuple(steps), align_corners=align_corners)
-    return upsample.decide(_side_by_side(logits, windows), rows, columns, threshold=threshold, activated=activated)
+    mosaic = Mosaic(windows, (logits.shape[2], logits.shape[3]), steps, align_corners=align_corners)
+    found: NDArray[np.uint8 | np.uint16] = np.empty(mosaic.size, label_dtype(logits.shape[1]))
+    for block in mosaic.blocks():
+        cells = block.gather(_each(logits, windows))
+        labels = upsample.decide(cells, *block.operators, threshold=threshold, activated=activated)
+        found[block.rows, block.columns] = labels
+    return found
 
 
 def scores(
@@ -147,8 +114,13 @@ def scores(
     Returns:
         float32 (C, H, W) in 0-1.
     """
-    rows, columns = _operators(windows, logits.shape[2:], tuple(steps), align_corners=align_corners)
-    return upsample.probabilities(_side_by_side(logits, windows), rows, columns, sigmoid=sigmoid, activated=activated)
+    mosaic = Mosaic(windows, (logits.shape[2], logits.shape[3]), steps, align_corners=align_corners)
+    found = np.empty((logits.shape[1], *mosaic.size), np.float32)
+    for block in mosaic.blocks():
+        cells = block.gather(_each(logits, windows))
+        some = upsample.probabilities(cells, *block.operators, sigmoid=sigmoid, activated=activated)
+        found[:, block.rows, block.columns] = some
+    return found
 
 
 def _starts(length: int, window: int, stride: int) -> tuple[int, ...]:
@@ -170,45 +142,6 @@ def _spread(length: int, window: int, stride: int) -> tuple[int, ...]:
     return (*(int(number * (window - overlap)) for number in range(count - 1)), last)
 
 
-def _side_by_side(logits: NDArray[np.float32], windows: Windows) -> NDArray[np.float32]:
-    """One map (C, lines * h, columns * w) of all windows' logits."""
-    _, classes, height, width = logits.shape
-    lines, columns = len(windows.tops), len(windows.lefts)
-    grid = logits.reshape(lines, columns, classes, height, width).transpose(2, 0, 3, 1, 4)
-    return np.ascontiguousarray(grid).reshape(classes, lines * height, columns * width)
-
-
-@lru_cache(maxsize=16)
-def _operators(
-    windows: Windows, cells: tuple[int, int], steps: tuple[Step, ...], *, align_corners: bool
-) -> tuple[Taps, Taps]:
-    """From the map of all windows to the last step's size."""
-    starts = (windows.tops, windows.lefts)
-    rows, columns = (
-        _average(
-            starts[side],
-            windows.size[side],
-            axis.linear(cells[side], windows.window[side], align_corners=align_corners),
-        )
-        for side in range(2)
-    )
-    later = upsample.operators(windows.size, steps, align_corners=align_corners)
-    return axis.compose(later[0], rows), axis.compose(later[1], columns)
-
-
-def _average(starts: tuple[int, ...], length: int, resize: Taps) -> Taps:
-    """Each position is the mean of the windows that cover it."""
-    width = resize.index.shape[1]
-    count = np.zeros(length, np.intp)
-    for start in starts:
-        count[start : start + len(resize)] += 1
-    index = np.zeros((length, int(count.max()) * width), np.intp)
-    weight = np.zeros(index.shape)
-    filled = np.zeros(length, np.intp)
-    for number, start in enumerate(starts):
-        covered = np.arange(start, start + len(resize))
-        slots = filled[covered, None] * width + np.arange(width)
-        index[covered[:, None], slots] = resize.index + number * resize.cells
-        weight[covered[:, None], slots] = resize.weight / count[covered, None]
-        filled[covered] += 1
-    return axis.merge(index, weight, len(starts) * resize.cells)
+def _each(logits: NDArray[np.float32], windows: Windows) -> Logits:
+    """The logits of a window by its place in the grid."""
+    return lambda line, column: logits[line * len(windows.lefts) + column]

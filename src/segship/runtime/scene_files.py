@@ -1,0 +1,277 @@
+"""Scenes to files: which images are scenes, what is written of each, and going on after a kill."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import shutil
+import time
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from segship.core.errors import InputError, SegshipError
+from segship.rasters.canvas import Canvas, Meaning, write_cog
+from segship.rasters.mosaics import SUFFIX
+from segship.rasters.polygons import write_polygons
+from segship.runtime.scene_plan import SceneOptions
+from segship.vision.decode import MAX_PIXELS, image_size
+from segship.vision.tiff_tags import is_georeferenced
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from segship.rasters.polygons import VectorFormat
+    from segship.runtime.scene import Scene
+
+__all__ = ["Confidence", "SceneForm", "is_scene", "write_scene"]
+
+Confidence = Literal["probability", "margin", "entropy"]
+"""What a confidence is: the probability of the label; that less the second best; one less the entropy over its most."""
+
+_WORLD_FILES = (".tfw", ".tifw", ".jgw", ".jpgw", ".pgw", ".pngw", ".wld")
+_HEADROOM = 2**26  # bytes of disk beside the results
+
+
+@dataclass(frozen=True)
+class SceneForm:
+    """What is written of a scene.
+
+    Attributes:
+        options: How it is seen.
+        scores: Whether the class probabilities are written, as float of 16 bits.
+        confidence: Which confidence is written, as bytes of 0-255; None: none.
+        polygons: Which file of polygons is written; None: none.
+        simplify: As for `segship.rasters.polygons.write_polygons`.
+        asked: Whether options of scenes were given, so that every image is one.
+    """
+
+    options: SceneOptions = field(default_factory=SceneOptions)
+    scores: bool = False
+    confidence: Confidence | None = None
+    polygons: VectorFormat | None = None
+    simplify: float | None = None
+    asked: bool = False
+
+    def files(self, name: str) -> dict[str, str]:
+        """The results of a scene, by kind."""
+        found = {"labels": f"{name}.tif"}
+        if self.scores:
+            found["scores"] = f"{name}_scores.tif"
+        if self.confidence:
+            found["confidence"] = f"{name}_confidence.tif"
+        if self.polygons:
+            found["polygons"] = f"{name}.{self.polygons}"
+        return found
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the results beside the scene and the package, as JSON has it."""
+        given = asdict(self.options) | {"confidence": self.confidence, "simplify": self.simplify}
+        settings: dict[str, Any] = json.loads(json.dumps(given))
+        return {"scene": settings}
+
+
+def is_scene(path: Path, max_pixels: int) -> bool:
+    """Return whether an image is one that is read by windows: with a georeference, or too large for memory.
+
+    Args:
+        path: A file.
+        max_pixels: The most pixels that are decoded at once; less than the default asks for a refusal.
+    """
+    if path.suffix.lower() == SUFFIX:
+        return True
+    if not path.is_file() or not path.stat().st_size:
+        return False
+    if any(path.with_suffix(suffix).is_file() for suffix in _WORLD_FILES):
+        return True
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if is_georeferenced(data):
+            return True
+    size = image_size(path)
+    return size is not None and size[0] * size[1] > max(max_pixels, MAX_PIXELS)
+
+
+def write_scene(
+    scene: Scene,
+    to: Path,
+    name: str,
+    form: SceneForm,
+    decides: Mapping[str, Any],
+    *,
+    resume: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Write a scene block by block, or go on where a killed run stopped.
+
+    Args:
+        scene: What is written.
+        to: Folder for the results.
+        name: Of the results, with slashes.
+        form: Which there are.
+        decides: What decides them beside the version of this software.
+        resume: Go on where a run for which all this was the same stopped.
+        progress: As for `segship.runtime.scene.Scene.blocks`.
+
+    Returns:
+        What an index says of the results.
+
+    Raises:
+        InputError: The raster is damaged, or the disk has no room.
+    """
+    writer = _Writer(scene, to, name, form, dict(decides) | {"files": form.files(name)}, resume=resume)
+    try:
+        return writer.write(progress)
+    except SegshipError:
+        writer.discard()
+        raise
+
+
+class _Writer:
+    """One scene on its way to files; arguments as for `write_scene`."""
+
+    def __init__(
+        self, scene: Scene, to: Path, name: str, form: SceneForm, identity: Mapping[str, Any], *, resume: bool
+    ) -> None:
+        self._scene, self._to, self._form = scene, to, form
+        self._paths = {kind: to / file for kind, file in form.files(name).items()}
+        place = self._paths["labels"]
+        self._folder = place.with_name(f".{place.stem}.scene")
+        self._identity = json.loads(json.dumps(dict(identity)))
+        if not (resume and self._is_mine()):
+            self._begin()
+
+    def _is_mine(self) -> bool:
+        """Whether an earlier run of the same began."""
+        try:
+            return bool(json.loads((self._folder / "state.json").read_text()) == self._identity)
+        except (OSError, ValueError):
+            return False
+
+    def _begin(self) -> None:
+        self.discard()
+        try:
+            self._folder.parent.mkdir(parents=True, exist_ok=True)
+            self._require_room()
+            self._folder.mkdir()
+            (self._folder / "done").touch()
+            (self._folder / "state.json").write_text(json.dumps(self._identity))
+        except OSError as error:
+            raise InputError(f"cannot write {self._folder}: {error.strerror or error}") from error
+
+    def _require_room(self) -> None:
+        pixels = self._scene.size[0] * self._scene.size[1]
+        bands = self._scene.channels if self._form.scores else 0
+        need = pixels * (np.dtype(self._scene.dtype).itemsize + 6 * bands + bool(self._form.confidence)) + _HEADROOM
+        if (free := shutil.disk_usage(self._folder.parent).free) < need:
+            raise InputError(
+                f"{self._scene.path} has {pixels:,} pixels, whose results need {need / 1e9:.1f} GB beside {self._to}, "
+                f"and {free / 1e9:.1f} GB are free"
+            )
+
+    def discard(self) -> None:
+        """Remove what was begun."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def write(self, progress: Callable[[int, int], None] | None) -> dict[str, Any]:
+        with ExitStack() as opened:
+            canvases = {kind: opened.enter_context(canvas) for kind, canvas in self._canvases().items()}
+            began = time.monotonic()
+            windows = self._fill(canvases, progress)
+            seconds = time.monotonic() - began
+            facts = self._facts(canvases["labels"])
+            self._publish(canvases)
+        self.discard()
+        return facts | {"seconds": round(seconds, 3), "windows_run": windows}
+
+    def _canvases(self) -> dict[str, Canvas]:
+        size, kinds = self._scene.size, {"labels": (np.dtype(self._scene.dtype).name, 1)}
+        if self._form.scores:
+            kinds["scores"] = ("float16", self._scene.channels)
+        if self._form.confidence:
+            kinds["confidence"] = ("uint8", 1)
+        return {kind: Canvas(self._folder / f"{kind}.bin", size, *how) for kind, how in kinds.items()}
+
+    def _fill(self, canvases: Mapping[str, Canvas], progress: Callable[[int, int], None] | None) -> int:
+        """Write the blocks that are not there yet; return the number of windows that were run."""
+        run = 0
+
+        def count(done: int, every: int) -> None:
+            nonlocal run
+            run = done
+            if progress is not None:
+                progress(done, every)
+
+        done = os.open(self._folder / "done", os.O_WRONLY | os.O_APPEND)
+        try:
+            begin = os.fstat(done).st_size
+            wanted = bool(self._form.scores or self._form.confidence)
+            if begin < self._scene.count_blocks():
+                for block in self._scene.blocks(begin, scores=wanted, scratch=self._folder, progress=count):
+                    canvases["labels"].write(block.rows, block.columns, block.labels)
+                    if block.scores is not None:
+                        self._write_scores(canvases, block.rows, block.columns, block.scores)
+                    os.write(done, b".")
+        finally:
+            os.close(done)
+        return run
+
+    def _write_scores(
+        self, canvases: Mapping[str, Canvas], rows: slice, columns: slice, scores: NDArray[np.float32]
+    ) -> None:
+        if self._form.scores:
+            canvases["scores"].write(rows, columns, scores.astype(np.float16))
+        if self._form.confidence:
+            share = _confidence(scores, self._form.confidence)
+            canvases["confidence"].write(rows, columns, np.rint(share * 255).astype(np.uint8))
+
+    def _facts(self, canvas: Canvas) -> dict[str, Any]:
+        spec, counts = self._scene.spec, np.zeros(self._scene.nodata + 1, np.int64)
+        for _, labels in canvas.bands_of_rows():
+            counts += np.bincount(labels.reshape(-1), minlength=len(counts))
+        found = {spec.classes[label]: int(counts[label]) for label in np.flatnonzero(counts[: len(spec.classes)])}
+        height, width = self._scene.size
+        facts = {"width": width, "height": height, "classes": found, "plan": self._scene.plan.words}
+        empty = int(counts[self._scene.nodata]) if self._scene.nodata >= len(spec.classes) else 0
+        return facts | {"nodata_pixels": empty, "seams": self._scene.measure_seams(canvas.read)}
+
+    def _publish(self, canvases: Mapping[str, Canvas]) -> None:
+        spec, ground = self._scene.spec, self._scene.georeference
+        meanings = {
+            "labels": Meaning(self._scene.nodata, spec.classes, spec.palette),
+            "scores": Meaning(bands=self._scene.channel_names, half=True),
+            "confidence": Meaning(bands=[self._form.confidence or ""], scale=1 / 255),
+        }
+        for kind, canvas in canvases.items():
+            write_cog(canvas, self._paths[kind], ground, meanings[kind])
+        if self._form.polygons:
+            write_polygons(
+                self._paths["labels"],
+                self._paths["polygons"],
+                self._form.polygons,
+                ground=ground,
+                classes=spec.classes,
+                simplify=self._form.simplify,
+            )
+
+
+def _confidence(scores: NDArray[np.float32], kind: Confidence) -> NDArray[np.float32]:
+    """(H, W) in 0-1 of scores (C, H, W)."""
+    if len(scores) == 1:
+        scores = np.concatenate([1 - scores, scores])
+    if kind == "entropy":
+        with np.errstate(divide="ignore", invalid="ignore"):
+            terms = np.where(scores > 0, scores * np.log(scores), 0)
+        found: NDArray[np.float32] = 1 + terms.sum(axis=0) / np.log(max(len(scores), 2))
+        return np.clip(found, 0, 1)
+    if kind == "margin" and len(scores) > 1:
+        best = np.partition(scores, -2, axis=0)
+        margin: NDArray[np.float32] = best[-1] - best[-2]
+        return margin
+    most: NDArray[np.float32] = scores.max(axis=0)
+    return most

@@ -1,0 +1,145 @@
+"""A raster as a network wants it, window by window."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from segship.core.errors import InputError
+from segship.vision.preprocess import prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from segship.core.spec import ModelSpec
+    from segship.rasters.source import Raster
+    from segship.runtime.scene_plan import ScenePlan
+
+__all__ = ["SceneReader", "choose_bands"]
+
+_GREY, _COLOURS = 1, 3
+
+
+def choose_bands(raster: Raster, spec: ModelSpec, bands: Sequence[int] | None) -> None:
+    """Choose the bands that a network sees.
+
+    Args:
+        raster: Has the bands chosen afterwards.
+        spec: What the network expects.
+        bands: Those that somebody asks for; None: all, without the one that says how opaque a pixel is.
+
+    Raises:
+        InputError: There are too few or too many, or their numbers are of another kind.
+    """
+    wanted = (spec.channels,) if spec.pixels == "multispectral" else (_GREY, _COLOURS)
+    every = tuple(range(1, raster.count + 1))
+    found = tuple(bands or every)
+    if bands is None and raster.count not in wanted:
+        found = tuple(band for band in every if band not in raster.alpha)
+    if len(found) not in wanted:
+        raise InputError(
+            f"{raster.path} has {raster.count} band{'s' * (raster.count > 1)}, this network takes "
+            f"{' or '.join(map(str, wanted))}: choose them with --bands, as --bands "
+            f"{','.join(str(number + 1) for number in range(wanted[-1]))}"
+        )
+    raster.select(found)
+    if spec.pixels == "uint8" and raster.dtype not in ("uint8", "uint16"):
+        raise InputError(
+            f"{raster.path} holds {raster.dtype} numbers, this network takes photographs of uint8 or uint16: convert it"
+        )
+
+
+class SceneReader:
+    """Reads and prepares the windows of a plan.
+
+    Args:
+        raster: With its bands chosen.
+        plan: Where the windows lie, and what prepares them.
+        raw: The engine prepares images itself.
+    """
+
+    def __init__(self, raster: Raster, plan: ScenePlan, *, raw: bool) -> None:
+        self._raster, self._plan, self._raw = raster, plan, raw
+        self._whole_numbers = plan.spec.pixels == "uint8"
+        self._bare = plan.spec.model_copy(update={"geometry": (), "padding": None})
+
+    def hold(self, lines: Sequence[int]) -> None:
+        """Tell which lines of windows come next."""
+        if self._plan.seen == self._plan.size:
+            tops, height = self._plan.windows.tops, self._plan.windows.window[0]
+            begin, end = (min(place, self._plan.size[0]) for place in (tops[lines[0]], tops[lines[-1]] + height))
+            self._raster.hold(slice(begin, end))
+
+    def valid(self, rows: slice, columns: slice) -> NDArray[np.bool_] | None:
+        """Which pixels of a rectangle have a value, as `segship.rasters.source.Raster.valid`."""
+        return self._raster.valid(rows, columns)
+
+    def tensor(self, line: int, column: int) -> NDArray[Any] | None:
+        """What the engine is given for a window; None: none of its pixels has a value."""
+        windows, (height, width) = self._plan.windows, self._plan.seen
+        top, left = windows.tops[line], windows.lefts[column]
+        rows = slice(top, min(top + windows.window[0], height))
+        columns = slice(left, min(left + windows.window[1], width))
+        source = self._in_raster(rows, columns)
+        valid = self._raster.valid(*source)
+        if valid is not None and not valid.any():
+            return None
+        pixels = self._pixels(rows, columns)
+        if self._raw:
+            return np.ascontiguousarray(pixels)
+        if self._plan.within:
+            return prepare(pixels, self._plan.spec, channel_order="rgb").tensor
+        return self._padded(prepare(pixels, self._bare, channel_order="rgb").tensor)
+
+    def _padded(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The window of a padded raster."""
+        window, padding = self._plan.windows.window, self._plan.spec.padding
+        if tensor.shape[2:] == window or padding is None:
+            return tensor
+        padded = np.full((*tensor.shape[:2], *window), padding.value, np.float32)
+        padded[:, :, : tensor.shape[2], : tensor.shape[3]] = tensor
+        return padded
+
+    def _in_raster(self, rows: slice, columns: slice) -> tuple[slice, slice]:
+        """The rectangle of the raster that one of the raster as it is seen shows, in whole pixels."""
+        if self._plan.seen == self._plan.size:
+            return rows, columns
+        found = []
+        for part, seen, length in zip((rows, columns), self._plan.seen, self._plan.size, strict=True):
+            begin, end = int(part.start * length / seen), -(-part.stop * length // seen)
+            found.append(slice(begin, min(max(end, begin + 1), length)))
+        return found[0], found[1]
+
+    def _pixels(self, rows: slice, columns: slice) -> NDArray[Any]:
+        """(H, W, C): RGB of uint8, or all bands as they are stored."""
+        shape = None
+        source = rows, columns
+        if self._plan.seen != self._plan.size:
+            shape = (rows.stop - rows.start, columns.stop - columns.start)
+            ratio = [length / seen for length, seen in zip(self._plan.size, self._plan.seen, strict=True)]
+            source = (
+                slice(rows.start * ratio[0], rows.stop * ratio[0]),
+                slice(columns.start * ratio[1], columns.stop * ratio[1]),
+            )
+        pixels = np.moveaxis(self._raster.read(*source, shape), 0, 2)
+        return self._photograph(pixels) if self._whole_numbers else self._numbers(pixels)
+
+    def _photograph(self, pixels: NDArray[Any]) -> NDArray[np.uint8]:
+        if pixels.dtype == np.uint16:
+            pixels = (pixels >> 8).astype(np.uint8)  # what decoders keep of 16 bits
+        if (colours := self._raster.colours) is not None:
+            painted: NDArray[np.uint8] = colours[pixels[:, :, 0]]
+            return painted
+        found: NDArray[np.uint8] = np.repeat(pixels, _COLOURS, axis=2) if pixels.shape[2] == _GREY else pixels
+        return np.ascontiguousarray(found)
+
+    def _numbers(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """Bands as they are stored; where there is no number, the mean of the band."""
+        if pixels.dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
+            pixels = pixels.astype(np.float32)
+            mean = np.asarray(self._plan.spec.normalization.mean, np.float32)
+            np.copyto(pixels, mean, where=np.isnan(pixels))
+        return pixels
