@@ -42,7 +42,7 @@ def test_what_is_read_is_what_typer_reads(text: str, monkeypatch: pytest.MonkeyP
     assert found is not None
     defaults = {"opacity": 0.5, "scores": False, "overlay": True, "resume": False, "device": None, "threads": None}
     defaults |= {"classes": None, "trust": False, "max_pixels": 100_000_000, "cache": True}
-    assert defaults | found | {"tta": None} == read[0]
+    assert defaults | found | {"tta": None, "scene": None} == read[0]
 
 
 @pytest.mark.parametrize("text", LEFT_TO_TYPER)

@@ -361,3 +361,18 @@ def test_a_killed_run_goes_on_at_the_block(sliding: Segmentor, tmp_path: Path) -
     for name in ("s.tif", "s.tif.aux.xml"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert predict_files(sliding, [path], tmp_path / "out", ResultForm(), resume=True).resumed == 1
+
+
+def test_averages_are_refused(sliding: Segmentor, tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "s.tif", (90, 80))
+    package = sliding._path
+    for averaged in (Segmentor([package, package]), Segmentor(package, tta="flip")):
+        with averaged, pytest.raises(UnsupportedError, match="one package without --tta"):
+            averaged.scene(path)
+
+
+def test_loading_the_runtime_loads_no_library_of_rasters() -> None:
+    heavy = {"rasterio", "pyogrio", "shapely", "xml.etree.ElementTree"}
+    code = f"import sys, segship.runtime.predict, segship.cli.predicting; print({heavy} & set(sys.modules))"
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert made.stdout.strip() == "set()"

@@ -159,7 +159,7 @@ def predict(
     )
     video = {"--masks": masks, "--every": every != 1, "--from": begin, "--until": end, "--show": show}
     if any(map(is_video, images)):
-        for name, value in {"--scores": scores, "--resume": resume, "an option of rasters": scene.asked}.items():
+        for name, value in {"--scores": scores, "--resume": resume, "an option of rasters": scene}.items():
             if value:
                 raise InputError(f"{name} is for images, not for videos: leave it out")
         names, layout = read_classes(either(classes, old_layout, "--classes", "--layout"))

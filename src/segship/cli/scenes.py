@@ -16,8 +16,8 @@ __all__ = ["scene_form", "tell_scene"]
 
 def scene_form(
     seen: dict[str, Any], files: dict[str, Any], *, window: str | None, bands: str | None, remote: bool
-) -> SceneForm:
-    """Return what the options of a command line ask for.
+) -> SceneForm | None:
+    """Return what the options of a command line ask for; None: nothing.
 
     Args:
         seen: Of `segship.runtime.scene_plan.SceneOptions`; None: not given.
@@ -32,13 +32,14 @@ def scene_form(
     from segship.runtime.scene_files import SceneForm
     from segship.runtime.scene_plan import SceneOptions
 
-    asked = remote or any(one is not None for one in (*seen.values(), *files.values(), window, bands))
+    if not remote and all(one is None for one in (*seen.values(), *files.values(), window, bands)):
+        return None
     sides = _numbers(window.lower().replace("x", ","), "--window", "1024 or 512x1024") if window else ()
     if len(sides) > 2:  # noqa: PLR2004
         raise InputError(f"--window is {window!r}: expected one number, or height x width")
     chosen = _numbers(bands, "--bands", "1,2,3") if bands is not None else None
     options = SceneOptions(window=(sides[0], sides[-1]) if sides else None, bands=chosen, remote=remote, **seen)
-    return SceneForm(options, asked=asked, **files)
+    return SceneForm(options, asked=True, **files)
 
 
 def _numbers(text: str, option: str, example: str) -> tuple[int, ...]:

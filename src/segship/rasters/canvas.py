@@ -6,7 +6,6 @@ import json
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
-from xml.etree import ElementTree as ET
 
 import numpy as np
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
+    from xml.etree import ElementTree as ET
 
     from numpy.typing import NDArray
 
@@ -163,6 +163,8 @@ def _widen(canvas: Canvas, to: Path) -> None:
 
 def _describe(plain: Path, canvas: Canvas, dtype: str, ground: Georeference, meaning: Meaning) -> bytes:
     """A VRT of the plain numbers with all that is known of them."""
+    from xml.etree import ElementTree as ET  # noqa: PLC0415  (loaded for rasters alone)
+
     height, width = canvas.size
     root = ET.Element("VRTDataset", rasterXSize=str(width), rasterYSize=str(height))
     if ground.points:
@@ -183,6 +185,8 @@ def _describe(plain: Path, canvas: Canvas, dtype: str, ground: Georeference, mea
 
 
 def _describe_band(root: ET.Element, plain: Path, number: int, dtype: str, meaning: Meaning) -> None:
+    from xml.etree import ElementTree as ET  # noqa: PLC0415
+
     band = ET.SubElement(root, "VRTRasterBand", dataType=_TYPES[dtype][0], band=str(number))
     if meaning.bands:
         ET.SubElement(band, "Description").text = meaning.bands[number - 1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree as ET
 
 from segship.core.errors import InputError
 
@@ -46,6 +45,8 @@ def require_local(path: Path, *, depth: int = 0) -> None:
 
 def _sources(path: Path) -> Iterator[str]:
     """All that the file names, with its folder where that is meant."""
+    from xml.etree import ElementTree as ET  # noqa: PLC0415  (loaded for rasters alone)
+
     if path.stat().st_size > _MOST_BYTES:
         raise InputError(f"{path} is larger than {_MOST_BYTES} bytes: no list of rasters")
     text = path.read_bytes()

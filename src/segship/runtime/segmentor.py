@@ -20,10 +20,6 @@ from segship.datasets.class_names import ClassNames
 from segship.runtime.average import AveragedPipeline, open_pipeline
 from segship.runtime.overlap import ahead
 from segship.runtime.package import find_package
-from segship.runtime.result_index import identify
-from segship.runtime.scene import Scene
-from segship.runtime.scene_files import SceneForm, write_scene
-from segship.runtime.scene_plan import SceneOptions
 from segship.runtime.tuned import tuned_elsewhere
 from segship.runtime.video_input import Clip
 from segship.vision.bands import as_stored, read_pixels, to_preview_rgb
@@ -40,6 +36,8 @@ if TYPE_CHECKING:
     from segship.core.manifest import Manifest
     from segship.core.spec import ModelSpec
     from segship.runtime.augmentation import Tta
+    from segship.runtime.scene import Scene
+    from segship.runtime.scene_plan import SceneOptions
     from segship.vision.decode import Encoded
     from segship.vision.mosaic import Blend
 
@@ -338,6 +336,9 @@ class Segmentor:
         Examples:
             >>> scene = segmentor.scene("field.tif", to="out", window=1024, overlap=256)  # doctest: +SKIP
         """
+        from segship.runtime.scene import Scene  # noqa: PLC0415  (loaded for rasters alone)
+        from segship.runtime.scene_plan import SceneOptions  # noqa: PLC0415
+
         sides = (window, window) if isinstance(window, int) else window
         given = SceneOptions(sides, overlap, blend, scale, resolution, tuple(bands) if bands else None, remote=remote)
         if to is None and files:
@@ -361,8 +362,11 @@ class Segmentor:
         progress: Callable[[int, int], None] | None = None,
         **files: Any,
     ) -> None:
+        from segship.runtime.result_index import identify  # noqa: PLC0415
+        from segship.runtime.scene_files import SceneForm, write_scene  # noqa: PLC0415
+
         form = SceneForm(scene.options, **files)
-        decides = identify(scene.path, self._manifest.digest or str(self._path)) | form.settings()
+        decides = identify(scene.path, self.identity) | form.settings()
         require_apart([to / name for name in form.files(scene.path.stem).values()], [scene.path])
         write_scene(scene, to, scene.path.stem, form, decides, resume=resume, progress=progress)
 
