@@ -14,6 +14,7 @@ from segship.core.errors import SegshipError
 from segship.core.manifest import read_manifest
 from segship.core.target import Target
 from segship.core.versions import module_versions
+from segship.deploy.requirements import EXPORT_MODULES
 from segship.evaluation import Job, evaluate_job
 from segship.evaluation.network import Eager
 from segship.report import masks as pictures
@@ -188,7 +189,7 @@ def _time(
 def _engines(targets: list[str]) -> dict[str, str]:
     """Versions of the network's own engine and of those that the targets ran on."""
     modules = (
-        "torch",
+        *EXPORT_MODULES,
         *(module for target in targets for module in find_backend(Target.parse(target).backend).INFO.modules),
     )
     return {name: version for name, version in sorted(module_versions(modules).items()) if version is not None}
