@@ -18,7 +18,7 @@ import pytest
 
 import segship
 from segship.core.errors import InputError
-from segship.serve import Limits
+from segship.serve import Limits, ServeOptions
 from segship.serve.models import named
 
 from .conftest import Client, running
@@ -71,7 +71,12 @@ def test_no_image_breaks_the_service(client: Client, scene: bytes) -> None:
         (b"", "not JSON"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"inputs": []}', "no single input"),
-        (b'{"inputs": [{"name": "image", "datatype": "FP32", "shape": [1], "data": [1]}]}', "BYTES"),
+        (b'{"inputs": [{"name": "image", "datatype": "FP64", "shape": [1], "data": [1]}]}', "BYTES"),
+        (b'{"inputs": [{"name": "image", "datatype": ["FP32"], "shape": [1], "data": [1]}]}', "BYTES"),
+        (b'{"inputs": [{"name": "image", "datatype": "FP32", "shape": [1, 1, 3], "data": [0.5, 1, 1]}]}', "whole"),
+        (b'{"inputs": [{"name": "image", "datatype": "FP32", "shape": [1, 1, 3], "data": [NaN, 1, 1]}]}', "no numbers"),
+        (b'{"inputs": [{"name": "image", "datatype": "UINT8", "shape": [1], "data": [256]}]}', "no numbers of UINT8"),
+        (b'{"inputs": [{"name": "image", "datatype": "UINT8", "shape": [1, 1, 1, 1, 3], "data": [1]}]}', "four"),
         (b'{"inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1], "data": [1]}]}', "positive"),
         (b'{"inputs": [{"name": "image", "datatype": "UINT8", "shape": [2, 2, 3], "data": [1]}]}', "does not fit"),
         (b'{"inputs": [{"name": "image", "datatype": "UINT8", "shape": [1], "data": ["a"]}]}', "no numbers"),
@@ -303,3 +308,38 @@ def test_openapi_tells_every_route(client: Client) -> None:
 def test_masks_are_right_after_all_of_this(client: Client, package: Path, scene: bytes) -> None:
     with segship.Segmentor(package) as segmentor:
         assert np.array_equal(np.load(io.BytesIO(client.segment(scene))), segmentor(scene))
+
+
+def test_pages_of_other_origins_may_ask_only_if_told_so(client: Client, package: Path, tmp_path: Path) -> None:
+    asks = {
+        "Origin": "https://example.org",
+        "Access_Control_Request_Method": "POST",
+        "Access_Control_Request_Headers": "authorization",
+    }
+    assert client.ask("OPTIONS", "/v1/models/one/segment", **asks)[0] == 405
+    assert "access-control-allow-origin" not in client.ask("GET", "/v1/models", Origin=asks["Origin"])[2]
+    (tmp_path / "tokens").write_text("first\n")
+    origins = ("https://example.org",)
+    with running(f"one={package}", token_file=tmp_path / "tokens", cors_origins=origins) as told:
+        status, _, headers = told.ask("OPTIONS", "/v1/models/one/segment", **asks)
+        assert (status, headers["access-control-allow-origin"]) == (200, "https://example.org")
+        assert told.ask("OPTIONS", "/v1/models", **asks | {"Origin": "https://example.net"})[0] == 400
+        status, _, headers = told.ask("GET", "/v1/models", Origin=origins[0])
+        assert (status, headers["access-control-allow-origin"]) == (401, "https://example.org")
+    with pytest.raises(InputError, match="no origin"):
+        ServeOptions((str(package),), cors_origins=("example.org",))
+
+
+def test_openapi_promises_what_happens(client: Client, package: Path, tmp_path: Path) -> None:
+    told = client.get("/openapi.json")
+    operations = [one for path in told["paths"].values() for one in path.values()]
+    assert not any("422" in one["responses"] for one in operations)
+    assert "components" not in told or "HTTPValidationError" not in told["components"].get("schemas", {})
+    assert len({one["operationId"] for one in operations}) == len(operations)
+    assert {"400", "404", "413", "503"} <= set(told["paths"]["/v2/models/{name}/infer"]["post"]["responses"])
+    (tmp_path / "tokens").write_text("first\n")
+    with running(f"one={package}", token_file=tmp_path / "tokens") as guarded:
+        guarded.secret = "first"  # noqa: S105
+        paths = guarded.get("/openapi.json")["paths"]
+    assert paths["/v1/models"]["get"]["security"] == [{"token": []}]
+    assert "security" not in paths["/healthz"]["get"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,18 @@ def test_health_and_metadata(port: int) -> None:
           "raw_input_contents": [b"\x03\0\0\0abc"]}, "INVALID_ARGUMENT"),
         ({"model_name": "one", "inputs": [{"name": "image", "datatype": "BYTES", "shape": [1]}],
           "raw_input_contents": [bytes(700_000)]}, "RESOURCE_EXHAUSTED"),
+        ({"model_name": "one", "inputs": [{"name": "image", "datatype": "UINT8", "shape": [1, 1, 3],
+          "contents": {"uint_contents": [1, 256, 1]}}]}, "INVALID_ARGUMENT"),
+        ({"model_name": "one", "inputs": [{"name": "image", "datatype": "FP32", "shape": [1, 1, 3],
+          "contents": {"fp32_contents": [1, 0.5, 1]}}]}, "INVALID_ARGUMENT"),
+        ({"model_name": "one", "inputs": [{"name": "image", "datatype": "FP32", "shape": [2**62, 2**62, 3]}],
+          "raw_input_contents": [bytes(12)]}, "INVALID_ARGUMENT"),
+        ({"model_name": "one", "inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1, 1, 3]}],
+          "raw_input_contents": [b"abc"]}, "INVALID_ARGUMENT"),
+        ({"model_name": "one", "inputs": [{"name": "image", "datatype": "BYTES", "shape": [1]}] * 2,
+          "raw_input_contents": [b"abc"] * 2}, "INVALID_ARGUMENT"),
+        ({"model_name": "one", "inputs": [{"name": "image", "datatype": "BYTES", "shape": [1]}],
+          "raw_input_contents": [b"\xff\xff\xff\xffabc"], "outputs": [{"name": "logits"}]}, "INVALID_ARGUMENT"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_has_its_status(port: int, fields: dict[str, Any], code: str) -> None:
@@ -96,6 +109,45 @@ def test_what_cannot_be_used_has_its_status(port: int, fields: dict[str, Any], c
         call(port, "ModelInfer", **fields)
     assert caught.value.code().name == code
     assert call(port, "ModelReady", name="one").ready
+
+
+def test_bytes_that_are_no_message_end_one_call(port: int) -> None:
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        for name in ("ModelInfer", "ModelReady", "NoSuchCall"):
+            method = channel.unary_unary(f"/{SERVICE}/{name}")
+            with pytest.raises(grpc.RpcError):
+                method(b"\xff" * 100, metadata=(("authorization", f"Bearer {WORD}"),), timeout=30)
+    assert call(port, "ModelReady", name="one").ready
+
+
+def test_calls_that_are_given_up_are_counted_and_leave_their_place(other: Path, scene: bytes) -> None:
+    free = _free()
+    image = {"name": "image", "datatype": "BYTES", "shape": [1]}
+    request = message("ModelInferRequest")(
+        model_name="two", inputs=[image], raw_input_contents=[len(scene).to_bytes(4, "little") + scene]
+    )
+    with running(f"two={other}", grpc_port=free, at_once=1) as client:
+        with grpc.insecure_channel(f"127.0.0.1:{free}") as channel:
+            method = channel.unary_unary(
+                f"/{SERVICE}/ModelInfer",
+                request_serializer=lambda made: made.SerializeToString(),
+                response_deserializer=message("ModelInferResponse").FromString,
+            )
+            asked = [method.future(request, timeout=60) for _ in range(12)]
+            asked[0].result()
+            for future in asked[4:]:
+                future.cancel()
+            late = method.future(request, timeout=0.001)
+            assert late.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            masks = {future.result().raw_output_contents[0] for future in asked[:4]}
+        figures = client.ask("GET", "/metrics")[1].decode()
+    assert len(masks) == 1
+    counted = dict(
+        re.findall(r'segship_requests_total{model="two",route="grpc ModelInfer",status="(\w+)"} (\S+)', figures)
+    )
+    assert float(counted["OK"]) >= 4
+    assert float(counted["CANCELLED"]) >= 1
+    assert "segship_queue 0.0" in figures
 
 
 def test_tritons_own_client(port: int, package: Path, scene: bytes) -> None:

@@ -133,6 +133,22 @@ def test_the_real_client_of_the_protocol(client: Client, scene: bytes, expected:
             assert np.array_equal(answer.as_numpy("mask"), expected["two"])
 
 
+@pytest.mark.parametrize("datatype", ["UINT8", "UINT16", "FP32"])
+def test_pixels_may_come_as_numbers_of_any_type(client: Client, package: Path, scene: bytes, datatype: str) -> None:
+    pixels = np.ascontiguousarray(np.asarray(Image.open(io.BytesIO(scene)))[:40, :50])
+    sent = pixels.astype({"UINT8": "u1", "UINT16": "<u2", "FP32": "<f4"}[datatype])
+    with segship.Segmentor(package) as segmentor:
+        mask = segmentor(pixels)
+    tensor = {"name": "image", "datatype": datatype, "shape": list(pixels.shape)}
+    whole = json.dumps({"inputs": [tensor | {"data": sent.ravel().tolist()}]}).encode()
+    head = json.dumps({"inputs": [tensor | {"parameters": {"binary_data_size": sent.nbytes}}]}).encode()
+    for body, length in ((whole, len(whole)), (head + sent.tobytes(), len(head))):
+        named = {"Inference_Header_Content_Length": str(length)}
+        status, answer, _ = client.ask("POST", "/v2/models/one/infer", body, **named)
+        assert status == 200, answer
+        assert json.loads(answer)["outputs"][0]["data"] == mask.ravel().tolist()
+
+
 def test_eight_clients_of_two_models_get_their_own_masks(
     client: Client, scene: bytes, expected: dict[str, Any]
 ) -> None:

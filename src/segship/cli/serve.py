@@ -31,6 +31,10 @@ def serve(
     token_file: Annotated[
         Path | None, typer.Option(help="File with a token in each line, one of which every client must send.")
     ] = None,
+    cors_origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Origin whose pages may ask from a browser, as https://example.org; * is all. Repeatable."),
+    ] = None,
     max_pixels: Annotated[int, typer.Option(min=1, help="Refuse images with more pixels.")] = 50_000_000,
     max_body: Annotated[int, typer.Option(min=1, help="Refuse requests with more bytes.")] = 64 * 2**20,
     queue: Annotated[int, typer.Option(min=0, help="Requests that wait; further ones are told to come back.")] = 64,
@@ -64,6 +68,7 @@ def serve(
         at_once=at_once,
         workers=workers,
         token_file=token_file,
+        cors_origins=tuple(cors_origin or ()),
         trust=trust,
         limits=Limits(max_pixels=max_pixels, max_body=max_body, queue=queue),
     )

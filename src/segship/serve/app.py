@@ -22,10 +22,11 @@ from segship.serve.bodies import Bodies, BodyError, LeftError
 from segship.serve.metrics import MEDIA_TYPE, Metrics
 from segship.serve.models import Models
 from segship.serve.multipart import image_of
+from segship.serve.openapi import IMAGE, MASK, describe, errors
 from segship.serve.options import read_tokens
-from segship.serve.outermost import Outermost
+from segship.serve.outermost import OPEN, Outermost
 from segship.serve.places import BusyError, Places
-from segship.serve.replies import FORMS, choose, reply
+from segship.serve.replies import choose, reply
 from segship.serve.service import Service
 
 if TYPE_CHECKING:
@@ -45,16 +46,6 @@ _PAGE_HEADERS = {
 }
 _SAMPLES = 3
 _CLIENT_CLOSED = 499  # nobody reads it: the connection is gone
-_ERROR = {"content": {"application/json": {"schema": {
-    "type": "object", "required": ["error"], "properties": {"error": {"type": "string"}},
-}}}}  # fmt: skip
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    400: {"description": "the image or an option cannot be used", **_ERROR},
-    401: {"description": "no token, or a wrong one", **_ERROR},
-    404: {"description": "there is no such model", **_ERROR},
-    413: {"description": "the body is too large", **_ERROR},
-    503: {"description": "busy: come back after Retry-After seconds", **_ERROR},
-}
 
 
 def application(options: ServeOptions) -> Outermost:
@@ -85,7 +76,8 @@ def application(options: ServeOptions) -> Outermost:
     for router in (_probes(service), _models(service), torchserve.routes(service), inference.routes(service), _page()):
         app.include_router(router)
     app.state.service = service
-    return Outermost(app, tokens, service.metrics, options.limits)
+    describe(app, tokens=bool(tokens), probes=OPEN)
+    return Outermost(app, tokens, service.metrics, options.limits, options.cors_origins)
 
 
 @contextlib.asynccontextmanager
@@ -134,7 +126,7 @@ def _probes(service: Service) -> APIRouter:
         """The process is alive."""
         return {"status": "alive"}
 
-    @router.get("/readyz", responses={503: {"description": "not yet, or not any more", **_ERROR}})
+    @router.get("/readyz", responses=errors(503))
     async def readyz() -> Response:
         """Whether requests are taken: the packages are open, the queue has room, and nobody said stop."""
         if not service.is_ready or service.places.is_full:
@@ -151,31 +143,19 @@ def _probes(service: Service) -> APIRouter:
 
 def _models(service: Service) -> APIRouter:
     router = APIRouter(prefix="/v1/models", tags=["models"])
-    missing: dict[int | str, dict[str, Any]] = {404: _ERRORS[404]}
-    forms: dict[str, Any] = {"description": "the mask", "content": {form.media_type: {} for form in FORMS.values()}}
 
     @router.get("")
     async def models() -> dict[str, Any]:
         """What is served."""
         return {"models": [_short(model) for model in service.models]}
 
-    @router.get("/{name}", responses=missing)
+    @router.get("/{name}", responses=errors(404))
     async def manifest(request: Request, name: str) -> dict[str, Any]:
         """One model, with the manifest of its package."""
         with service.model(request, name) as model:
             return {**_short(model), "manifest": model.segmentor.manifest.model_dump(mode="json")}
 
-    @router.post(
-        "/{name}/segment",
-        response_class=Response,
-        responses={200: forms, **_ERRORS},
-        openapi_extra={"requestBody": {"required": True, "content": {
-            "image/*": {"schema": {"type": "string", "format": "binary"}},
-            "multipart/form-data": {"schema": {
-                "type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}},
-            }},
-        }}},
-    )  # fmt: skip
+    @router.post("/{name}/segment", response_class=Response, responses={**MASK, **errors()}, openapi_extra=IMAGE)
     async def segment(request: Request, name: str, format: str | None = None) -> Response:  # noqa: A002
         """The mask of the image that the body holds, in the form that ``format`` or ``Accept`` asks for."""
         body = await service.body(request)

@@ -1,6 +1,7 @@
 """The Open Inference Protocol, version 2, over REST, with its extension for binary tensors.
 
-Inputs: ``image``, an encoded image (BYTES, one element) or pixels (UINT8, (H, W, C), RGB). Outputs: ``mask`` (UINT8 or
+Inputs: ``image``, an encoded image (BYTES, one element) or pixels as the image stores them (UINT8, UINT16 or FP32,
+(H, W, C), RGB). Outputs: ``mask`` (UINT8 or
 UINT16, (H, W)), ``scores`` (FP32, (C, H, W)). Source: github.com/kserve/open-inference-protocol, and the binary tensor
 data extension of Triton's documentation.
 """
@@ -18,6 +19,8 @@ from starlette.exceptions import HTTPException
 
 import segship
 from segship.core.errors import InputError
+from segship.serve.openapi import INFERENCE, errors
+from segship.serve.tensors import TYPES, Tensor, image_of_tensor, tensor_of, tensor_of_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,40 +34,20 @@ if TYPE_CHECKING:
 __all__ = [
     "SERVER",
     "Asked",
-    "Tensor",
     "compute",
     "describe",
     "encode",
     "parse",
     "require_outputs",
     "routes",
-    "tensor_of",
 ]
 
 _HEADER = "inference-header-content-length"
 _MOST_HEADER = 16 * 2**20  # bytes of JSON, numbers of tensors included
 _DEEPEST = 32
-_TYPES: dict[str, np.dtype[Any]] = {"UINT8": np.dtype("u1"), "UINT16": np.dtype("<u2"), "FP32": np.dtype("<f4")}
 _OUTPUTS = ("mask", "scores")
 SERVER: dict[str, Any] = {"name": "segship", "version": segship.__version__, "extensions": ["binary_tensor_data"]}
 """What the server says of itself."""
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """A tensor on the wire.
-
-    Attributes:
-        name: Of an input or output.
-        datatype: ``UINT8``, ``UINT16``, ``FP32`` or ``BYTES``.
-        shape: Of the array; of BYTES, how many elements there are.
-        data: The array's bytes, little-endian; of BYTES, the element.
-    """
-
-    name: str
-    datatype: str
-    shape: tuple[int, ...]
-    data: bytes
 
 
 @dataclass(frozen=True)
@@ -112,28 +95,13 @@ def compute(segmentor: Segmentor, asked: Asked, max_pixels: int) -> list[Tensor]
         InputError: The image cannot be used.
         BackendError: The engine fails.
     """
-    image = _image(asked.image, segmentor, max_pixels)
+    image = image_of_tensor(asked.image, segmentor.spec, max_pixels)
     found = []
     for name in asked.outputs:
         array: NDArray[Any] = np.ascontiguousarray(segmentor(image) if name == "mask" else segmentor.scores(image))
-        datatype = next(known for known, dtype in _TYPES.items() if dtype == array.dtype)
+        datatype = next(known for known, dtype in TYPES.items() if dtype == array.dtype)
         found.append(Tensor(name, datatype, array.shape, array.tobytes()))
     return found
-
-
-def _image(tensor: Tensor, segmentor: Segmentor, max_pixels: int) -> Any:
-    if tensor.datatype == "BYTES":
-        return tensor.data
-    shape = tensor.shape[1:] if len(tensor.shape) == 4 and tensor.shape[0] == 1 else tensor.shape  # noqa: PLR2004
-    channels = segmentor.spec.channels
-    if tensor.datatype != "UINT8" or len(shape) != 3 or shape[2] != channels:  # noqa: PLR2004
-        raise InputError(
-            f"the input is {tensor.datatype} {list(tensor.shape)}: expected BYTES [1], an encoded image, or UINT8 "
-            f"[height, width, {channels}], RGB"
-        )
-    if shape[0] * shape[1] > max_pixels:
-        raise InputError(f"an image of {shape[1]}x{shape[0]} pixels is above the limit of {max_pixels} pixels")
-    return np.frombuffer(tensor.data, np.uint8).reshape(shape)
 
 
 def parse(body: bytes, header_length: str | None) -> Asked:
@@ -214,57 +182,10 @@ def _input(given: dict[str, Any], rest: bytes) -> Tensor:
     name, datatype, shape = given.get("name"), given.get("datatype"), given.get("shape")
     size = _parameters(given).get("binary_data_size")
     if size is None:
-        return _require_input(name, datatype, shape, _numbers(given.get("data"), datatype))
+        return tensor_of_numbers(name, datatype, shape, given.get("data"))
     if type(size) is not int or size != len(rest):
         raise InputError(f"the input says that it has {size!r:.20} bytes, {len(rest)} were sent")
     return tensor_of(name, datatype, shape, rest)
-
-
-def tensor_of(name: object, datatype: object, shape: object, raw: bytes) -> Tensor:
-    """The input of a request, from its bytes on the wire.
-
-    Args:
-        name: As the client gave it, as all that follows.
-        datatype: ``BYTES`` or ``UINT8``.
-        shape: A list of sides.
-        raw: The array; of BYTES, four bytes of the element's length, then the element.
-
-    Raises:
-        InputError: They are something else, or do not fit together.
-    """
-    return _require_input(name, datatype, shape, _element(raw) if datatype == "BYTES" else raw)
-
-
-def _require_input(name: object, datatype: object, shape: object, data: bytes) -> Tensor:
-    if name != "image":
-        raise InputError("the input is called image")
-    if datatype not in ("BYTES", "UINT8"):
-        raise InputError("the input is BYTES, an encoded image, or UINT8, pixels")
-    if not isinstance(shape, list) or not all(type(side) is int and side > 0 for side in shape):
-        raise InputError("the input's shape is no list of positive numbers")
-    count = int(np.prod(shape, dtype=object))
-    if count != (1 if datatype == "BYTES" else len(data)):
-        raise InputError(f"the input's shape {shape!r:.60} does not fit its data")
-    return Tensor("image", str(datatype), tuple(shape), data)
-
-
-def _element(data: bytes) -> bytes:
-    """The one element of a BYTES tensor: four bytes of its length, then it."""
-    if len(data) < 4 or int.from_bytes(data[:4], "little") != len(data) - 4:  # noqa: PLR2004
-        raise InputError("the BYTES tensor is no single element with its length before it")
-    return data[4:]
-
-
-def _numbers(data: Any, datatype: object) -> bytes:
-    if datatype == "BYTES":
-        raise InputError("an encoded image is sent as a binary tensor (binary_data_size): JSON holds no bytes")
-    try:
-        numbers = np.asarray(data)
-    except ValueError:
-        raise InputError("the input's data are no numbers") from None
-    if numbers.dtype.kind not in "iu" or not numbers.size or numbers.min() < 0 or numbers.max() > 255:  # noqa: PLR2004
-        raise InputError("the input's data are no numbers within 0-255")
-    return numbers.astype(np.uint8).tobytes()
 
 
 def encode(model: Model, asked: Asked, outputs: list[Tensor]) -> Response:
@@ -287,7 +208,7 @@ def encode(model: Model, asked: Asked, outputs: list[Tensor]) -> Response:
 
 
 def _array(tensor: Tensor) -> NDArray[Any]:
-    array: NDArray[Any] = np.frombuffer(tensor.data, _TYPES[tensor.datatype])
+    array: NDArray[Any] = np.frombuffer(tensor.data, TYPES[tensor.datatype])
     return array.reshape(tensor.shape)
 
 
@@ -301,10 +222,7 @@ def routes(service: Service) -> APIRouter:
     _about_server(router, service)
     _about_models(router, service)
 
-    @router.post("/models/{name}/infer")
-    @router.post("/models/{name}/versions/{version}/infer")
-    async def infer(request: Request, name: str, version: str = "") -> Response:
-        """The mask or the scores of an image."""
+    async def answer(request: Request, name: str, version: str = "") -> Response:
         body = await service.body(request)
         with service.model(request, name) as model:
             _require_version(model, version)
@@ -315,6 +233,16 @@ def routes(service: Service) -> APIRouter:
                 return encode(model, asked, compute(segmentor, asked, service.options.limits.max_pixels))
 
             return await service.work(request, model, run)
+
+    @router.post("/models/{name}/infer", responses=errors(), openapi_extra=INFERENCE)
+    async def infer(request: Request, name: str) -> Response:
+        """The mask or the scores of an image."""
+        return await answer(request, name)
+
+    @router.post("/models/{name}/versions/{version}/infer", responses=errors(), openapi_extra=INFERENCE)
+    async def infer_by_version(request: Request, name: str, version: str) -> Response:
+        """The mask or the scores of an image, by a version that must be the open one."""
+        return await answer(request, name, version)
 
     return router
 
@@ -335,7 +263,7 @@ def _about_server(router: APIRouter, service: Service) -> None:
         """Whether the process is alive."""
         return {"live": True}
 
-    @router.get("/health/ready")
+    @router.get("/health/ready", responses=errors(503))
     async def ready() -> dict[str, bool]:
         """Whether requests are taken."""
         if not service.is_ready:
@@ -344,18 +272,31 @@ def _about_server(router: APIRouter, service: Service) -> None:
 
 
 def _about_models(router: APIRouter, service: Service) -> None:
-    @router.get("/models/{name}")
-    @router.get("/models/{name}/versions/{version}")
-    async def metadata(request: Request, name: str, version: str = "") -> dict[str, Any]:
-        """The inputs and outputs of a model."""
+    missing = errors(404)
+
+    def describe_open(request: Request, name: str, version: str = "") -> dict[str, Any]:
         with service.model(request, name) as model:
             _require_version(model, version)
             return describe(model)
 
-    @router.get("/models/{name}/ready")
-    @router.get("/models/{name}/versions/{version}/ready")
-    async def model_ready(request: Request, name: str, version: str = "") -> dict[str, Any]:
+    @router.get("/models/{name}", responses=missing)
+    async def metadata(request: Request, name: str) -> dict[str, Any]:
+        """The inputs and outputs of a model."""
+        return describe_open(request, name)
+
+    @router.get("/models/{name}/versions/{version}", responses=missing)
+    async def metadata_by_version(request: Request, name: str, version: str) -> dict[str, Any]:
+        """The inputs and outputs of a model's open version."""
+        return describe_open(request, name, version)
+
+    @router.get("/models/{name}/ready", responses=missing)
+    async def model_ready(request: Request, name: str) -> dict[str, Any]:
         """Whether a model takes requests."""
-        with service.model(request, name) as model:
-            _require_version(model, version)
-            return {"name": name, "ready": service.is_ready}
+        describe_open(request, name)
+        return {"name": name, "ready": service.is_ready}
+
+    @router.get("/models/{name}/versions/{version}/ready", responses=missing)
+    async def version_ready(request: Request, name: str, version: str) -> dict[str, Any]:
+        """Whether a model's version takes requests."""
+        describe_open(request, name, version)
+        return {"name": name, "ready": service.is_ready}

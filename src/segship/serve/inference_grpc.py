@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from segship.core.errors import InputError, SegshipError, UnsupportedError
-from segship.serve.inference import SERVER, Asked, Tensor, compute, describe, require_outputs, tensor_of
+from segship.serve.inference import SERVER, Asked, compute, describe, require_outputs
 from segship.serve.messages import SERVICE, bytes_of, message
 from segship.serve.options import may_enter
 from segship.serve.places import BusyError
+from segship.serve.tensors import Tensor, tensor_of, tensor_of_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -77,21 +79,31 @@ class _Calls:
         answer: Callable[[Any, Any], Awaitable[Any]] = getattr(self, f"_{name}")
 
         async def call(asked: Any, context: Any) -> Any:
-            begin, status = time.perf_counter(), "OK"
+            begin, status = time.perf_counter(), grpc.StatusCode.UNKNOWN.name
             try:
                 if "Model" in name:
                     self._require_token(context)
-                return response(**await answer(asked, context))
+                made = response(**await answer(asked, context))
+                status = grpc.StatusCode.OK.name
             except _RefusedError as error:
                 status = error.code.name
                 await context.abort(error.code, str(error))
+            except asyncio.CancelledError:  # the client left, or its deadline is over
+                status = grpc.StatusCode.CANCELLED.name
+                raise
+            else:
+                return made
             finally:
                 seconds = time.perf_counter() - begin
-                self._service.metrics.count(f"grpc {name}", "", 0 if status == "OK" else 1, seconds)
-                fields = {"method": name, "status": status, "ms": round(1000 * seconds, 2)}
+                model = self._known(getattr(asked, "model_name", "") or getattr(asked, "name", ""))
+                self._service.metrics.count(f"grpc {name}", model, status, seconds)
+                fields = {"method": name, "model": model, "status": status, "ms": round(1000 * seconds, 2)}
                 _LOG.info("call", extra={"fields": fields})
 
         return grpc.unary_unary_rpc_method_handler(call, request.FromString, bytes_of)
+
+    def _known(self, name: str) -> str:
+        return name if name in {model.name for model in self._service.models} else ""
 
     def _require_token(self, context: Any) -> None:
         given = dict(context.invocation_metadata() or ()).get("authorization", "")
@@ -165,6 +177,10 @@ def _request(asked: Any) -> Asked:
     elif given.datatype == "BYTES" and len(given.contents.bytes_contents) == 1:
         image = Tensor("image", "BYTES", (1,), given.contents.bytes_contents[0])
     else:
-        data = bytes(min(number, 255) for number in given.contents.uint_contents)
-        image = tensor_of(given.name, given.datatype, list(given.shape), data)
+        image = tensor_of_numbers(given.name, given.datatype, list(given.shape), _contents(given))
     return Asked(image, require_outputs([output.name for output in asked.outputs]))
+
+
+def _contents(given: Any) -> list[float]:
+    """The numbers of a tensor that was sent without raw contents."""
+    return list(given.contents.fp32_contents if given.datatype == "FP32" else given.contents.uint_contents)

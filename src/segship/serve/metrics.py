@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 if TYPE_CHECKING:
     from segship.serve.places import Places
@@ -38,13 +39,13 @@ class Metrics:
         self._working = _gauge("segship_working", "Masks being made.", self._registry)
         self._places = places
 
-    def count(self, route: str, model: str, status: int, seconds: float) -> None:
+    def count(self, route: str, model: str, status: int | str, seconds: float) -> None:
         """Count a request that ended.
 
         Args:
             route: The route's path, with names in braces.
             model: A model that exists, or an empty text.
-            status: Of the reply.
+            status: Of the reply: a number of HTTP's, 0 for a client that left, or a name of gRPC's.
             seconds: It took.
         """
         self._requests.labels(route, model, str(status)).inc()
@@ -56,9 +57,18 @@ class Metrics:
         self._working.set(self._places.working)
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             return generate_latest(self._registry)
+        _forget_the_dead(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
         together = CollectorRegistry()
         MultiProcessCollector(together)  # type: ignore[no-untyped-call]
         return generate_latest(together)
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """Remove the gauges of workers that were killed: nobody waits there any more."""
+    for file in folder.glob("gauge_live*_*.db"):
+        number = file.stem.rpartition("_")[2]
+        if number.isdigit() and not Path(f"/proc/{number}").exists() and Path("/proc/self").exists():
+            mark_process_dead(int(number), str(folder))  # type: ignore[no-untyped-call]
 
 
 def _gauge(name: str, what: str, registry: CollectorRegistry) -> Gauge:

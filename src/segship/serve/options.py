@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ __all__ = ["Limits", "ServeOptions", "may_enter", "read_tokens"]
 
 _MIB = 2**20
 _LONGEST_TOKEN_FILE = _MIB
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#@]+")
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class ServeOptions:
         at_once: Masks that are made at the same time, over all models; None: cores / threads.
         workers: Processes that share the port.
         token_file: File with a token in each line, one of which a client must send; None: anybody is served.
+        cors_origins: Origins whose pages may ask from a browser (``https://example.org``), or ``*``; empty: none but
+            the service's own page.
         trust: As for `segship.Segmentor`.
         reload_seconds: How often the packages are looked at for a new version; 0: never.
         limits: What a client may ask for.
@@ -77,9 +81,15 @@ class ServeOptions:
     at_once: int | None = None
     workers: int = 1
     token_file: Path | None = None
+    cors_origins: tuple[str, ...] = ()
     trust: bool = False
     reload_seconds: float = 2
     limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        for origin in self.cors_origins:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise InputError(f"{origin!r:.80} is no origin: expected https://HOST or https://HOST:PORT, or *")
 
     @property
     def engine_threads(self) -> int:

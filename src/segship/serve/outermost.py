@@ -11,6 +11,8 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from starlette.middleware.cors import CORSMiddleware
+
 from segship.serve.options import may_enter
 
 if TYPE_CHECKING:
@@ -21,10 +23,12 @@ if TYPE_CHECKING:
     from segship.serve.metrics import Metrics
     from segship.serve.options import Limits
 
-__all__ = ["Outermost", "log_as_json", "send_error"]
+__all__ = ["OPEN", "Outermost", "log_as_json", "send_error"]
 
 _LOG = logging.getLogger("segship.serve")
-_OPEN = frozenset({"/healthz", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready"})  # what probes ask for
+OPEN = frozenset({"/healthz", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready"})
+"""What probes ask for: no token is needed."""
+
 _PAGE = ("/", "/page/")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
@@ -38,14 +42,24 @@ class Outermost:
             and the files of the page need none.
         metrics: Counts each request.
         limits: Within which connections are kept.
+        origins: Pages of other origins that may ask, ``*``: all; empty: none.
 
     Attributes:
         limits: As given.
     """
 
-    def __init__(self, application: ASGIApp, tokens: Sequence[bytes], metrics: Metrics, limits: Limits) -> None:
+    def __init__(
+        self,
+        application: ASGIApp,
+        tokens: Sequence[bytes],
+        metrics: Metrics,
+        limits: Limits,
+        origins: Sequence[str] = (),
+    ) -> None:
         self.limits = limits
         self._application, self._tokens, self._metrics = application, tuple(tokens), metrics
+        # A browser asks without a token whether it may send one, so this stands before the tokens.
+        self._inside = _shared(self._enter, origins) if origins else self._enter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the beginning and end of the service."""
@@ -53,8 +67,7 @@ class Outermost:
             await self._application(scope, receive, send)
             return
         begin = time.perf_counter()
-        headers = dict(scope["headers"])
-        given = headers.get(b"x-request-id", b"")
+        given = dict(scope["headers"]).get(b"x-request-id", b"")
         request = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         scope["segship.request"] = request
         status = 0
@@ -68,11 +81,7 @@ class Outermost:
             await send(message)
 
         try:
-            if self._may_enter(scope["path"], headers.get(b"authorization", b"")):
-                await self._application(scope, receive, reply)
-            else:
-                challenge = [(b"www-authenticate", b"Bearer")]
-                await send_error(reply, HTTPStatus.UNAUTHORIZED, "send Authorization: Bearer TOKEN", challenge)
+            await self._inside(scope, receive, reply)
         except Exception:  # noqa: BLE001  (nothing that a client sends ends the service, or shows a stack trace)
             _LOG.exception("a bug", extra={"fields": {"request": request}})
             if not status:
@@ -80,8 +89,15 @@ class Outermost:
         finally:
             self._write_down(scope, status, time.perf_counter() - begin)
 
+    async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._may_enter(scope["path"], dict(scope["headers"]).get(b"authorization", b"")):
+            await self._application(scope, receive, send)
+        else:
+            challenge = [(b"www-authenticate", b"Bearer")]
+            await send_error(send, HTTPStatus.UNAUTHORIZED, "send Authorization: Bearer TOKEN", challenge)
+
     def _may_enter(self, path: str, authorization: bytes) -> bool:
-        return path in _OPEN or path == _PAGE[0] or path.startswith(_PAGE[1]) or may_enter(authorization, self._tokens)
+        return path in OPEN or path == _PAGE[0] or path.startswith(_PAGE[1]) or may_enter(authorization, self._tokens)
 
     def _write_down(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unknown")
@@ -113,6 +129,17 @@ async def send_error(send: Send, status: int, reason: str, headers: Sequence[tup
     start = [(b"content-type", b"application/json"), length, *headers]
     await send({"type": "http.response.start", "status": int(status), "headers": start})
     await send({"type": "http.response.body", "body": body})
+
+
+def _shared(inside: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+    """What pages of other origins may ask, too."""
+    return CORSMiddleware(
+        inside,
+        allow_origins=origins,
+        allow_methods=("GET", "POST"),
+        allow_headers=("authorization", "content-type", "x-request-id", "inference-header-content-length"),
+        expose_headers=("x-request-id", "x-image-width", "x-image-height", "inference-header-content-length"),
+    )
 
 
 class _AsJson(logging.Formatter):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
 
 from segship.serve.multipart import image_of
+from segship.serve.openapi import IMAGE, errors
 from segship.serve.replies import reply
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ def routes(service: Service) -> APIRouter:
         """Whether the service takes requests, in TorchServe's words."""
         return {"status": "Healthy" if service.is_ready else "Unhealthy"}
 
-    @router.post("/predictions/{name}", response_class=Response)
+    png: dict[int | str, dict[str, Any]] = {200: {"description": "the mask", "content": {"image/png": {}}}}
+
+    @router.post("/predictions/{name}", response_class=Response, responses={**png, **errors()}, openapi_extra=IMAGE)
     async def predictions(request: Request, name: str) -> Response:
         """The mask of the image that the body holds, as PNG."""
         body = await service.body(request)
