@@ -1,4 +1,4 @@
-"""Write spec/manifest.schema.json and spec/vectors anew, from the Python that is the reference.
+"""Write spec and the native library's rules of manifests anew, from the Python that is the reference.
 
 ::
 
@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from record_rules import rules_text
 from record_schema import record_schema
 from segship.core.manifest import Manifest
-from segship.core.plan import SCHEMA_VERSION
+from segship.core.plan import SCHEMA_VERSION, EmbeddedSpec
 from segship.vision import tiling, upsample
 from segship.vision.preprocess import prepare
 from spec_cases import CASES, Case, make_image, make_logits, make_spec
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1] / "spec"
 SCHEMA = "manifest.schema.json"
+RULES = Path(__file__).parents[1] / "native" / "src" / "core" / "manifest_rules.inc"
 VECTORS_VERSION = 1
 _MOST_SCORES = 4096  # numbers of one file
 _MARGIN = 2e-5  # of the greatest logit: what two implementations may differ by, several times over
@@ -50,6 +52,11 @@ def schema() -> str:
         **record_schema(Manifest),
     }
     return json.dumps(made, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def rules() -> str:
+    """Return the same for the native library, as its committed file holds it."""
+    return rules_text(Manifest, EmbeddedSpec)
 
 
 def write_pnm(path: Path, array: NDArray[Any]) -> None:
@@ -225,4 +232,5 @@ def main(folder: Path = ROOT) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, nargs="?", default=ROOT)
+    RULES.write_text(rules(), encoding="utf-8")
     main(parser.parse_args().folder)
