@@ -255,8 +255,13 @@ def test_of_equal_classes_the_first_wins(library: Library) -> None:
 def test_labels_of_an_engine_are_resized(library: Library, dtype: str, classes: int) -> None:
     spec = make_spec(classes, geometry=(Letterbox(width=40, height=40),), padding=Padding(multiple_of=32))
     labels = np.random.default_rng(0).integers(0, min(classes, 256), (1, 1, 16, 16)).astype(dtype)
-    outputs = [{"name": "labels", "dtype": dtype, "shape": [1, 1, 16, 16]}]
-    native = library.spec(manifest_text(spec, outputs=outputs))
+    rest = {
+        "target": {"backend": "onnxruntime"},
+        "inputs": [{"name": "image", "dtype": "float32", "shape": ["batch", 3, "height", "width"]}],
+        "outputs": [{"name": "labels", "dtype": dtype, "shape": [1, 1, 16, 16]}],
+        "files": {"model.onnx": {"size": 1, "sha256": "0" * 64}},
+    }
+    native = library.spec(manifest_text(spec, **rest))
     expected = resize_labels(labels[0, 0], inverse_steps(spec, (33, 50)), classes)
     np.testing.assert_array_equal(native.decide((33, 50), labels), expected)
     with pytest.raises(NativeError, match="this engine returns labels, not scores") as caught:

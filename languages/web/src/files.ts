@@ -55,7 +55,8 @@ export function namesIn(manifest: Uint8Array): string[] {
 
 /** Check that a manifest, which the core has read, ends in the digest of all that stands before; version 1 has none. */
 export async function requireSealed({ name, manifest }: Files): Promise<void> {
-  if ((JSON.parse(new TextDecoder().decode(manifest)).schema_version ?? 1) < 2) return;
+  const data = JSON.parse(new TextDecoder().decode(manifest));
+  if (data.schema_version === 1 && !("digest" in data)) return;
   const refused = (why: string) =>
     new SegshipError("SEGSHIP_PACKAGE_ERROR", `${name}/${MANIFEST} was changed: ${why}; export the package again`);
   const end = new TextDecoder("latin1").decode(manifest.subarray(-SEAL_BYTES));

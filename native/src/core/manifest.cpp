@@ -193,8 +193,8 @@ Spec parse_spec(const std::string &text, const std::string &name, const std::str
   Json data = parsed(text, name);
   require_version(data, owner);
   if (check_seal) {
-    const bool old = data.is_object() && data.value("schema_version", Json()) == 1 && !data.contains("digest");
-    check_seal(old);
+    const Json *version = data.is_object() ? field(data, "schema_version") : nullptr;
+    check_seal(version != nullptr && *version == 1 && !data.contains("digest"));
   }
   const std::string mistakes = mistakes_in(whole || is_manifest(data) ? "Manifest" : "EmbeddedSpec", data);
   if (!mistakes.empty()) throw package_error(name + " is not valid: " + mistakes + "; export the package again");

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <optional>
 #include <vector>
@@ -24,13 +23,14 @@ const Json &records() {
   return found;
 }
 
-// Characters of a value as Python's json.dumps writes it.
-std::size_t written_length(const Json &value) {
+// Characters of a value as Python's json.dumps writes it. What is nested deeper than so long a text can be, is longer.
+std::size_t written_length(const Json &value, std::size_t depth = 0) {
+  if (depth > kMostOptions / 2) return kMostOptions;
   if (!value.is_structured()) return value.dump(-1, ' ', true).size();
   std::size_t found = 2 + (value.empty() ? 0 : 2 * (value.size() - 1));
   for (const auto &item : value.items()) {
     if (value.is_object()) found += Json(item.key()).dump(-1, ' ', true).size() + 2;
-    found += written_length(item.value());
+    found += written_length(item.value(), depth + 1);
   }
   return found;
 }
@@ -151,10 +151,10 @@ std::string manifest(const Json &record) {
   const Json &spec = record["spec"];
   const std::string kind = record["outputs"][0]["dtype"].get<std::string>();
   const bool whole = kind.rfind("int", 0) == 0 || kind.rfind("uint", 0) == 0;
-  const Json scores = choice_of(spec, "output", "softmax") == "sigmoid" ? 1 : spec["classes"].size();
+  const std::size_t scores = choice_of(spec, "output", "softmax") == "sigmoid" ? 1 : spec["classes"].size();
   if (output.size() < 4 || whole || embeds(record, "post") || !output[1].is_number() || output[1] == scores) return "";
-  return "the engine returns " + output[1].dump() + " scores for each pixel, and there are " + scores.dump() +
-         " of classes";
+  const std::string found = output[1].is_number_float() ? std::to_string(output[1].get<std::int64_t>()) : output[1].dump();
+  return "the engine returns " + found + " scores for each pixel, and there are " + std::to_string(scores) + " of classes";
 }
 
 std::string contradiction(const std::string &name, const Json &record) {
@@ -170,9 +170,11 @@ std::string contradiction(const std::string &name, const Json &record) {
 void upgrade_target(Json &record) {
   const auto workspace = record.find("workspace");
   if (workspace == record.end()) return;
-  const Json size = *workspace;
+  Json size = std::move(*workspace);
   record.erase("workspace");
-  if (!size.is_null()) record["options"] = Json{{"workspace", size}};
+  if (size.is_null()) return;
+  record["options"] = Json::object();
+  record["options"]["workspace"] = std::move(size);
 }
 
 // ---- Rules -------------------------------------------------------------------------------------------------------------
@@ -206,27 +208,31 @@ std::string unlike_integer(const Json &rule, const Json &value) {
   return found == std::floor(found) ? "" : "input should be a valid integer, got a number with a fractional part";
 }
 
-// Numbers of a manifest are doubles and whole numbers of 64 bits; what is larger has become a double.
+// Less than 0, 0 or more: as a number is less than a bound, equal, or greater.
+int compared(const Json &value, const Json &bound) {
+  if (value.is_number_float() || bound.is_number_float()) {
+    const double one = value.get<double>(), other = bound.get<double>();
+    return one < other ? -1 : one > other;
+  }
+  // What is beyond the signed numbers of 64 bits, no whole bound is.
+  const auto most = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  if (value.is_number_unsigned() && value.get<std::uint64_t>() > most) return 1;
+  const std::int64_t one = value.get<std::int64_t>(), other = bound.get<std::int64_t>();
+  return one < other ? -1 : one > other;
+}
+
 std::string beyond(const Json &rule, const Json &value) {
   struct Limit {
     const char *name, *words;
-    std::function<bool(const Json &, const Json &)> passes;
+    bool (*passes)(int);
   };
-  static const Limit limits[] = {
-      {"gt", "greater than ", [](const Json &one, const Json &other) { return one > other; }},
-      {"ge", "greater than or equal to ", [](const Json &one, const Json &other) { return one >= other; }},
-      {"lt", "less than ", [](const Json &one, const Json &other) { return one < other; }},
-      {"le", "less than or equal to ", [](const Json &one, const Json &other) { return one <= other; }}};
-  if (!rule.is_object()) return "";
+  constexpr Limit limits[] = {{"gt", "greater than ", [](int order) { return order > 0; }},
+                              {"ge", "greater than or equal to ", [](int order) { return order >= 0; }},
+                              {"lt", "less than ", [](int order) { return order < 0; }},
+                              {"le", "less than or equal to ", [](int order) { return order <= 0; }}};
   for (const Limit &limit : limits) {
-    const auto bound = rule.find(limit.name);
-    if (bound == rule.end()) continue;
-    // Unsigned numbers beyond the signed ones would be compared as negative.
-    const bool large = value.is_number_unsigned() &&
-                       value.get<std::uint64_t>() > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
-    const Json number = large ? Json(value.get<double>()) : value;
-    const bool passes = limit.passes(number, *bound) && !(large && limit.name[0] == 'l');
-    if (!passes) return std::string("input should be ") + limit.words + bound->dump();
+    if (!said(rule, limit.name) || limit.passes(compared(value, rule[limit.name]))) continue;
+    return std::string("input should be ") + limit.words + rule[limit.name].dump();
   }
   return "";
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "core/text.hpp"
 #include "runtime/sha256.hpp"
 
 namespace segship {
@@ -31,7 +32,7 @@ fs::path file_inside(const std::string &folder, const std::string &name) {
   const fs::path inside(name);
   bool leaves = inside.is_absolute() || name.find('\\') != std::string::npos || name.find(':') != std::string::npos;
   for (const fs::path &part : inside) leaves = leaves || part == "..";
-  if (leaves) throw package_error(folder + " names a file outside itself ('" + name + "'): do not use it");
+  if (leaves) throw package_error(folder + " names a file outside itself (" + quoted(name) + "): do not use it");
   const fs::path path = path_of(folder) / path_of(name);
   std::error_code failed;
   if (!fs::is_regular_file(path, failed)) {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import mmap
 import os
 import re
@@ -347,7 +348,7 @@ def _parse(directory: Path, *, sealed: bool) -> Manifest:
     path = directory / MANIFEST
     raw = _read(directory, path)
     try:
-        data = json.loads(raw.decode("utf-8"))
+        data = json.loads(raw.decode("utf-8"), parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
         raise PackageError(f"{path} is not JSON ({error}): the package is damaged, export it again") from None
     if newer := newer_version(data):
@@ -373,6 +374,14 @@ def _read(directory: Path, path: Path) -> bytes:
     if raw.count(b"{") > _MOST_RECORDS or raw.count(b",") > _MOST_VALUES:
         raise PackageError(f"{path} holds more than {_MOST_RECORDS} records or {_MOST_VALUES} values: not a manifest")
     return raw
+
+
+def _finite(text: str) -> float:
+    """A number of JSON, which knows no ``NaN``, and of which no reader makes an infinity."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:20]} is no number of JSON")
+    return value
 
 
 def _check_seal(path: Path, raw: bytes, data: Any) -> None:
