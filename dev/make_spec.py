@@ -41,7 +41,7 @@ VECTORS_VERSION = 1
 _MOST_SCORES = 4096  # numbers of one file
 _MARGIN = 2e-5  # of the greatest logit: what two implementations may differ by, several times over
 _TRIES = 200
-_TOLERANCE = 1e-4
+_TOLERANCE = 1e-6
 
 
 def schema() -> str:

@@ -1,4 +1,4 @@
-"""The rules by which a record is read, as data for readers in other languages: those of the annotations, in their order.
+"""The rules by which records are read, as data for readers in other languages: those of the annotations.
 
 A rule is the name of a record or of a scalar, or an object: ``is`` tells its form, ``before`` and ``after`` what is
 done to the value, and the other names are those of `segship.core.validation.Bound`.
@@ -7,15 +7,14 @@ done to the value, and the other names are those of `segship.core.validation.Bou
 from __future__ import annotations
 
 import json
-import types
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from segship.core.frozen import Frozen
 from segship.core.validation import After, Before, Bound, Tag
 
 __all__ = ["rules_text"]
 
-_SCALARS = {bool: "boolean", int: "integer", float: "number", str: "string", types.NoneType: "null", Any: "any"}
+_SCALARS = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null", Any: "any"}
 # What Python's functions do, by the names that `native/src/core/rules.cpp` gives to the same.
 _STEPS = {
     "_current": "current",
@@ -82,15 +81,14 @@ def _bare(kind: Any, records: dict[str, Any]) -> dict[str, Any]:
         return {"is": _SCALARS[kind]}
     if origin is Literal:
         return {"is": "choice", "of": list(arguments)}
-    if origin in {Union, types.UnionType}:
-        return {"is": "union", "of": [_rule(member, records) for member in arguments]}
-    if origin is dict:
-        return {"is": "mapping", "key": _rule(arguments[0], records), "value": _rule(arguments[1], records)}
+    if not arguments:
+        return {"is": _record(kind, records)}
     if origin is tuple and arguments[-1] is Ellipsis:
         return {"is": "tuple", "item": _rule(arguments[0], records)}
-    if origin is tuple:
-        return {"is": "pair", "of": [_rule(member, records) for member in arguments]}
-    return {"is": _record(kind, records)}
+    rules = [_rule(member, records) for member in arguments]
+    if origin is dict:
+        return {"is": "mapping", "key": rules[0], "value": rules[1]}
+    return {"is": "pair" if origin is tuple else "union", "of": rules}
 
 
 def _tagged(kinds: tuple[Any, ...], tag: str, records: dict[str, Any]) -> dict[str, Any]:

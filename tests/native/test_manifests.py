@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import operator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,8 +69,14 @@ WHOLE: dict[str, Any] = {
         {"input": [1, 3, 8, 8], "image": "scene", "labels_equal": 1, "max_difference": None, "classes": {"road": 0.5}}
     ],
     "quantization": {
-        **{"images": 3, "labelled": 2, "layers": 1, "kept": ["conv"], "worth": 0.5, "agreement": 0.99},
-        **{"before": ACCURACY, "after": {"mIoU": None, "IoU": {}}},
+        "images": 3,
+        "labelled": 2,
+        "layers": 1,
+        "kept": ["conv"],
+        "worth": 0.5,
+        "agreement": 0.99,
+        "before": ACCURACY,
+        "after": {"mIoU": None, "IoU": {}},
     },
     "failures": ["none"],
     "origin": {"config.py": DIGEST},
@@ -79,15 +86,24 @@ WHOLE: dict[str, Any] = {
     "state": "verified on the engine",
     "simulator": None,
     "tta": {
-        "views": [{"geometry": STEPS[:1], "factor": {"factor": 0.5, "rounding": "down"}, "turns": 3, "flip": "vertical"}],
+        "views": [
+            {"geometry": STEPS[:1], "factor": {"factor": 0.5, "rounding": "down"}, "turns": 3, "flip": "vertical"}
+        ],
         "padding": {"height": 8, "width": 8},
     },
     "tuned": {
-        **{"processor": {"name": "x", "features": ["AVX2"]}, "processors": 2, "threads": 2},
-        **{"versions": {"onnxruntime": "1"}, "milliseconds": 3.5},
+        "processor": {"name": "x", "features": ["AVX2"]},
+        "processors": 2,
+        "threads": 2,
+        "versions": {"onnxruntime": "1"},
+        "milliseconds": 3.5,
     },
     "adopted": {
-        **{"kit": "0" * 64, "sealed": True, "inputs": 3, "images": 2, "agreement": 0.5},
+        "kit": "0" * 64,
+        "sealed": True,
+        "inputs": 3,
+        "images": 2,
+        "agreement": 0.5,
         "results": [{"batch": 1, "figures": {"aAcc": 1, "mIoU": 2, "mAcc": None}, "images_per_second": 3.5}],
     },
 }
@@ -164,6 +180,12 @@ def test_what_is_right_is_read(library: Library) -> None:
 def test_each_odd_value_is_read_or_refused_as_in_python(library: Library, field: str) -> None:
     for path in places(WHOLE[field], (field,), set()):
         for value in ODD:
-            compare(library, changed(path, lambda holder, name: operator.setitem(holder, name, value)))
+            compare(library, changed(path, partial(put, value)))
         compare(library, changed(path, operator.delitem))
-        compare(library, changed((*path, "colour"), lambda holder, name: isinstance(holder, dict) and holder.update({name: 1})))
+        compare(library, changed((*path, "colour"), partial(put, 1)))
+
+
+def put(value: Any, holder: Any, name: str | int) -> None:
+    """Write a value over another, or beside those of a record."""
+    if isinstance(holder, dict) or isinstance(name, int):
+        holder[name] = value

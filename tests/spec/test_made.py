@@ -19,7 +19,8 @@ def test_the_schema_is_that_of_the_models() -> None:
 def test_the_vectors_come_out_the_same(tmp_path: Path) -> None:
     make_spec.main(tmp_path)
     made = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
-    assert made | {Path("README.md"), Path("hostile.json")} == {path.relative_to(SPEC) for path in SPEC.rglob("*") if path.is_file()}
+    by_hand = {Path("README.md"), Path("hostile.json")}
+    assert made | by_hand == {path.relative_to(SPEC) for path in SPEC.rglob("*") if path.is_file()}
     for name in sorted(made):
         new, old = (tmp_path / name).read_bytes(), (SPEC / name).read_bytes()
         if name.name == "input.raw" or name.name.endswith("scores.raw"):  # their last bits are the processor's

@@ -135,7 +135,9 @@ void take_port(const Json &data, const char *name, std::string &called, std::str
 void take_engine(const Json &data, Spec &spec) {
   if (const Json *target = field(data, "target")) {
     spec.backend = (*target)["backend"].get<std::string>();
-    spec.precision = word(*target, "precision", "fp32");
+  }
+  if (const Json *options = field(data, "options")) {  // what the backend noted: OpenVINO's arithmetic
+    if (const Json *precision = field(*options, "precision")) spec.precision = precision->is_string() ? precision->get<std::string>() : represented(*precision);
   }
   if (const Json *embed = field(data, "embed")) {
     for (const Json &part : *embed) (part == "pre" ? spec.embeds_pre : spec.embeds_post) = true;

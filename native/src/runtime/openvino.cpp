@@ -1,7 +1,10 @@
 // OpenVINO through its C interface, which the wheel carries.
+#include <algorithm>
+#include <iterator>
 #include <mutex>
 
 #include "core/error.hpp"
+#include "core/text.hpp"
 #include "runtime/engine.hpp"
 #include "runtime/library.hpp"
 
@@ -112,6 +115,11 @@ class OpenVino : public Engine {
  public:
   explicit OpenVino(const EngineOptions &options) : options_(options), api_(api(options.runtime)) {
     const std::string what = "OpenVINO cannot open " + options.path;
+    constexpr const char *known[] = {"fp32", "int8", "bf16", "fp16"};
+    if (std::find(std::begin(known), std::end(known), options.precision) == std::end(known)) {
+      throw backend_error("the engine's precision is " + beginning(quoted(options.precision), 60) +
+                          ", expected one of fp32, int8, bf16, fp16");
+    }
     // Left to itself, OpenVINO computes in bfloat16 wherever the processor has it. fp32 must mean fp32, and what int8
     // leaves in floating point must not become something else.
     const char *hint = options.precision == "bf16" ? "bf16" : options.precision == "fp16" ? "f16" : "f32";

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cv2
@@ -11,6 +12,8 @@ from PIL import Image
 from segship.vision.filters import resize_as_torchvision
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from segship.core.geometry_steps import ImageStep, Interpolation
@@ -67,10 +70,25 @@ def _resize(image: Pixels, size: tuple[int, int], interpolation: Interpolation) 
     if interpolation in _TORCHVISION and image.dtype == np.uint8:
         return resize_as_torchvision(np.asarray(image, np.uint8), size[::-1], cubic=interpolation == _TORCHVISION[1])
     if interpolation not in _PILLOW:
-        return _three_axes(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR))
+        with _opencv_alone():
+            return _three_axes(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR))
     bands = (image[:, :, band] for band in range(image.shape[2]))
     resized = [np.asarray(Image.fromarray(band).resize(size, _PILLOW[interpolation])) for band in bands]
     return np.stack(resized, axis=2)
+
+
+@contextlib.contextmanager
+def _opencv_alone() -> Iterator[None]:
+    """Without Intel's library, which interpolates float32 with weights of its own on Intel's processors only.
+
+    What is switched is the thread's own setting.
+    """
+    used = cv2.ipp.useIPP()
+    cv2.ipp.setUseIPP(False)
+    try:
+        yield
+    finally:
+        cv2.ipp.setUseIPP(used)
 
 
 def _three_axes(image: NDArray[Any]) -> Pixels:
