@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from segship.cli.options import DEVICE, TTA, OldLayout, check_json_file, either
+from segship.cli.options import (
+    DEVICE,
+    TTA,
+    Bands,
+    Blend,
+    OldLayout,
+    Overlap,
+    Resolution,
+    Scale,
+    Window,
+    check_json_file,
+    either,
+)
 from segship.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -163,6 +175,12 @@ def evaluate(
     threads: _Threads = None,
     trust: _Trust = False,
     tta: _Tta = None,
+    window: Window = None,
+    overlap: Overlap = None,
+    blend: Blend = None,
+    scale: Scale = None,
+    resolution: Resolution = None,
+    bands: Bands = None,
     old_layout: OldLayout = None,
     old_out: _OldOut = None,
     old_form: _OldForm = None,
@@ -173,6 +191,7 @@ def evaluate(
     """
     from segship.cli import output
     from segship.cli.options import find_data
+    from segship.cli.scenes import scene_form
     from segship.evaluation import OutputFolders, read_eval_options
     from segship.evaluation import evaluate as run
     from segship.sources import Source
@@ -191,6 +210,8 @@ def evaluate(
         files=tuple(path for path in (json_file, *matrices) if path is not None),
     )
     _require_used(outputs, form, matrices, options.output_dir)
+    seen = {"overlap": overlap, "blend": blend, "scale": scale, "resolution": resolution}
+    scenes = scene_form(seen, {}, window=window, bands=bands)
     given = find_data(named, split, images, labels, reduce_zero_label, limit, image_suffix, label_suffix)
     with (
         output.resumable("--resume goes on"),
@@ -211,6 +232,7 @@ def evaluate(
             resume=resume,
             max_pixels=max_pixels,
             tta=tta,
+            scene=None if scenes is None else scenes.options,
             progress=progress,
         )
     _write(found, json_file, matrices, outputs if outputs.submission else None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
@@ -19,7 +19,10 @@ __all__ = [
     "CLASSES",
     "DEVICE",
     "NO_CACHE",
+    "SCENES",
     "TTA",
+    "Bands",
+    "Blend",
     "Classes",
     "Device",
     "IgnoreUnknown",
@@ -28,7 +31,11 @@ __all__ = [
     "OldImage",
     "OldLayout",
     "OldSize",
+    "Overlap",
     "RandomWeights",
+    "Resolution",
+    "Scale",
+    "Window",
     "check_json_file",
     "either",
     "find_data",
@@ -54,6 +61,38 @@ TTA = (
     "Test-time augmentation, the mean of the probabilities of several views: alone, as the network's config says; or "
     "flip, vflip, d4 (turns and flips, for pictures from above), scales=0.5,1.0,1.5, joined by commas."
 )
+
+SCENES = "Rasters read by windows"
+Window = Annotated[
+    str | None,
+    typer.Option(metavar="PIXELS|HxW", help="Of the windows. Default: the package's own.", rich_help_panel=SCENES),
+]
+Overlap = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="Pixels that a window shares with the next. Default: the package's own, or a quarter of --window.",
+        rich_help_panel=SCENES,
+    ),
+]
+Blend = Annotated[
+    Literal["mean", "hann", "center"] | None,
+    typer.Option(
+        help="Overlapping windows: the mean of their scores, as in MMSegmentation; weighed by a Hann window; or the "
+        "one whose centre is nearest. Default: mean.",
+        rich_help_panel=SCENES,
+    ),
+]
+Scale = Annotated[
+    float | None,
+    typer.Option(help="Resize rasters by this, in place of the network's own rule.", rich_help_panel=SCENES),
+]
+Resolution = Annotated[
+    float | None, typer.Option(help="Resize rasters to this many metres a pixel.", rich_help_panel=SCENES)
+]
+Bands = Annotated[
+    str | None, typer.Option(metavar="N,N,…", help="Bands to see, from 1 on. Default: all.", rich_help_panel=SCENES)
+]
 
 
 def check_json_file(path: Path | None) -> Path | None:

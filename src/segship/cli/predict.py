@@ -8,7 +8,20 @@ from typing import Annotated, Literal
 import typer
 
 from segship.cli.classes import read_classes
-from segship.cli.options import NO_CACHE, TTA, Classes, Device, either
+from segship.cli.options import (
+    NO_CACHE,
+    SCENES,
+    TTA,
+    Bands,
+    Blend,
+    Classes,
+    Device,
+    Overlap,
+    Resolution,
+    Scale,
+    Window,
+    either,
+)
 from segship.cli.predicting import packages_among, predict_images
 from segship.cli.scenes import scene_form
 from segship.cli.video import label_video
@@ -18,7 +31,6 @@ from segship.runtime.video_input import is_video
 __all__ = ["predict"]
 
 _VIDEO = "Video"
-_SCENES = "Rasters read by windows"
 
 _Package = Annotated[
     Path, typer.Argument(help="Folder written by `segship export` or MMDeploy, or a lone engine file.")
@@ -61,51 +73,21 @@ _Every = Annotated[int, typer.Option(min=1, help="Take each N-th frame.", rich_h
 _Begin = Annotated[float, typer.Option("--from", min=0, help="Second to begin at.", rich_help_panel=_VIDEO)]
 _End = Annotated[float | None, typer.Option("--until", help="Second to end at.", rich_help_panel=_VIDEO)]
 _Show = Annotated[bool, typer.Option("--show", help="Show frames in a window; Escape ends.", rich_help_panel=_VIDEO)]
-_Window = Annotated[
-    str | None,
-    typer.Option(metavar="PIXELS|HxW", help="Of the windows. Default: the package's own.", rich_help_panel=_SCENES),
-]
-_Overlap = Annotated[
-    int | None,
-    typer.Option(
-        min=0,
-        help="Pixels that a window shares with the next. Default: the package's own, or a quarter of --window.",
-        rich_help_panel=_SCENES,
-    ),
-]
-_Blend = Annotated[
-    Literal["mean", "hann", "center"] | None,
-    typer.Option(
-        help="Overlapping windows: the mean of their scores, as in MMSegmentation; weighed by a Hann window; or the "
-        "one whose centre is nearest. Default: mean.",
-        rich_help_panel=_SCENES,
-    ),
-]
-_Scale = Annotated[
-    float | None,
-    typer.Option(help="Resize rasters by this, in place of the network's own rule.", rich_help_panel=_SCENES),
-]
-_Resolution = Annotated[
-    float | None, typer.Option(help="Resize rasters to this many metres a pixel.", rich_help_panel=_SCENES)
-]
-_Bands = Annotated[
-    str | None, typer.Option(metavar="N,N,…", help="Bands to see, from 1 on. Default: all.", rich_help_panel=_SCENES)
-]
 _Confidence = Annotated[
     Literal["probability", "margin", "entropy"] | None,
-    typer.Option(help="Also write how sure each label is, as NAME_confidence.tif.", rich_help_panel=_SCENES),
+    typer.Option(help="Also write how sure each label is, as NAME_confidence.tif.", rich_help_panel=SCENES),
 ]
 _Polygons = Annotated[
     Literal["gpkg", "geojson"] | None,
-    typer.Option(help="Also write regions as polygons with class and area.", rich_help_panel=_SCENES),
+    typer.Option(help="Also write regions as polygons with class and area.", rich_help_panel=SCENES),
 ]
 _Simplify = Annotated[
     float | None,
-    typer.Option(min=0, help="Let outlines of polygons move by this, in the raster's units.", rich_help_panel=_SCENES),
+    typer.Option(min=0, help="Let outlines of polygons move by this, in the raster's units.", rich_help_panel=SCENES),
 ]
 _Remote = Annotated[
     bool,
-    typer.Option("--remote", help="Let GDAL read from other machines, as a VRT may ask.", rich_help_panel=_SCENES),
+    typer.Option("--remote", help="Let GDAL read from other machines, as a VRT may ask.", rich_help_panel=SCENES),
 ]
 _OldLayout = Annotated[str | None, typer.Option("--layout", hidden=True)]
 
@@ -130,12 +112,12 @@ def predict(
     begin: _Begin = 0.0,
     end: _End = None,
     show: _Show = False,
-    window: _Window = None,
-    overlap: _Overlap = None,
-    blend: _Blend = None,
-    scale: _Scale = None,
-    resolution: _Resolution = None,
-    bands: _Bands = None,
+    window: Window = None,
+    overlap: Overlap = None,
+    blend: Blend = None,
+    scale: Scale = None,
+    resolution: Resolution = None,
+    bands: Bands = None,
     confidence: _Confidence = None,
     polygons: _Polygons = None,
     simplify: _Simplify = None,

@@ -1,4 +1,4 @@
-"""What ``segship predict`` asks and tells of rasters that are read by windows."""
+"""What commands ask and tell of rasters that are read by windows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["scene_form", "tell_scene"]
 
 
 def scene_form(
-    seen: dict[str, Any], files: dict[str, Any], *, window: str | None, bands: str | None, remote: bool
+    seen: dict[str, Any], files: dict[str, Any], *, window: str | None, bands: str | None, remote: bool = False
 ) -> SceneForm | None:
     """Return what the options of a command line ask for; None: nothing.
 

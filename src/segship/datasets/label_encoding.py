@@ -78,9 +78,22 @@ class LabelEncoding:
         if sample.labels is None:
             raise InputError(f"{sample.image} has no label map")
         stored = read_labels(sample.labels, max_pixels=MAX_PIXELS, colours=bool(self.palette))
+        return self.understand(str(sample.labels), stored, sample.table)
+
+    def understand(self, name: str, stored: NDArray[Any], table: Mapping[int, int] | None = None) -> Truth:
+        """Return what a file, or a part of one, means.
+
+        Args:
+            name: What to call the file in messages.
+            stored: Its numbers (H, W), uint8 or uint16, or its colours (H, W, 3).
+            table: As for `decode`.
+
+        Raises:
+            InputError: It is a picture.
+        """
         if stored.ndim == _COLOURED and not self.grey:
-            return self._colours(str(sample.labels), stored.astype(np.uint8))
-        return self.decode(_first_channel(stored), sample.table)
+            return self._colours(name, stored.astype(np.uint8))
+        return self.decode(_first_channel(stored), table)
 
     def decode(self, stored: NDArray[Any], table: Mapping[int, int] | None = None) -> Truth:
         """Turn stored numbers into classes, as MMSegmentation's ``LoadAnnotations`` does.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from segship.evaluation.data import SampleSet
     from segship.evaluation.network import Evaluable
     from segship.evaluation.tally import Tally
+    from segship.runtime.scene_plan import SceneOptions
 
 __all__ = ["Job"]
 
@@ -54,6 +55,7 @@ class Job:
         ignore: int | None = None,
         outputs: OutputFolders | None = None,
         max_pixels: int = MAX_PIXELS,
+        scene: SceneOptions | None = None,
     ) -> Job:
         """Set up the evaluation of a network on samples.
 
@@ -66,6 +68,7 @@ class Job:
             ignore: A label whose pixels do not count, beside 255.
             outputs: What is written for each image; None: nothing.
             max_pixels: Images with more pixels are left out.
+            scene: As of `segship.evaluation.counter.Counter`.
 
         Returns:
             The evaluation; nothing is opened yet.
@@ -85,6 +88,7 @@ class Job:
             labelled=not folders.submission,
             max_pixels=max_pixels,
             bands=stored_bands(spec),
+            scene=scene,
         )
         return cls(network, counter, found.samples, against)
 

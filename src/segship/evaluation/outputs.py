@@ -169,7 +169,11 @@ class Outputs:
             np.savez_compressed(buffer, labels=mask)
             write_atomically(path, buffer.getvalue())
         else:
-            named = [entry | {"name": self.classes[entry["class"]]} for entry in as_rle(mask)]
+            named = [
+                entry | {"name": self.classes[entry["class"]]}
+                for entry in as_rle(mask)
+                if entry["class"] < len(self.classes)
+            ]
             write_atomically(path, json.dumps(named).encode())
 
     def _draw(self, path: Path, image: NDArray[np.uint8], mask: NDArray[Any], truth: NDArray[Any] | None) -> None:

@@ -21,6 +21,7 @@ from segship.evaluation.outputs import OutputFolders
 from segship.evaluation.result import Evaluation
 from segship.evaluation.state import Ledger, ledger_path
 from segship.evaluation.workers import count_in_processes
+from segship.rasters.gdal import rasterio
 from segship.sources import Source
 from segship.vision.decode import MAX_PIXELS
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from segship.evaluation.network import Evaluable, Labeller
     from segship.evaluation.tally import Tally
     from segship.runtime.augmentation import Tta
+    from segship.runtime.scene_plan import SceneOptions
 
     Progress = Callable[[int, int], None]
 
@@ -77,6 +79,7 @@ def evaluate(
     zero_is_ignore: bool | None = None,
     max_pixels: int = MAX_PIXELS,
     tta: Tta = None,
+    scene: SceneOptions | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Predict every image and count its pixels by class, with MMSegmentation's definitions.
@@ -100,6 +103,8 @@ def evaluate(
             says. For other data, `Data` has ``reduce_zero_label``.
         max_pixels: Leave images with more pixels out.
         tta: Test-time augmentation of both networks, as of `segship.Segmentor`.
+        scene: How rasters are seen by windows: every image is one then. None: those are that `segship.predict` takes
+            for such, as it sees them.
         progress: Called with (done, all) after each image.
 
     Returns:
@@ -129,6 +134,7 @@ def evaluate(
     how = NetworkFiles(Path(), None, device, threads, trust, tta=tta)
     first = _evaluable(network, how, alone=alone)
     second = None if against is None else _evaluable(against, how, alone=alone)
+    _require_windows(scene, (first, second), averaged=tta is not None, labelled=not folders.submission)
     spec = first.spec()
     chosen = chosen.ending(first.name_ends()) if isinstance(first, NetworkFiles) else chosen
     job = Job.of(
@@ -140,6 +146,7 @@ def evaluate(
         ignore=figures.ignore_index,
         outputs=folders,
         max_pixels=max_pixels,
+        scene=scene,
     )
     written = job.counter.outputs
     require_apart(written.paths(job.samples), job.files())
@@ -149,6 +156,19 @@ def evaluate(
     if folders.differences is not None and found.against is not None:
         draw_differences(job, job.open()[0], found.against, folders.differences)
     return found
+
+
+def _require_windows(
+    scene: SceneOptions | None, networks: Sequence[Evaluable | None], *, averaged: bool, labelled: bool
+) -> None:
+    """Refuse windows over rasters where networks cannot see these so."""
+    if scene is None:
+        return
+    rasterio()
+    if averaged or any(isinstance(one, NetworkFiles) and not one.is_package for one in networks):
+        raise InputError("rasters are seen by windows by packages, without --tta: leave --window and the like out")
+    if not labelled:
+        raise InputError("--format-only reads no raster by windows: `segship predict` does, and writes its labels")
 
 
 def _folders(outputs: OutputFolders, options: EvalOptions, *, against: bool, labelled: bool) -> OutputFolders:

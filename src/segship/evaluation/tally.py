@@ -24,6 +24,7 @@ KINDS = {
     "missing_labels": "image without a label map, left out",
     "unreadable": "image or label map that cannot be read, left out",
     "size_mismatch": "label map of another size than its image, left out",
+    "ground_mismatch": "label map that lies elsewhere on the ground than its image, left out",
     "refused": "image that the network cannot take, left out",
     "labels_out_of_range": "label map with values that are no class, those pixels do not count",
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from segship.core.errors import InputError, MissingExtraError, SegshipError, one_line
 from segship.core.memory import is_out_of_memory
+from segship.vision.decode import WARNING_FILTERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,7 +100,12 @@ def open_dataset(path: str, *, remote: bool = False) -> Any:
     Raises:
         InputError: It is none of these, or is damaged.
     """
-    with session(remote=remote) as library, gdal_errors(f"{path} cannot be opened"), warnings.catch_warnings():
+    with (
+        session(remote=remote) as library,
+        gdal_errors(f"{path} cannot be opened"),
+        WARNING_FILTERS,
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")  # of files without georeference, which are none the worse
         return library.open(path, driver=_driver(path))
 

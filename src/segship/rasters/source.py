@@ -23,6 +23,7 @@ __all__ = ["Georeference", "Raster"]
 _MOST_BANDS = 512
 _MOST_BLOCK = 2**29  # bytes that one block of the file may decode to
 _KINDS = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
+_HALF = 0.5
 _PICTURES = ("PNG", "JPEG", "BMP")
 _REMOTE = ("/vsi", "http:/", "https:/", "s3:/", "gs:/", "az:/", "ftp:/")
 
@@ -107,6 +108,23 @@ class Raster:
         moved = None if data.transform.is_identity else data.transform.to_gdal()
         places = tuple((one.row, one.col, one.x, one.y) for one in points)
         return Georeference(crs.to_wkt() if crs else None, moved, places)
+
+    def lies_where(self, other: Raster) -> bool:
+        """Return whether this raster lies on the same ground as another of the same size, to half a pixel.
+
+        Args:
+            other: Where one of the two does not say where it lies, it does.
+        """
+        first, second = self._dataset, other._dataset
+        if first.crs and second.crs and first.crs != second.crs:
+            return False
+        if first.transform.is_identity or second.transform.is_identity:
+            return True
+        corners = [(0, 0), (first.width, first.height)]
+        moved = [~first.transform * (second.transform * corner) for corner in corners]
+        return all(
+            max(abs(x - column), abs(y - row)) <= _HALF for (column, row), (x, y) in zip(corners, moved, strict=True)
+        )
 
     @property
     def metres_per_pixel(self) -> float | None:

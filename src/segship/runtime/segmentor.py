@@ -166,6 +166,11 @@ class Segmentor:
         return self._max_pixels
 
     @property
+    def averages(self) -> bool:
+        """True where several packages or views are averaged."""
+        return isinstance(self._pipeline, AveragedPipeline)
+
+    @property
     def identity(self) -> str:
         """SHA-256 of all that decides the masks beside the image: manifests and augmentation."""
         return hashlib.sha256("\n".join([self._manifest.model_dump_json(), *self._besides]).encode()).hexdigest()
@@ -343,7 +348,7 @@ class Segmentor:
         given = SceneOptions(sides, overlap, blend, scale, resolution, tuple(bands) if bands else None, remote=remote)
         if to is None and files:
             raise InputError(f"{', '.join(files)}: give a folder for the files (to)")
-        if isinstance(self._pipeline, AveragedPipeline):
+        if isinstance(self._pipeline, AveragedPipeline):  # as `averages` tells
             raise UnsupportedError(
                 f"{path} is a raster read by windows, for which neither test-time augmentation nor the mean of several "
                 "packages is provided: give one package without --tta"

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_PIXELS",
+    "WARNING_FILTERS",
     "Encoded",
     "find_images",
     "from_pillow",
@@ -60,7 +61,9 @@ _ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}  # without it the file w
 _GREY_STEPS = {"L;2": 85, "L;4": 17}  # Pillow stretches 2- and 4-bit grey to 0-255
 _MOST_SCANNED = 2_000_000_000  # pixels times passes of a progressive file; usual ones have ten passes
 _MILLIONS = 1_000_000  # from here on a limit is told in millions
-_HEADERS = threading.Lock()  # Python's warning filters are process-wide
+WARNING_FILTERS = threading.Lock()
+"""Held while Python's warning filters, which are process-wide, are changed."""
+
 _UINT16 = np.iinfo(np.uint16)
 
 
@@ -347,7 +350,7 @@ def _format(name: str, file: BinaryIO) -> Format:
 def _header(name: str, form: Format, file: BinaryIO, max_pixels: int) -> ImageFile:
     """Read the header; no pixel is decoded."""
     try:
-        with _HEADERS, warnings.catch_warnings():
+        with WARNING_FILTERS, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of what it then raises
             picture = form.open(name, file)
     except InputError:
