@@ -403,16 +403,21 @@ def _require_listed(directory: Path, manifest: Manifest) -> None:
     """
     listed = {directory / name for name in manifest.files}
     folders = {directory / PurePosixPath(name).parts[0] for name in manifest.files if "/" in name}
+    known = {*listed, directory / MANIFEST}
     for path in directory.rglob("*"):
-        if path in listed or path == directory / MANIFEST or not path.is_file():
+        if path in known or not path.is_file():
             continue
-        within = not folders.isdisjoint(path.parents)
-        alike = any(path.parent == file.parent and path.name.startswith(f"{file.stem}.") for file in listed)
-        if within or alike or any(_names(file, path.name) for file in listed):
+        if not folders.isdisjoint(path.parents) or any(_may_read(file, path) for file in listed):
             raise PackageError(
                 f"{directory} holds {path.relative_to(directory)}, which its engine may read and {MANIFEST} does not "
                 "list: take it away, or export the package again"
             )
+
+
+def _may_read(file: Path, other: Path) -> bool:
+    """Whether ``other`` is called like one of the engine's files but for its suffix, or is named in it."""
+    alike = other.parent == file.parent and other.name.startswith(f"{file.stem}.")
+    return alike or _names(file, other.name)
 
 
 def _names(file: Path, name: str) -> bool:

@@ -11,13 +11,15 @@ import operator
 import re
 import types
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NotRequired, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NotRequired, TypeVar, Union, get_args, get_origin
 from typing import get_type_hints as hints_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 __all__ = ["After", "Before", "Bound", "Mistake", "Tag", "ValidationError", "hints_of", "reader_of"]
+
+_Mark = TypeVar("_Mark")
 
 
 class Mistake(NamedTuple):
@@ -113,22 +115,26 @@ def _marked(base: Any, marks: list[Any]) -> Callable[[Any], Any]:
     """The reader of a type with `Bound`, `Before`, `After` and `Tag`; texts are for others."""
     if strange := [mark for mark in marks if not isinstance(mark, (Bound, Before, After, Tag, str))]:
         raise TypeError(f"{base} is annotated with {strange[0]!r}, which nobody reads")
-    tag = next((mark.field for mark in marks if isinstance(mark, Tag)), None)
-    bound = _narrowed([mark for mark in marks if isinstance(mark, Bound)])
-    read = _tagged(get_args(base), tag) if tag else _plain_reader(base, bound)
-    before = [mark.function for mark in marks if isinstance(mark, Before)]
-    after = [mark.function for mark in marks if isinstance(mark, After)]
-    if not before and not after:
-        return read
+    tags = _of(Tag, marks)
+    read = _tagged(get_args(base), tags[0].field) if tags else _plain_reader(base, _narrowed(_of(Bound, marks)))
+    before = [mark.function for mark in _of(Before, marks)]
+    after = [mark.function for mark in _of(After, marks)]
+    return _in_turn([*before, read, *after]) if before or after else read
+
+
+def _of(kind: type[_Mark], marks: list[Any]) -> list[_Mark]:
+    """The marks of one kind."""
+    return [mark for mark in marks if isinstance(mark, kind)]
+
+
+def _in_turn(steps: list[Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    """The reader that is made of several; what any of them refuses is a mistake of the value."""
 
     def reader(value: Any) -> Any:
         found = value
         try:
-            for function in before:
-                found = function(found)
-            found = read(found)
-            for function in after:
-                found = function(found)
+            for step in steps:
+                found = step(found)
         except ValidationError:
             raise
         except (ValueError, RecursionError) as error:

@@ -79,9 +79,9 @@ def choose_layout(name: str, classes: int, root: Path, split: str) -> Layout:
         return find_layout(name)
     there = [layout for layout in family if _has(layout, root, split)]
     if exact is not None:
-        return there[0] if there else exact
+        return [*there, exact][0]
     same = [layout for layout in family if len(layout.classes) == classes] or family
-    return ([layout for layout in same if layout in there] or same)[0]
+    return next((layout for layout in same if layout in there), same[0])
 
 
 def _has(layout: Layout, root: Path, split: str) -> bool:

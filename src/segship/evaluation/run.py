@@ -123,14 +123,11 @@ def evaluate(
     """
     if workers > 1 and ray is not None:
         raise InputError("workers and ray both say who shares the work: give one of them")
-    chosen = data if isinstance(data, Data) else Data.pairs(data, reduce_zero_label=zero_is_ignore)
-    if chosen is data and zero_is_ignore is not None:
-        raise InputError("zero_is_ignore is for pairs: Data has reduce_zero_label")
+    chosen = _data(data, zero_is_ignore)
     figures = options or EvalOptions()
-    folders = _folders(outputs or OutputFolders(), figures, against=against is not None, labelled=chosen.labelled)
-    if folders.submission and (boundary or against is not None):
-        raise InputError("--format-only counts nothing: leave --boundary and --against out")
-    alone = (device, threads, tta) != (None, None, None) or trust or workers > 1 or ray is not None or resume
+    folders = _folders(outputs or OutputFolders(), figures)
+    _require_written(folders, boundary=boundary, against=against is not None, labelled=chosen.labelled)
+    alone = (device, threads, tta, ray) != (None,) * 4 or trust or workers > 1 or resume
     how = NetworkFiles(Path(), None, device, threads, trust, tta=tta)
     first = _evaluable(network, how, alone=alone)
     second = None if against is None else _evaluable(against, how, alone=alone)
@@ -153,8 +150,7 @@ def evaluate(
     written.claim(job.samples, resume=resume)
     found = evaluate_job(job, spec.classes, workers=workers, ray=ray, resume=resume, options=figures, progress=progress)
     written.list_results(job.samples)
-    if folders.differences is not None and found.against is not None:
-        draw_differences(job, job.open()[0], found.against, folders.differences)
+    _draw_differences(job, found, folders.differences)
     return found
 
 
@@ -171,13 +167,31 @@ def _require_windows(
         raise InputError("--format-only reads no raster by windows: `segship predict` does, and writes its labels")
 
 
-def _folders(outputs: OutputFolders, options: EvalOptions, *, against: bool, labelled: bool) -> OutputFolders:
+def _data(data: Data | Sequence[tuple[Path, Path]], zero_is_ignore: bool | None) -> Data:
+    if not isinstance(data, Data):
+        return Data.pairs(data, reduce_zero_label=zero_is_ignore)
+    if zero_is_ignore is not None:
+        raise InputError("zero_is_ignore is for pairs: Data has reduce_zero_label")
+    return data
+
+
+def _draw_differences(job: Job, found: Evaluation, folder: Path | None) -> None:
+    """Draw the images that two networks differ most on, where pictures of them are asked for."""
+    if folder is not None and found.against is not None:
+        draw_differences(job, job.open()[0], found.against, folder)
+
+
+def _folders(outputs: OutputFolders, options: EvalOptions) -> OutputFolders:
     """What is written, with what MMSegmentation's own options say of it."""
-    folders = replace(
+    return replace(
         outputs,
         submission=outputs.submission or options.format_only,
         predictions=outputs.predictions or options.output_dir,
     )
+
+
+def _require_written(folders: OutputFolders, *, boundary: bool, against: bool, labelled: bool) -> None:
+    """Require that what is asked for can be made of the data and the networks there are."""
     if folders.submission and folders.predictions is None:
         raise InputError("--format-only writes predictions: give --to FOLDER for them (in Python, predictions=FOLDER)")
     if folders.differences is not None and not against:
@@ -187,7 +201,8 @@ def _folders(outputs: OutputFolders, options: EvalOptions, *, against: bool, lab
             "the data has no label maps: give --labels FOLDER, or --format-only to write predictions alone "
             "(in Python, Data.folders or submission=True)"
         )
-    return folders
+    if folders.submission and (boundary or against):
+        raise InputError("--format-only counts nothing: leave --boundary and --against out")
 
 
 def _evaluable(network: str | os.PathLike[str] | Source | Labeller, how: NetworkFiles, *, alone: bool) -> Evaluable:

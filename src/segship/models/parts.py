@@ -9,6 +9,8 @@ from segship.core.errors import ConfigError, SegshipError, UnsupportedError, did
 from segship.networks.bounds import MAXIMUM_NUMBER, number_beyond
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import nn
 
     from segship.core.registry import Registry
@@ -65,14 +67,7 @@ def build_part(registry: Registry[type[nn.Module]], cfg: Any) -> nn.Module:
     unit = registry[name]
     known = inspect.signature(unit).parameters
     given = {key: value for key, value in cfg.items() if key in known or not _changes_nothing(key, value)}
-    wrong = [f"{name} has no option {key!r}.{did_you_mean(str(key), known)}" for key in given if key not in known]
-    wrong += [
-        f"{name} needs the option {key!r}."
-        for key, option in known.items()
-        if option.default is option.empty and key not in given
-    ]
-    if wrong:
-        raise ConfigError(" ".join(wrong))
+    _require_fitting(name, given, known)
     if (number := number_beyond(given)) is not None:
         raise UnsupportedError(
             f"{name} is asked for {number!r:.20}, more than {MAXIMUM_NUMBER}: no real network has that"
@@ -85,6 +80,15 @@ def build_part(registry: Registry[type[nn.Module]], cfg: Any) -> nn.Module:
         reason = (str(error).splitlines() or [""])[0]
         problem = f"{type(error).__name__}: {reason:.200}"
         raise ConfigError(f"{name} cannot be built with these options ({problem})") from error
+
+
+def _require_fitting(name: str, given: Mapping[str, Any], known: Mapping[str, inspect.Parameter]) -> None:
+    """Refuse options that a unit does not have, and the lack of those that it needs."""
+    strange = [f"{name} has no option {key!r}.{did_you_mean(str(key), known)}" for key in given if key not in known]
+    needed = [key for key, option in known.items() if option.default is option.empty]
+    missing = [f"{name} needs the option {key!r}." for key in needed if key not in given]
+    if strange or missing:
+        raise ConfigError(" ".join(strange + missing))
 
 
 def _changes_nothing(key: str, value: Any) -> bool:

@@ -182,8 +182,7 @@ def _operations(tool: _Tool, path: Path) -> tuple[dict[str, str], list[str], lis
     model = tool.utilities.read_model(str(path))
     names = tool.utilities.TFL_OP_CODE_TO_NAME
     kinds = [names.get(code.builtinCode) for code in model.operatorCodes]
-    steps = _STEPS if any(kind is not None and kind.value in _NORMALISING for kind in kinds) else set()
-    chosen = [kind for kind in kinds if kind is not None and kind.value in _INTEGER and kind.value not in steps]
+    chosen = _chosen([kind for kind in kinds if kind is not None])
     tensors = model.subgraphs[0].tensors
     constant = {index for index, tensor in enumerate(tensors) if model.buffers[tensor.buffer].data is not None}
     scopes: dict[str, str] = {}
@@ -201,6 +200,12 @@ def _operations(tool: _Tool, path: Path) -> tuple[dict[str, str], list[str], lis
         seen[name] += 1
         scopes[name if seen[name] == 1 else f"{name} {seen[name]}"] = scope
     return scopes, floats, list(dict.fromkeys(chosen))
+
+
+def _chosen(kinds: list[Any]) -> list[Any]:
+    """The kinds of operations that are quantised; the steps of a normalisation, where there is one, are not."""
+    steps = _STEPS if any(kind.value in _NORMALISING for kind in kinds) else set()
+    return [kind for kind in kinds if kind.value in _INTEGER and kind.value not in steps]
 
 
 def _module(scope: str) -> str:

@@ -23,7 +23,7 @@ from segship.report.results import ORIGINAL, Report, Store, TargetResult, now
 from segship.runtime.pipeline import Pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from segship.core.spec import ModelSpec
     from segship.evaluation import SampleSet
@@ -60,11 +60,11 @@ def make_report(request: Request, *, progress: Progress | None = None) -> Report
     evaluations = {ORIGINAL: _evaluate(request, store, ORIGINAL, spec, data, progress)}
     if "error" in evaluations[ORIGINAL]:
         raise SegshipError(evaluations[ORIGINAL]["error"])
-    usable = [target for target in request.targets if "error" not in exports[target]]
+    usable = _succeeded(exports)
     devices = {name: request.device(name) for name in (ORIGINAL, *usable)}
     for target in usable:
         evaluations[target] = _evaluate(request, store, target, spec, data, progress)
-    running = [name for name, found in evaluations.items() if "error" not in found]
+    running = _succeeded(evaluations)
     timings = _time(request, store, running, data, progress)
     progress("drawing sample masks")
     shown = pictures.choose(data, request.pictures)
@@ -98,40 +98,50 @@ def make_report(request: Request, *, progress: Progress | None = None) -> Report
     )
 
 
+def _succeeded(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [name for name, found in results.items() if "error" not in found]
+
+
 def _export(request: Request, store: Store, target: str, progress: Progress) -> dict[str, Any]:
-    folder = request.package(target)
     key = [request.files.identity(), target, str(request.calibration)]
-    is_int8 = Target.parse(target).precision == "int8"
-    key += ["agreement on the calibration images"] if is_int8 else []
+    key += ["agreement on the calibration images"] if _is_int8(target) else []
     key += [] if request.calibration_labels is None else [str(request.calibration_labels)]
 
-    def make() -> dict[str, Any]:
-        from segship import deploy  # imports torch
-
-        package = deploy.export(
-            request.source,
-            folder,
-            target=target,
-            int8=deploy.Int8(calibration=request.calibration, labels=request.calibration_labels) if is_int8 else None,
-            allow_inexact=True,
-            progress=lambda stage: progress(f"{target}: {stage}"),
-        )
-        manifest = package.manifest
-        equal = min((check.labels_equal for check in manifest.checks), default=None)
-        int8 = manifest.quantization  # which is judged on its calibration images; drawn scenes say little of it
-        return {
-            "size": sum(file.size for file in manifest.files.values()),
-            "labels_equal": equal if int8 is None or int8.agreement is None else int8.agreement,
-            "failures": list(manifest.failures),
-        }
-
     known = store.get(target, "export", key)
-    if known is not None and _is_whole(folder):
+    if known is not None and _is_whole(request.package(target)):
         return known
     try:
-        return store.put(target, "export", key, make())
+        return store.put(target, "export", key, _make_package(request, target, progress))
     except SegshipError as error:
         return {"error": str(error)}
+
+
+def _is_int8(target: str) -> bool:
+    return Target.parse(target).precision == "int8"
+
+
+def _make_package(request: Request, target: str, progress: Progress) -> dict[str, Any]:
+    """Export one target; what its manifest says of it."""
+    from segship import deploy  # imports torch
+
+    package = deploy.export(
+        request.source,
+        request.package(target),
+        target=target,
+        int8=deploy.Int8(calibration=request.calibration, labels=request.calibration_labels)
+        if _is_int8(target)
+        else None,
+        allow_inexact=True,
+        progress=lambda stage: progress(f"{target}: {stage}"),
+    )
+    manifest = package.manifest
+    equal = min((check.labels_equal for check in manifest.checks), default=None)
+    judged = manifest.quantization  # int8 is judged on its calibration images; drawn scenes say little of it
+    return {
+        "size": sum(file.size for file in manifest.files.values()),
+        "labels_equal": equal if judged is None or judged.agreement is None else judged.agreement,
+        "failures": list(manifest.failures),
+    }
 
 
 def _is_whole(folder: Path) -> bool:
@@ -164,26 +174,26 @@ def _time(
     """Time what is missing, all of it in turns, so that it may be compared."""
     step = max(1, len(data.samples) // _TIMED)
     images = [sample.image for sample in data.samples[::step]][:_TIMED]
-
-    def key(name: str, batch: int) -> list[Any]:
-        settings = [str(request.timing.threads), [str(path) for path in images], *_place(request, name)]
-        return [network_of(request, name).identity(), batch, *settings]
-
-    found: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in names}
-    missing = []
-    for name in names:
-        for batch in request.timing.batch_sizes:
-            known = None if request.retime else store.get(name, f"benchmark-{batch}", key(name, batch))
-            if known is None:
-                missing.append((name, batch))
-            else:
-                found[name][batch] = known
+    keys = {
+        (name, batch): _timing_key(request, images, name, batch)
+        for name in names
+        for batch in request.timing.batch_sizes
+    }
+    known = {} if request.retime else {one: store.get(one[0], f"benchmark-{one[1]}", key) for one, key in keys.items()}
+    missing = [one for one in keys if known.get(one) is None]
+    found = {one: result for one, result in known.items() if result is not None}
     if missing:
-        progress(f"timing {len(missing)} of {len(names) * len(request.timing.batch_sizes)} combinations")
-        for (name, batch), result in _measure(request, missing, images).items():
-            kept = "error" not in result
-            found[name][batch] = store.put(name, f"benchmark-{batch}", key(name, batch), result) if kept else result
-    return {name: dict(sorted(timings.items())) for name, timings in found.items()}
+        progress(f"timing {len(missing)} of {len(keys)} combinations")
+        for one, result in _measure(request, missing, images).items():
+            failed = "error" in result
+            found[one] = result if failed else store.put(one[0], f"benchmark-{one[1]}", keys[one], result)
+    return {name: {batch: found[one, batch] for one, batch in sorted(found) if one == name} for name in names}
+
+
+def _timing_key(request: Request, images: list[Path], name: str, batch: int) -> list[Any]:
+    """What a timing depends on."""
+    settings = [str(request.timing.threads), [str(path) for path in images], *_place(request, name)]
+    return [network_of(request, name).identity(), batch, *settings]
 
 
 def _engines(targets: list[str]) -> dict[str, str]:

@@ -160,22 +160,25 @@ def _table(report: Report) -> str:
     numbers = {one.name: number for number, one in enumerate(report.candidates)}
     notes = list(dict.fromkeys(row["note"] for row in table if row["note"]))
     best = {name: _best(table, name) for name in ("mIoU", "images_per_second")}
-    lines = []
-    for row in table:
-        cells = []
-        for name in shown:
-            text = cell(name, row[name])
-            kind = ' class="best"' if text and text == best.get(name) else ""
-            content = escape(text)
-            if name == "target":
-                mark = f"<sup>{notes.index(row['note']) + 1}</sup>" if row["note"] else ""
-                content = f"{_name(text, numbers[text])}{mark}"
-            cells.append(f"<td{kind}>{content}</td>")
-        lines.append(f"<tr>{''.join(cells)}</tr>")
+
+    def written(row: dict[str, Any], name: str) -> str:
+        text = cell(name, row[name])
+        if name != "target":
+            return _data(escape(text), best=bool(text) and text == best.get(name))
+        mark = f"<sup>{notes.index(row['note']) + 1}</sup>" if row["note"] else ""
+        return _data(f"{_name(text, numbers[text])}{mark}")
+
     head = "".join(f"<th>{escape(HEADS[name])}</th>" for name in shown)
-    found = f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+    lines = "".join(f"<tr>{''.join(written(row, name) for name in shown)}</tr>" for row in table)
     listed = "".join(f"<li>{escape(note)}</li>" for note in notes)
-    return found + (f'<ol class="notes">{listed}</ol>' if notes else "")
+    under = f'<ol class="notes">{listed}</ol>' if notes else ""
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>{under}'
+
+
+def _data(content: str, *, best: bool = False) -> str:
+    """One cell."""
+    kind = ' class="best"' if best else ""
+    return f"<td{kind}>{content}</td>"
 
 
 def _best(table: list[dict[str, Any]], name: str) -> str | None:

@@ -153,32 +153,36 @@ def rows(report: Report) -> list[dict[str, Any]]:
     """
     base = report.candidates[0].evaluation.get("mIoU")
     runs = {timing["run"] for one in report.candidates for timing in one.timings.values() if "run" in timing}
-    found = []
-    for one in report.candidates:
-        figures = {name: one.evaluation.get(name) for name in ("aAcc", "mIoU", "mAcc")}
-        change = None if None in {base, figures["mIoU"]} else float(figures["mIoU"] or 0) - float(base or 0)
-        for batch, timing in one.timings.items() or [(None, {})]:
-            latency = timing.get("latency", {})
-            found.append(
-                {
-                    "target": one.name,
-                    "device": one.device,
-                    "batch": batch,
-                    "input": "x".join(map(str, timing["input"])) if "input" in timing else None,
-                    **figures,
-                    "delta_mIoU": None if one.name == ORIGINAL else change,
-                    "images_per_second": timing.get("images_per_second"),
-                    "p50_ms": latency.get("p50"),
-                    "p99_ms": latency.get("p99"),
-                    "memory_MiB": timing.get("memory"),
-                    "size_MB": None if one.size is None else one.size / 1e6,
-                    "labels_equal": one.labels_equal,
-                    "note": one.error
-                    or one.evaluation.get("error")
-                    or "; ".join(_notes(one, timing, change, several=len(runs) > 1)),
-                }
-            )
-    return found
+    return [
+        _row(one, batch, timing, base, several=len(runs) > 1)
+        for one in report.candidates
+        for batch, timing in one.timings.items() or [(None, {})]
+    ]
+
+
+def _row(
+    one: TargetResult, batch: int | None, timing: Mapping[str, Any], base: float | None, *, several: bool
+) -> dict[str, Any]:
+    """A target with one batch size; ``base`` is the mIoU of the network itself."""
+    figures = {name: one.evaluation.get(name) for name in ("aAcc", "mIoU", "mAcc")}
+    change = None if None in {base, figures["mIoU"]} else float(figures["mIoU"] or 0) - float(base or 0)
+    latency = timing.get("latency", {})
+    error = one.error or one.evaluation.get("error")
+    return {
+        "target": one.name,
+        "device": one.device,
+        "batch": batch,
+        "input": "x".join(map(str, timing["input"])) if "input" in timing else None,
+        **figures,
+        "delta_mIoU": None if one.name == ORIGINAL else change,
+        "images_per_second": timing.get("images_per_second"),
+        "p50_ms": latency.get("p50"),
+        "p99_ms": latency.get("p99"),
+        "memory_MiB": timing.get("memory"),
+        "size_MB": None if one.size is None else one.size / 1e6,
+        "labels_equal": one.labels_equal,
+        "note": error or "; ".join(_notes(one, timing, change, several=several)),
+    }
 
 
 def _notes(one: TargetResult, timing: Mapping[str, Any], change: float | None, *, several: bool) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -113,22 +114,25 @@ def contact_sheet(
 
     tiles = [_shrunk(picture, width) for picture in pictures]
     rows = [tiles[first : first + columns] for first in range(0, len(tiles), columns)]
-    widths = [max(row[column].width for row in rows if column < len(row)) for column in range(len(rows[0]))]
+    widths = [max(tile.width for tile in tiles[column::columns]) for column in range(len(rows[0]))]
     heights = [max(tile.height for tile in row) for row in rows]
     head = 3 * _GAP if titles else 0
-    sheet = Image.new(
-        "RGB", (sum(widths) + _GAP * (len(widths) + 1), head + sum(heights) + _GAP * (len(rows) + 1)), _PAPER
-    )
-    lefts = np.cumsum([_GAP, *(side + _GAP for side in widths)]).tolist()
-    tops = np.cumsum([_GAP + head, *(side + _GAP for side in heights)]).tolist()
+    *lefts, right = _places(widths, _GAP)
+    *tops, bottom = _places(heights, _GAP + head)
+    sheet = Image.new("RGB", (right, bottom), _PAPER)
     pen = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(2 * _GAP)
     for left, side, title in zip(lefts, widths, titles, strict=False):
         pen.text((left + side / 2, _GAP + head / 2), title, fill=_INK, font=font, anchor="mm")
-    for top, row in zip(tops, rows, strict=False):
+    for top, row in zip(tops, rows, strict=True):
         for left, tile in zip(lefts, row, strict=False):
             sheet.paste(tile, (left, top))
     return np.array(sheet)
+
+
+def _places(sides: Sequence[int], first: int) -> list[int]:
+    """Where each of several things begins that stand in a row, with gaps between; and where the row ends."""
+    return list(itertools.accumulate((side + _GAP for side in sides), initial=first))
 
 
 def _shrunk(picture: NDArray[np.uint8], width: int) -> Image.Image:

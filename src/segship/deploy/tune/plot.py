@@ -40,14 +40,7 @@ def draw(tried: Sequence[Tried], path: Path, title: str) -> bool:
     figure = Figure(figsize=_SIZE, layout="constrained")
     axes = figure.subplots()
     labelled = all(one.mIoU is not None for one in shown)
-    largest = max(one.size for one in shown) or 1
-    for one in shown:
-        x, y = _place(one, labelled=labelled)
-        colour = _FRONT if one.front else _OTHERS if one.state == "passed" else _REFUSED
-        axes.scatter(x, y, s=40 + 260 * one.size / largest, color=colour, alpha=0.75, linewidths=0)
-        axes.annotate(one.target, (x, y), textcoords="offset points", xytext=(8, 5), fontsize=8)
-    front = sorted(_place(one, labelled=labelled) for one in shown if one.front)
-    axes.plot(*zip(*front, strict=True), color=_FRONT, linewidth=1) if front else None
+    _draw_candidates(axes, shown, labelled=labelled)
     axes.set_xlabel("ms from the image to the mask")
     axes.set_ylabel("mIoU in percent" if labelled else "labels kept, in percent")
     axes.set_title(title)
@@ -55,6 +48,23 @@ def draw(tried: Sequence[Tried], path: Path, title: str) -> bool:
     axes.grid(alpha=0.3)
     _save(figure, path)
     return True
+
+
+def _draw_candidates(axes: Any, shown: Sequence[Tried], *, labelled: bool) -> None:
+    """A disc for each candidate, and a line that joins the best."""
+    largest = max(one.size for one in shown) or 1
+    for one in shown:
+        x, y = _place(one, labelled=labelled)
+        axes.scatter(x, y, s=40 + 260 * one.size / largest, color=_colour(one), alpha=0.75, linewidths=0)
+        axes.annotate(one.target, (x, y), textcoords="offset points", xytext=(8, 5), fontsize=8)
+    if front := sorted(_place(one, labelled=labelled) for one in shown if one.front):
+        axes.plot(*zip(*front, strict=True), color=_FRONT, linewidth=1)
+
+
+def _colour(one: Tried) -> str:
+    if one.front:
+        return _FRONT
+    return _OTHERS if one.state == "passed" else _REFUSED
 
 
 def _place(one: Tried, *, labelled: bool) -> tuple[float, float]:

@@ -60,9 +60,24 @@ def add_preprocess(b: Builder, image: Value, spec: ModelSpec, *, branches: bool 
     """
     if spec.pixels != "uint8":
         raise UnsupportedError("a graph that prepares images takes photographs; this network takes bands as stored")
-    sizes: list[Size] = [(b.length(image, 0), b.length(image, 1))]
+    size = b.length(image, 0), b.length(image, 1)
     pixels = image.to("float32")  # and no bytes from here on: TensorRT has none inside a graph
-    pixels, whole = _grey(b, pixels) if spec.channels == 1 else pixels, True
+    if spec.channels == 1:
+        pixels = _grey(b, pixels)
+    pixels, sizes = _geometry(b, pixels, size, spec, branches=branches)
+    tensor = _normalised(b, pixels, spec)
+    if spec.padding is None:
+        return Preprocessed(tensor, sizes, sizes[-1])
+    padded = padded_size(sizes[-1], (spec.padding.height, spec.padding.width), spec.padding.multiple_of)
+    none = b.constant([0, 0, 0, 0, 0, 0], "int64")
+    pads = b.join(none, padded[0] - sizes[-1][0], padded[1] - sizes[-1][1])
+    value = b.add("Squeeze", b.constant(spec.padding.value, "float32"))
+    return Preprocessed(b.add("Pad", tensor, pads, value), sizes, padded)
+
+
+def _geometry(b: Builder, pixels: Value, size: Size, spec: ModelSpec, *, branches: bool) -> tuple[Value, list[Size]]:
+    """The steps one after the other, and the sizes between them."""
+    sizes, whole = [size], True
     for step in spec.geometry:
         sizes.append(output_size(step, b, *sizes[-1]))
         if isinstance(step, Pad):
@@ -73,19 +88,17 @@ def add_preprocess(b: Builder, image: Value, spec: ModelSpec, *, branches: bool 
             resize = _resize_unless_right if branches else _resize
             pixels = resize(b, pixels, sizes[-2], sizes[-1], kind)
             whole = kind != "float_bilinear"
+    return pixels, sizes
+
+
+def _normalised(b: Builder, pixels: Value, spec: ModelSpec) -> Value:
+    """(1, C, H, W) of the channels in the network's order."""
     if spec.channels > 1 and spec.normalization.channel_order == "bgr":
         pixels = b.take(pixels, b.constant([2, 1, 0], "int64"), 2)
     rule = spec.normalization
     planes = b.add("Transpose", pixels, perm=[2, 0, 1])
     mean, std = (b.reshape(b.constant(values, "float32"), (-1, 1, 1)) for values in (rule.mean, rule.std))
-    tensor = b.add("Unsqueeze", (planes - mean) / std, b.constant(0, "int64"))
-    if spec.padding is None:
-        return Preprocessed(tensor, sizes, sizes[-1])
-    padded = padded_size(sizes[-1], (spec.padding.height, spec.padding.width), spec.padding.multiple_of)
-    none = b.constant([0, 0, 0, 0, 0, 0], "int64")
-    pads = b.join(none, padded[0] - sizes[-1][0], padded[1] - sizes[-1][1])
-    value = b.add("Squeeze", b.constant(spec.padding.value, "float32"))
-    return Preprocessed(b.add("Pad", tensor, pads, value), sizes, padded)
+    return b.add("Unsqueeze", (planes - mean) / std, b.constant(0, "int64"))
 
 
 def _grey(b: Builder, image: Value) -> Value:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    _Parts = list[tuple[onnx.NodeProto, list[onnx.TensorProto]]]
+
 __all__ = ["normalize_before_joining"]
 
 _BY_CHANNEL = {"BatchNormalization", "PRelu"}
@@ -45,26 +47,39 @@ def _move_one(model: onnx.ModelProto, channels: dict[str, int]) -> bool:
     weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     users = _users(graph)
     makers = {name: node for node in graph.node for name in node.output}
-    nodes = list(graph.node)
-    for node in nodes:
-        joining = makers.get(node.input[0]) if node.op_type in _BY_CHANNEL else None
-        if joining is None or not _joins_channels(joining) or users[joining.output[0]] > 1:
+    for node in graph.node:
+        joining = _join_before(node, makers, users)
+        if joining is None:
             continue
         counts = [channels.get(name, 0) for name in joining.input]
         if not all(counts) or not all(_by_channel(node, weights.get(name), sum(counts)) for name in node.input[1:]):
             continue
         parts = list(_parts(node, joining, counts, weights))
         channels.update({part.output[0]: count for (part, _), count in zip(parts, counts, strict=True)})
-        ends = [part.output[0] for part, _ in parts]
-        joined = helper.make_node("Concat", ends, node.output, name=joining.name, axis=_CHANNELS)
-        # Both stand in an order in which they can run: everything the parts need comes before the old join.
-        new = [each for old in nodes for each in ([p for p, _ in parts] + [joined] if old is node else [old])]
-        copies = [onnx.NodeProto.FromString(each.SerializeToString()) for each in new if each is not joining]
-        del graph.node[:]
-        graph.node.extend(copies)
-        graph.initializer.extend(tensor for _, tensors in parts for tensor in tensors)
+        _exchange(graph, node, joining, parts)
         return True
     return False
+
+
+def _join_before(node: onnx.NodeProto, makers: dict[str, onnx.NodeProto], users: Counter[str]) -> onnx.NodeProto | None:
+    """The concatenation whose channels ``node``, and nothing else, normalises."""
+    joining = makers.get(node.input[0]) if node.op_type in _BY_CHANNEL else None
+    if joining is None or not _joins_channels(joining) or users[joining.output[0]] > 1:
+        return None
+    return joining
+
+
+def _exchange(graph: onnx.GraphProto, node: onnx.NodeProto, joining: onnx.NodeProto, parts: _Parts) -> None:
+    """Put the parts, and their concatenation, in the place of ``node``."""
+    copies = [part for part, _ in parts]
+    ends = [part.output[0] for part in copies]
+    joined = helper.make_node("Concat", ends, node.output, name=joining.name, axis=_CHANNELS)
+    # Both stand in an order in which they can run: everything the parts need comes before the old join.
+    new = [each for old in graph.node for each in ([*copies, joined] if old is node else [old])]
+    kept = [onnx.NodeProto.FromString(each.SerializeToString()) for each in new if each is not joining]
+    del graph.node[:]
+    graph.node.extend(kept)
+    graph.initializer.extend(tensor for _, tensors in parts for tensor in tensors)
 
 
 def _by_channel(node: onnx.NodeProto, weight: NDArray[np.float32] | None, channels: int) -> bool:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     import onnx
 
+    _Readers = dict[str, list[tuple[onnx.NodeProto, int]]]
+
 __all__ = ["unsigned_activations"]
 
 _SHIFT = 128
@@ -33,10 +35,7 @@ def unsigned_activations(model: onnx.ModelProto) -> bool:
     """
     if any(attribute.HasField("g") or attribute.graphs for node in model.graph.node for attribute in node.attribute):
         return False  # a graph within could read what changes
-    readers: dict[str, list[tuple[onnx.NodeProto, int]]] = {}
-    for node in model.graph.node:
-        for index, name in enumerate(node.input):
-            readers.setdefault(name, []).append((node, index))
+    readers = _readers(model.graph)
     outputs = {value.name for value in model.graph.output}
     signed = [tensor for tensor in model.graph.initializer if _is_signed(tensor)]
     shifted = [tensor for tensor in signed if _is_of_pairs(tensor.name, readers, outputs)]
@@ -49,22 +48,37 @@ def unsigned_activations(model: onnx.ModelProto) -> bool:
     return bool(shifted)
 
 
+def _readers(graph: onnx.GraphProto) -> _Readers:
+    """The operators that take each value, with its place among their inputs."""
+    found: _Readers = {}
+    for node in graph.node:
+        for index, name in enumerate(node.input):
+            found.setdefault(name, []).append((node, index))
+    return found
+
+
 def _is_signed(tensor: onnx.TensorProto) -> bool:
     return tensor.data_type == TensorProto.INT8 and not uses_external_data(tensor)
 
 
-def _is_of_pairs(point: str, readers: dict[str, list[tuple[onnx.NodeProto, int]]], outputs: set[str]) -> bool:
+def _is_of_pairs(point: str, readers: _Readers, outputs: set[str]) -> bool:
     """Whether a zero point belongs to nothing but QuantizeLinear and the DequantizeLinear that read its result."""
     of_point = readers.get(point, [])
     made = {node.output[0] for node, _ in of_point if node.op_type == "QuantizeLinear"}
-    results = [reader for name in made for reader in readers.get(name, [])]
-    if not made or made & outputs or any((node.op_type, index) != ("DequantizeLinear", 0) for node, index in results):
-        return False
-    pairs = [node for node, _ in of_point + results if node.op_type != "QuantizeLinear"]
-    return all(index == _POINT for _, index in of_point) and all(
-        node.op_type == "DequantizeLinear" and node.input[0] in made and list(node.input)[_POINT:] == [point]
-        for node in pairs
+    of_results = [reader for name in made for reader in readers.get(name, [])]
+    others = [node for node, _ in of_point + of_results if node.op_type != "QuantizeLinear"]
+    return (
+        bool(made)
+        and made.isdisjoint(outputs)
+        and all(index == _POINT for _, index in of_point)
+        and all((node.op_type, index) == ("DequantizeLinear", 0) for node, index in of_results)
+        and all(_undoes(node, made, point) for node in others)
     )
+
+
+def _undoes(node: onnx.NodeProto, made: set[str], point: str) -> bool:
+    """Whether an operator makes numbers of quantised values with their zero point."""
+    return node.op_type == "DequantizeLinear" and node.input[0] in made and list(node.input)[_POINT:] == [point]
 
 
 def _declare_unsigned(nodes: Sequence[onnx.NodeProto]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -65,20 +66,26 @@ def compare(
 
 
 def _differences(key: str, before: Any, after: Any) -> Iterator[Difference]:
-    if isinstance(before, dict) and isinstance(after, dict):
-        for name in dict.fromkeys([*before, *after]):
-            inner = f"{key}.{name}" if key else str(name)
-            yield from _differences(inner, before.get(name, _ABSENT), after.get(name, _ABSENT))
-    elif isinstance(before, (list, tuple)) and type(before) is type(after) and _worth_entering(before, after):
-        for index in range(max(len(before), len(after))):
-            items = (values[index] if index < len(values) else _ABSENT for values in (before, after))
-            yield from _differences(f"{key}.{index}", *items)
+    if (pairs := _pairs(before, after)) is not None:
+        for name, old, new in pairs:
+            yield from _differences(f"{key}.{name}" if key else str(name), old, new)
     elif before is _ABSENT:
         yield Difference(key, "added", None, after)
     elif after is _ABSENT:
         yield Difference(key, "removed", before, None)
     elif type(before) is not type(after) or before != after:
         yield Difference(key, "changed", before, after)
+
+
+def _pairs(before: Any, after: Any) -> list[tuple[Any, Any, Any]] | None:
+    """What stands in two containers under each name or number; None: they are compared as they are."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        names = dict.fromkeys([*before, *after])
+        return [(name, before.get(name, _ABSENT), after.get(name, _ABSENT)) for name in names]
+    if isinstance(before, (list, tuple)) and type(before) is type(after) and _worth_entering(before, after):
+        pairs = itertools.zip_longest(before, after, fillvalue=_ABSENT)
+        return [(number, old, new) for number, (old, new) in enumerate(pairs)]
+    return None
 
 
 def _worth_entering(before: Sequence[Any], after: Sequence[Any]) -> bool:

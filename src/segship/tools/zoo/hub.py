@@ -125,24 +125,32 @@ def _wanted(repository: str, files: Sequence[Any]) -> list[Any]:
         UnsupportedError: There are no safetensors, or no config.json.
     """
     names = {file.rfilename for file in files}
-    weights = {name for name in names if _WEIGHTS.fullmatch(name)}
-    if not weights:
-        pickles = sorted(name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt")))
-        raise UnsupportedError(
-            f"{repository} has no model.safetensors{f', only {pickles[0]}' if pickles else ''}: pickles of strangers "
-            "are not fetched. Its other branches may have safetensors, as in hf:org/name@refs/pr/1"
-        )
+    wanted = _weights(repository, names) | (_DESCRIPTIONS & names)
     if "config.json" not in names:
         raise UnsupportedError(f"{repository} has no config.json, which says what its network is")
-    if "model.safetensors" in weights:
-        weights = {"model.safetensors"}
-    elif _INDEX in names:
-        weights.add(_INDEX)
-    chosen = [file for file in files if file.rfilename in weights | (_DESCRIPTIONS & names)]
+    chosen = [file for file in files if file.rfilename in wanted]
     for file in chosen:
         if file.rfilename.endswith((".json", ".txt")) and (file.size or 0) > _MOST_DESCRIPTION:
             raise UnsupportedError(f"{file.rfilename} of {repository} has {file.size} bytes, which no description has")
     return sorted(chosen, key=lambda file: file.size or 0)  # what is small first: it may refuse what is large
+
+
+def _weights(repository: str, names: set[str]) -> set[str]:
+    """The files that hold the weights: the one of all of them, or the parts and what lists them.
+
+    Raises:
+        UnsupportedError: There are none.
+    """
+    if "model.safetensors" in names:
+        return {"model.safetensors"}
+    parts = {name for name in names if _WEIGHTS.fullmatch(name)}
+    if parts:
+        return parts | ({_INDEX} & names)
+    pickles = sorted(name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt")))
+    raise UnsupportedError(
+        f"{repository} has no model.safetensors{f', only {pickles[0]}' if pickles else ''}: pickles of strangers "
+        "are not fetched. Its other branches may have safetensors, as in hf:org/name@refs/pr/1"
+    )
 
 
 def _fetch(repository: str, name: str, commit: str, folder: Path, endpoint: str | None) -> None:

@@ -15,8 +15,6 @@ from segship.onnxgraph.attention import attention_products
 from segship.onnxgraph.conventions import ATTENTION_OPSET
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor
 
     from segship.capture.trace.graph import TracedGraph
@@ -47,27 +45,34 @@ def _attention(
 ) -> Value:
     if dropout_p or is_causal:
         raise UntraceableError("attention of a kind that no network here has")
-    q, k, v = (g.tensor(part) for part in (query, key, value))
+    q, k, v = map(g.tensor, (query, key, value))
     mask = None if attn_mask is None else g.tensor(attn_mask)
-    heads = {example.shape[1:2] for example in map(first_example, (query, key, value))}
-    if enable_gqa and len(heads) > 1:
-        k, v = (_repeated(g, g.tensor(part), part.shape, query.shape[1]) for part in (key, value))
-        heads = {(query.shape[1],)}
-    # Engines want a mask of every pair of tokens.
-    whole = mask is None or first_example(attn_mask).shape[-2:] == (out.shape[-2], first_example(key).shape[-2])
-    if whole and (g.opset is None or g.opset >= ATTENTION_OPSET) and out.dim() == _MAPS and len(heads) == 1:
-        g.opset = ATTENTION_OPSET if g.opset is None else g.opset
+    if enable_gqa:
+        k, v = (_repeated(g, part, query.shape[1]) for part in (key, value))
+    heads = {first_example(part).shape[1:2] for part in (query, key, value)}
+    if (enable_gqa or len(heads) == 1) and _is_operator(g, out, key, attn_mask):
+        g.opset = g.opset or ATTENTION_OPSET
         how: dict[str, Any] = {} if scale is None else {"scale": float(scale)}
         return g.add("Attention", *([q, k, v] if mask is None else [q, k, v, mask]), **how)
     factor = first_example(query).shape[-1] ** -0.5 if scale is None else scale
     return attention_products(g, (q, k, v), key.dim(), factor, mask)
 
 
-def _repeated(g: TracedGraph, part: Value, shape: Sequence[int], wanted: int) -> Value:
-    """(N, heads, tokens, channels) with each head several times, one after the other."""
-    apart = g.add("Unsqueeze", part, g.constant(2, "int64"))
-    several = g.add("Tile", apart, g.constant([1, 1, wanted // shape[1], 1, 1], "int64"))
-    return g.add("Reshape", several, g.constant([0, wanted, -1, shape[3]], "int64"))
+def _is_operator(g: TracedGraph, out: Tensor, key: Any, mask: Any) -> bool:
+    """Whether there is an operator for it: of maps, and, as engines want it, with a mask of every pair of tokens."""
+    if out.dim() != _MAPS or (g.opset or ATTENTION_OPSET) < ATTENTION_OPSET:
+        return False
+    return mask is None or first_example(mask).shape[-2:] == (out.shape[-2], first_example(key).shape[-2])
+
+
+def _repeated(g: TracedGraph, part: Any, wanted: int) -> Value:
+    """(N, heads, tokens, channels) with each head several times, one after the other, so that there are ``wanted``."""
+    x, (_, heads, _, channels) = g.tensor(part), part.shape
+    if heads == wanted:
+        return x
+    apart = g.add("Unsqueeze", x, g.constant(2, "int64"))
+    several = g.add("Tile", apart, g.constant([1, 1, wanted // heads, 1, 1], "int64"))
+    return g.add("Reshape", several, g.constant([0, wanted, -1, channels], "int64"))
 
 
 @composite("multi_head_attention_forward")

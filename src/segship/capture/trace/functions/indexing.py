@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -44,32 +45,41 @@ def _index_select(g: TracedGraph, _: Tensor, input: Any, dim: int, index: Any) -
 
 @function("getitem", view=True)
 def _getitem(g: TracedGraph, _: Tensor, input: Any, index: Any) -> Value:
-    items = [
-        torch.tensor(item) if isinstance(item, list) else item
-        for item in (index if isinstance(index, tuple) else [index])
-    ]
-    used = sum(item is not None and item is not Ellipsis for item in items)
-    at = next((place for place, item in enumerate(items) if item is Ellipsis), len(items))
-    items[at : at + 1] = [slice(None)] * (input.dim() - used)
-    x, shape, axis, new = g.tensor(input), list(input.shape), 0, []
+    items = _expanded(index, input.dim())
     tensors = [item for item in items if isinstance(item, (TracedTensor, torch.Tensor))]
     if len(tensors) > 1 or (tensors and tensors[0].dtype != torch.int64):
         raise UntraceableError("several tensors as indices")
-    for item, side in zip([item for item in items if item is not None], shape, strict=True):
-        if isinstance(item, slice):
-            x = _sliced(g, x, axis, item, side)
-            axis += 1
-        elif isinstance(item, int):
-            x = g.add("Gather", x, g.tensor(item, torch.int64), axis=axis)
-        else:
-            x = g.add("Gather", x, g.tensor(item), axis=axis)
-            axis += item.dim()
-    place = 0
-    for item in items:
-        if item is None:
-            new.append(place)
-        place += item is None or isinstance(item, slice) or (not isinstance(item, int) and item.dim())
+    x, axis = g.tensor(input), 0
+    for item, side in zip([item for item in items if item is not None], input.shape, strict=True):
+        x = _taken(g, x, axis, item, side)
+        axis += _axes_made(item)
+    places = itertools.accumulate(map(_axes_made, items), initial=0)
+    new = [place for item, place in zip(items, places, strict=False) if item is None]
     return g.add("Unsqueeze", x, g.constant(new, "int64")) if new else x
+
+
+def _expanded(index: Any, axes: int) -> list[Any]:
+    """An item for each axis of the input, None for each new one; an ellipsis, written or not, takes what is left."""
+    given = index if isinstance(index, tuple) else (index,)
+    items = [torch.tensor(item) if isinstance(item, list) else item for item in given]
+    used = sum(item is not None and item is not Ellipsis for item in items)
+    at = next((place for place, item in enumerate(items) if item is Ellipsis), len(items))
+    return [*items[:at], *[slice(None)] * (axes - used), *items[at + 1 :]]
+
+
+def _axes_made(item: Any) -> int:
+    """How many axes of the result an item stands for."""
+    if isinstance(item, int):
+        return 0
+    return 1 if item is None or isinstance(item, slice) else int(item.dim())
+
+
+def _taken(g: TracedGraph, x: Value, axis: int, item: Any, side: int) -> Value:
+    """What an item takes of one axis."""
+    if isinstance(item, slice):
+        return _sliced(g, x, axis, item, side)
+    places = g.tensor(item, torch.int64) if isinstance(item, int) else g.tensor(item)
+    return g.add("Gather", x, places, axis=axis)
 
 
 def _sliced(g: TracedGraph, x: Value, axis: int, item: slice, side: int) -> Value:
