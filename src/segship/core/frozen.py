@@ -311,6 +311,11 @@ def _dumped(value: Any, mode: Literal["python", "json"], *, exclude_unset: bool)
     if isinstance(value, (tuple, list)):
         items = [_dumped(item, mode, exclude_unset=exclude_unset) for item in value]
         return items if mode == "json" else type(value)(items)
-    if mode == "json" and isinstance(value, float):
+    return _as_json(value) if mode == "json" else value
+
+
+def _as_json(value: Any) -> Any:
+    """A plain value as JSON can hold it: paths are texts, and what is no number is nothing."""
+    if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
-    return str(value) if mode == "json" and isinstance(value, PurePath) else value
+    return str(value) if isinstance(value, PurePath) else value

@@ -60,10 +60,7 @@ class Shape(Frozen):
         if not numbers:
             return cls(own=match["kind"] == "static")
         low, high = (numbers[0], numbers[1]), (numbers[-2], numbers[-1])
-        if min(low) < 1 or low[0] > high[0] or low[1] > high[1]:
-            raise InputError(f"{text!r} is not a shape: sizes must be positive, the smaller one first")
-        if max(high) > _LARGEST:
-            raise InputError(f"{text!r} is not a shape: no side is longer than {_LARGEST} pixels")
+        _require_bounds(text, low, high)
         if match["kind"] == "dynamic" and len(numbers) == 2:  # noqa: PLR2004
             return cls(typical=low)
         return cls(minimum=low, maximum=high)
@@ -85,6 +82,13 @@ class Shape(Frozen):
             return "static" if self.own else "dynamic"
         low, high = (f"{height}x{width}" for height, width in (self.minimum, self.maximum))
         return f"static-{low}" if low == high else f"dynamic-{low}-{high}"
+
+
+def _require_bounds(text: str, low: tuple[int, int], high: tuple[int, int]) -> None:
+    if min(low) < 1 or low[0] > high[0] or low[1] > high[1]:
+        raise InputError(f"{text!r} is not a shape: sizes must be positive, the smaller one first")
+    if max(high) > _LARGEST:
+        raise InputError(f"{text!r} is not a shape: no side is longer than {_LARGEST} pixels")
 
 
 class Target(Frozen):

@@ -172,11 +172,8 @@ def survey(encoding: LabelEncoding, samples: Iterable[Sample]) -> LabelEncoding:
     black_and_white: set[int] = set()
     coloured = False
     for sample in samples:
-        if sample.labels is None or sample.table is not None:
-            continue
-        try:
-            stored = read_labels(sample.labels, max_pixels=MAX_PIXELS, colours=bool(encoding.palette))
-        except InputError:
+        stored = _stored(sample, encoding)
+        if stored is None:
             continue
         numbers = _first_channel(stored)
         if stored.ndim == _COLOURED and not (stored == numbers[:, :, None]).all():
@@ -188,6 +185,16 @@ def survey(encoding: LabelEncoding, samples: Iterable[Sample]) -> LabelEncoding:
         black_and_white |= values
     binary = encoding.classes == _TWO and IGNORE in black_and_white and not encoding.reduce_zero_label
     return replace(encoding, binary=binary, grey=coloured and binary)
+
+
+def _stored(sample: Sample, encoding: LabelEncoding) -> NDArray[Any] | None:
+    """What the label map holds; None where there is none, or it cannot be read."""
+    if sample.labels is None or sample.table is not None:
+        return None
+    try:
+        return read_labels(sample.labels, max_pixels=MAX_PIXELS, colours=bool(encoding.palette))
+    except InputError:
+        return None
 
 
 def _are_numbers(values: set[int], encoding: LabelEncoding) -> bool:
@@ -227,16 +234,17 @@ def match_classes(theirs: Sequence[str], ours: Sequence[str]) -> tuple[int, ...]
     Raises:
         InputError: ``ours`` has classes that ``theirs`` lacks.
     """
-    if len(theirs) == len(ours) and {_plain(name) for name in theirs} != {_plain(name) for name in ours}:
+    names, wanted = list(map(_plain, theirs)), list(map(_plain, ours))
+    if len(names) == len(wanted) and set(names) != set(wanted):
         return ()
-    place = {_plain(name): number for number, name in enumerate(ours)}
-    lacking = [name for name in ours if _plain(name) not in {_plain(other) for other in theirs}]
+    lacking = [name for name, plain in zip(ours, wanted, strict=True) if plain not in names]
     if lacking:
         raise InputError(
             f"the network has {len(ours)} classes, the data {len(theirs)}, and {', '.join(map(repr, lacking[:3]))} "
             f"{'is' if len(lacking) == 1 else 'are'} not among them: another data set, or another network, is needed"
         )
-    found = tuple(place.get(_plain(name), IGNORE) for name in theirs)
+    place = {plain: number for number, plain in enumerate(wanted)}
+    found = tuple(place.get(plain, IGNORE) for plain in names)
     return () if found == tuple(range(len(ours))) else found
 
 

@@ -90,10 +90,18 @@ def _range_after(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Rang
         return _range(args[1] if name == "copy" else args[0])
     if name not in _NAMES:
         return ANY
+    if _factor(name, args, kwargs) != 1:
+        return ANY
     given = args[0] if name in {"cat", "stack"} else args
-    scaled = kwargs.get("alpha", args[2] if name in {"add", "sub"} and len(args) > 2 else 1)  # noqa: PLR2004
-    known = [_range(each) for each in given if isinstance(each, (Tensor, int, float)) or each is None]
-    return range_after(_NAMES[name], known) if scaled == 1 else ANY
+    return range_after(
+        _NAMES[name], [_range(each) for each in given if isinstance(each, (Tensor, int, float, type(None)))]
+    )
+
+
+def _factor(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """What a sum multiplies its second part by."""
+    place = 2  # of alpha, in add and sub
+    return kwargs.get("alpha", args[place] if name in {"add", "sub"} and len(args) > place else 1)
 
 
 def _bounds(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Range, Range]:

@@ -56,12 +56,19 @@ def _scale_and_shift(model: onnx.ModelProto, name: str) -> tuple[NDArray[np.floa
             return (scale, shift) if step else None
         (node,) = readers
         if node.op_type in _ARITHMETIC:
-            other = next((each for each in node.input if each != name), "")
-            if other not in constants or (node.op_type in {"Sub", "Div"} and node.input[0] != name):
+            number = constants.get(_other(node, name))
+            if number is None:
                 return None
-            scale, shift = _applied(node.op_type, scale, shift, constants[other])
+            scale, shift = _applied(node.op_type, scale, shift, number)
         name = node.output[0]
     return None
+
+
+def _other(node: onnx.NodeProto, name: str) -> str:
+    """What a value is joined with; nothing, where it is itself taken from, or divides, the other."""
+    if node.op_type in {"Sub", "Div"} and node.input[0] != name:
+        return ""
+    return next((each for each in node.input if each != name), "")
 
 
 def _applied(
@@ -77,13 +84,18 @@ def _applied(
 def _small_constants(model: onnx.ModelProto) -> dict[str, NDArray[np.float64]]:
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:
-        for attribute in node.attribute:
-            if node.op_type == "Constant" and attribute.name == "value":
-                tensors[node.output[0]] = attribute.t
-    small = {name: each for name, each in tensors.items() if 0 < int(np.prod(each.dims, dtype=np.float64)) <= _MOST}
+        values = [attribute.t for attribute in node.attribute if attribute.name == "value"]
+        if node.op_type == "Constant" and values:
+            tensors[node.output[0]] = values[-1]
     arrays = {
         name: numpy_helper.to_array(each).astype(np.float64).ravel()
-        for name, each in small.items()
-        if each.data_type in {1, 11} and each.data_location != each.EXTERNAL
+        for name, each in tensors.items()
+        if _is_small(each)
     }
     return {name: each for name, each in arrays.items() if np.isfinite(each).all()}
+
+
+def _is_small(tensor: onnx.TensorProto) -> bool:
+    """Whether a tensor is a few numbers of floating point that lie in the model itself."""
+    few = 0 < int(np.prod(tensor.dims, dtype=np.float64)) <= _MOST
+    return few and tensor.data_type in {1, 11} and tensor.data_location != tensor.EXTERNAL

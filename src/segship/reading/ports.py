@@ -44,8 +44,9 @@ def only_image(inputs: Sequence[TensorInfo], path: Path) -> ImagePort:
     Raises:
         UnsupportedError: It is not one float32 image (N, C, H, W) or (N, H, W, C); the message shows what was found.
     """
-    if len(inputs) == 1 and inputs[0].dtype == "float32" and len(inputs[0].shape) == _IMAGE:
-        image = inputs[0]
+    images = [value for value in inputs if len(value.shape) == _IMAGE] if len(inputs) == 1 else []
+    if images and images[0].dtype == "float32":
+        image = images[0]
         numbers = math.prod(fixed(image, axis) or 1 for axis in range(_IMAGE))
         if numbers > _LARGEST:
             raise UnsupportedError(f"{path} takes {shown(image)}: more than {_LARGEST} numbers are no image")
@@ -54,9 +55,7 @@ def only_image(inputs: Sequence[TensorInfo], path: Path) -> ImagePort:
         batch, *sides, channels = image.shape
         return ImagePort(image.model_copy(update={"shape": (batch, channels, *sides)}), last=True)
     found = "; ".join(map(shown, inputs)) or "nothing"
-    advice = ""
-    if len(inputs) == 1 and len(inputs[0].shape) == _IMAGE:
-        advice = f": export it again with a float32 input, or put a Cast to {inputs[0].dtype} behind one"
+    advice = f": export it again with a float32 input, or put a Cast to {images[0].dtype} behind one" if images else ""
     raise UnsupportedError(f"{path} takes {found}; expected one float32 image (N, channels, H, W){advice}")
 
 
@@ -79,10 +78,10 @@ def only_output(outputs: Sequence[TensorInfo], name: Any, path: Path) -> TensorI
     Raises:
         UnsupportedError: None does, or several might; the message shows what was found.
     """
-    chosen = [value for value in outputs if value.name == name] if name is not None else outputs
+    chosen = [value for value in outputs if name in (None, value.name)]
     fitting = [value for value in chosen if _is_labels(value) or _is_scores(value)]
     # Labels are seldom float, so these count only where nothing else does.
-    fitting = fitting or [value for value in chosen if value.dtype == "float32" and len(value.shape) == _LABELS]
+    fitting = fitting or [value for value in chosen if _is_scores(value, _LABELS)]
     if len(fitting) == 1:
         return fitting[0]
     found = "; ".join(map(shown, outputs))
@@ -95,8 +94,8 @@ def only_output(outputs: Sequence[TensorInfo], name: Any, path: Path) -> TensorI
     )
 
 
-def _is_scores(value: TensorInfo) -> bool:
-    return value.dtype == "float32" and len(value.shape) == _IMAGE
+def _is_scores(value: TensorInfo, rank: int = _IMAGE) -> bool:
+    return value.dtype == "float32" and len(value.shape) == rank
 
 
 def _is_labels(value: TensorInfo) -> bool:

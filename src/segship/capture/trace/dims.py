@@ -72,24 +72,20 @@ class SymbolicDim(int):
         """
         if not isinstance(other, int):
             raise UntraceableError(f"a length is combined with {other!r}")
-        if not isinstance(other, SymbolicDim) and (not swapped or function in _COMMUTATIVE):
-            if other == _NEUTRAL.get(function):
-                return self
-            if function in {operator.add, operator.sub}:
-                base = self if self._base is None else self._base
-                return base.moved(function(self._offset, other))
-        left, right = (other, self) if swapped else (self, other)
-        first, second = (function(in_example(left, at), in_example(right, at)) for at in (0, 1))
-        nonnegative = function is not operator.sub and _is_nonnegative(left) and _is_nonnegative(right)
+        commutes = not swapped or function in _COMMUTATIVE
+        moved = self._with_number(function, other) if commutes and not isinstance(other, SymbolicDim) else None
+        if moved is not None:
+            return moved
+        return _computed(function, *((other, self) if swapped else (self, other)))
 
-        def make() -> Value:
-            over, under = _operand(left), _operand(right)
-            if function is operator.floordiv and not nonnegative:  # ONNX rounds towards zero; its Mod is Python's
-                over = over - over % under
-            made: Value = function(over, under)
-            return made
-
-        return SymbolicDim(first, second, make, nonnegative=nonnegative)
+    def _with_number(self, function: Callable[[Any, Any], Any], number: int) -> SymbolicDim | None:
+        """What comes of a number that changes nothing, or is added; None: something else."""
+        if number == _NEUTRAL.get(function):
+            return self
+        if function not in {operator.add, operator.sub}:
+            return None
+        base = self if self._base is None else self._base
+        return base.moved(function(self._offset, number))
 
     def moved(self, offset: int) -> SymbolicDim:
         """This length and a number, which may be negative."""
@@ -144,6 +140,21 @@ for _name in ("add", "sub", "mul", "floordiv", "mod"):
     setattr(SymbolicDim, f"__r{_name}__", _arithmetic(_name, swapped=True))
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
     setattr(SymbolicDim, f"__{_name}__", _comparison(_name))
+
+
+def _computed(function: Callable[[Any, Any], Any], left: int, right: int) -> SymbolicDim:
+    """The length that the graph computes of two."""
+    first, second = (function(in_example(left, at), in_example(right, at)) for at in (0, 1))
+    nonnegative = function is not operator.sub and _is_nonnegative(left) and _is_nonnegative(right)
+
+    def make() -> Value:
+        over, under = _operand(left), _operand(right)
+        if function is operator.floordiv and not nonnegative:  # ONNX rounds towards zero; its Mod is Python's
+            over = over - over % under
+        made: Value = function(over, under)
+        return made
+
+    return SymbolicDim(first, second, make, nonnegative=nonnegative)
 
 
 def in_example(side: Any, at: int) -> Any:

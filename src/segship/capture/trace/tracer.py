@@ -171,18 +171,24 @@ class _Tracer(TorchFunctionMode):
         if FUNCTIONS[name].composite:
             with self:
                 return FUNCTIONS[name].write(*args, **kwargs)
-        options = {key: value for key, value in kwargs.items() if key != "inplace"}
-        try:
-            outs = [self._example(FUNCTIONS[name].shape or function, args, options, at) for at in (0, 1)]
-            written = FUNCTIONS[name].write(self._graph, outs[0], *args, **options)
-        except TypeError as error:
-            raise UntraceableError(f"torch's function {name} is called otherwise: {error}") from error
+        outs, written = self._written(name, function, args, kwargs)
         if in_place or kwargs.get("inplace"):
             return self._replaced(args[0], written, outs)
         results = self._results(written, outs)
         if FUNCTIONS[name].view:
             _share(args[0], results)
         return results
+
+    def _written(
+        self, name: str, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[list[Any], Any]:
+        """What both examples become, and the values of the graph."""
+        options = {key: value for key, value in kwargs.items() if key != "inplace"}
+        try:
+            outs = [self._example(FUNCTIONS[name].shape or function, args, options, at) for at in (0, 1)]
+            return outs, FUNCTIONS[name].write(self._graph, outs[0], *args, **options)
+        except TypeError as error:
+            raise UntraceableError(f"torch's function {name} is called otherwise: {error}") from error
 
     def _answer(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """What torch says of a tensor, where it is the same in both examples."""

@@ -151,7 +151,7 @@ def pareto_front(tried: Sequence[Tried]) -> list[Tried]:
     Returns:
         Those on the front, the fastest first.
     """
-    passed = [one for one in tried if one.state == "passed" and one.timing is not None]
+    passed = _passed(tried)
     front = [one for one in passed if not any(_beats(other, one) for other in passed if other is not one)]
     return sorted(front, key=_milliseconds)
 
@@ -167,7 +167,7 @@ def choose(tried: Sequence[Tried], prefer: Prefer) -> Tried:
     Raises:
         InputError: None passed.
     """
-    passed = [one for one in tried if one.state == "passed" and one.timing is not None]
+    passed = _passed(tried)
     if not passed:
         reasons = "; ".join(f"{one.target}: {one.reason}" for one in tried if one.reason)
         raise InputError(f"nothing that was tried passes its gates: {reasons or 'no engine works here'}")
@@ -177,6 +177,10 @@ def choose(tried: Sequence[Tried], prefer: Prefer) -> Tried:
         best = min(one.error for one in passed)
         passed = [one for one in passed if one.error <= best + _GOOD_POINTS]
     return min(passed, key=_milliseconds)
+
+
+def _passed(tried: Sequence[Tried]) -> list[Tried]:
+    return [one for one in tried if one.state == "passed" and one.timing is not None]
 
 
 def _beats(one: Tried, other: Tried) -> bool:

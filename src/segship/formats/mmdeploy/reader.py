@@ -66,13 +66,7 @@ def read_mmdeploy_folder(folder: Path, naming: ClassNames) -> Manifest:
     sizes = _sizes(image)
     classes, palette, notes = _classes(folder, post, output, naming)
     geometry, normalization, padding = read_transforms(preprocess.get("transforms", []), folder / PIPELINE)
-    channels, wanted = image.shape[1], len(normalization.mean)
-    if wanted != channels and isinstance(channels, int):
-        raise UnsupportedError(f"{folder}: its engine takes {channels} channels, Normalize {wanted}")
-    if wanted not in {_GREY, _PHOTOGRAPH}:
-        raise UnsupportedError(
-            f"{folder}: its network takes {wanted} bands, of which these files do not say the order in a file: {AGAIN}"
-        )
+    _require_photographs(folder, image, len(normalization.mean))
     params = post.get("params", {})
     spec = ModelSpec(
         source="mmdeploy",
@@ -178,6 +172,17 @@ def _shape(sizes: SizeRule) -> Shape:
     return Shape() if sizes.fixed is None else Shape.only(*sizes.fixed)
 
 
+def _require_photographs(folder: Path, image: TensorInfo, wanted: int) -> None:
+    """Require that the engine takes the channels that are normalised, and that their order is known."""
+    channels = image.shape[1]
+    if wanted != channels and isinstance(channels, int):
+        raise UnsupportedError(f"{folder}: its engine takes {channels} channels, Normalize {wanted}")
+    if wanted not in {_GREY, _PHOTOGRAPH}:
+        raise UnsupportedError(
+            f"{folder}: its network takes {wanted} bands, of which these files do not say the order in a file: {AGAIN}"
+        )
+
+
 def _align_corners(folder: Path, params: dict[str, Any]) -> bool:
     value = params.get("align_corners") or False
     if not isinstance(value, bool):
@@ -187,22 +192,29 @@ def _align_corners(folder: Path, params: dict[str, Any]) -> bool:
 
 def _classes(folder: Path, post: Task, output: TensorInfo, naming: ClassNames) -> Classes:
     """The classes that Segship noted in a folder of its own, else those that are told."""
-    scores = not output.is_whole
-    declared = post.get("params", {}).get("num_classes")
-    returned = output.shape[_SCORES_AXIS] if scores else declared
-    if declared is not None and (type(declared) is not int or not 0 < declared <= _MOST_CLASSES):
-        raise PackageError(
-            f"{folder / PIPELINE}: num_classes is {declared!r:.40}, expected a whole number of 1 to {_MOST_CLASSES}"
-        )
+    declared = _declared(folder, post)
+    returned = declared if output.is_whole else output.shape[_SCORES_AXIS]
     count = returned if isinstance(returned, int) else declared
-    classes = _noted(folder, count) or naming.classes(count if isinstance(count, int) else None, folder)
-    if scores and returned == 1:
+    classes = _noted(folder, count) or naming.classes(count, folder)
+    if output.is_whole:
+        return classes
+    if returned == 1:
         raise UnsupportedError(f"{folder}: its engine returns one score for each pixel, expected labels or classes")
-    if scores and isinstance(count, int) and count != len(classes.names):
+    if count not in {None, len(classes.names)}:
         raise UnsupportedError(
             f"{folder}: its engine returns {count} scores, but there are {len(classes.names)} classes"
         )
     return classes
+
+
+def _declared(folder: Path, post: Task) -> int | None:
+    """How many classes the pipeline says there are."""
+    declared = post.get("params", {}).get("num_classes")
+    if declared is not None and (type(declared) is not int or not 0 < declared <= _MOST_CLASSES):
+        raise PackageError(
+            f"{folder / PIPELINE}: num_classes is {declared!r:.40}, expected a whole number of 1 to {_MOST_CLASSES}"
+        )
+    return declared
 
 
 def _noted(folder: Path, count: Any) -> Classes | None:

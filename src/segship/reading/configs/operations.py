@@ -87,13 +87,18 @@ def _check_size_of_container(kind: type[ast.operator], left: Any, right: Any, al
         left, right = right, left
     if kind is ast.Mult and isinstance(left, _SEQUENCES) and isinstance(right, int):
         allowance.spend(len(left) * max(right, 0))
-    elif (kind is ast.Add and isinstance(left, _SEQUENCES) and type(left) is type(right)) or (
-        kind is ast.BitOr and isinstance(left, dict) and isinstance(right, dict)
-    ):
+    elif _can_be_joined(kind, left, right):
         allowance.spend(len(left) + len(right))
     else:
         names = type(left).__name__, type(right).__name__
         raise TypeError(f"{names[0]} and {names[1]} cannot be joined by {kind.__name__}")
+
+
+def _can_be_joined(kind: type[ast.operator], left: Any, right: Any) -> bool:
+    """Whether it is a sum of two sequences of one kind, or ``|`` of two dictionaries."""
+    if kind is ast.Add:
+        return isinstance(left, _SEQUENCES) and type(left) is type(right)
+    return kind is ast.BitOr and isinstance(left, dict) and isinstance(right, dict)
 
 
 def unary(kind: type[ast.unaryop], value: Any) -> Any:

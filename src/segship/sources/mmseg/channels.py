@@ -137,21 +137,23 @@ def _flips(cfg: Mapping[str, Any], pipeline: Pipeline) -> bool:
 
 def _loaded(cfg: Mapping[str, Any], pipeline: Pipeline, in_channels: Any) -> int:
     """How many channels the pipeline loads; of many bands as many as have means, else as the backbone takes."""
-    if pipeline.loading.kind in {"colour", "grey"}:
-        count = 1 if pipeline.loading.kind == "grey" else _PHOTOGRAPH
-    elif pipeline.grey is not None:
-        return len(pipeline.grey.weights)
-    elif pipeline.normalization is not None:
-        return len(pipeline.normalization.mean)
-    elif isinstance(mean := cfg.get("mean"), (list, tuple)) and len(mean) > 1:
-        return len(mean)
-    else:
-        return in_channels if isinstance(in_channels, int) else len(mean or ()) or _PHOTOGRAPH
-    if pipeline.grey is not None and len(pipeline.grey.weights) != count:
-        raise ConfigError(
-            f"RGB2Gray has {len(pipeline.grey.weights)} weights, but images are loaded with {count} channels"
-        )
+    weights = None if pipeline.grey is None else len(pipeline.grey.weights)
+    count = {"grey": 1, "colour": _PHOTOGRAPH}.get(pipeline.loading.kind)
+    if count is None:
+        return _bands(cfg, pipeline, in_channels) if weights is None else weights
+    if weights not in {None, count}:
+        raise ConfigError(f"RGB2Gray has {weights} weights, but images are loaded with {count} channels")
     return count
+
+
+def _bands(cfg: Mapping[str, Any], pipeline: Pipeline, in_channels: Any) -> int:
+    """How many channels of a file whose own number is not known here."""
+    if pipeline.normalization is not None:
+        return len(pipeline.normalization.mean)
+    mean = cfg.get("mean")
+    if isinstance(mean, (list, tuple)) and len(mean) > 1:
+        return len(mean)
+    return in_channels if isinstance(in_channels, int) else len(mean or ()) or _PHOTOGRAPH
 
 
 def _repeated(values: Any, count: int) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from segship.core.errors import UnsupportedError
 
@@ -27,6 +27,9 @@ _ORIENTATION = (
 )
 
 
+_Kind: TypeAlias = Literal["colour", "grey", "unchanged", "stored"]
+
+
 @dataclass(frozen=True)
 class Loading:
     """What is loaded.
@@ -38,10 +41,19 @@ class Loading:
         notes: What a user should know.
     """
 
-    kind: Literal["colour", "grey", "unchanged", "stored"] = "colour"
+    kind: _Kind = "colour"
     fractions: bool = False
     notes: tuple[str, ...] = ()
 
+
+_LOADED: Mapping[tuple[str, str], tuple[_Kind, tuple[str, ...]]] = {
+    ("cv2", "color"): ("colour", ()),
+    ("cv2", "grayscale"): ("grey", ()),
+    ("cv2", "unchanged"): ("unchanged", ()),
+    ("pillow", "color"): ("colour", (_PILLOW,)),
+    ("pillow", "grayscale"): ("grey", (_GREY_PILLOW,)),
+}
+"""What is loaded, by ``imdecode_backend`` and ``color_type``, and what a user should know of it."""
 
 PHOTOGRAPH = Loading()
 """What a pipeline loads that does not say it."""
@@ -67,12 +79,9 @@ def read_loading(name: str, cfg: Mapping[str, Any]) -> Loading:
         )
     if str(color).endswith("_ignore_orientation"):
         raise UnsupportedError(f"{name} with color_type={color!r:.40} is not provided: {_ORIENTATION}")
-    if color == "color":
-        return Loading("colour", fractions, (_PILLOW,) if backend == "pillow" else ())
-    if color == "grayscale":
-        return Loading("grey", fractions, (_GREY_PILLOW,) if backend == "pillow" else ())
-    if color == "unchanged" and backend == "cv2":
-        return Loading("unchanged", fractions)
+    if (backend, str(color)) in _LOADED:
+        kind, notes = _LOADED[backend, str(color)]
+        return Loading(kind, fractions, notes)
     raise UnsupportedError(
         f"{name} with color_type={color!r:.40} by {backend} is not provided: color, grayscale and, by cv2, unchanged "
         "are"

@@ -40,6 +40,7 @@ NEW_AUGMENTATION = frozenset({"scales", "scale_factor", "allow_flip", "resize_cf
 _OLD_AUGMENTATION = frozenset({"img_scale", "img_ratios", "flip"})
 _OLD_PACKING = frozenset({"Collect", "DefaultFormatBundle"})
 _ANY_LENGTH = 2**24
+_ONE_SCALE = "test-time augmentation is not provided: give MultiScaleFlipAug one scale, no flip"
 _LUMINANCE = (0.299, 0.587, 0.114)
 _SPLITS = (("test_dataloader", "test"), ("val_dataloader", "val"))
 
@@ -212,12 +213,7 @@ class Pipeline:
         """
         if cfg.get("pad_to_square") or cfg.get("padding_mode", "constant") != "constant":
             raise UnsupportedError("Pad in the test pipeline: only size and size_divisor are provided, with a constant")
-        target: dict[str, int] = {}
-        if cfg.get("size_divisor") is not None:
-            target["multiple_of"] = _whole(cfg["size_divisor"], "Pad.size_divisor")
-        else:
-            first, second = _pair(cfg.get("size"), "Pad.size")
-            target["height"], target["width"] = (first, second) if self._old else (second, first)
+        target = self._padded_size(cfg)
         value = cfg.get("pad_val", 0)
         values = _numbers(value.get("img", 0) if isinstance(value, dict) else value, "Pad.pad_val")
         if self.grey is not None and any(values):
@@ -228,6 +224,12 @@ class Pipeline:
             self.padding = Padding.model_validate({**target, "value": values[0]})
         else:
             raise UnsupportedError("this Pad after Normalize in the test pipeline is not provided")
+
+    def _padded_size(self, cfg: dict[str, Any]) -> dict[str, int]:
+        if cfg.get("size_divisor") is not None:
+            return {"multiple_of": _whole(cfg["size_divisor"], "Pad.size_divisor")}
+        first, second = _pair(cfg.get("size"), "Pad.size")
+        return {"height": first, "width": second} if self._old else {"height": second, "width": first}
 
     def normalize(self, cfg: dict[str, Any]) -> None:
         """Take in Normalize of 0.x; in 1.x the data preprocessor normalises."""
@@ -281,32 +283,33 @@ class Pipeline:
 
     def _new_multi_scale_flip(self, cfg: dict[str, Any]) -> None:
         """Mmcv 2's resizes to each scale by itself, before its transforms."""
-        scales, factors = cfg.get("scales"), cfg.get("scale_factor")
-        several = [value for value in (scales, factors) if isinstance(value, list) and len(value) > 1]
-        if (cfg.get("allow_flip") and not self._view) or several:
-            raise UnsupportedError("test-time augmentation is not provided: give MultiScaleFlipAug one scale, no flip")
-        size = {"scale": scales[0] if isinstance(scales, list) else scales}
-        if scales is None:
-            size = {"scale_factor": factors[0] if isinstance(factors, list) else 1.0 if factors is None else factors}
+        scales, factors = _several(cfg.get("scales")), _several(cfg.get("scale_factor"))
+        flips = cfg.get("allow_flip")
+        if (flips and not self._view) or max(len(scales), len(factors)) > 1:
+            raise UnsupportedError(_ONE_SCALE)
+        if cfg.get("scales") is None:
+            size = {"scale_factor": 1.0 if cfg.get("scale_factor") is None else factors[0]}
+        else:
+            size = {"scale": scales[0]}
         self.add({"type": "Resize", "keep_ratio": True, **(cfg.get("resize_cfg") or {}), **size})
-        if cfg.get("allow_flip"):
+        if flips:
             self._flip_to(cfg.get("flip_direction", "horizontal"))
 
     def _old_multi_scale_flip(self, cfg: dict[str, Any]) -> None:
         """0.x's tells its Resize the scale."""
-        ratios = cfg.get("img_ratios")
-        ratios = [1.0] if ratios is None else list(ratios) if isinstance(ratios, (list, tuple)) else [ratios]
-        scales = cfg.get("img_scale")
-        scales = list(scales) if isinstance(scales, list) else [scales]
-        if (cfg.get("flip") and not self._view) or len(scales) > 1 or len(ratios) > 1:
-            raise UnsupportedError("test-time augmentation is not provided: give MultiScaleFlipAug one scale, no flip")
+        ratios, scales = [1.0], _several(cfg.get("img_scale"))
+        if (given := cfg.get("img_ratios")) is not None:
+            ratios = list(given) if isinstance(given, tuple) else _several(given)
+        flips = cfg.get("flip")
+        if (flips and not self._view) or max(len(scales), len(ratios)) > 1:
+            raise UnsupportedError(_ONE_SCALE)
         if scales[0] is None and ratios != [1.0] and not self._view:
             raise UnsupportedError("MultiScaleFlipAug with img_ratios alone is not provided: give it an img_scale")
         if scales[0] is not None:
             width, height = _pair(scales[0], "MultiScaleFlipAug.img_scale")
             self._scale = int(width * ratios[0]), int(height * ratios[0])
         self._ratio, self._augmented = ratios[0], True
-        self._turn = cfg.get("flip_direction", "horizontal") if cfg.get("flip") else None
+        self._turn = cfg.get("flip_direction", "horizontal") if flips else None
 
 
 _STEPS: Mapping[str, Callable[[Pipeline, dict[str, Any]], None]] = {
@@ -426,6 +429,10 @@ def _require_plain_resize(cfg: Mapping[str, Any]) -> None:
         raise UnsupportedError("Resize with a ratio_range draws its size at random: give it a scale")
     if cfg.get("interpolation", "bilinear") != "bilinear" or cfg.get("backend", "cv2") != "cv2":
         raise UnsupportedError("Resize in the test pipeline: only bilinear interpolation by cv2 is provided")
+
+
+def _several(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list) else [value]
 
 
 def _numbers(value: Any, what: str) -> tuple[float, ...]:

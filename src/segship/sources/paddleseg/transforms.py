@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from segship.core.errors import ConfigError, UnsupportedError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 __all__ = ["read_transforms"]
 
@@ -53,22 +53,22 @@ def read_transforms(transforms: Any, where: str, *, paddlex: bool = False) -> tu
     for number, transform in enumerate(transforms or ()):
         if not isinstance(transform, dict) or not isinstance(transform.get("type"), str):
             raise ConfigError(f"{where}: transform {number} is {transform!r:.60}, expected a mapping with a type")
-        arguments = {str(key): value for key, value in transform.items() if key != "type"}
-        name = transform["type"]
-        if name not in known:
-            raise UnsupportedError(
-                f"{where}: the transform {name!r:.60} is not provided; known are {', '.join(known)}."
-                f"{did_you_mean(name, known)} Describe the input yourself with --spec FILE, or take the "
-                "transform out of the file if it does nothing to an image that is evaluated"
-            )
-        _apply(name, arguments, steps, where, known[name])
+        _apply(transform, steps, where, known)
     said: dict[str, Any] = {"geometry": steps.geometry}
     said["normalization"] = {"channel_order": "rgb", "max_pixel_value": 1.0} | (steps.normalization or {})
     return said | ({"padding": steps.padding} if steps.padding else {}), steps.unknown
 
 
-def _apply(name: str, arguments: _Arguments, steps: _Steps, where: str, transform: _Transform) -> None:
-    function, known = transform
+def _apply(transform: dict[Any, Any], steps: _Steps, where: str, transforms: Mapping[str, _Transform]) -> None:
+    name = transform["type"]
+    if name not in transforms:
+        raise UnsupportedError(
+            f"{where}: the transform {name!r:.60} is not provided; known are {', '.join(transforms)}."
+            f"{did_you_mean(name, transforms)} Describe the input yourself with --spec FILE, or take the "
+            "transform out of the file if it does nothing to an image that is evaluated"
+        )
+    function, known = transforms[name]
+    arguments = {str(key): value for key, value in transform.items() if key != "type"}
     unknown = sorted(arguments.keys() - known)
     steps.unknown += [f"{name} has no argument {key!r:.80}.{did_you_mean(key, known)}" for key in unknown]
     try:

@@ -120,12 +120,14 @@ def _bases(text: str) -> list[str]:
     except (SyntaxError, ValueError, RecursionError):
         return []  # the reader of configs tells what is wrong with it
     for statement in statements:
-        if isinstance(statement, ast.Assign) and any(
-            isinstance(target, ast.Name) and target.id == "_base_" for target in statement.targets
-        ):
+        if isinstance(statement, ast.Assign) and any(map(_is_bases, statement.targets)):
             names = [node.value for node in ast.walk(statement.value) if isinstance(node, ast.Constant)]
             return [name for name in names if isinstance(name, str) and "::" not in name]
     return []
+
+
+def _is_bases(target: ast.expr) -> bool:
+    return isinstance(target, ast.Name) and target.id == "_base_"
 
 
 def _below(folder: PurePosixPath, name: str, where: str) -> PurePosixPath:

@@ -101,19 +101,9 @@ def _continue(url: str, part: Path, timeout: float, progress: Callable[[int, int
     there = part.stat().st_size if part.exists() else 0
     try:
         with _open(url, there, timeout) as answer:
-            if (
-                answer.status_code == _RANGE_REFUSED
-            ):  # it was whole already, or is longer than the file: the digest tells
+            if answer.status_code == _RANGE_REFUSED:  # it was whole, or is longer than the file: the digest tells
                 return ""
-            if answer.status_code != _PARTIAL:
-                there = 0
-            total = there + int(answer.headers.get("Content-Length") or 0)
-            with part.open("ab" if there else "wb") as file:
-                for chunk in answer.iter_content(_CHUNK):
-                    file.write(chunk)
-                    there += len(chunk)
-                    if progress is not None:
-                        progress(there, total)
+            there, total = _write(answer, part, there if answer.status_code == _PARTIAL else 0, progress)
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
         return f"the transfer broke off ({_reason(error)})"
     except OSError as error:
@@ -121,6 +111,18 @@ def _continue(url: str, part: Path, timeout: float, progress: Callable[[int, int
             raise DownloadError(f"{url}: {_reason(error)}") from error
         raise DownloadError(f"cannot write {part}: {error.strerror or error}") from error
     return "" if not total or there == total else f"it broke off after {there} of {total} bytes"
+
+
+def _write(answer: Any, part: Path, there: int, progress: Callable[[int, int], None] | None) -> tuple[int, int]:
+    """Write what comes behind the bytes that are there; how many are there then, and how many there should be."""
+    total = there + int(answer.headers.get("Content-Length") or 0)
+    with part.open("ab" if there else "wb") as file:
+        for chunk in answer.iter_content(_CHUNK):
+            file.write(chunk)
+            there += len(chunk)
+            if progress is not None:
+                progress(there, total)
+    return there, total
 
 
 @contextlib.contextmanager

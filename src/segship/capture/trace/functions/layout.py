@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from segship.capture.trace.arguments import first_example, listed
@@ -83,15 +84,17 @@ def _parts(g: TracedGraph, input: Any, sizes: Sequence[int], dim: int) -> list[V
     return g.outputs("Split", len(sizes), g.tensor(input), g.sizes(sizes), axis=dim % input.dim())
 
 
+def _is_same(side: int, old: int | None) -> bool:
+    """Whether a side that the input decides is as it was, which Reshape writes as 0."""
+    return isinstance(side, SymbolicDim) and isinstance(old, SymbolicDim) and side.pair == old.pair
+
+
 def _reshaped(g: TracedGraph, input: Any, sides: Iterable[int]) -> Value:
     """``input`` in the shape ``sides``, of which one may be -1; what was reshaped before is so once."""
     wanted = list(sides)
     g.declare_dims(wanted)
     source, old = g.reshaped.get(g.tensor(input).name, (g.tensor(input), list(input.shape)))
-    for at, side in enumerate(wanted):
-        known = old[at] if at < len(old) else None
-        if isinstance(side, SymbolicDim) and isinstance(known, SymbolicDim) and side.pair == known.pair:
-            wanted[at] = 0  # as it is
+    wanted = [0 if _is_same(side, known) else side for side, known in zip_longest(wanted, old[: len(wanted)])]
     free = [at for at, side in enumerate(wanted) if isinstance(side, SymbolicDim)]
     if free and not any(not isinstance(side, SymbolicDim) and side < 0 for side in wanted):
         wanted[free[-1]] = -1  # one may be left to the engine
