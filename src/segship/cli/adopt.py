@@ -67,7 +67,7 @@ def _figures(scores: Any) -> dict[str, float]:
 
 def _print(found: Adopted) -> None:
     from segship.cli import output
-    from segship.report.vendors import accuracy_table, speed_table
+    from segship.report.chips import as_markdown, chip_rows
 
     manifest = found.package.manifest
     output.print_checks(manifest.checks)
@@ -75,8 +75,6 @@ def _print(found: Adopted) -> None:
         output.say(f"NOT EXACT: {failure}")
     for note in manifest.notes:
         output.say(f"note: {note}")
-    if manifest.adopted is not None:
-        for table in (accuracy_table([manifest]), speed_table([manifest])):
-            if table:
-                output.say(table)
+    if tables := as_markdown(chip_rows([manifest])):
+        output.say(tables)
     output.say(f"{found.package.path}: {manifest.target}, {found.agreement:.4%} of the labels are the network's")

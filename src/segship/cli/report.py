@@ -8,15 +8,18 @@ from typing import Annotated
 import typer
 
 from segship.cli.options import OldLayout, either, find_data, keep_apart, read_names, read_numbers
+from segship.core.errors import InputError
 
 __all__ = ["report"]
 
 _NO_TARGET = 1
 
-_Config = Annotated[Path, typer.Argument(help="Config of the trained network.")]
+_Config = Annotated[
+    Path | None, typer.Argument(help="Config of the trained network; nothing: a report of --adopted alone.")
+]
 _Checkpoint = Annotated[Path | None, typer.Argument(help="Its weights, where the config does not bring them.")]
 _Targets = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="T,T,…",
         help="Engine, precision and shape of each, as in onnxruntime_dynamic,openvino-int8_static",
@@ -52,14 +55,21 @@ _Redo = Annotated[
 _TimeAgain = Annotated[
     bool, typer.Option("--time-again", help="Time all targets again, so that their times are of one run.")
 ]
+_Adopted = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="PACKAGE",
+        help="Package that segship adopt made, whose figures from the chip get tables of their own; may be repeated.",
+    ),
+]
 _Pictures = Annotated[int, typer.Option(min=0, help="How many sample masks to show.")]
 
 
 def report(
-    config: _Config,
+    config: _Config = None,
     checkpoint: _Checkpoint = None,
     *,
-    targets: _Targets,
+    targets: _Targets = None,
     to: _To,
     dataset: _Dataset = None,
     split: _Split = None,
@@ -75,6 +85,7 @@ def report(
     workers: _Workers = 1,
     redo: _Redo = None,
     time_again: _TimeAgain = False,
+    adopted: _Adopted = None,
     pictures: _Pictures = 3,
     old_layout: OldLayout = None,
 ) -> None:
@@ -86,6 +97,14 @@ def report(
     from segship.cli import output
     from segship.sources import Source
 
+    packages = tuple(adopted or ())
+    if config is None:
+        _report_of_chips(packages, to)
+        return
+    if targets is None:
+        raise InputError(
+            "no target is named: --targets onnxruntime_dynamic,…, or only --adopted PACKAGE without CONFIG"
+        )
     data = find_data(either(dataset, old_layout, "--dataset", "--data"), split, images, labels, None, limit)
     request = reports.Request(
         Source(config, checkpoint),
@@ -100,6 +119,7 @@ def report(
         retime=time_again,
         pictures=pictures,
         devices=tuple(device or ()),
+        adopted=packages,
     )
     for suffix in ("html", "md", "csv", "json"):
         keep_apart(to / f"report.{suffix}", config, checkpoint)
@@ -113,3 +133,13 @@ def report(
     if all(one.error for one in found.candidates[1:]):
         output.fail("no target could be made: the report is of the network alone")
         raise typer.Exit(_NO_TARGET)
+
+
+def _report_of_chips(packages: tuple[Path, ...], to: Path) -> None:
+    from segship import report as reports
+    from segship.cli import output
+
+    if not packages:
+        raise InputError("nothing to report: give CONFIG CHECKPOINT --targets …, or --adopted PACKAGE")
+    paths = reports.write_chips(reports.read_adopted(packages), to)
+    output.say(f"{paths['html']} (also .md, .csv, .json)")

@@ -6,8 +6,8 @@ reads the outputs, holds them against the network, evaluates them, and makes the
 
 from __future__ import annotations
 
-from segship.kits.adoption import Adopted, adopt
-from segship.kits.kit import Kit, read_kit
+from segship.kits.adoption import Adopted, adopt, score_kit
+from segship.kits.kit import Kit, holds_kit, read_kit
 from segship.kits.write import export_kit
 
-__all__ = ["Adopted", "Kit", "adopt", "export_kit", "read_kit"]
+__all__ = ["Adopted", "Kit", "adopt", "export_kit", "holds_kit", "read_kit", "score_kit"]

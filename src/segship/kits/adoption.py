@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from segship.kits.kit import Kit
     from segship.kits.outputs import Results
     from segship.tools.tensors.index import TensorFile
+    from segship.tools.tensors.score import TensorScores
 
-__all__ = ["Adopted", "adopt"]
+__all__ = ["Adopted", "adopt", "score_kit"]
 
 _ALIKE = 0.5  # of the distance to its own answer: an output that is so near another's is that one's
 
@@ -131,6 +132,38 @@ def adopt(
     return Adopted(Package(folder, written), figures, network, opened.labelled, results.speeds, least)
 
 
+def score_kit(
+    kit: str | os.PathLike[str],
+    outputs: str | os.PathLike[str],
+    *,
+    dtype: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Mapping[int, TensorScores]:
+    """Evaluate what a chip returned, without making a package of it.
+
+    Args:
+        kit: Folder that `export_kit` wrote, with label maps.
+        outputs: The folder that ``run.sh`` filled, or one of the folders in it.
+        dtype: Of raw outputs, where the tool was told another than the kit's commands tell it.
+        progress: Called with (done, all) after each image.
+
+    Returns:
+        Confusion matrix and figures for each number of images at once.
+
+    Raises:
+        InputError: The kit or the outputs were changed or cut off, or there are no label maps.
+    """
+    opened = read_kit(Path(kit))
+    opened.check_files()
+    backend = _backend(opened)
+    results = find_results(opened, Path(outputs), backend)
+    recipe, expected = backend.recipe(_job(opened)), Expected.read(opened)
+    return {
+        count: _evaluate(opened, expected, OutputReader(place, opened, recipe, dtype), progress)
+        for count, place in results.folders.items()
+    }
+
+
 def _backend(kit: Kit) -> KitBackend:
     backend = find_backend(kit.manifest.target.backend)
     if not has_recipe(backend):
@@ -199,7 +232,11 @@ def _compare(kit: Kit, expected: Expected, reader: OutputReader, tell: Callable[
         else:
             equal += int(np.count_nonzero(_decided(logits) == labels))
             pixels += labels.size
-    matrix = _evaluate(kit, expected, reader, tell) if kit.labelled else None
+
+    def told(done: int, every: int) -> None:
+        tell(f"evaluating: {done} of {every}")
+
+    matrix = _evaluate(kit, expected, reader, told).matrix if kit.labelled else None
     least = min((check.labels_equal for check in checks), default=1.0)
     return _Found(tuple(checks), min(least, equal / pixels if pixels else 1.0), matrix)
 
@@ -230,17 +267,16 @@ def _require_in_order(kit: Kit, expected: Expected, number: int, logits: NDArray
         )
 
 
-def _evaluate(kit: Kit, expected: Expected, reader: OutputReader, tell: Callable[[str], None]) -> NDArray[np.int64]:
+def _evaluate(
+    kit: Kit, expected: Expected, reader: OutputReader, progress: Callable[[int, int], None] | None
+) -> TensorScores:
     places = {Path(entry.file).name: number for number, entry in enumerate(kit.inputs)}
 
     def read(tensor: TensorFile) -> NDArray[np.float32]:
         number = places[tensor.file]
         return reader.read(number, _shape(kit, expected, number))
 
-    def told(done: int, every: int) -> None:
-        tell(f"evaluating: {done} of {every}")
-
-    return score_outputs(kit.folder / INPUTS, read, progress=told).matrix
+    return score_outputs(kit.folder / INPUTS, read, progress=progress)
 
 
 def _failures(kit: Kit, found: _Found) -> list[str]:

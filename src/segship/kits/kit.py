@@ -198,6 +198,11 @@ def read_kit(folder: Path) -> Kit:
         raise InputError(f"{path} is not valid ({error}): write the kit again") from None
 
 
+def holds_kit(folder: Path) -> bool:
+    """Return whether ``folder`` is a kit, whatever else lies in it."""
+    return (folder / KIT).is_file()
+
+
 def is_kit(folder: Path) -> bool:
     """Return whether ``folder`` is a kit, which a newer one may replace: all but results and engines are its own."""
     try:

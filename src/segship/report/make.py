@@ -18,6 +18,7 @@ from segship.deploy.requirements import EXPORT_MODULES
 from segship.evaluation import Job, evaluate_job
 from segship.evaluation.network import Eager
 from segship.report import masks as pictures
+from segship.report.chips import chip_rows, read_adopted
 from segship.report.request import Request, network_of
 from segship.report.results import ORIGINAL, Report, Store, TargetResult, now
 from segship.runtime.pipeline import Pipeline
@@ -53,6 +54,7 @@ def make_report(request: Request, *, progress: Progress | None = None) -> Report
     """
     progress = progress or (lambda _: None)
     request.check()
+    returned = chip_rows(read_adopted(request.adopted))
     spec = request.files.spec()
     data = request.data.samples_for(spec)
     store = Store(request.to / "cells", request.redo)
@@ -95,6 +97,7 @@ def make_report(request: Request, *, progress: Progress | None = None) -> Report
         when=now(),
         samples=pictures.originals(request, spec, data, shown),
         palette=spec.palette,
+        chips=returned,
     )
 
 

@@ -55,6 +55,7 @@ class Request:
         pictures: How many sample masks are shown.
         devices: What the engines run on: ``"cuda"`` for all of them, ``"tensorrt=cuda:1"`` for one. What is not said is
             ``cpu``, or where an engine has none, as TensorRT, the first device it has.
+        adopted: Packages that were made of what a chip elsewhere returned, whose figures stand in tables of their own.
     """
 
     source: Source
@@ -70,6 +71,7 @@ class Request:
     retime: bool = False
     pictures: int = 3
     devices: tuple[str, ...] = ()
+    adopted: tuple[Path, ...] = ()
 
     @property
     def files(self) -> NetworkFiles:

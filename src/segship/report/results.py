@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from segship.report.chips import ChipRow
+
 __all__ = ["ORIGINAL", "Report", "Store", "TargetResult", "now", "rows", "slug"]
 
 ORIGINAL = "PyTorch"
@@ -132,6 +134,7 @@ class Report:
         when: When it was put together.
         samples: Name, picture and truth of each sample.
         palette: RGB of each class.
+        chips: What chips elsewhere returned, of adopted packages.
     """
 
     title: str
@@ -143,6 +146,7 @@ class Report:
     when: str
     samples: tuple[tuple[str, Path, Path], ...] = ()
     palette: tuple[tuple[int, int, int], ...] = ()
+    chips: tuple[ChipRow, ...] = ()
 
 
 def rows(report: Report) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from segship.core.files import write_atomically
+from segship.report import chips
 from segship.report.page import HEADS, cell, columns, page
 from segship.report.results import rows
 
@@ -47,6 +48,8 @@ def as_markdown(report: Report) -> str:
     for place, name in enumerate(report.classes):
         values = (cell("mIoU", one.evaluation["classes"][place]["IoU"]) for one in shown)
         lines.append(f"| {_plain(name)} | " + " | ".join(values) + " |")
+    if report.chips:
+        lines += ["", "## On chips elsewhere", "", chips.as_markdown(report.chips)]
     machine = report.machine
     lines += ["", f"Timed on {machine.get('processors')} x {machine.get('processor')}, from image file to mask.", ""]
     return "\n".join(lines)

@@ -61,12 +61,17 @@ def pack(
 
 @app.command("score")
 def score(
-    folder: Annotated[Path, typer.Argument(help="What `pack` wrote.")],
-    outputs: Annotated[Path, typer.Argument(help="Folder of raw outputs: NAME.bin, NAME_0.bin, NAME.npy.")],
+    folder: Annotated[Path, typer.Argument(help="What `pack` wrote, or a kit of `segship export --kit`.")],
+    outputs: Annotated[
+        Path, typer.Argument(help="Folder of raw outputs: NAME.bin, NAME_0.bin, NAME.npy; what a kit's run.sh filled.")
+    ],
     dtype: Annotated[
-        Literal["float32", "float16", "int32", "int64", "uint8"],
-        typer.Option(help="Of .bin files: scores (K, h, w), or whole numbers that are labels (h, w)."),
-    ] = "float32",
+        Literal["float32", "float16", "int32", "int64", "uint8"] | None,
+        typer.Option(
+            help="Of .bin files: scores (K, h, w), or whole numbers that are labels (h, w). Default: float32, or as "
+            "the kit says."
+        ),
+    ] = None,
     output_size: Annotated[
         str | None, typer.Option(help="Height x width of an output. Default: follows from the size of the file.")
     ] = None,
@@ -76,12 +81,36 @@ def score(
     from segship.cli import output
     from segship.cli.options import read_size
     from segship.evaluation import Evaluation
+    from segship.kits import holds_kit
     from segship.tools import tensors
 
     size = read_size(output_size)
+    if holds_kit(folder):
+        _score_kit(folder, outputs, dtype, size, json_file)
+        return
     with output.progress_bar("scoring", 2) as progress:
-        found = tensors.score(folder, outputs, dtype=dtype, output_size=size, progress=progress)
+        found = tensors.score(folder, outputs, dtype=dtype or "float32", output_size=size, progress=progress)
     evaluation = Evaluation(found.images, found.classes, found.matrix, found.scores)
     output.write_json(json_file, evaluation.as_dict())
     if not output.is_standard_output(json_file):
         output.print_evaluation(evaluation)
+
+
+def _score_kit(
+    folder: Path, outputs: Path, dtype: str | None, size: tuple[int, int] | None, json_file: Path | None
+) -> None:
+    from segship.cli import output
+    from segship.core.errors import InputError
+    from segship.evaluation import Evaluation
+    from segship.kits import score_kit
+
+    if size is not None:
+        raise InputError("--output-size: a kit says how large its outputs are: leave it out")
+    with output.progress_bar("scoring", 2) as progress:
+        found = score_kit(folder, outputs, dtype=dtype, progress=progress)
+    batches = {count: Evaluation(each.images, each.classes, each.matrix, each.scores) for count, each in found.items()}
+    output.write_json(json_file, {"batches": {str(count): each.as_dict() for count, each in batches.items()}})
+    if not output.is_standard_output(json_file):
+        for count, each in batches.items():
+            output.say(f"{count} at once:")
+            output.print_evaluation(each)
