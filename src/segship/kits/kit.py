@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["EXPECTED", "KIT", "Expected", "Kit", "KitInput", "is_kit", "read_kit", "signature"]
+__all__ = ["EXPECTED", "KIT", "Expected", "Kit", "KitInput", "holds_kit", "is_kit", "read_kit", "signature"]
 
 KIT = "kit.json"
 EXPECTED = "expected.npz"

@@ -71,6 +71,9 @@ def read_adopted(folders: Iterable[Path]) -> list[Manifest]:
     Args:
         folders: Of the packages.
 
+    Returns:
+        Their manifests, in the same order.
+
     Raises:
         PackageError: One is no package, or was changed.
         InputError: One was not adopted, so that no chip has returned anything.
@@ -92,6 +95,9 @@ def chip_rows(packages: Iterable[Manifest]) -> tuple[ChipRow, ...]:
 
     Args:
         packages: Those that were adopted are listed.
+
+    Returns:
+        A row for each package and number of images.
     """
     return tuple(row for manifest in packages for row in _rows(manifest))
 

@@ -1,0 +1,185 @@
+"""The table of docs/tables/vendors.md: which families of networks vendors' tools convert, and the labels they keep.
+
+::
+
+    SEGSHIP_RKNN_ENV=… python docs/tables/vendors_table.py [--only cgnet,ddrnet] [--targets rknn-fp16,tensorrt-rtx]
+
+One network of each family, with weights from a formula, is converted at SIZE, or the nearest that it takes, and run
+where a simulator of the vendor's is here. Each cell is kept in docs/tables/vendors.json as soon as it is there, and is
+made once: ``--again`` makes those that are asked for anew, ``--table`` only writes the page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from segship import SegshipError, Target, load_network
+from segship.backends import find_backend
+from segship.capture import CaptureOptions, capture
+from segship.core.plan import Plan
+from segship.core.spec import ModelSpec
+from segship.deploy.build import finished
+from segship.networks.session import EagerSession
+from segship.quantize import quantize
+
+if TYPE_CHECKING:
+    from segship.core.artifacts import Engine, Graph
+
+sys.path.append(str(Path(__file__).parents[2] / "tests"))
+
+from families import DAMPING, FAMILIES
+from support import fill
+from support.references import configs
+
+RESULTS, PAGE = (Path(__file__).parent / f"vendors.{suffix}" for suffix in ("json", "md"))
+TARGETS = ("rknn-fp16", "rknn-int8", "tensorrt-rtx", "tensorrt-rtx-fp16")
+BEGIN, END = "<!-- vendors: begin -->", "<!-- vendors: end -->"
+CALIBRATION = 4  # images of other numbers than the one that is compared
+_OVERFLOWING = {"segnext"}  # with weights as they are; what else is damped elsewhere is so for larger images
+_MOST = 160  # characters of a reason
+
+Cell = dict[str, Any]
+
+
+class _TooLongError(Exception):
+    """A cell's time is over."""
+
+
+def measure(family: str, target: Target, network: Any, size: tuple[int, int]) -> Cell:
+    """The share of equal labels, or that it is built and nothing here runs it."""
+    plan = Plan(
+        target=target,
+        spec=ModelSpec(
+            source="mmseg",
+            architecture=family,
+            classes=tuple(map(str, range(network.num_classes))),
+            palette=((0, 0, 0),) * network.num_classes,
+        ),
+        sizes=network.sizes,
+    )
+    backend = find_backend(target.backend)
+    with tempfile.TemporaryDirectory() as folder:
+        directory = Path(folder) / "engine"
+        directory.mkdir()
+        options = CaptureOptions(size=size, dynamic=False, opset=backend.INFO.opset, metadata=plan.metadata())
+        graph = capture(network, Path(folder) / "model.onnx", options)
+        engine = _built(graph, plan, directory, size)
+        if not any(device.usable for device in backend.probe()):
+            return {"built": True}
+        image = fill.image(*size)
+        with backend.open(engine) as session:
+            found = session.run({engine.inputs[0].name: image})[engine.outputs[0].name]
+    expected = EagerSession(network).run({"image": image})["logits"]
+    if found.shape != expected.shape:
+        return {"refused": f"logits of shape {found.shape} instead of {expected.shape}"}
+    if not np.isfinite(found).all():
+        return {"refused": "the simulator returns NaN or infinity: the export's gate refuses it"}
+    return {"labels": float(np.mean(found.argmax(1) == expected.argmax(1)))}
+
+
+def _built(graph: Graph, plan: Plan, directory: Path, size: tuple[int, int]) -> Engine:
+    backend = find_backend(plan.target.backend)
+    if plan.target.precision != "int8":
+        return backend.convert(finished(graph, plan), plan.target, directory)
+    images = [np.roll(fill.image(*size), 17 * number, (2, 3))[..., ::-1].copy() for number in range(1, CALIBRATION + 1)]
+    reduced = quantize(finished(graph, plan), plan.target, backend, images)
+    return reduced.build((), directory, lambda made: made)
+
+
+def guarded(family: str, name: str, network: Any, size: tuple[int, int], seconds: int) -> Cell | None:
+    """As `measure`, with a reason for whatever goes wrong; None where its time is over."""
+
+    def end(*_: object) -> None:
+        raise _TooLongError
+
+    signal.signal(signal.SIGALRM, end)
+    signal.alarm(seconds)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return measure(family, Target.parse(f"{name}_static-{size[0]}x{size[1]}"), network, size)
+    except _TooLongError:
+        return None
+    except SegshipError as error:
+        return {"refused": str(error)}
+    finally:
+        signal.alarm(0)
+
+
+def table(results: dict[str, dict[str, Cell]]) -> str:
+    """One row for each family."""
+    lines = ["| family | " + " | ".join(f"`{name}`" for name in TARGETS) + " |", "|---|" + "---|" * len(TARGETS)]
+    for family in sorted(FAMILIES):
+        cells = (_told(results.get(family, {}).get(name)) for name in TARGETS)
+        lines.append(f"| {FAMILIES[family][0]} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _told(cell: Cell | None) -> str:
+    if cell is None:
+        return "not run"
+    if "labels" in cell:
+        return f"{cell['labels']:.2%}"
+    if "built" in cell:
+        return "builds"
+    return f"no: {' '.join(str(cell['refused']).split()).replace('|', '/')[:_MOST]}"
+
+
+def write_page(results: dict[str, dict[str, Cell]]) -> None:
+    """Put the table into the page, whose other text stays."""
+    head, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+    PAGE.write_text(f"{head}{BEGIN}\n{table(results)}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+
+
+def main() -> None:
+    """Measure what is asked for and missing, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", metavar="FAMILY,FAMILY")
+    parser.add_argument("--targets", default=",".join(TARGETS))
+    parser.add_argument("--size", default="64x128")
+    parser.add_argument("--seconds", type=int, default=600, help="limit of a cell")
+    parser.add_argument("--again", action="store_true")
+    parser.add_argument("--table", action="store_true", help="only write the page")
+    options = parser.parse_args()
+    near, wanted = tuple(map(int, options.size.split("x"))), set(filter(None, options.only.split(",")))
+    for family in _smallest_first() if not options.table else ():
+        config = FAMILIES[family][2]
+        known = _read().get(family, {})
+        missing = [name for name in options.targets.split(",") if options.again or name not in known]
+        if (wanted and family not in wanted) or not missing:
+            continue
+        network = load_network(configs() / family / f"{config}.py")
+        fill.fill_network(network, DAMPING[family] if family in _OVERFLOWING else None)
+        size = network.sizes.nearest(near[0], near[1])
+        for name in missing:
+            cell = guarded(family, name, network, size, options.seconds)
+            print(family, name, cell or f"not finished within {options.seconds} seconds", flush=True)
+            if cell is None:
+                continue
+            results = _read()  # anew: two runs may share the families between them
+            results.setdefault(family, {})[name] = cell | {"size": list(size)}
+            RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    write_page(_read())
+
+
+def _smallest_first() -> list[str]:
+    """So that most are there soon; docs/tables/models.json knows how large they are."""
+    sizes = json.loads(RESULTS.with_name("models.json").read_text(encoding="utf-8"))
+    return sorted(FAMILIES, key=lambda family: int(sizes.get(family, {}).get("parameters", 0)))
+
+
+def _read() -> dict[str, dict[str, Cell]]:
+    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+
+
+if __name__ == "__main__":
+    main()
