@@ -176,6 +176,7 @@ def test_a_run_that_ended_at_any_moment_can_go_on(
     name = {"segmenting": "draw_overlay", "writing": "write_jpeg"}[moment]
     real = getattr(module, name)
     with monkeypatch.context() as patched:
+        patched.setattr("segship.runtime.segmentor._OVERLAPPED", 1)  # the second call is the second image's
         patched.setattr(module, name, interrupted)
         with pytest.raises(KeyboardInterrupt):
             predict(segmentor, photos, tmp_path / "out")

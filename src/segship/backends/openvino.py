@@ -39,7 +39,8 @@ INFO = BackendInfo(
     suffixes=(".xml",),
     is_source=True,
     mmdeploy=True,
-    parallel=False,  # but in its throughput mode
+    parallel=False,
+    throughput="throughput",
     reads=("openvino_ir",),
     # bf16 and fp16 are hints for the whole graph, and positions of pixels cannot be told in so few bits.
     embed=("fp32", "int8"),

@@ -210,6 +210,8 @@ class BackendInfo:
             ``"process"``, because the engine has one pool for it; ``""``: nobody, and a number is refused.
         parallel: Whether runs from several threads go on at the same time; if not, they wait for one another. They are
             safe either way.
+        throughput: What stands behind a device's name, after a comma, where several runs shall share its processors
+            instead of one taking all; ``parallel`` need not hold without it. Empty: there is no such mode.
         options: Settings of its own, by name.
         embed: Precisions in which its graphs can hold the work on images before and after the network.
         branches: Whether its graphs may hold a branch, of which it computes the one that is taken.
@@ -245,6 +247,7 @@ class BackendInfo:
     default_device: str = "cpu"
     threads: Literal["session", "process", ""] = "session"
     parallel: bool = True
+    throughput: str = ""
     options: Mapping[str, EngineOption] = field(default_factory=dict)
     embed: tuple[str, ...] = ()
     branches: bool = False

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from segship.core.errors import BackendError, MissingExtraError, SegshipError, one_line
-from segship.evaluation.network import processors
+from segship.core.processor import processors
 from segship.evaluation.workers import CHUNK, MOST_DEATHS
 
 if TYPE_CHECKING:

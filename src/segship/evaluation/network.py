@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,15 +10,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 from segship.core.errors import InputError, MissingExtraError
 from segship.core.files import digest
 from segship.core.manifest import MANIFEST
+from segship.core.processor import processors
 from segship.datasets.samples import NameEnds
 from segship.reading.configs.config import read_config
 from segship.runtime.augmentation import find_augmentation
 from segship.runtime.average import AveragedPipeline
 from segship.runtime.package import can_open, find_package
 from segship.runtime.segmentor import Segmentor
+from segship.runtime.throughput import throughput
 from segship.sources import Source
 
 if TYPE_CHECKING:
+    import os
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -27,11 +30,9 @@ if TYPE_CHECKING:
     from segship.runtime.augmentation import Tta
     from segship.runtime.pipeline import Pipeline
 
-__all__ = ["Eager", "Evaluable", "Labeller", "NetworkFiles", "OpenNetwork", "processors"]
+__all__ = ["Eager", "Evaluable", "Labeller", "NetworkFiles", "OpenNetwork"]
 
 _CONFIG = ".py"
-_MOST_AT_ONCE = 4
-_MOST_WEIGHTS = 2 << 30  # bytes of engine files that are open at the same time, beyond one engine
 
 
 class Labeller(Protocol):
@@ -43,11 +44,6 @@ class Labeller(Protocol):
 
     def __call__(self, image: NDArray[np.uint8], /, *, channel_order: Any) -> NDArray[Any]:
         """Labels (H, W) of an image uint8 (H, W, 3)."""
-
-
-def processors() -> int:
-    """Return the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Eager:
@@ -238,9 +234,7 @@ class NetworkFiles:
         return find_package(self.path).manifest.spec if self.is_package else self.open()[0].spec
 
     def open(self, shares: int = 1) -> list[Labeller]:
-        """Open the network, several times where that is how the processors are kept busy.
-
-        Most networks do not get twice as fast on twice the processors, two images at a time do.
+        """Open the network as it makes the most masks in a second.
 
         Args:
             shares: How many processes work beside this one, itself included.
@@ -254,16 +248,10 @@ class NetworkFiles:
         here = max(1, processors() // shares)
         if not self.is_package:
             return [self._eager(self.threads or here)]
-        files = find_package(self.path)
-        device = self.device or files.default_device
-        if device != "cpu":
-            return [Segmentor(self.path, device=device, threads=self.threads, trust=self.trust, tta=self.tta)]
-        weights = sum(file.size for file in files.manifest.files.values())
-        engines = max(1, min(_MOST_AT_ONCE, here // (self.threads or 1), _MOST_WEIGHTS // max(1, weights)))
-        threads = self.threads or max(1, here // engines)
-        return [
-            Segmentor(self.path, device=device, threads=threads, trust=self.trust, tta=self.tta) for _ in range(engines)
-        ]
+        way = throughput(find_package(self.path), self.device, self.threads, here)
+        how: dict[str, Any] = {"device": way.device, "threads": way.threads, "trust": self.trust, "tta": self.tta}
+        opened: list[Labeller] = [Segmentor(self.path, **how) for _ in range(way.sessions)]
+        return opened * way.at_once
 
     def _eager(self, threads: int) -> Labeller:
         if self.origin is None and self.checkpoint is None and self.path.is_file():

@@ -1,17 +1,21 @@
-"""Work ahead of its user in a thread of its own, a bounded number of results at most."""
+"""Work ahead of its user in threads of its own, a bounded number of results at most."""
 
 from __future__ import annotations
 
 import queue
 import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable
+    from concurrent.futures import Future
 
-__all__ = ["ahead"]
+__all__ = ["ahead", "emptying", "in_order"]
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 _WAIT = 0.1  # seconds between two looks at whether anybody still wants results
 _PATIENCE = 10  # seconds: a camera that says nothing must not hold the program
@@ -78,3 +82,38 @@ def ahead(items: Iterable[T], most: int = 2) -> Generator[T, None, None]:
             raise item.error
     finally:
         maker.stop()
+
+
+def in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Generator[Callable[[], R], None, None]:
+    """Work on several items at the same time.
+
+    Args:
+        work: Called in a thread.
+        items: Taken one after the other, by the caller's thread.
+        threads: How many items are worked on at once; as many more may wait to be taken.
+
+    Yields:
+        For each item, in order, what returns its result, waits for it, or raises its error.
+    """
+    with ThreadPoolExecutor(threads, "segship-work") as pool:
+        begun: deque[Future[R]] = deque()
+        try:
+            for item in items:
+                begun.append(pool.submit(work, item))
+                if len(begun) >= 2 * threads:
+                    yield begun.popleft().result
+            while begun:
+                yield begun.popleft().result
+        finally:
+            for left in begun:
+                left.cancel()
+
+
+def emptying(items: list[T]) -> Generator[T, None, None]:
+    """Yield the items in order, and take each out of the list, which holds it no longer.
+
+    Args:
+        items: Emptied from the front.
+    """
+    while items:
+        yield items.pop(0)

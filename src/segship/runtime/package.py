@@ -102,7 +102,7 @@ class PackageFiles:
             manifest.sizes,
             image=image.name,
             logits=output.name,
-            batch=_WINDOWS_AT_ONCE if isinstance(image.shape[0], str) and device != _CPU else 1,
+            batch=_WINDOWS_AT_ONCE if isinstance(image.shape[0], str) and device.partition(",")[0] != _CPU else 1,
             embed=manifest.embed,
             decided=output.is_whole,
         )

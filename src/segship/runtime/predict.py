@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
 import warnings
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from segship.runtime.result_index import ResultIndex, identify
 from segship.runtime.result_names import name_results
 from segship.runtime.scene_files import SceneForm, is_scene, write_scene
 from segship.runtime.segmentor import Segmentor
+from segship.runtime.throughput import FEW
 from segship.vision.bands import as_picture, read_pixels
 from segship.vision.decode import MAX_PIXELS, other_files
 from segship.vision.draw import overlay as draw_overlay
@@ -239,18 +240,14 @@ class _Run:
         self._index.drop(wanted.values())
         failed: dict[Path, str] = {}
         done = resumed = len(self._names) - len(wanted)
-        files = list(wanted)
-        with ThreadPoolExecutor(1) as pool:
-            reading = [pool.submit(self._read, file) for file in files[:1]]
-            for place, file in enumerate(files):
-                pixels = reading.pop()
-                reading += [pool.submit(self._read, after) for after in files[place + 1 : place + 2]]
+        made = self._segmentor.for_each(self._work, wanted.items(), many=len(wanted.keys() - self._scenes) > FEW)
+        with contextlib.closing(made):
+            for file, result in zip(wanted, made, strict=True):
                 try:
-                    image = pixels.result()
-                    if image is None:
+                    if file in self._scenes:
                         self._write_scene(file, wanted[file], windows, resume=resume)
                     else:
-                        self._write(file, wanted[file], image)
+                        self._note(file, wanted[file], result())
                 except Exception as error:
                     if not _is_of_the_image(error):
                         raise
@@ -271,15 +268,12 @@ class _Run:
         wanted = identify(file, self._package) | form.settings()
         return self._index.holds(name, wanted, form.files(name))
 
-    def _read(self, file: Path) -> NDArray[Any] | None:
+    def _work(self, segmentor: Segmentor, item: tuple[Path, str]) -> dict[str, Any]:
+        """Make the results of an image; what is to be noted of them."""
+        (file, name), form = item, self._form
         if file in self._scenes:
-            return None  # window by window, when its turn comes
-        pixels: NDArray[Any] = read_pixels(file, self._segmentor.spec, max_pixels=self._form.max_pixels)
-        return pixels
-
-    def _write(self, file: Path, name: str, image: NDArray[Any]) -> None:
-        """Make the results of an image, and note them."""
-        segmentor, form = self._segmentor, self._form
+            return {}  # window by window, when its turn comes
+        image: NDArray[Any] = read_pixels(file, segmentor.spec, max_pixels=form.max_pixels)
         paths = {kind: self._to / path for kind, path in form.files(name).items()}
         mask: NDArray[Any] = segmentor(image, channel_order="bgr")
         self._index.begin()
@@ -293,7 +287,7 @@ class _Run:
             write_atomically(paths["scores"], buffer.getvalue())
         height, width = mask.shape
         made = {"width": width, "height": height, "classes": _pixels_of(mask, segmentor.spec)}
-        self._note(file, name, {"files": form.files(name)} | made | form.settings())
+        return {"files": form.files(name)} | made | form.settings()
 
     def _write_scene(self, file: Path, name: str, windows: Callable[[int, int], None] | None, *, resume: bool) -> None:
         """Make the results of a raster, and note them."""

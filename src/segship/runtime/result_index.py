@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 from segship.core.errors import InputError
@@ -49,6 +50,7 @@ class ResultIndex:
         self._folder, self._path = folder, folder / INDEX
         self._entries: dict[str, dict[str, Any]] = {}
         self._waiting: list[bytes] = []
+        self._beginning = threading.Lock()
         self.exists = self._path.is_file()
         """Whether there is one, so that results in the folder may be replaced."""
         if self.exists:
@@ -84,9 +86,10 @@ class ResultIndex:
 
     def begin(self) -> None:
         """Write the index if there is none: from now on results may be there that it does not name yet."""
-        if not self.exists:
-            write_atomically(self._path, b"")
-            self.exists = True
+        with self._beginning:
+            if not self.exists:
+                write_atomically(self._path, b"")
+                self.exists = True
 
     def add(self, entry: Mapping[str, Any]) -> None:
         """Write an entry; one for an image that failed waits until there is an index.

@@ -7,9 +7,10 @@ import functools
 import hashlib
 import itertools
 import os
+import threading
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, overload
 
 import numpy as np
 import PIL.Image
@@ -18,8 +19,9 @@ from segship.core.errors import InputError, SegshipWarning, UnsupportedError
 from segship.core.files import require_apart
 from segship.datasets.class_names import ClassNames
 from segship.runtime.average import AveragedPipeline, open_pipeline
-from segship.runtime.overlap import ahead
+from segship.runtime.overlap import ahead, emptying, in_order
 from segship.runtime.package import find_package
+from segship.runtime.throughput import FEW, Room, throughput_of
 from segship.runtime.tuned import tuned_elsewhere
 from segship.runtime.video_input import Clip
 from segship.vision.bands import as_stored, read_pixels, to_preview_rgb
@@ -28,7 +30,7 @@ from segship.vision.draw import overlay
 from segship.vision.preprocess import as_image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from types import TracebackType
 
     from numpy.typing import NDArray
@@ -48,7 +50,11 @@ __all__ = ["Segmentor"]
 
 ChannelOrder: TypeAlias = Literal["rgb", "bgr"]
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 _WARM_UP_SIZE = (512, 1024)
+_OVERLAPPED = 2  # items that are worked on where one run takes all threads: one is read or written meanwhile
 
 
 class Segmentor:
@@ -66,7 +72,7 @@ class Segmentor:
             classes must be the same, and ``manifest`` is the first's.
         device: ``cpu``, ``cuda:0``, …; ``segship doctor`` lists what works. None: ``cpu``, or the first device of an
             engine that does not run there.
-        threads: Threads of the engine; None: its own choice.
+        threads: Threads of the engine; None: its own choice, and several images at once where there are many.
         channel_order: Order of the channels of images given as NumPy arrays: ``"rgb"``, or ``"bgr"`` as OpenCV's are.
         max_pixels: Refuse images with more pixels before they are decoded.
         trust: Open engines that carry code (torch's ``.pt2``), which then runs. Only for those of people you trust.
@@ -130,7 +136,7 @@ class Segmentor:
         )
         naming = ClassNames(tuple(classes), layout)
         found = [find_package(Path(one), naming) for one in packages]
-        self._path, self._manifest = found[0].path, found[0].manifest
+        self._found, self._path, self._manifest = found, found[0].path, found[0].manifest
         for told in dict.fromkeys(tuned_elsewhere(files.manifest.tuned) for files in found):
             if told:
                 warnings.warn(told, SegshipWarning, stacklevel=2)
@@ -139,6 +145,8 @@ class Segmentor:
         self._pipeline = open_pipeline(found, tta, device=device, threads=threads, trust=trust, cache=cache)
         self._channel_order = channel_order
         self._max_pixels = max_pixels
+        self._room, self._opening = Room(), threading.Lock()
+        self._many: Segmentor | None = None
 
     @property
     def manifest(self) -> Manifest:
@@ -197,6 +205,9 @@ class Segmentor:
     def close(self) -> None:
         """Free the engine's memory; the Segmentor cannot be used any more. Closing it twice does no harm."""
         self._pipeline.close()
+        with self._opening:
+            if self._many is not None:
+                self._many._pipeline.close()  # noqa: SLF001  (one of this class)
 
     @overload
     def __call__(self, image: Image, *, channel_order: ChannelOrder | None = None) -> Mask: ...
@@ -225,7 +236,12 @@ class Segmentor:
         """
         if isinstance(image, (list, tuple)):
             return self.batch(image, channel_order=channel_order)
-        return self._pipeline.labels(*self._pixels(image, channel_order))
+        return self._mask(image, channel_order)
+
+    def _mask(self, image: Image, channel_order: ChannelOrder | None) -> Mask:
+        pixels, order = self._pixels(image, channel_order)
+        with self._room.take(pixels.shape[0] * pixels.shape[1]):
+            return self._pipeline.labels(pixels, order)
 
     def scores(self, image: Image, *, channel_order: ChannelOrder | None = None) -> NDArray[np.float32]:
         """Compute the probability of each class at each pixel.
@@ -253,11 +269,12 @@ class Segmentor:
     def batch(self, images: Iterable[Image], *, channel_order: ChannelOrder | None = None) -> list[Mask]:
         """Make the mask of each image, in order.
 
-        Images that become inputs of one size run together where the engine takes many at once and does not run on a
-        processor; on a processor, one image at a time is the fastest way.
+        On a processor several images are worked on at the same time, each by few threads, unless the Segmentor was
+        opened with a number of threads. Elsewhere, images that become inputs of one size run together where the engine
+        takes many at once.
 
         Args:
-            images: Each as for the mask; only the few that run together are in memory.
+            images: Each as for the mask; only the few that are worked on are in memory.
             channel_order: As for the mask.
 
         Returns:
@@ -268,9 +285,49 @@ class Segmentor:
         """
         waiting = iter(images)
         masks: list[Mask] = []
+        if self._pipeline.batch == 1:
+            first = list(itertools.islice(waiting, FEW + 1))
+            many = len(first) > FEW
+
+            def mask(opened: Segmentor, image: Image) -> Mask:
+                return opened._mask(image, channel_order)
+
+            return [result() for result in self.for_each(mask, itertools.chain(emptying(first), waiting), many=many)]
         while some := [self._pixels(image, channel_order) for image in itertools.islice(waiting, self._pipeline.batch)]:
             masks += self._pipeline.labels_of(some)
         return masks
+
+    def for_each(
+        self, work: Callable[[Segmentor, T], R], items: Iterable[T], *, many: bool
+    ) -> Generator[Callable[[], R], None, None]:
+        """Work on several items at the same time, as many as keep the engine busy.
+
+        Args:
+            work: Called in a thread, with an opened Segmentor of the same package, and an item.
+            items: Taken one after the other; only the few that are worked on are held.
+            many: Whether there are so many that it is worth opening the engine once more, in the way in which it makes
+                the most masks in a second: a number of threads or another device than the processor, where the
+                Segmentor was opened with one, is kept.
+
+        Returns:
+            For each item, in order, what returns its result, waits for it, or raises its error.
+        """
+        opened, threads = self._for_many() if many else (self, _OVERLAPPED)
+        return in_order(functools.partial(work, opened), items, threads)
+
+    def _for_many(self) -> tuple[Segmentor, int]:
+        """The package as it is opened for many images, and how many threads work on them."""
+        options = self._reopened[1]
+        way = None if self._pipeline.closed else throughput_of(self._found, options["device"], options["threads"])
+        if way is None:
+            return self, _OVERLAPPED
+        with self._opening:
+            if self._many is None:
+                how = {"trust": options["trust"], "cache": options["cache"]}
+                pipeline = open_pipeline(self._found, options["tta"], device=way.device, threads=way.threads, **how)
+                self._many = object.__new__(type(self))
+                self._many.__dict__ |= self.__dict__ | {"_pipeline": pipeline, "_many": None}
+        return self._many, way.at_once  # more would only crowd the processors' caches
 
     def stream(
         self, frames: Iterable[Image] | str | os.PathLike[str], *, channel_order: ChannelOrder | None = None
