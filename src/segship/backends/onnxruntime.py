@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from segship.backends._providers import open_session, usable_devices
 from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session, TensorInfo, shapes_of
-from segship.core.errors import BackendError, MissingExtraError, engine_errors
+from segship.core.errors import MissingExtraError, engine_errors
 from segship.core.sessions import OpenSession
 
 if TYPE_CHECKING:
@@ -36,16 +37,6 @@ INFO = BackendInfo(
     reference=("onnx",),
     passes=("prelu_to_max", "attention_to_products", "unsigned_activations"),
 )
-
-_PROVIDERS = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
-    "coreml": "CoreMLExecutionProvider",
-    "directml": "DmlExecutionProvider",
-    "cann": "CANNExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
-}
 
 
 def _load() -> Any:
@@ -77,11 +68,12 @@ def open(engine: Engine, *, device: str = INFO.default_device, threads: int | No
 
     Args:
         engine: Its first file is the model.
-        device: ``cpu``, ``cuda``, ``cuda:1``, ``tensorrt``, ``coreml``, ``directml``, ``cann``.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``tensorrt``, ``coreml``, ``directml``, ``cann``, ``openvino``,
+            ``webgpu``.
         threads: For one operator; None: one for each physical core.
 
     Raises:
-        BackendError: The device is unknown or not offered here, or the file cannot be opened.
+        BackendError: The device is unknown, not here, or not really used, or the file cannot be opened.
     """
     runtime = _load()
     options = runtime.SessionOptions()
@@ -93,8 +85,7 @@ def open(engine: Engine, *, device: str = INFO.default_device, threads: int | No
     # Idle workers otherwise wait in a loop and take the processor from what makes the mask.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     path = engine.directory / engine.files[0]
-    with engine_errors(f"ONNX Runtime cannot open {path}"):
-        session = runtime.InferenceSession(str(path), options, providers=_providers(runtime, device))
+    session = open_session(runtime, path, options, device)
     names = [output.name for output in session.get_outputs()]
 
     def run(feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
@@ -127,29 +118,13 @@ def _tensor(value: Any) -> TensorInfo:
     return TensorInfo(name=value.name, dtype={"float": "float32", "double": "float64"}.get(kind, kind), shape=shape)
 
 
-def _providers(runtime: Any, device: str) -> list[Any]:
-    kind, _, index = device.partition(":")
-    if kind not in _PROVIDERS or not (index.isdigit() or not index):
-        raise BackendError(f"no device is called {device!r}: {', '.join(_PROVIDERS)}, or cuda:0 for the first GPU")
-    available = runtime.get_available_providers()
-    if _PROVIDERS[kind] not in available:
-        have = ", ".join(name for name, provider in _PROVIDERS.items() if provider in available)
-        raise BackendError(f"this build of ONNX Runtime has no {kind} support (it has {have}){_install_hint(kind)}")
-    provider = (_PROVIDERS[kind], {"device_id": int(index)}) if index else _PROVIDERS[kind]
-    return [provider] if kind == "cpu" else [provider, _PROVIDERS["cpu"]]
-
-
-def _install_hint(kind: str) -> str:
-    packages = {"cuda": "onnxruntime-gpu", "tensorrt": "onnxruntime-gpu", "directml": "onnxruntime-directml"}
-    return f": pip install {packages[kind]}" if kind in packages else ""
-
-
 def probe() -> tuple[Device, ...]:
-    """The devices whose execution providers this build of ONNX Runtime has."""
+    """The devices whose execution providers this build of ONNX Runtime has, or a plugin brings."""
     try:
         runtime = _load()
     except MissingExtraError as error:
         return (Device("cpu", usable=False, note=str(error)),)
-    available = runtime.get_available_providers()
     note = f"onnxruntime {runtime.__version__}"
-    return tuple(Device(name, usable=True, note=note) for name, provider in _PROVIDERS.items() if provider in available)
+    return tuple(
+        Device(name, usable=not reason, note=reason or note) for name, reason in usable_devices(runtime).items()
+    )
