@@ -56,6 +56,7 @@ _FIRST = threading.Lock()
 _DEVICES = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU", "auto": "AUTO"}
 _LARGEST_TEXT = 2**28  # bytes; a transformer with a thousand layers takes a hundredth of it
 _DEEPEST = 200
+_INFO = "model_info."  # what others' libraries read of a model
 _STANDARD = re.compile(r"opset\d+")
 
 
@@ -82,7 +83,7 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     with engine_errors("OpenVINO cannot convert the graph", last=True):
         model = openvino.Core().read_model(str(graph.path))
         for key, text in graph.metadata.items():
-            model.set_rt_info(text, [key])
+            model.set_rt_info(text, key.split(".", 1) if key.startswith(_INFO) else [key])
         openvino.save_model(model, str(directory / _MODEL), compress_to_fp16=target.precision == "fp16")
     if graph.kept:
         _keep_precise(directory / _MODEL, graph.kept)

@@ -37,7 +37,13 @@ if TYPE_CHECKING:
 
 __all__ = ["export"]
 
-_FOLDERS = {"mmdeploy": "mmdeploy_runtime", "transformersjs": "transformers.js"}  # layouts, and what opens them
+_FOLDERS = {  # layouts, and what opens them
+    "mmdeploy": "mmdeploy_runtime",
+    "transformersjs": "transformers.js",
+    "deepness": "Deepness, the plugin of QGIS",
+    "model_api": "OpenVINO's Model API",
+    "ultralytics": "Ultralytics",
+}
 _AUTO = "auto"
 
 _Paths = Annotated[
@@ -142,8 +148,9 @@ _Limit = Annotated[int | None, typer.Option(min=1, help="With --kit: take only t
 _Layout = Annotated[
     str,
     typer.Option(
-        help="Of the files: segship; or mmdeploy or transformersjs, a folder that mmdeploy_runtime or "
-        f"transformers.js opens ({DEFAULT}, fp32)."
+        help="Of the files: segship; or what others open in fp32: mmdeploy or transformersjs, a folder for "
+        "mmdeploy_runtime or transformers.js; deepness or ultralytics, an ONNX file of square tiles for QGIS's plugin "
+        "or Ultralytics; model_api, a model for OpenVINO's Model API."
     ),
 ]
 
@@ -190,6 +197,7 @@ def export(
     config, checkpoint, out = split_paths(paths if kit is None else [*paths, str(kit)], source)
     keep_apart(json_file, config, checkpoint, spec)
     layout, classes = _layout_and_classes(layout, classes)
+    backend = backend or (deploy.LAYOUTS.get(layout) if target is None else None)
     tuned = target == _AUTO
     options = _options(engine_option or (), workspace)
     chosen = _target(None if tuned else target, backend, precision, shape, options)
@@ -270,9 +278,13 @@ def _write_folder(layout: str, given: Source, out: Path, target: Target, images:
     from segship import deploy
     from segship.cli import output
 
-    write = deploy.export_mmdeploy if layout == "mmdeploy" else deploy.export_transformersjs
     with output.stages() as progress:
-        equal = write(given, out, target, images=images, progress=progress)
+        if layout == "mmdeploy":
+            equal = deploy.export_mmdeploy(given, out, target, images=images, progress=progress)
+        elif layout == "transformersjs":
+            equal = deploy.export_transformersjs(given, out, target, images=images, progress=progress)
+        else:
+            equal = deploy.export_pixels(given, out, layout, target, images=images, progress=progress)  # type: ignore[arg-type]
     output.say(f"{out}: for {_FOLDERS[layout]}, {equal:.4%} of the labels are the network's")
     if given.random_weights and given.checkpoint is None:
         output.say(RANDOM_WEIGHTS)

@@ -12,6 +12,7 @@ from segship.core.errors import BackendError, ConfigError, InputError, validated
 from segship.core.plan import Int8, read_embed
 from segship.core.target import Shape, Target
 from segship.deploy.mmdeploy import build_mmdeploy_folder
+from segship.deploy.pixels import LAYOUTS, PixelLayout, build_pixel_model
 from segship.deploy.requirements import require_extra
 from segship.deploy.ship import ExportOptions, build_package, ignore_progress
 from segship.deploy.transformersjs import build_transformersjs_folder
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from segship.sources import Loaded, Options
 
 __all__ = [
+    "LAYOUTS",
     "Described",
     "Int8",
     "Package",
@@ -39,6 +41,7 @@ __all__ = [
     "export",
     "export_mmdeploy",
     "export_module",
+    "export_pixels",
     "export_transformersjs",
     "find_target",
 ]
@@ -296,6 +299,39 @@ def export_transformersjs(
         raise BackendError(f"folders for transformers.js are written for {DEFAULT} in fp32, not for {chosen}")
     options = ExportOptions(target=chosen, images=_paths(images), progress=progress or ignore_progress)
     return build_transformersjs_folder(as_source(source).load, Path(out), options)
+
+
+def export_pixels(
+    source: Source | str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    layout: PixelLayout,
+    target: str | Target | None = None,
+    *,
+    images: Sequence[str | os.PathLike[str]] = (),
+    progress: Callable[[str], None] | None = None,
+) -> float:
+    """Write a folder with a lone model that takes pixels and returns scores at their size, for others' tools.
+
+    Args:
+        source: As for `export_mmdeploy`.
+        out: Folder to write: ``model.onnx``, or ``model.xml`` and ``model.bin``.
+        layout: ``"deepness"``: QGIS's plugin; ``"ultralytics"``: Ultralytics' tools; both take square tiles, of the
+            size of ``target``, else of the network's windows, else of 512. ``"model_api"``: OpenVINO's Model API, with
+            images of any size.
+        target: The layout's engine in fp32; None: this.
+        images: As for `export`.
+        progress: As for `export`.
+
+    Returns:
+        The least share of labels, 0-1, that the model and the network have in common, over all inputs.
+
+    Raises:
+        SegshipError: The tool lacks what the network needs, or something cannot be converted or verified; nothing was
+            written.
+    """
+    chosen = find_target(target or f"{LAYOUTS[layout]}_dynamic")
+    options = ExportOptions(target=chosen, images=_paths(images), progress=progress or ignore_progress)
+    return build_pixel_model(as_source(source).load, Path(out), options, layout)
 
 
 class Described(NamedTuple):

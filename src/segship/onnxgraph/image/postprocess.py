@@ -19,6 +19,7 @@ from segship.onnxgraph.conventions import INPUT, OUTPUT
 from segship.onnxgraph.file import load, save
 from segship.onnxgraph.image.decide import Way, labels
 from segship.onnxgraph.image.preprocess import add_preprocess
+from segship.onnxgraph.metadata import set_metadata
 from segship.onnxgraph.passes.raise_opset import raise_opset
 from segship.onnxgraph.passes.rename_values import rename_values
 from segship.onnxgraph.ports import declare, inputs_of, outputs_of
@@ -26,7 +27,7 @@ from segship.vision.label_maps import label_dtype
 from segship.vision.upsample import score_above
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     import onnx
@@ -136,7 +137,19 @@ def append_postprocess(
     _put_after(model, builder, (given,), (TensorInfo(name=output, dtype=found.dtype, shape=shape),))
 
 
-def take_pixels(graph: Graph, path: Path, spec: ModelSpec, *, image: str, output: str) -> Graph:
+def take_pixels(
+    graph: Graph,
+    path: Path,
+    spec: ModelSpec,
+    *,
+    image: str,
+    output: str,
+    unit: bool = False,
+    shares: bool = False,
+    size: tuple[int, int] | None = None,
+    metadata: Mapping[str, str] | None = None,
+    branches: bool = True,
+) -> Graph:
     """Write a version of ``graph`` that takes the numbers of an image, and returns scores at the image's size.
 
     Args:
@@ -146,6 +159,11 @@ def take_pixels(graph: Graph, path: Path, spec: ModelSpec, *, image: str, output
         image: Name of the new input: float32 (1, 3, H, W), RGB, whole numbers in 0-255, of any size.
         output: Name of the new output: float32 (1, K, H, W), of which the greatest decides; of a network with one
             output and a threshold K is 2, and the first is what the other has to pass.
+        unit: The numbers of the image are in 0-1 instead.
+        shares: The scores are in 0-1, and their sum is one.
+        size: The only (height, width) of the image; None: any.
+        metadata: Written into the file, in place of what is there.
+        branches: As for `embed`.
 
     Returns:
         The graph at ``path``.
@@ -157,17 +175,24 @@ def take_pixels(graph: Graph, path: Path, spec: ModelSpec, *, image: str, output
     raise_opset(model, _LEAST_OPSET)
     rename_values(model, {INPUT: _TENSOR, OUTPUT: _LOW})
     builder = Builder("segship")
-    given = builder.add("Squeeze", Value(builder, image, "float32"), builder.constant(0, "int64"))
-    before = add_preprocess(builder, builder.add("Transpose", given, perm=[1, 2, 0]), spec, branches=True)
+    numbers = Value(builder, image, "float32")
+    numbers = builder.add("Round", numbers * 255.0) if unit else numbers  # a quotient is not quite what it was made of
+    given = builder.add("Squeeze", numbers, builder.constant(0, "int64"))
+    before = add_preprocess(builder, builder.add("Transpose", given, perm=[1, 2, 0]), spec, branches=branches)
     _put_before(model.graph, builder, before.tensor)
     scores = _back(_Scores(builder, Value(builder, _LOW, "float32"), spec), before, spec).value
     classes = 1 if spec.output == "sigmoid" else len(spec.classes)
     if spec.output == "sigmoid":
         scores, classes = _against_threshold(builder, scores, spec), 2
+    if shares and (spec.output == "sigmoid" or spec.returns != "probabilities"):
+        scores = builder.add("Softmax", scores, axis=1)
+    sides = size or _SIDES
     builder.nodes.append(helper.make_node("Identity", [scores.name], [output]))
-    inputs = (TensorInfo(name=image, dtype="float32", shape=(1, 3, *_SIDES)),)
-    outputs = (TensorInfo(name=output, dtype="float32", shape=(1, classes, *_SIDES)),)
+    inputs = (TensorInfo(name=image, dtype="float32", shape=(1, 3, *sides)),)
+    outputs = (TensorInfo(name=output, dtype="float32", shape=(1, classes, *sides)),)
     _put_after(model, builder, inputs, outputs)
+    if metadata is not None:
+        set_metadata(model, metadata)
     save(model, path)
     return dataclasses.replace(graph, path=path, inputs=inputs, outputs=outputs)
 
