@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from segship.core.errors import InputError, PackageError, one_line, validation_line
+from segship.core.mistakes import ValidationError
 from segship.core.plan import METADATA, EmbeddedSpec, Int8, Plan, newer_version, read_embed
 from segship.core.spec import ModelSpec, SizeRule
 from segship.core.target import Target
-from segship.core.validation import ValidationError
 
 SPEC = ModelSpec(source="mmseg", architecture="x", classes=("a", "b"), palette=((0, 0, 0), (1, 2, 3)))
 PLAN = Plan(spec=SPEC, sizes=SizeRule(multiple_of=8), target=Target(backend="onnxruntime"), embed=("pre",))

@@ -14,7 +14,8 @@ import pytest
 
 from segship.core.errors import validation_line
 from segship.core.frozen import UNWRITTEN, Finite, Frozen, Name, Words
-from segship.core.validation import After, Before, Bound, Tag, ValidationError, reader_of
+from segship.core.mistakes import ValidationError
+from segship.core.validation import After, Before, Bound, Tag, reader_of
 
 
 class Circle(Frozen):

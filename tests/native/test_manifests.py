@@ -14,8 +14,8 @@ import pytest
 import make_spec
 from segship.core.errors import validation_line
 from segship.core.manifest import Manifest
+from segship.core.mistakes import ValidationError
 from segship.core.plan import EmbeddedSpec
-from segship.core.validation import ValidationError
 from support.native import NativeError
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ from segship.core.memory import is_out_of_memory
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from segship.core.validation import Mistake, ValidationError
+    from segship.core.mistakes import Mistake, ValidationError
 
 __all__ = [
     "BackendError",
@@ -219,7 +219,7 @@ def validated(what: str, kind: type[SegshipError]) -> Iterator[None]:
     Returns:
         A context manager.
     """
-    from segship.core.validation import ValidationError  # noqa: PLC0415  (which nobody needs who asks for errors)
+    from segship.core.mistakes import ValidationError  # noqa: PLC0415  (which nobody needs who asks for errors)
 
     try:
         yield

@@ -21,7 +21,8 @@ from typing import (
     get_origin,
 )
 
-from segship.core.validation import After, Before, Bound, Mistake, ValidationError, hints_of, reader_of
+from segship.core.mistakes import Mistake, ValidationError
+from segship.core.validation import After, Before, Bound, hints_of, reader_of
 
 if TYPE_CHECKING:
     import inspect

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
-import mmap
-import os
 import re
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from segship.core.artifacts import Engine, TensorInfo
 from segship.core.augmentation import Augmentation
 from segship.core.errors import PackageError, validation_line
-from segship.core.files import FileDigest, Sha256, digest, file_inside, holds_only
+from segship.core.files import FileDigest, Sha256, holds_only
 from segship.core.frozen import UNWRITTEN, Count, Finite, Frozen, Name, Positive, Share, Words
+from segship.core.mistakes import ValidationError
+from segship.core.package_files import require_listed, require_unchanged
 from segship.core.plan import EmbeddedSpec, newer_version
 from segship.core.processor import Processor
 from segship.core.provenance import Provenance
 from segship.core.spec import MOST_CLASSES
 from segship.core.target import Target
-from segship.core.validation import After, Before, Bound, ValidationError
+from segship.core.validation import After, Before, Bound
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -327,8 +325,8 @@ def read_manifest(directory: Path) -> Manifest:
     """
     manifest = _parse(directory, sealed=True)
     for name, expected in manifest.files.items():
-        _check_file(directory, name, expected)
-    _require_listed(directory, manifest)
+        require_unchanged(directory, name, expected)
+    require_listed(directory, manifest.files, MANIFEST)
     return manifest
 
 
@@ -393,45 +391,3 @@ def _check_seal(path: Path, raw: bytes, data: Any) -> None:
         raise PackageError(f"{path} was changed: it does not end in its digest; export the package again")
     if hashlib.sha256(raw[: found.start()]).hexdigest().encode() != found[1]:
         raise PackageError(f"{path} was changed: its digest does not fit; export the package again")
-
-
-def _require_listed(directory: Path, manifest: Manifest) -> None:
-    """No engine reads a file of the folder that no digest guards.
-
-    A file is taken for the engine's where one of the engine's files names it (external data of ONNX), is called like it
-    but for its suffix (the weights beside OpenVINO's model), or lies in the same folder of its own (Core ML).
-    """
-    listed = {directory / name for name in manifest.files}
-    folders = {directory / PurePosixPath(name).parts[0] for name in manifest.files if "/" in name}
-    known = {*listed, directory / MANIFEST}
-    for path in directory.rglob("*"):
-        if path in known or not path.is_file():
-            continue
-        if not folders.isdisjoint(path.parents) or any(_may_read(file, path) for file in listed):
-            raise PackageError(
-                f"{directory} holds {path.relative_to(directory)}, which its engine may read and {MANIFEST} does not "
-                "list: take it away, or export the package again"
-            )
-
-
-def _may_read(file: Path, other: Path) -> bool:
-    """Whether ``other`` is called like one of the engine's files but for its suffix, or is named in it."""
-    alike = other.parent == file.parent and other.name.startswith(f"{file.stem}.")
-    return alike or _names(file, other.name)
-
-
-def _names(file: Path, name: str) -> bool:
-    if not file.stat().st_size:
-        return False
-    with file.open("rb") as opened, contextlib.closing(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)) as data:
-        return data.find(os.fsencode(name)) >= 0
-
-
-def _check_file(directory: Path, name: str, expected: FileDigest) -> None:
-    path = file_inside(directory, name)
-    found = digest(path)
-    if found != expected:
-        raise PackageError(
-            f"{path} was changed: {found.size} bytes, SHA-256 {found.sha256[:12]}…, "
-            f"expected {expected.size} bytes, {expected.sha256[:12]}…; export the package again"
-        )

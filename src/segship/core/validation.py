@@ -14,44 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NotRequired, TypeVar, Union, get_args, get_origin
 from typing import get_type_hints as hints_of
 
+from segship.core.mistakes import Mistake, ValidationError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["After", "Before", "Bound", "Mistake", "Tag", "ValidationError", "hints_of", "reader_of"]
+__all__ = ["After", "Before", "Bound", "Tag", "hints_of", "reader_of"]
 
 _Mark = TypeVar("_Mark")
-
-
-class Mistake(NamedTuple):
-    """One value that is not what was expected.
-
-    Attributes:
-        place: Names of fields and indices that lead to it.
-        said: What was expected, as ``input should be greater than 0``.
-        value: What was found.
-        kind: ``"missing"``: there is no value; ``"unknown"``: there is no such field.
-    """
-
-    place: tuple[str | int, ...]
-    said: str
-    value: Any = None
-    kind: Literal["wrong", "missing", "unknown"] = "wrong"
-
-
-class ValidationError(ValueError):
-    """Data is not what its record allows.
-
-    Args:
-        mistakes: All that were found.
-    """
-
-    def __init__(self, mistakes: Iterable[Mistake]) -> None:
-        self.mistakes = tuple(mistakes)
-        super().__init__("; ".join(f"{'.'.join(map(str, one.place))} {one.said}".strip() for one in self.mistakes))
-
-    def below(self, *place: str | int) -> list[Mistake]:
-        """Return the mistakes, as those of a record that holds this one at ``place``."""
-        return [one._replace(place=(*place, *one.place)) for one in self.mistakes]
 
 
 class Bound(NamedTuple):

@@ -206,7 +206,7 @@ class NetworkFiles:
         """Read how a config's data set names its files, where that is more than a suffix; a package does not know."""
         if self.is_package or self.path.suffix != _CONFIG or not self.path.is_file():
             return NameEnds()
-        from segship.sources.mmseg.pipeline import find_dataset
+        from segship.sources.mmseg.tested import find_dataset
 
         options = None if self.origin is None else self.origin.cfg_options
         dataset = find_dataset(read_config(self.path, options).values)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from segship.core.errors import ConfigError, validation_line
+from segship.core.mistakes import ValidationError
 from segship.core.plan import EmbeddedSpec
 from segship.core.provenance import Provenance, assumed, default, read
 from segship.core.spec import (
@@ -21,7 +22,7 @@ from segship.core.spec import (
     Slide,
     Threshold,
 )
-from segship.core.validation import Bound, ValidationError
+from segship.core.validation import Bound
 from segship.datasets import find_layout
 from segship.datasets.class_names import named_classes
 from segship.reading.documents import read_mapping

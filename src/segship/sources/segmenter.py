@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from segship.core.errors import CheckpointError, ConfigError, UnsupportedError, did_you_mean, validation_line
 from segship.core.files import digest
 from segship.core.frozen import Frozen, Positive
+from segship.core.mistakes import ValidationError
 from segship.core.provenance import Provenance, assumed, default, read
 from segship.core.spec import ModelSpec, Normalization, ResizeEdges, SizeRule, Slide
-from segship.core.validation import ValidationError
 from segship.datasets.class_names import layout_of, named_classes, numbered_classes
 from segship.models.backbones.vit import VisionTransformer
 from segship.models.heads.fcn import FCNHead

@@ -23,6 +23,7 @@ import numpy as np
 from segship.core.errors import InputError, SegshipError, SegshipWarning, one_line, printable
 from segship.core.memory import is_out_of_memory
 from segship.vision.formats import HEAD, IMAGE_SUFFIXES, KNOWN, decode_by_pillow, find_format, has_whole_chunks
+from segship.vision.opencv_log import SILENCE
 from segship.vision.tiff_tags import FirstPage
 
 if TYPE_CHECKING:
@@ -375,41 +376,9 @@ def _require_bearable(name: str, size: tuple[int, int], max_pixels: int) -> None
         )
 
 
-_LOG = getattr(cv2.utils, "logging", cv2)  # OpenCV 5 has its functions there, OpenCV 4 at the top
-_SILENT = 0
-
-
-class _Quiet:
-    """While any thread is inside, OpenCV does not log what the caller is told by an error anyway.
-
-    Its log level is process-wide: the first thread in keeps the level, the last one out restores it.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._level = 0
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._level = _LOG.getLogLevel()
-                _LOG.setLogLevel(_SILENT)
-            self._inside += 1
-
-    def __exit__(self, *_error: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                _LOG.setLogLevel(self._level)
-
-
-_QUIET = _Quiet()
-
-
 def _decode(data: bytes) -> NDArray[np.uint8] | None:
     """OpenCV's decoder; None when the file is damaged."""
-    with _QUIET:
+    with SILENCE:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     return None if image is None else np.asarray(image, np.uint8)
 

@@ -12,8 +12,9 @@ import record_pipelines
 from segship.core.errors import ConfigError, UnsupportedError
 from segship.core.spec import Normalization, Pad, Padding, Resize, ResizeShortestEdge, ResizeToMultiple
 from segship.sources.mmseg.channels import MixedNetwork
-from segship.sources.mmseg.pipeline import find_dataset, find_pipeline, read_pipeline
+from segship.sources.mmseg.pipeline import read_pipeline
 from segship.sources.mmseg.spec import build_spec
+from segship.sources.mmseg.tested import find_dataset, find_pipeline
 from segship.vision.bands import read_pixels
 from segship.vision.preprocess import prepare
 from segship.vision.upsample import labels

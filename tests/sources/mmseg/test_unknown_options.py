@@ -10,8 +10,9 @@ import pytest
 from segship.core.errors import ConfigError, UnsupportedError
 from segship.core.spec import Resize
 from segship.reading.configs.config import read_config
-from segship.sources.mmseg.pipeline import find_pipeline, read_pipeline
+from segship.sources.mmseg.pipeline import read_pipeline
 from segship.sources.mmseg.spec import build_spec, data_preprocessor
+from segship.sources.mmseg.tested import find_pipeline
 
 LOAD, RESIZE, PACK = {"type": "LoadImageFromFile"}, {"type": "Resize", "scale": (64, 32)}, {"type": "PackSegInputs"}
 PREPROCESSOR = {"type": "SegDataPreProcessor", "mean": [0, 0, 0], "std": [1, 1, 1]}

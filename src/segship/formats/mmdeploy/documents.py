@@ -10,7 +10,8 @@ import json
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired, TypedDict, TypeVar
 
 from segship.core.errors import PackageError, validation_line
-from segship.core.validation import Bound, ValidationError, reader_of
+from segship.core.mistakes import ValidationError
+from segship.core.validation import Bound, reader_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 from segship.core.errors import UnsupportedError, did_you_mean
 from segship.core.geometry_steps import Pad, Resize
+from segship.core.mistakes import ValidationError
 from segship.core.spec import Normalization, Padding
-from segship.core.validation import ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

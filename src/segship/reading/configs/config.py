@@ -20,8 +20,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from segship.core.errors import ConfigError
-from segship.reading.configs.evaluator import Evaluator, Problem, RefusedError
+from segship.reading.configs.evaluator import Evaluator
 from segship.reading.configs.imports import Imported
+from segship.reading.configs.problems import Problem, RefusedError
 from segship.reading.limits import Allowance, TooMuchError
 from segship.reading.options import merge_options
 from segship.reading.tree import Inherited, merge

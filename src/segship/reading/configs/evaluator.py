@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import os
 from collections import ChainMap
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from segship.reading.configs import operations
 from segship.reading.configs.imports import (
     CONSTANTS,
     Imported,
@@ -18,16 +18,8 @@ from segship.reading.configs.imports import (
     path_attribute,
     path_method,
 )
-from segship.reading.configs.operations import (
-    ALLOWED_FUNCTIONS,
-    binary,
-    call_function,
-    call_method,
-    compare,
-    format_value,
-    unary,
-)
-from segship.reading.configs.syntax import assigned, describe, near, source, tidy
+from segship.reading.configs.problems import Problem, RefusedError
+from segship.reading.configs.syntax import assigned, describe, near, source
 from segship.reading.tree import Inherited
 
 if TYPE_CHECKING:
@@ -35,38 +27,11 @@ if TYPE_CHECKING:
 
     from segship.reading.limits import Allowance
 
-__all__ = ["Evaluator", "Problem", "RefusedError"]
+__all__ = ["Evaluator"]
 
 _BASES = "_base_"
 _ENOUGH = 50  # problems; nobody reads more, and each takes time to describe
 _CONSTANTS = (str, int, float, bytes, type(None))
-_CONVERSIONS = {-1: "", 115: "s", 114: "r", 97: "a"}
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something a config may not hold.
-
-    Attributes:
-        line: Where, counted from 1.
-        text: What it is and what was expected.
-    """
-
-    line: int
-    text: str
-
-
-class RefusedError(Exception):
-    """A statement or expression that cannot be read.
-
-    Args:
-        node: Where.
-        text: What; None where it only follows from an earlier problem.
-    """
-
-    def __init__(self, node: ast.AST, text: str | None) -> None:
-        super().__init__(text)
-        self.problem = None if text is None else Problem(getattr(node, "lineno", 1), tidy(text))
 
 
 class _Unknown:
@@ -180,9 +145,9 @@ class Evaluator:
         old, new = self.value(node.target), self.value(node.value)
         try:
             if isinstance(old, list) and isinstance(node.op, ast.Add):
-                call_method(old, "extend", [new], {}, self._allowance)
+                operations.call_method(old, "extend", [new], {}, self._allowance)
             else:
-                old = binary(type(node.op), old, new, self._allowance)
+                old = operations.binary(type(node.op), old, new, self._allowance)
         except (TypeError, ValueError, ArithmeticError) as error:
             raise RefusedError(node, f"`{source(node)}` cannot be done: {error}") from None
         self._assign(node.target, old)
@@ -249,7 +214,7 @@ class Evaluator:
 
     def _name(self, node: ast.Name) -> Any:
         if node.id not in self.names:
-            if node.id in ALLOWED_FUNCTIONS:
+            if node.id in operations.ALLOWED_FUNCTIONS:
                 raise RefusedError(node, f"the function {node.id} is not a value")
             hint = near(node.id, self.names) or (
                 f" Values of base files are reached as {_BASES}.{node.id}." if _BASES in self.names else ""
@@ -278,7 +243,7 @@ class Evaluator:
     def _elements(self, nodes: Iterable[ast.expr]) -> Iterator[Any]:
         for node in nodes:
             if isinstance(node, ast.Starred):
-                yield from call_function("list", [self.value(node.value)], {}, self._allowance)
+                yield from operations.call_function("list", [self.value(node.value)], {}, self._allowance)
             else:
                 yield self.value(node)
 
@@ -308,12 +273,12 @@ class Evaluator:
                 return self._call_imported(node, receiver.attribute(target.attr))
             if isinstance(receiver, PurePosixPath):
                 return path_method(receiver, target.attr, self._arguments(node)[0], self._allowance)
-            return call_method(receiver, target.attr, *self._arguments(node), self._allowance)
+            return operations.call_method(receiver, target.attr, *self._arguments(node), self._allowance)
         if isinstance(target, ast.Name) and isinstance(found := self.names.get(target.id), Imported):
             return self._call_imported(node, found)
-        if not isinstance(target, ast.Name) or target.id not in ALLOWED_FUNCTIONS or target.id in self.names:
+        if not isinstance(target, ast.Name) or target.id not in operations.ALLOWED_FUNCTIONS or target.id in self.names:
             raise RefusedError(node, f"calling `{source(target)}` is not allowed")
-        return call_function(target.id, *self._arguments(node), self._allowance)
+        return operations.call_function(target.id, *self._arguments(node), self._allowance)
 
     def _call_imported(self, node: ast.Call, function: Imported) -> Any:
         if not is_callable(function.name):
@@ -362,10 +327,10 @@ class Evaluator:
         left, right = self.value(node.left), self.value(node.right)
         if isinstance(node.op, ast.Div) and (isinstance(left, PurePosixPath) or isinstance(right, PurePosixPath)):
             return call_imported("pathlib.Path", [left, right], {}, self._allowance)
-        return binary(type(node.op), left, right, self._allowance)
+        return operations.binary(type(node.op), left, right, self._allowance)
 
     def _unary(self, node: ast.UnaryOp) -> Any:
-        return unary(type(node.op), self.value(node.operand))
+        return operations.unary(type(node.op), self.value(node.operand))
 
     def _boolean(self, node: ast.BoolOp) -> Any:
         stops_at = isinstance(node.op, ast.Or)
@@ -380,7 +345,7 @@ class Evaluator:
         left = self.value(node.left)
         for kind, operand in zip(node.ops, node.comparators, strict=True):
             right = self.value(operand)
-            if not compare(type(kind), left, right, self._allowance):
+            if not operations.compare(type(kind), left, right, self._allowance):
                 return False
             left = right
         return True
@@ -395,7 +360,7 @@ class Evaluator:
 
     def _formatted(self, node: ast.FormattedValue) -> str:
         spec = "" if node.format_spec is None else str(self.value(node.format_spec))
-        return format_value(self.value(node.value), _CONVERSIONS[node.conversion], spec, self._allowance)
+        return operations.format_value(self.value(node.value), node.conversion, spec, self._allowance)
 
     def _list_comprehension(self, node: ast.ListComp | ast.GeneratorExp) -> list[Any]:
         return self._collect(node.generators, lambda: self.value(node.elt))
@@ -422,7 +387,7 @@ class Evaluator:
             body()
             return
         first, *others = generators
-        for item in call_function("list", [self.value(first.iter)], {}, self._allowance):
+        for item in operations.call_function("list", [self.value(first.iter)], {}, self._allowance):
             self._assign(first.target, item)
             if all(self.value(condition) for condition in first.ifs):
                 self._loop(others, body)

@@ -51,7 +51,7 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.In: lambda item, container: item in container,
     ast.NotIn: lambda item, container: item not in container,
 }
-_CONVERSIONS: dict[str, Callable[[Any], str]] = {"r": repr, "s": str, "a": ascii}
+_CONVERSIONS: dict[int, Callable[[Any], str]] = {ord("r"): repr, ord("s"): str, ord("a"): ascii}
 
 
 def binary(kind: type[ast.operator], left: Any, right: Any, allowance: Allowance) -> Any:
@@ -116,8 +116,8 @@ def compare(kind: type[ast.cmpop], left: Any, right: Any, allowance: Allowance) 
     return bool(_COMPARE[kind](left, right))
 
 
-def format_value(value: Any, conversion: str, spec: str, allowance: Allowance) -> str:
-    """``value`` as an f-string writes it: ``{value!conversion:spec}``."""
+def format_value(value: Any, conversion: int, spec: str, allowance: Allowance) -> str:
+    """``value`` as an f-string writes it, ``{value!r:spec}``; ``conversion`` is the letter's number, -1 for none."""
     if any(int(number) > _MAXIMUM_DIGITS for number in re.findall(r"\d{1,9}", spec)):
         raise ValueError(f"a width or precision above {_MAXIMUM_DIGITS} in an f-string")
     allowance.weigh(value)
@@ -161,7 +161,7 @@ def _extreme(best: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _str(allowance: Allowance, value: Any = "") -> str:
-    return format_value(value, "s", "", allowance)
+    return format_value(value, ord("s"), "", allowance)
 
 
 def _int(allowance: Allowance, value: Any = 0, base: int | None = None) -> int:

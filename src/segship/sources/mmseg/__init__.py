@@ -18,9 +18,9 @@ from segship.sources.mmseg.build import build_network
 from segship.sources.mmseg.channels import MixedNetwork
 from segship.sources.mmseg.classes import Places
 from segship.sources.mmseg.foreign import build_foreign
-from segship.sources.mmseg.pipeline import locate_dataset
 from segship.sources.mmseg.provenance import find_provenance
 from segship.sources.mmseg.spec import build_spec
+from segship.sources.mmseg.tested import locate_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

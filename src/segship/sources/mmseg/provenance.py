@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from segship.core.provenance import Provenance, assumed, default, read
 from segship.sources import IGNORED
-from segship.sources.mmseg.pipeline import find_pipeline, locate_dataset
 from segship.sources.mmseg.spec import DEFAULT_THRESHOLD, data_preprocessor, model_test_cfg
+from segship.sources.mmseg.tested import find_pipeline, locate_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

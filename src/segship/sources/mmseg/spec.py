@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segship.core.errors import ConfigError, UnsupportedError, validation_line
+from segship.core.mistakes import ValidationError
 from segship.core.spec import ModelSpec, Padding, Slide
-from segship.core.validation import ValidationError
 from segship.datasets import layout_of_mmseg_type
 from segship.sources import IGNORED
 from segship.sources.mmseg.augmentation import find_views, plain_pipeline
@@ -14,13 +14,14 @@ from segship.sources.mmseg.build import architecture
 from segship.sources.mmseg.channels import Channels, Mix, read_channels
 from segship.sources.mmseg.classes import FoundClasses, Places, name_classes
 from segship.sources.mmseg.known import PREPROCESSOR, PREPROCESSOR_TEST, TEST, unknown_options
-from segship.sources.mmseg.pipeline import Pipeline, find_dataset, find_pipeline
+from segship.sources.mmseg.tested import find_dataset, find_pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from segship.core.augmentation import Augmentation
     from segship.networks.network import Network
+    from segship.sources.mmseg.pipeline import Pipeline
 
 __all__ = ["DEFAULT_THRESHOLD", "IGNORED", "Contract", "build_spec", "data_preprocessor", "model_test_cfg"]
 

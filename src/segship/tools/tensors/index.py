@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from segship.core.errors import InputError, validation_line
 from segship.core.files import write_atomically
+from segship.core.mistakes import ValidationError
 from segship.core.plan import NetworkSpec, newer_version
 from segship.core.spec import Frozen
-from segship.core.validation import Bound, ValidationError
+from segship.core.validation import Bound
 
 if TYPE_CHECKING:
     from segship.datasets.label_encoding import LabelEncoding
