@@ -21,7 +21,7 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -30,8 +30,21 @@ import torch
 from onnx import numpy_helper
 from rich.console import Console
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 TESTS = Path(__file__).parents[1] / "tests"
 EXPORT = "import sys, segship; segship.export(*sys.argv[1:4], target=sys.argv[4])"
+PARTS: dict[str, Callable[[onnx.ModelProto], Any]] = {
+    "metadata": lambda model: {entry.key: entry.value for entry in model.metadata_props},
+    "producer": lambda model: (model.producer_name, model.producer_version, model.doc_string),
+    "versions": lambda model: (model.ir_version, [(entry.domain, entry.version) for entry in model.opset_import]),
+    "names of operators": lambda model: [node.name for node in model.graph.node],
+    "names of values": lambda model: [list(node.output) for node in model.graph.node],
+    "inputs and outputs": lambda model: [str(value) for value in (*model.graph.input, *model.graph.output)],
+    "known shapes": lambda model: [str(value) for value in model.graph.value_info],
+    "order of weights": lambda model: [tensor.name for tensor in model.graph.initializer],
+}
 PLAIN = {"TRANSFORMERS_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
 
 
@@ -72,8 +85,10 @@ def difference(old: Path, new: Path) -> str:
     weights = [sorted(numpy_helper.to_array(one).tobytes() for one in model.graph.initializer) for model in models]
     first, second = (_run(path) for path in (old, new))
     apart = float(np.abs(first - second).max()) if first.shape == second.shape else float("nan")
+    other = ", ".join(name for name, part in PARTS.items() if part(models[0]) != part(models[1]))
     return (
-        f"operators: {more or 'as many of each kind'}; weights: {'equal' if weights[0] == weights[1] else 'differ'}; "
+        f"{other or 'nothing that is compared'} differ; operators: {more or 'as many of each kind'}; "
+        f"weights: {'equal' if weights[0] == weights[1] else 'differ'}; "
         f"results: {apart:.2g} apart, of {np.abs(first).max():.3g}"
     )
 
