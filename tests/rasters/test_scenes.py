@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import warnings
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +263,42 @@ def test_a_list_of_rasters_is_read_and_kept_at_home(sliding: Segmentor, tmp_path
         sliding.scene(tmp_path / "bomb.vrt")
     with pytest.raises(InputError, match="not on this machine"):
         sliding.scene("/vsicurl/http://127.0.0.1:9/x.tif")
+
+
+def test_a_list_of_two_systems_is_refused_and_files_keep_their_own(sliding: Segmentor, tmp_path: Path) -> None:
+    first, second = (write_raster(tmp_path / f"{zone}.tif", (70, 80), crs=f"EPSG:{zone}") for zone in (32632, 32633))
+    listed = vrt(tmp_path / "list.vrt", str(second))
+    listed.write_text(listed.read_text().replace("<VRTRasterBand", "<SRS>EPSG:32632</SRS><VRTRasterBand", 1))
+    with pytest.raises(InputError, match=r"in EPSG:32632, and .*32633.tif, which it names, in EPSG:32633"):
+        sliding.scene(listed)
+    for made, given in zip(segship.predict(sliding, [first, second], tmp_path / "out"), (first, second), strict=True):
+        with rasterio.open(made) as mask, rasterio.open(given) as raster:
+            assert mask.crs == raster.crs
+
+
+def test_pictures_that_cannot_be_read_by_windows_are_refused(
+    photographs: Segmentor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import PIL.Image
+
+    from segship.rasters import source
+
+    monkeypatch.setattr(source, "MAX_PIXELS", 1000)
+    picture = PIL.Image.fromarray(np.random.default_rng(1).integers(0, 256, (60, 90, 3), np.uint8))
+    turned = PIL.Image.Exif()
+    turned[274] = 6
+    for name in ("t.jpg", "t.tif"):
+        picture.save(tmp_path / name, exif=turned)
+        with pytest.raises(InputError, match="stored turned or mirrored"):
+            photographs.scene(tmp_path / name)
+    picture.save(tmp_path / "plain.png")
+    assert np.array_equal(np.asarray(photographs.scene(tmp_path / "plain.png")), photographs(tmp_path / "plain.png"))
+    content = bytearray((tmp_path / "plain.png").read_bytes())
+    content[28] = 1
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    (tmp_path / "laced.png").write_bytes(content)
+    with pytest.raises(InputError, match="interlaced PNG"):
+        photographs.scene(tmp_path / "laced.png")
 
 
 def test_results_that_no_disk_holds_are_refused(sliding: Segmentor, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from segship.core.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["SUFFIX", "require_local"]
+__all__ = ["SUFFIX", "require_local", "sources_of"]
 
 SUFFIX = ".vrt"
 """End of the names of such files."""
@@ -32,7 +32,7 @@ def require_local(path: Path, *, depth: int = 0) -> None:
     """
     if depth > _DEEPEST:
         raise InputError(f"{path} is named by {_DEEPEST} lists in lists: name the files themselves")
-    for source in _sources(path):
+    for source in sources_of(path):
         if source.startswith("/vsi") or "://" in source:
             raise InputError(
                 f"{path} names a file of another machine or in an archive ({source:.120}): --remote lets GDAL read it"
@@ -43,8 +43,15 @@ def require_local(path: Path, *, depth: int = 0) -> None:
             require_local(Path(source), depth=depth + 1)
 
 
-def _sources(path: Path) -> Iterator[str]:
-    """All that the file names, with its folder where that is meant."""
+def sources_of(path: Path) -> Iterator[str]:
+    """Yield all that a VRT names, with its folder where that is meant.
+
+    Args:
+        path: A VRT.
+
+    Raises:
+        InputError: It is none.
+    """
     from xml.etree import ElementTree as ET  # noqa: PLC0415  (loaded for rasters alone)
 
     if path.stat().st_size > _MOST_BYTES:

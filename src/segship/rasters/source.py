@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -9,7 +10,9 @@ import numpy as np
 
 from segship.core.errors import InputError
 from segship.rasters.gdal import gdal_errors, open_dataset, session
-from segship.rasters.mosaics import SUFFIX, require_local
+from segship.rasters.mosaics import SUFFIX, require_local, sources_of
+from segship.vision.decode import MAX_PIXELS
+from segship.vision.tiff_tags import pages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +27,8 @@ _MOST_BANDS = 512
 _MOST_BLOCK = 2**29  # bytes that one block of the file may decode to
 _KINDS = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 _HALF = 0.5
+_ORIENTATION = 274  # tag of TIFF
+_PNG_INTERLACE = 28  # place of the byte in a PNG file
 _PICTURES = ("PNG", "JPEG", "BMP")
 _REMOTE = ("/vsi", "http:/", "https:/", "s3:/", "gs:/", "az:/", "ftp:/")
 
@@ -69,6 +74,8 @@ class Raster:
         self.dtype = ""
         """Type of their numbers, as NumPy calls it."""
         _require_moderate(path, data)
+        if path.suffix.lower() == SUFFIX and not remote:
+            _require_one_system(path, data)
         self._by_rows = data.block_shapes[0][1] == data.width and data.width > data.block_shapes[0][0]
         self._rows: tuple[int, NDArray[Any]] | None = None
         self.select(tuple(range(1, data.count + 1)))
@@ -286,10 +293,42 @@ def _require_file(path: Path, *, remote: bool) -> None:
         require_local(path)
 
 
+def _require_one_system(path: Path, data: Any) -> None:
+    """Refuse a plain VRT whose parts are of another coordinate reference system: GDAL lays them down as they are."""
+    if b"VRTWarpedDataset" in path.read_bytes():
+        return
+    for name in dict.fromkeys(sources_of(path)):
+        with open_dataset(name) as part:
+            if part.crs and data.crs and part.crs != data.crs:
+                raise InputError(
+                    f"{path} is in {_name(data.crs)}, and {name}, which it names, in {_name(part.crs)}: bring them to "
+                    "one system first (gdalwarp)"
+                )
+
+
+def _name(crs: Any) -> str:
+    return f"EPSG:{code}" if (code := crs.to_epsg()) else str(crs.to_wkt())[:60]
+
+
+def _is_turned(path: Path, data: Any) -> bool:
+    """Whether a picture says that it is to be shown turned or mirrored."""
+    if data.driver == "GTiff" and path.is_file() and data.transform.is_identity:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return next(pages(content), {}).get(_ORIENTATION, 1) != 1
+    return str(data.tags().get("EXIF_Orientation", "1")) != "1"
+
+
+def _is_interlaced(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(_PNG_INTERLACE + 1)[-1:] == b"\1"
+
+
 def _require_moderate(path: Path, data: Any) -> None:
     """Nothing that a file says of itself fills the memory."""
-    if data.tags().get("EXIF_Orientation", "1") != "1":
+    if _is_turned(path, data):
         raise InputError(f"{path} is stored turned or mirrored, as its EXIF data say: save it upright")
+    if data.driver == "PNG" and data.width * data.height > MAX_PIXELS and _is_interlaced(path):
+        raise InputError(f"{path} is an interlaced PNG, which cannot be read piece by piece: save it without that")
     if data.count == 0 or data.count > _MOST_BANDS:
         raise InputError(f"{path} has {data.count} bands: expected 1 to {_MOST_BANDS}")
     for dtype, (height, width) in zip(data.dtypes, data.block_shapes, strict=True):
