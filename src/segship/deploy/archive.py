@@ -11,8 +11,8 @@ from segship.backends import find_backend
 from segship.core.errors import InputError, PackageError
 from segship.core.files import replace_directory
 from segship.core.manifest import read_manifest
+from segship.formats.services.model_servers import kserve_service, openvino_config, require_embedded, triton_config
 from segship.formats.services.torchserve import write_archive
-from segship.formats.services.whole import kserve_service, openvino_config, require_whole, triton_config
 
 if TYPE_CHECKING:
     import os
@@ -58,7 +58,7 @@ def archive(
     if not name or not set(name) <= _NAME:
         raise InputError(f"{name!r} cannot be part of an address: give a name of letters, digits and ._-")
     if format != "torchserve":
-        require_whole(manifest)
+        require_embedded(manifest)
     with replace_directory(out, replaceable=_is_archive) as made:
         if format == "torchserve":
             write_archive(made / f"{name}.mar", name, folder, find_backend(manifest.target.backend).INFO.extra)

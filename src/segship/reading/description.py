@@ -41,7 +41,7 @@ __all__ = [
     "Description",
     "Preset",
     "read_description",
-    "read_noted",
+    "read_embedded",
 ]
 
 Preset: TypeAlias = Literal["imagenet", "unit", "none"]
@@ -401,7 +401,7 @@ def _with_preset(values: dict[str, Any], normalize: Preset | None) -> dict[str, 
     return values | ({} if said is None else {"normalization": said})
 
 
-def read_noted(text: str, path: Path) -> dict[str, Any]:
+def read_embedded(text: str, path: Path) -> dict[str, Any]:
     """Return the description that Segship notes in the files it writes, for `read_description`.
 
     Args:

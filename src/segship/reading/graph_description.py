@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segship.core.plan import METADATA
-from segship.reading.description import read_description, read_noted
+from segship.reading.description import read_description, read_embedded
 from segship.reading.options import merge_options
 from segship.reading.ports import fixed, only_image, only_output, sizes_of
 from segship.reading.returned import find_returned, probe_images
@@ -67,7 +67,7 @@ def find_description(
             return LocatedDescription(file, (file,))
     if not metadata.get(METADATA):
         return None
-    return LocatedDescription(read_noted(metadata[METADATA], path), place=f"{path.name}: metadata {METADATA}")
+    return LocatedDescription(read_embedded(metadata[METADATA], path), place=f"{path.name}: metadata {METADATA}")
 
 
 @dataclass(frozen=True)

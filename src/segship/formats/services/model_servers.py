@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from segship.core.artifacts import TensorInfo
     from segship.core.manifest import Manifest
 
-__all__ = ["kserve_service", "openvino_config", "require_whole", "triton_config"]
+__all__ = ["kserve_service", "openvino_config", "require_embedded", "triton_config"]
 
 # The names under which each server knows an engine and its file.
 _TRITON = {".onnx": ("onnxruntime", "model.onnx"), ".xml": ("openvino", "model.xml")}
@@ -19,7 +19,7 @@ _TYPES = {"uint8": "TYPE_UINT8", "uint16": "TYPE_UINT16", "int32": "TYPE_INT32",
 _FREE = -1
 
 
-def require_whole(manifest: Manifest) -> None:
+def require_embedded(manifest: Manifest) -> None:
     """Check that the engine alone takes an image and returns its mask, since these servers do nothing beside it.
 
     Args:
@@ -45,7 +45,7 @@ def triton_config(manifest: Manifest, name: str) -> str:
     """The config.pbtxt of a model repository of Triton.
 
     Args:
-        manifest: Of a package that `require_whole` takes.
+        manifest: Of a package that `require_embedded` takes.
         name: Of the model.
 
     Returns:
@@ -87,7 +87,7 @@ def kserve_service(manifest: Manifest, name: str) -> str:
     """An InferenceService of KServe that runs Triton on a repository that lies where ``storageUri`` says.
 
     Args:
-        manifest: Of a package that `require_whole` takes.
+        manifest: Of a package that `require_embedded` takes.
         name: Of the model.
 
     Returns:
