@@ -89,7 +89,7 @@ def giving(reduced: Pretended, folder: Path, needed: set[str]) -> GivingBack[tup
 def test_layers_that_are_slower_stay_in_floating_point(tmp_path: Path, clock: Clock) -> None:
     reduced = Pretended()
     made = giving(reduced, tmp_path, set())
-    unpaid, worth = made.leave_unpaid(IMAGE)
+    unpaid, worth = made.leave_unpaid(IMAGE, 120)
     assert unpaid == ("slow",)
     assert worth == pytest.approx((1 + 1 + 2) / (1 + 4 + 2))
     kept, result, failed = made.search(list)
@@ -101,10 +101,24 @@ def test_layers_that_are_slower_stay_in_floating_point(tmp_path: Path, clock: Cl
 
 def test_of_two_layers_the_one_that_saves_less_time_is_given_back_first(tmp_path: Path, clock: Clock) -> None:
     made = giving(Pretended([("quick", 0.5), ("even", 0.4), ("slow", 0.1)]), tmp_path, {"even"})
-    made.leave_unpaid(IMAGE)
+    made.leave_unpaid(IMAGE, 120)
     kept, _, failed = made.search(list)
     assert (kept, failed) == (("even",), ())
     del clock
+
+
+def test_timing_that_would_not_end_in_time_is_not_begun(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(give_back, "_AT_ONCE", 1)
+    one_by_one = []
+    for longest in (1e-9, 0.12, 120):  # a kind takes about 80 milliseconds
+        reduced = Pretended()
+        made = giving(reduced, tmp_path, set())
+        made.leave_unpaid(IMAGE, longest)
+        one_by_one.append(len(reduced.built))
+    assert one_by_one[0] == one_by_one[1] < one_by_one[2]
+    assert clock.now > 0
 
 
 def test_without_times_the_damage_alone_decides(tmp_path: Path, clock: Clock) -> None:

@@ -31,7 +31,6 @@ from segship.core.target import Precision, Shape, Target
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from segship.core.manifest import Manifest
     from segship.deploy import Package
     from segship.sources import Source
 
@@ -300,21 +299,7 @@ def _tell(package: Package, json_file: Path | None, *, drawn: bool) -> None:
         return
     output.print_checks(manifest.checks)
     output.print_quantization(manifest.quantization, manifest.target.precision)
-    for failure in manifest.failures:
-        output.say(f"NOT EXACT: {failure}")
-    for note in manifest.notes:
-        output.say(f"note: {note}")
-    verdict = "written although a gate failed" if manifest.failures else _verdict(manifest, drawn=drawn)
-    random = manifest.provenance is not None and manifest.provenance.random_weights
-    output.say(f"{package.path}: {manifest.target}, {verdict}{f'; {RANDOM_WEIGHTS}' if random else ''}")
-    if manifest.provenance is not None and (assumed := manifest.provenance.assumptions(manifest.spec)):
-        output.say(f"assumed: {'; '.join(assumed)}")
-
-
-def _verdict(manifest: Manifest, *, drawn: bool) -> str:
-    """What is known of the package: what ran it, unless that is the engine itself, and on which images."""
-    standing = manifest.standing.removesuffix(" on the engine")
-    return f"{standing} on drawn scenes; --images FOLDER for yours" if drawn and manifest.checks else standing
+    output.print_written(package, drawn=drawn)
 
 
 def _target(

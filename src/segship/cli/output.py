@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from segship.core.manifest import Comparison, Quantization
+    from segship.core.manifest import Comparison, Manifest, Quantization
     from segship.evaluation import Evaluation
     from segship.metrics.confusion import Scores
+    from segship.runtime.package import Package
 
 __all__ = [
     "fail",
@@ -34,6 +35,7 @@ __all__ = [
     "print_checks",
     "print_evaluation",
     "print_quantization",
+    "print_written",
     "progress_bar",
     "resumable",
     "say",
@@ -289,6 +291,34 @@ def _print_times(record: Quantization, precision: str) -> None:
     if record.worth is not None:
         verdict = f"does not pay here: it takes {record.worth:.2f}" if record.worth > 1 else f"takes {record.worth:.2f}"
         say(f"{precision} {verdict} of the time in float32")
+
+
+def print_written(package: Package, *, drawn: bool, more: str = "") -> None:
+    """The end of an export, however its target was chosen: what is known of the package.
+
+    Args:
+        package: What was written.
+        drawn: Whether only drawn scenes were compared.
+        more: Stands behind the target.
+    """
+    from segship.core.provenance import RANDOM_WEIGHTS
+
+    manifest = package.manifest
+    for failure in manifest.failures:
+        say(f"NOT EXACT: {failure}")
+    for note in manifest.notes:
+        say(f"note: {note}")
+    verdict = "written although a gate failed" if manifest.failures else _verdict(manifest, drawn=drawn)
+    random = manifest.provenance is not None and manifest.provenance.random_weights
+    say(f"{package.path}: {manifest.target}{more}, {verdict}{f'; {RANDOM_WEIGHTS}' if random else ''}")
+    if manifest.provenance is not None and (assumed := manifest.provenance.assumptions(manifest.spec)):
+        say(f"assumed: {'; '.join(assumed)}")
+
+
+def _verdict(manifest: Manifest, *, drawn: bool) -> str:
+    """What is known of the package: what ran it, unless that is the engine itself, and on which images."""
+    standing = manifest.standing.removesuffix(" on the engine")
+    return f"{standing} on drawn scenes; --images FOLDER for yours" if drawn and manifest.checks else standing
 
 
 def print_evaluation(evaluation: Evaluation) -> None:

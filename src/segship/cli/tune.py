@@ -222,7 +222,7 @@ def _print_tuning(found: Tuning) -> None:
     drawn = found.picture if found.picture is not None else 'no plot: pip install "segship[plots]"'
     output.say(f"{found.report / 'tune.json'}, {drawn}")
     threads = "" if not found.chosen.threads else f", {found.chosen.threads} threads"
-    output.say(f"{found.package.path}: {found.chosen.target}{threads}, verified")
+    output.print_written(found.package, drawn=False, more=threads)
 
 
 def _print_table(title: str, rows: list[Tried], found: Tuning) -> None:

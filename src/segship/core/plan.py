@@ -121,11 +121,13 @@ class Plan(EmbeddedSpec):
         target: Engine, precision and shape.
         int8: How int8 is calibrated and judged.
         allow_inexact: Write the package even if a gate fails, and say so in it.
+        layer_timing: Seconds that timing single layers of int8 takes at most; 0: none is timed.
     """
 
     target: Target
     int8: Int8 = Int8()
     allow_inexact: bool = False
+    layer_timing: float = 120.0
 
     def metadata(self) -> dict[str, str]:
         """Build the metadata for the engine's file: `EmbeddedSpec` as JSON under `METADATA`."""

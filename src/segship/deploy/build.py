@@ -143,7 +143,8 @@ class _Int8Build:
         )
         image = self._feed(self._samples[0].image)
         timed = not _is_simulated(self._backend)
-        unpaid, worth = giving.leave_unpaid(image) if timed else ((), None)
+        longest = self._plan.layer_timing
+        unpaid, worth = giving.leave_unpaid(image, longest) if timed and longest else ((), None)
         kept, after, failures = giving.search(self._ranked_on)
         slower = giving.slowdown(kept, image) if kept and timed else None
         engine = giving.build(kept, directory, lambda graph: _with_images(graph, self._plan))

@@ -30,7 +30,6 @@ _Result = TypeVar("_Result")
 _TIMED = 5
 _WORTH = 0.02  # share of the time that leaving a kind of layer in floating point must save
 _AT_ONCE = 4  # engines that are open beside the one with everything in the precision
-_LONGEST = 120.0  # seconds of timing; kinds that have fewer layers come last
 _LEAST = 0.1  # of the mean of what layers save: a layer that saves nothing is not infinitely dear
 
 
@@ -61,14 +60,15 @@ class GivingBack(Generic[_Result]):
         self._saved: dict[str, float] = {}  # seconds that the precision saves in each layer, where that is known
         self._backend = find_backend(target.backend)
 
-    def leave_unpaid(self, image: NDArray[np.float32]) -> tuple[tuple[str, ...], float]:
+    def leave_unpaid(self, image: NDArray[np.float32], longest: float) -> tuple[tuple[str, ...], float]:
         """Find the layers that the precision makes slower, and leave them in floating point from now on.
 
         The network is timed with all layers of one kind in floating point and without, in turns, kind by kind: so the
-        conversions at the layers' borders count, too.
+        conversions at the layers' borders count, too. Kinds that have many layers come first.
 
         Args:
             image: What the engine is given.
+            longest: Seconds; what would not end by then is not begun, and layers that were not timed stay as they are.
 
         Returns:
             These layers, and the time that is left, as a multiple of the time in floating point alone.
@@ -77,7 +77,8 @@ class GivingBack(Generic[_Result]):
         for name, kind in self._reduced.kinds.items():
             kinds.setdefault(kind, []).append(name)
         begin, left = time.monotonic(), sorted(kinds.items(), key=lambda each: -len(each[1]))
-        while left and time.monotonic() - begin < _LONGEST:
+        last = 0.0
+        while left and (spent := time.monotonic() - begin) + last < longest:
             some, left = left[:_AT_ONCE], left[_AT_ONCE:]
             self._progress(f"timing single layers: {len(kinds) - len(left)} of {len(kinds)} kinds")
             now, *without = map(min, self._times([(), *(tuple(layers) for _, layers in some)], image))
@@ -86,6 +87,7 @@ class GivingBack(Generic[_Result]):
                     self._unpaid += tuple(layers)
                 else:
                     self._saved |= dict.fromkeys(layers, max(0.0, alone - now) / len(layers))
+            last = time.monotonic() - begin - spent
         reduced, whole = map(min, self._times([(), self._reduced.layers], image))
         return self._unpaid, reduced / whole
 

@@ -59,6 +59,7 @@ class ExportOptions:
         int8: How int8 is calibrated and judged.
         allow_inexact: Write the package even if a gate fails, and say so in it.
         images: Images to verify with, besides the bundled scenes.
+        layer_timing: Seconds that timing single layers of int8 takes at most.
         progress: Called with the name of each stage as it begins.
     """
 
@@ -67,6 +68,7 @@ class ExportOptions:
     int8: Int8 = field(default_factory=Int8)
     allow_inexact: bool = False
     images: Sequence[str | Path] = ()
+    layer_timing: float = 120.0
     progress: Progress = ignore_progress
 
     def plan(self, loaded: Loaded) -> Plan:
@@ -84,6 +86,7 @@ class ExportOptions:
             embed=self.embed,
             int8=self.int8,
             allow_inexact=self.allow_inexact,
+            layer_timing=self.layer_timing,
         )
 
 

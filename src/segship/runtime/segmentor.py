@@ -52,8 +52,8 @@ ChannelOrder: TypeAlias = Literal["rgb", "bgr"]
 
 T = TypeVar("T")
 R = TypeVar("R")
-
 _WARM_UP_SIZE = (512, 1024)
+_KEPT = ("tta", "trust", "cache")  # options of an engine that is opened again
 _OVERLAPPED = 2  # items that are worked on where one run takes all threads: one is read or written meanwhile
 
 
@@ -145,8 +145,7 @@ class Segmentor:
         self._pipeline = open_pipeline(found, tta, device=device, threads=threads, trust=trust, cache=cache)
         self._channel_order = channel_order
         self._max_pixels = max_pixels
-        self._room, self._opening = Room(), threading.Lock()
-        self._many: Segmentor | None = None
+        self._room, self._opening, self._many = Room(), threading.Lock(), list[Segmentor]()
 
     @property
     def manifest(self) -> Manifest:
@@ -206,8 +205,8 @@ class Segmentor:
         """Free the engine's memory; the Segmentor cannot be used any more. Closing it twice does no harm."""
         self._pipeline.close()
         with self._opening:
-            if self._many is not None:
-                self._many._pipeline.close()  # noqa: SLF001  (one of this class)
+            for other in self._many:
+                other.close()
 
     @overload
     def __call__(self, image: Image, *, channel_order: ChannelOrder | None = None) -> Mask: ...
@@ -269,9 +268,8 @@ class Segmentor:
     def batch(self, images: Iterable[Image], *, channel_order: ChannelOrder | None = None) -> list[Mask]:
         """Make the mask of each image, in order.
 
-        On a processor several images are worked on at the same time, each by few threads, unless the Segmentor was
-        opened with a number of threads. Elsewhere, images that become inputs of one size run together where the engine
-        takes many at once.
+        On a processor several are worked on at the same time, each by few threads, unless the Segmentor was opened with
+        a number of threads. Elsewhere, those of one size run together where the engine takes many at once.
 
         Args:
             images: Each as for the mask; only the few that are worked on are in memory.
@@ -287,12 +285,9 @@ class Segmentor:
         masks: list[Mask] = []
         if self._pipeline.batch == 1:
             first = list(itertools.islice(waiting, FEW + 1))
-            many = len(first) > FEW
-
-            def mask(opened: Segmentor, image: Image) -> Mask:
-                return opened._mask(image, channel_order)
-
-            return [result() for result in self.for_each(mask, itertools.chain(emptying(first), waiting), many=many)]
+            many, every = len(first) > FEW, itertools.chain(emptying(first), waiting)
+            made = self.for_each(lambda opened, image: opened._mask(image, channel_order), every, many=many)  # noqa: SLF001
+            return [result() for result in made]
         while some := [self._pixels(image, channel_order) for image in itertools.islice(waiting, self._pipeline.batch)]:
             masks += self._pipeline.labels_of(some)
         return masks
@@ -300,14 +295,13 @@ class Segmentor:
     def for_each(
         self, work: Callable[[Segmentor, T], R], items: Iterable[T], *, many: bool
     ) -> Generator[Callable[[], R], None, None]:
-        """Work on several items at the same time, as many as keep the engine busy.
+        """Work on as many items at the same time as keep the engine busy.
 
         Args:
             work: Called in a thread, with an opened Segmentor of the same package, and an item.
             items: Taken one after the other; only the few that are worked on are held.
-            many: Whether there are so many that it is worth opening the engine once more, in the way in which it makes
-                the most masks in a second: a number of threads or another device than the processor, where the
-                Segmentor was opened with one, is kept.
+            many: Whether they are worth opening the engine once more, as it makes the most masks in a second, unless
+                the Segmentor was opened with a number of threads or on another device than the processor.
 
         Returns:
             For each item, in order, what returns its result, waits for it, or raises its error.
@@ -322,12 +316,13 @@ class Segmentor:
         if way is None:
             return self, _OVERLAPPED
         with self._opening:
-            if self._many is None:
-                how = {"trust": options["trust"], "cache": options["cache"]}
-                pipeline = open_pipeline(self._found, options["tta"], device=way.device, threads=way.threads, **how)
-                self._many = object.__new__(type(self))
-                self._many.__dict__ |= self.__dict__ | {"_pipeline": pipeline, "_many": None}
-        return self._many, way.at_once  # more would only crowd the processors' caches
+            if not self._many:
+                how = {"device": way.device, "threads": way.threads} | {key: options[key] for key in _KEPT}
+                pipeline = open_pipeline(self._found, **how)
+                other = object.__new__(type(self))
+                other.__dict__ |= self.__dict__ | {"_pipeline": pipeline, "_many": [], "_opening": threading.Lock()}
+                self._many.append(other)
+        return self._many[0], way.at_once  # more would only crowd the processors' caches
 
     def stream(
         self, frames: Iterable[Image] | str | os.PathLike[str], *, channel_order: ChannelOrder | None = None

@@ -40,6 +40,7 @@ _QUICK, _FINAL = 0.7, 3.0  # seconds of timing for each candidate and number of 
 _IN_THE_RUN = 1.6  # what takes more than this multiple of the fastest is not timed again
 _KEPT_BACK = 0.15  # share of the budget that is kept for the last timing
 _HOPELESS = 4.0  # times the fastest: no precision makes up for that
+_LAYERS = 0.05  # share of the budget for timing single layers: whole packages are worth more, and are timed anyway
 _OPENING, _ROUNDS = 1.0, 10  # seconds that opening takes, and runs at the least, with those that are not counted
 
 
@@ -146,7 +147,13 @@ class Search:
                 raise OutOfTimeError
 
         int8 = self._judging.options if target.precision == "int8" else Int8()
-        options = ExportOptions(target=target, embed=self._embed, int8=int8, progress=progress)
+        options = ExportOptions(
+            target=target,
+            embed=self._embed,
+            int8=int8,
+            layer_timing=min(ExportOptions.layer_timing, _LAYERS * self._journal.budget),
+            progress=progress,
+        )
         try:
             package = build_package(lambda: self._loaded, self._journal.package(name), options, self._network)
             progress("judging its masks")
