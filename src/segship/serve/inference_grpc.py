@@ -25,6 +25,7 @@ __all__ = ["start"]
 
 _LOG = logging.getLogger("segship.serve")
 _MIB = 2**20
+_PROBES = 16  # calls beside those that work or wait
 
 
 async def start(service: Service, tokens: Sequence[bytes], address: str) -> tuple[Any, int]:
@@ -50,7 +51,7 @@ async def start(service: Service, tokens: Sequence[bytes], address: str) -> tupl
             ("grpc.max_connection_idle_ms", int(1000 * limits.idle_seconds)),
             ("grpc.so_reuseport", int(service.options.workers > 1)),
         ],
-        maximum_concurrent_rpcs=limits.connections,
+        maximum_concurrent_rpcs=service.options.places + limits.queue + _PROBES,
     )
     calls = _Calls(service, tuple(tokens))
     names = ("ServerLive", "ServerReady", "ModelReady", "ServerMetadata", "ModelMetadata", "ModelInfer")
