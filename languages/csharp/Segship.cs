@@ -252,23 +252,37 @@ namespace Segship
             return new Mask(image.Height, image.Width, words);
         }
 
-        /// <summary>Write the labels into an array of byte, or of ushort where there are more than 256 classes.</summary>
-        public void MaskInto(Image image, Array labels)
+        /// <summary>Write the labels into an array or a part of one; of networks of at most 256 classes.</summary>
+        public void MaskInto(Image image, Span<byte> labels)
         {
             using (var input = new Pinned(image))
-            using (var output = new Pinned(labels))
-                Check(Native.segship_mask(handle, ref input.Image, output.Address, output.Bytes));
+                Check(Native.segship_mask(handle, ref input.Image, ref MemoryMarshal.GetReference(labels), (UIntPtr)labels.Length));
         }
+
+        /// <summary>The same, of networks of more classes.</summary>
+        public void MaskInto(Image image, Span<ushort> labels) { MaskInto(image, MemoryMarshal.AsBytes(labels)); }
+
+        /// <summary>Write the labels into an array of yours.</summary>
+        public void MaskInto(Image image, byte[] labels) { MaskInto(image, new Span<byte>(labels)); }
+
+        /// <summary>Write the labels into an array of yours.</summary>
+        public void MaskInto(Image image, ushort[] labels) { MaskInto(image, new Span<ushort>(labels)); }
 
         /// <summary>The probability of each class at each pixel, 0-1: (classes, height, width), row by row; one plane
         /// for a binary network with one output.</summary>
         public float[] Scores(Image image)
         {
             var scores = new float[Count(image, scoreChannels)];
-            using (var input = new Pinned(image))
-            using (var output = new Pinned(scores))
-                Check(Native.segship_scores(handle, ref input.Image, output.Address, output.Bytes));
+            ScoresInto(image, scores);
             return scores;
+        }
+
+        /// <summary>Write the scores into an array or a part of one.</summary>
+        public void ScoresInto(Image image, Span<float> scores)
+        {
+            Span<byte> room = MemoryMarshal.AsBytes(scores);
+            using (var input = new Pinned(image))
+                Check(Native.segship_scores(handle, ref input.Image, ref MemoryMarshal.GetReference(room), (UIntPtr)room.Length));
         }
 
         /// <summary>The mask's colours over its image: bytes (height, width, 3), red, green, blue.</summary>
@@ -418,8 +432,8 @@ namespace Segship
             [DllImport(Library, CallingConvention = C)] public static extern int segship_label_bytes(IntPtr spec);
             [DllImport(Library, CallingConvention = C)] public static extern int segship_score_channels(IntPtr spec);
             [DllImport(Library, CallingConvention = C)] public static extern int segship_bands(IntPtr spec);
-            [DllImport(Library, CallingConvention = C)] public static extern int segship_mask(Handle segmentor, ref Image image, IntPtr mask, UIntPtr bytes);
-            [DllImport(Library, CallingConvention = C)] public static extern int segship_scores(Handle segmentor, ref Image image, IntPtr scores, UIntPtr bytes);
+            [DllImport(Library, CallingConvention = C)] public static extern int segship_mask(Handle segmentor, ref Image image, ref byte mask, UIntPtr bytes);
+            [DllImport(Library, CallingConvention = C)] public static extern int segship_scores(Handle segmentor, ref Image image, ref byte scores, UIntPtr bytes);
             [DllImport(Library, CallingConvention = C)] public static extern int segship_overlay(IntPtr spec, ref Image image, IntPtr mask, UIntPtr maskBytes, double opacity, IntPtr rgb, UIntPtr bytes);
         }
     }

@@ -35,7 +35,14 @@ static class Golden
             pin.Free();
             Expect(segmentor.Scores(forms[0]).Length == 19 * Height * Width, "scores");
             Expect(segmentor.Overlay(forms[0], new Mask(Height, Width, labels), 0).SequenceEqual(pixels), "overlay");
+            var room = new byte[7 + labels.Length];
+            segmentor.MaskInto(forms[0], room.AsSpan(7));
+            Expect(room.Skip(7).SequenceEqual(labels) && room.Take(7).All(one => one == 0), "a part of an array");
+            var scores = new float[3 + 19 * Height * Width];
+            segmentor.ScoresInto(forms[0], scores.AsSpan(3));
+            Expect(scores[0] == 0 && scores.Skip(3).SequenceEqual(segmentor.Scores(forms[0])), "scores in a part");
             Fails(ErrorKind.Input, () => segmentor.MaskInto(forms[0], new byte[3]));
+            Fails(ErrorKind.Input, () => segmentor.MaskInto(forms[0], Span<byte>.Empty));
             Fails(ErrorKind.Input, () => segmentor.Mask(new Image(new byte[26], 3, 3)));
             Fails(ErrorKind.Input, () => segmentor.Mask(new Image(new byte[27], -3, 3)));
             Fails(ErrorKind.Input, () => segmentor.Mask(new Image(IntPtr.Zero, 3, 3)));
