@@ -94,7 +94,7 @@ def is_scene(path: Path, max_pixels: int) -> bool:
         if is_georeferenced(data):
             return True
     size = image_size(path)
-    return size is not None and size[0] * size[1] > max(max_pixels, MAX_PIXELS)
+    return size is not None and size[0] * size[1] > max_pixels >= MAX_PIXELS
 
 
 def write_scene(
