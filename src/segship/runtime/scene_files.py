@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from segship.core.errors import InputError, SegshipError
+from segship.core.files import require_apart
 from segship.rasters.canvas import Canvas, Meaning, write_cog
 from segship.rasters.mosaics import SUFFIX
 from segship.rasters.polygons import write_polygons
+from segship.runtime.result_index import identify
 from segship.runtime.scene_plan import SceneOptions
 from segship.vision.decode import MAX_PIXELS, image_size
 from segship.vision.tiff_tags import is_georeferenced
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from segship.rasters.polygons import VectorFormat
     from segship.runtime.scene import Scene
 
-__all__ = ["Confidence", "SceneForm", "is_scene", "write_scene"]
+__all__ = ["Confidence", "SceneForm", "is_scene", "write_scene", "write_scene_alone"]
 
 Confidence = Literal["probability", "margin", "entropy"]
 """What a confidence is: the probability of the label; that less the second best; one less the entropy over its most."""
@@ -130,6 +132,34 @@ def write_scene(
     except SegshipError:
         writer.discard()
         raise
+
+
+def write_scene_alone(
+    scene: Scene,
+    to: Path,
+    package: str,
+    *,
+    resume: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    **files: Any,
+) -> None:
+    """Write a scene under its own name, without an index.
+
+    Args:
+        scene: What is written.
+        to: Folder for the results.
+        package: As of `segship.Segmentor.identity`.
+        resume: As for `write_scene`.
+        progress: As for `write_scene`.
+        files: As of `SceneForm`.
+
+    Raises:
+        InputError: The raster is damaged, a result is the raster itself, or the disk has no room.
+    """
+    form = SceneForm(scene.options, **files)
+    require_apart([to / name for name in form.files(scene.path.stem).values()], [scene.path])
+    decides = identify(scene.path, package) | form.settings()
+    write_scene(scene, to, scene.path.stem, form, decides, resume=resume, progress=progress)
 
 
 class _Writer:

@@ -16,7 +16,6 @@ import numpy as np
 import PIL.Image
 
 from segship.core.errors import InputError, SegshipWarning, UnsupportedError
-from segship.core.files import require_apart
 from segship.datasets.class_names import ClassNames
 from segship.runtime.average import AveragedPipeline, open_pipeline
 from segship.runtime.overlap import ahead, emptying, in_order
@@ -394,6 +393,7 @@ class Segmentor:
             >>> scene = segmentor.scene("field.tif", to="out", window=1024, overlap=256)  # doctest: +SKIP
         """
         from segship.runtime.scene import Scene  # noqa: PLC0415  (loaded for rasters alone)
+        from segship.runtime.scene_files import write_scene_alone  # noqa: PLC0415
         from segship.runtime.scene_plan import SceneOptions  # noqa: PLC0415
 
         sides = (window, window) if isinstance(window, int) else window
@@ -407,25 +407,8 @@ class Segmentor:
             )
         scene = Scene(self._pipeline, self._manifest, Path(path), options or given)
         if to is not None:
-            self._write_scene(scene, Path(to), **files)
+            write_scene_alone(scene, Path(to), self.identity, **files)
         return scene
-
-    def _write_scene(
-        self,
-        scene: Scene,
-        to: Path,
-        *,
-        resume: bool = False,
-        progress: Callable[[int, int], None] | None = None,
-        **files: Any,
-    ) -> None:
-        from segship.runtime.result_index import identify  # noqa: PLC0415
-        from segship.runtime.scene_files import SceneForm, write_scene  # noqa: PLC0415
-
-        form = SceneForm(scene.options, **files)
-        decides = identify(scene.path, self.identity) | form.settings()
-        require_apart([to / name for name in form.files(scene.path.stem).values()], [scene.path])
-        write_scene(scene, to, scene.path.stem, form, decides, resume=resume, progress=progress)
 
     def warm_up(self, size: tuple[int, int] | None = None) -> None:
         """Run the network once, so that the first image does not wait for what an engine does at its first run.
