@@ -21,8 +21,9 @@ class RKNN:
     def __init__(self, verbose=True, verbose_file=None):
         self.state = "new"
 
-    def config(self, *, target_platform, quantized_algorithm="normal"):
+    def config(self, *, target_platform, quantized_algorithm="normal", disable_rules=None):
         assert self.state == "new" and target_platform.startswith("rk35")
+        assert disable_rules == ["fuse_multihead_attention_reshape_to_gather_split"], "2.5.0 cannot build attention"
         self.state, self.chip = "configured", target_platform
 
     def load_onnx(self, model, inputs=None, input_size_list=None, input_initial_val=None, outputs=None):
@@ -39,6 +40,12 @@ class RKNN:
         if MODE == "refuses":
             os.write(1, b"I rknn building ...\\n")
             os.write(1, b"E RKNN: unsupport cpu ArgMax op 'value.ArgMax.9', rknn fallback cpu failed\\n")
+            return -1
+        if MODE == "raises":
+            os.write(1, b"W build: Show op fuse match nodes:\\nRule: fuse_attention\\n")
+            os.write(1, b"E build: Traceback (most recent call last):\\n  File 'reduce.py', line 6946\\n")
+            os.write(1, b"ValueError: assignment destination is read-only\\n")
+            os.write(1, b"E rknn-toolkit2 version: 2.5.0\\n")
             return -1
         if MODE == "hangs":
             time.sleep(600)

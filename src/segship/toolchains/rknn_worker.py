@@ -24,8 +24,11 @@ __all__ = ["analyse", "build", "build_int8", "calibrate", "simulate"]
 
 ENGINE, NETWORK = "model.rknn", "network.onnx"
 CALIBRATED = ("network.model", "network.data", "network.quantization.cfg")
+_BROKEN = ("fuse_multihead_attention_reshape_to_gather_split",)  # writes to a read-only array, and nothing is built
 _MOST = 100_000  # characters of a log that are passed on
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_TRACE = "Traceback (most recent call last):"
+_RAISED = re.compile(r"[A-Za-z_.]*(?:Error|Exception): ")  # the last line of a traceback
 _NUMBER = r"-?(?:\d[\d.e+-]*|nan|inf)"
 _ROW = re.compile(rf"\s*\[\w+\] (?P<name>\S+)\s+{_NUMBER} \| {_NUMBER}\s+(?P<cosine>{_NUMBER}) \| ")
 
@@ -120,7 +123,7 @@ def _toolkit(platform: str, **options: Any) -> Iterator[Any]:
     from rknn.api import RKNN  # type: ignore[import-not-found]
 
     toolkit = RKNN(verbose=False)
-    toolkit.config(target_platform=platform, **options)
+    toolkit.config(target_platform=platform, disable_rules=list(_BROKEN), **options)
     try:
         yield _Checked(toolkit)
     finally:
@@ -168,9 +171,14 @@ def _flush() -> None:
 
 
 def _errors(text: str) -> str:
-    """The lines of a log that tell an error, without colours."""
-    lines = [line.strip() for line in _COLOUR.sub("", text.replace("\r", "\n")).splitlines()]
-    return " / ".join(dict.fromkeys(line[2:].strip() for line in lines if line.startswith("E ")))[:500]
+    """The lines of a log that tell an error, without colours; of a traceback, what was raised."""
+    said, lines = _COLOUR.sub("", text.replace("\r", "\n")), []
+    for line in said.splitlines():
+        if line.startswith("E ") and not line.endswith(_TRACE):
+            lines.append(line[2:].strip())
+        elif _RAISED.match(line):
+            lines.append(line.strip())
+    return " / ".join(dict.fromkeys(lines))[:500]
 
 
 def _read_analysis(text: str) -> list[list[Any]]:
