@@ -24,6 +24,7 @@ from record_schema import record_schema
 from segship.core.manifest import Manifest
 from segship.core.plan import SCHEMA_VERSION, EmbeddedSpec
 from segship.vision import tiling, upsample
+from segship.vision.mosaic import Mosaic
 from segship.vision.preprocess import prepare
 from spec_cases import CASES, Case, make_image, make_logits, make_spec
 from spec_packages import write_packages
@@ -132,8 +133,10 @@ def _is_clear(logits: NDArray[np.float32], prepared: Prepared, spec: ModelSpec, 
     if windows is None:
         flat, operators = logits[0], upsample.operators(logits.shape[2:], prepared.steps, align_corners=corners)
     else:
-        flat = tiling._side_by_side(logits, windows)  # noqa: SLF001
-        operators = tiling._operators(windows, logits.shape[2:], prepared.steps, align_corners=corners)  # noqa: SLF001
+        mosaic = Mosaic(windows, (logits.shape[2], logits.shape[3]), prepared.steps, align_corners=corners)
+        whole = mosaic.block(*(slice(0, side) for side in mosaic.size))
+        flat = whole.gather(lambda line, column: logits[line * len(windows.lefts) + column])
+        operators = whole.operators
     values = _resized(flat, operators)
     if spec.output == "sigmoid":
         lead = np.abs(values[0] - upsample.score_above(spec.threshold, activated=spec.returns == "probabilities"))

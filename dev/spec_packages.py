@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from segship import Segmentor
 from segship.core.artifacts import Graph, TensorInfo
+from segship.core.calibration import Calibration, Reliability, TemperatureFit
 from segship.core.files import digest
 from segship.core.manifest import Manifest
 from segship.core.plan import METADATA, Embedded, EmbeddedSpec
@@ -48,6 +49,7 @@ class Small:
         fixed: The only input size, or None.
         embed: What the file does itself.
         two_files: Whether its weights lie beside the graph.
+        temperatures: What logits are divided by in scores: one, one for each class, or none.
         seed: Of its weights: one with which no pixel is undecided.
     """
 
@@ -59,6 +61,7 @@ class Small:
     fixed: tuple[int, int] | None = None
     embed: tuple[Embedded, ...] = ()
     two_files: bool = False
+    temperatures: tuple[float, ...] = ()
     seed: int = 50
 
 
@@ -79,6 +82,21 @@ PACKAGES = (
         "windows smaller than the image",
         spec={"slide": Slide(crop=(32, 32), stride=(20, 20))},
         fixed=(32, 32),
+    ),
+    Small(
+        "temperature",
+        "scores with one temperature, windows smaller than the image",
+        classes=6,
+        spec={"slide": Slide(crop=(32, 32), stride=(20, 20))},
+        fixed=(32, 32),
+        temperatures=(1.75,),
+    ),
+    Small(
+        "temperatures",
+        "scores with a temperature for each class, two resizes",
+        classes=4,
+        spec={"geometry": (Resize(width=96, height=64),)},
+        temperatures=(0.5, 1.0, 1.5, 2.25),
     ),
     Small(
         "slide_larger",
@@ -207,7 +225,15 @@ def write_package(small: Small, folder: Path) -> None:
         inputs=graph.inputs,
         outputs=graph.outputs,
         files={file.name: digest(file) for file in (path, beside) if file.is_file()},
+        calibration=_calibration(small.temperatures) if small.temperatures else None,
     ).write(folder)
+
+
+def _calibration(temperatures: tuple[float, ...]) -> Calibration:
+    """Temperatures without figures of what they change."""
+    nothing = Reliability(ece=0.0, nll=0.0)
+    fit = TemperatureFit(precision="fp32", temperatures=temperatures, before=nothing, after=nothing)
+    return Calibration(images=0, pixels=0, engine=fit)
 
 
 def _info(value: onnx.ValueInfoProto) -> TensorInfo:
@@ -236,7 +262,7 @@ def _written(small: Small, writer: Writer) -> dict[str, Any]:
     write_package(dataclasses.replace(small, embed=()), writer.folder / place)
     with Segmentor(writer.folder / place) as segmentor:
         mask, scores = segmentor(image), segmentor.scores(image)
-        if not _leads(scores, segmentor.spec):
+        if not _leads(segmentor.scores(image, raw=True), segmentor.spec):
             raise AssertionError(f"{small.name}: a pixel is undecided, choose another seed")
     if small.embed:
         write_package(small, writer.folder / place)

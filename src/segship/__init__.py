@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         VerificationError,
     )
     from segship.core.manifest import Manifest
-    from segship.core.plan import Int8
+    from segship.core.plan import Int8, Temperature
     from segship.core.spec import ModelSpec, SizeRule
     from segship.core.target import Target
     from segship.deploy import export, export_module
@@ -68,6 +68,7 @@ __all__ = [
     "SizeRule",
     "Source",
     "Target",
+    "Temperature",
     "UnsafeFileError",
     "UnsupportedError",
     "VerificationError",
@@ -88,6 +89,7 @@ _ERRORS = "segship.core.errors"
 _HOMES = {
     "Data": "segship.evaluation",
     "Int8": "segship.core.plan",
+    "Temperature": "segship.core.plan",
     "Manifest": "segship.core.manifest",
     "ModelSpec": "segship.core.spec",
     "Package": "segship.runtime",

@@ -50,8 +50,12 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 CONTRADICTIONS = [
     ("export c.py w.pth o --target openvino_dynamic --backend openvino", "leave --backend out"),
     ("export c.py w.pth o --target a_static --precision fp16 --shape dynamic", "leave --precision, --shape out"),
-    ("export c.py w.pth o --calibration x", "--calibration are for int8, and the target is onnxruntime_dynamic"),
+    (
+        "export c.py w.pth o --calibration x",
+        "--calibration are for int8, or with --labels for calibrated",
+    ),
     ("export c.py w.pth o --precision int8 --labels x", "--labels go with --calibration FOLDER"),
+    ("export c.py w.pth o --temperature class", "--temperature is fitted on labelled images"),
     ("export c.py w.pth o --layout mmdeploy --embed pre", "--embed: for packages of Segship"),
     ("export c.py w.pth o --layout mmdeploy --json -", "--json: for packages of Segship"),
     ("export c.py w.pth o --layout cityscapes --classes a,b", "--layout is the old name of --classes"),

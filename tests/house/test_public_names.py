@@ -21,9 +21,10 @@ def modules() -> list[str]:
 
 
 PUBLIC = """
-BackendError CheckpointError ConfigError Data DownloadError InputError Int8 Manifest MissingExtraError ModelSpec Package
-PackageError Segmentor SegshipError SegshipWarning SizeError SizeRule Source Target UnsafeFileError UnsupportedError
-VerificationError __version__ adopt benchmark evaluate export export_kit export_module load_network predict tune verify
+BackendError CheckpointError ConfigError Data DownloadError InputError Int8 Manifest MissingExtraError ModelSpec
+Package PackageError Segmentor SegshipError SegshipWarning SizeError SizeRule Source Target Temperature UnsafeFileError
+UnsupportedError VerificationError __version__ adopt benchmark evaluate export export_kit export_module load_network
+predict tune verify
 """
 
 

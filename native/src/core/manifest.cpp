@@ -152,6 +152,11 @@ void take_engine(const Json &data, Spec &spec) {
       spec.digests[file.key()] = {file.value()["size"].get<std::int64_t>(), file.value()["sha256"].get<std::string>()};
     }
   }
+  if (const Json *calibration = field(data, "calibration")) {
+    for (const Json &temperature : (*calibration)["engine"]["temperatures"]) {
+      spec.factors.push_back(static_cast<float>(1 / temperature.get<double>()));
+    }
+  }
 }
 
 // ---- Texts ---------------------------------------------------------------------------------------------------------------

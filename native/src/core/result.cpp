@@ -37,6 +37,11 @@ Result::Result(const Spec &spec, const Windows &windows, Size image, void *mask,
         "this network returns labels, of which no scores are known: export it without the argmax or the comparison that "
         "it ends in");
   }
+  if (spec.returned == Returned::probabilities && !spec.factors.empty() && mask == nullptr) {
+    throw unsupported_error(
+        "the scores of this package are calibrated, and its network returns probabilities, which this library does not "
+        "calibrate: use the Python library, or export without --labels");
+  }
 }
 
 void Result::add(const Output &output) {
@@ -83,7 +88,7 @@ void Result::add_logits(const Output &output) {
   } else if (output.size != cells_) {
     throw backend_error("the engine returns logits of " + text(output.size) + " after some of " + text(cells_));
   }
-  const auto *values = static_cast<const float *>(output.data);
+  const auto *values = scaled(static_cast<const float *>(output.data), whole(cells_.height * cells_.width));
   if (windows_.count() > 1) return keep(values);
   const std::size_t height = whole(cells_.height), width = whole(cells_.width);
   finish({values, whole(output.channels), width, height * width, 0, height}, resampler_->runs());
@@ -114,6 +119,17 @@ void Result::keep(const float *logits) {
   }
   if (column + 1 < columns) return;
   finish({kept_.data(), channels, stride, rows_ * stride, first_, rows_}, resampler_->ready((line + 1) * height));
+}
+
+const float *Result::scaled(const float *logits, std::size_t cells) {
+  if (mask_ != nullptr || spec_.factors.empty()) return logits;
+  const std::size_t channels = whole(spec_.score_channels());
+  scaled_.resize(channels * cells);
+  for (std::size_t channel = 0; channel < channels; ++channel) {
+    const float factor = spec_.factors[spec_.factors.size() == 1 ? 0 : channel];
+    for (std::size_t cell = channel * cells; cell < (channel + 1) * cells; ++cell) scaled_[cell] = logits[cell] * factor;
+  }
+  return scaled_.data();
 }
 
 void Result::finish(const Logits &logits, std::size_t end) {

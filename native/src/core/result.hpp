@@ -30,6 +30,8 @@ class Result {
   void add_labels(const Output &output);
   void add_logits(const Output &output);
   void keep(const float *logits);
+  // The logits of a window divided by the temperatures, where scores are made of them.
+  const float *scaled(const float *logits, std::size_t cells);
   void finish(const Logits &logits, std::size_t end);
 
   const Spec &spec_;
@@ -42,7 +44,7 @@ class Result {
   Size cells_;             // of one window
   std::optional<Resampler> resampler_;
   std::size_t done_ = 0;  // runs of rows
-  std::vector<float> kept_;
+  std::vector<float> kept_, scaled_;
   std::size_t first_ = 0, rows_ = 0;  // that are kept
 };
 

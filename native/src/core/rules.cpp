@@ -152,9 +152,16 @@ std::string manifest(const Json &record) {
   const std::string kind = record["outputs"][0]["dtype"].get<std::string>();
   const bool whole = kind.rfind("int", 0) == 0 || kind.rfind("uint", 0) == 0;
   const std::size_t scores = choice_of(spec, "output", "softmax") == "sigmoid" ? 1 : spec["classes"].size();
-  if (output.size() < 4 || whole || embeds(record, "post") || !output[1].is_number() || output[1] == scores) return "";
-  const std::string found = output[1].is_number_float() ? std::to_string(output[1].get<std::int64_t>()) : output[1].dump();
-  return "the engine returns " + found + " scores for each pixel, and there are " + std::to_string(scores) + " of classes";
+  if (output.size() == 4 && !whole && !embeds(record, "post") && output[1].is_number() && output[1] != scores) {
+    const std::string found =
+        output[1].is_number_float() ? std::to_string(output[1].get<std::int64_t>()) : output[1].dump();
+    return "the engine returns " + found + " scores for each pixel, and there are " + std::to_string(scores) + " of classes";
+  }
+  const Json *calibration = given(record, "calibration");
+  const std::size_t temperatures = calibration == nullptr ? 1 : (*calibration)["engine"]["temperatures"].size();
+  if (temperatures == 1 || temperatures == scores) return "";
+  return "there are " + std::to_string(temperatures) + " temperatures, expected one, or one for each of " +
+         std::to_string(scores) + " scores";
 }
 
 std::string contradiction(const std::string &name, const Json &record) {

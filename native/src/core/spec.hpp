@@ -104,6 +104,7 @@ struct Spec {
   bool sigmoid = false;
   Returned returned = Returned::logits;  // probabilities: softmax or sigmoid is inside the network; labels: one-hot
   double threshold = 0.5;
+  std::vector<float> factors;  // that logits are multiplied by for scores, never for masks: one, or one for each; or none
 
   SizeRule sizes;
   bool embeds_pre = false, embeds_post = false;

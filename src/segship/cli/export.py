@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
 
 import typer
 
@@ -24,7 +24,7 @@ from segship.cli.options import (
 )
 from segship.cli.tune import run_tuning
 from segship.core.errors import InputError
-from segship.core.plan import Int8
+from segship.core.plan import Int8, Temperature
 from segship.core.provenance import RANDOM_WEIGHTS
 from segship.core.target import Precision, Shape, Target
 
@@ -87,11 +87,24 @@ _EngineOption = Annotated[
     ),
 ]
 _Calibration = Annotated[
-    Path | None, typer.Option(help="Folder of images to fit int8 to; needed for int8.", metavar="FOLDER")
+    Path | None,
+    typer.Option(
+        help="Folder of images to fit int8 to; needed for int8. With --labels, for every precision: scores become "
+        "calibrated probabilities.",
+        metavar="FOLDER",
+    ),
 ]
 _Labels = Annotated[
     Path | None,
-    typer.Option(help="Folder of their label maps: int8 is then judged by IoU.", metavar="FOLDER"),
+    typer.Option(
+        help="Folder of their label maps: int8 is then judged by IoU, and a temperature of the scores fitted.",
+        metavar="FOLDER",
+    ),
+]
+_Temperatures = Literal["one", "class"]
+_Temperature = Annotated[
+    _Temperatures | None,
+    typer.Option(help="With --labels: one temperature for all classes, or one for each class. Default: one."),
 ]
 _CalibrationImages = Annotated[
     int | None, typer.Option(min=1, help="At most so many of them, spread over the folder. Default: 64.")
@@ -164,6 +177,7 @@ def export(
     engine_option: _EngineOption = None,
     calibration: _Calibration = None,
     labels: _Labels = None,
+    temperature: _Temperature = None,
     calibration_images: _CalibrationImages = None,
     allow_inexact: _AllowInexact = False,
     images: _Images = None,
@@ -201,6 +215,7 @@ def export(
     options = _options(engine_option or (), workspace)
     chosen = _target(None if tuned else target, backend, precision, shape, options)
     int8 = None if tuned else _int8(chosen, calibration, None if kit else labels, calibration_images)
+    fitted = _fitted(calibration, labels, calibration_images, temperature)
     given = Source(
         config,
         checkpoint,
@@ -224,6 +239,7 @@ def export(
             "--embed": embed,
             "--json": json_file,
             "--allow-inexact": allow_inexact,
+            "--temperature": temperature,
         },
     ):
         return
@@ -237,6 +253,7 @@ def export(
             images=pictures,
             layout=layout != "segship",
             random_weights=random_weights,
+            temperature=temperature,
         )
         run_tuning(
             given,
@@ -248,7 +265,7 @@ def export(
             embed=embed,
         )
     elif layout in _FOLDERS:
-        _require_plain(layout, embed=embed, json=json_file, allow_inexact=allow_inexact)
+        _require_plain(layout, embed=embed, json=json_file, allow_inexact=allow_inexact, calibration=calibration)
         _write_folder(layout, given, out, chosen, pictures)
     else:
         with output.stages() as progress:
@@ -257,6 +274,7 @@ def export(
                 out,
                 target=chosen,
                 int8=int8,
+                temperature=fitted,
                 allow_inexact=allow_inexact,
                 embed=embed or (),
                 images=pictures,
@@ -299,6 +317,7 @@ def _tell(package: Package, json_file: Path | None, *, drawn: bool) -> None:
         return
     output.print_checks(manifest.checks)
     output.print_quantization(manifest.quantization, manifest.target.precision)
+    output.print_calibration(manifest.calibration)
     output.print_written(package, drawn=drawn)
 
 
@@ -327,11 +346,28 @@ def _target(
 def _int8(target: Target, calibration: Path | None, labels: Path | None, images: int | None) -> Int8 | None:
     parts = {"--calibration": calibration, "--labels": labels, "--calibration-images": images}
     given = [name for name, value in parts.items() if value is not None]
-    if given and target.precision != "int8":
-        raise InputError(f"{', '.join(given)} are for int8, and the target is {target}: --precision int8, or leave out")
+    if given and target.precision != "int8" and labels is None:
+        raise InputError(
+            f"{', '.join(given)} are for int8, or with --labels for calibrated scores, and the target is {target}: "
+            "--precision int8, give --labels FOLDER, or leave out"
+        )
     if calibration is None and given:
         raise InputError(f"{', '.join(given)} go with --calibration FOLDER")
-    return Int8(calibration=calibration, labels=labels, images=images or Int8().images) if given else None
+    if not given or target.precision != "int8":
+        return None
+    return Int8(calibration=calibration, labels=labels, images=images or Int8().images)
+
+
+def _fitted(
+    calibration: Path | None, labels: Path | None, images: int | None, temperatures: _Temperatures | None
+) -> Temperature | None:
+    """What the temperatures of the scores are fitted on; None: they are not."""
+    if calibration is None or labels is None:
+        if temperatures is not None:
+            raise InputError("--temperature is fitted on labelled images: give --calibration and --labels FOLDER")
+        return None
+    per_class = temperatures == "class"
+    return Temperature(calibration=calibration, labels=labels, images=images or Int8().images, per_class=per_class)
 
 
 def _require_tunable(**options: object) -> None:

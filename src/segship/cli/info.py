@@ -64,6 +64,7 @@ def info(
             notes = (*manifest.notes, *unsealed, *filter(None, [tuned_elsewhere(manifest.tuned)]))
             _print(_of_package(manifest), manifest.spec, notes, manifest.provenance)
             output.print_checks(manifest.checks)
+            output.print_calibration(manifest.calibration, diagram=True)
         return
     description = with_classes(spec, classes)
     network = Source(

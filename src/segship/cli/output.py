@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from segship.core.calibration import Calibration
     from segship.core.manifest import Comparison, Manifest, Quantization
     from segship.evaluation import Evaluation
     from segship.metrics.confusion import Scores
@@ -32,6 +33,7 @@ __all__ = [
     "hint",
     "is_standard_output",
     "is_verbose",
+    "print_calibration",
     "print_checks",
     "print_evaluation",
     "print_quantization",
@@ -283,6 +285,37 @@ def print_quantization(quantization: Quantization | None, precision: str) -> Non
         cost = f", which takes {record.slowdown:.2f} times as long as all in {precision}" if record.slowdown else ""
         say(f"{len(record.kept)} of {record.layers} layers stay in floating point for the gate{cost}:")
         say(f"  {', '.join(record.kept)}")
+
+
+def print_calibration(calibration: Calibration | None, *, diagram: bool = False) -> None:
+    """The temperatures of the scores, and the expected calibration error before and after.
+
+    Args:
+        calibration: Of the manifest.
+        diagram: Also tell the reliability diagram.
+    """
+    if calibration is None:
+        return
+    from rich.table import Table
+
+    fits = [fit for fit in (calibration.network, calibration.engine) if fit is not None]
+    table = Table(title=f"scores, calibrated on {calibration.pixels} pixels of {calibration.images} images")
+    table.add_column("precision")
+    for name in ("temperature", "ECE before", "ECE after"):
+        table.add_column(name, justify="right")
+    for fit in fits:
+        low, high = min(fit.temperatures), max(fit.temperatures)
+        spread = f"{low:.3f}" if len(fit.temperatures) == 1 else f"{low:.3f}-{high:.3f}, of each class"
+        table.add_row(fit.precision, spread, f"{fit.before.ece:.2%}", f"{fit.after.ece:.2%}")
+    show(table)
+    for fit in fits if diagram else ():
+        for when, found in (("before", fit.before), ("after", fit.after)):
+            table = Table(title=f"reliability of {fit.precision}, {when}")
+            for name in ("confidence", "accuracy", "pixels"):
+                table.add_column(name, justify="right")
+            for one in found.bins:
+                table.add_row(f"{one.confidence:.1%}", f"{one.accuracy:.1%}", str(one.pixels))
+            show(table)
 
 
 def _print_times(record: Quantization, precision: str) -> None:

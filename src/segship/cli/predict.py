@@ -75,7 +75,16 @@ _End = Annotated[float | None, typer.Option("--until", help="Second to end at.",
 _Show = Annotated[bool, typer.Option("--show", help="Show frames in a window; Escape ends.", rich_help_panel=_VIDEO)]
 _Confidence = Annotated[
     Literal["probability", "margin", "entropy"] | None,
-    typer.Option(help="Also write how sure each label is, as NAME_confidence.tif.", rich_help_panel=SCENES),
+    typer.Option(
+        help="Also write how sure each label is as a grey image, NAME_confidence.png (.tif of rasters): its "
+        "probability, that less the next, or one less the entropy."
+    ),
+]
+_RawScores = Annotated[
+    bool, typer.Option("--raw-scores", help="As --scores, but the network's own probabilities, not calibrated ones.")
+]
+_Reject = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Label pixels as 255 whose label is less probable than this.")
 ]
 _Polygons = Annotated[
     Literal["gpkg", "geojson"] | None,
@@ -98,6 +107,9 @@ def predict(
     to: _To,
     opacity: _Opacity = 0.5,
     scores: _Scores = False,
+    raw_scores: _RawScores = False,
+    confidence: _Confidence = None,
+    reject: _Reject = None,
     overlay: _Overlay = True,
     resume: _Resume = False,
     device: Device = None,
@@ -118,7 +130,6 @@ def predict(
     scale: Scale = None,
     resolution: Resolution = None,
     bands: Bands = None,
-    confidence: _Confidence = None,
     polygons: _Polygons = None,
     simplify: _Simplify = None,
     remote: _Remote = False,
@@ -134,15 +145,16 @@ def predict(
     """
     scene = scene_form(
         {"overlap": overlap, "blend": blend, "scale": scale, "resolution": resolution},
-        {"confidence": confidence, "polygons": polygons, "simplify": simplify},
+        {"polygons": polygons, "simplify": simplify},
         window=window,
         bands=bands,
         remote=remote,
     )
+    scored = {"--scores": scores, "--raw-scores": raw_scores, "--confidence": confidence, "--reject": reject}
     video = {"--masks": masks, "--every": every != 1, "--from": begin, "--until": end, "--show": show}
     if any(map(is_video, images)):
-        for name, value in {"--scores": scores, "--resume": resume, "an option of rasters": scene}.items():
-            if value:
+        for name, value in {**scored, "--resume": resume, "an option of rasters": scene}.items():
+            if value is not None and value is not False:
                 raise InputError(f"{name} is for images, not for videos: leave it out")
         names, layout = read_classes(either(classes, old_layout, "--classes", "--layout"))
         more = list(packages_among(list(map(Path, images))))
@@ -158,5 +170,6 @@ def predict(
         package, list(map(Path, images)), to, opacity=opacity, scores=scores, overlay=overlay, resume=resume,
         device=device, threads=threads, classes=either(classes, old_layout, "--classes", "--layout"), trust=trust,
         max_pixels=max_pixels, tta=tta, cache=not no_cache, scene=scene,
+        raw_scores=raw_scores, confidence=confidence, reject=reject,
     ):  # fmt: skip
         raise typer.Exit(status)

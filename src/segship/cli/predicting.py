@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from segship.runtime.predict import Predictions
     from segship.runtime.scene_files import SceneForm
+    from segship.vision.confidence import ConfidenceKind
 
 __all__ = ["packages_among", "predict_images", "read_arguments"]
 
@@ -44,6 +45,9 @@ def predict_images(
     tta: str | None = None,
     cache: bool = True,
     scene: SceneForm | None = None,
+    raw_scores: bool = False,
+    confidence: ConfidenceKind | None = None,
+    reject: float | None = None,
 ) -> int:
     """Write the results of images and tell of them.
 
@@ -63,6 +67,9 @@ def predict_images(
         tta: What ``--tta`` says.
         cache: As for `segship.Segmentor`.
         scene: What is written of rasters that are read by windows; None: the usual.
+        raw_scores: As for `segship.predict`.
+        confidence: As for `segship.predict`.
+        reject: As for `segship.predict`.
 
     Returns:
         Exit status: 0, or 1 where some images could not be used.
@@ -88,7 +95,16 @@ def predict_images(
         tta=tta,
         cache=cache,
     )
-    form = ResultForm(opacity, max_pixels, overlay=overlay, scores=scores, scene=scene or SceneForm())
+    form = ResultForm(
+        opacity,
+        max_pixels,
+        overlay=overlay,
+        scores=scores or raw_scores,
+        raw_scores=raw_scores,
+        confidence=confidence,
+        reject=reject,
+        scene=scene or SceneForm(),
+    )
     with output.resumable("--resume goes on"), output.progress_bar("predicting", 2, rate="/s") as progress:
         alone = len(images) == 1 and not images[0].is_dir()
         told = {"windows": progress} if alone else {"progress": progress}

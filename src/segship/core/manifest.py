@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from segship.core.artifacts import Engine, TensorInfo
 from segship.core.augmentation import Augmentation
+from segship.core.calibration import Calibration
 from segship.core.errors import PackageError, validation_line
 from segship.core.files import FileDigest, Sha256, holds_only
 from segship.core.frozen import UNWRITTEN, Count, Finite, Frozen, Name, Positive, Share, Words
@@ -231,6 +232,8 @@ class Manifest(EmbeddedSpec):
         tta: The test-time augmentation of the network's config; None: not known.
         tuned: The machine that it was tuned for, and the threads that are its default there; None where it was not.
         adopted: What a chip elsewhere returned, where the package was made of that; None: it was not.
+        calibration: The temperatures that the package's scores are divided by, and how reliable they are; None: scores
+            are the network's own.
         digest: SHA-256 of all bytes of the file before the line that holds it, which is the last but one; None in
             manifests of version 1, of which no change is noticed.
     """
@@ -252,6 +255,7 @@ class Manifest(EmbeddedSpec):
     tta: Augmentation | None = None
     tuned: Tuned | None = None
     adopted: Adoption | None = None
+    calibration: Calibration | None = None
     digest: Sha256 | None = None
 
     def _require_consistent(self) -> None:
@@ -266,9 +270,12 @@ class Manifest(EmbeddedSpec):
         found = output.shape[1] if len(output.shape) == _TENSOR_AXES else scores
         if not output.is_whole and "post" not in self.embed and isinstance(found, int) and found != scores:
             raise ValueError(f"the engine returns {found} scores for each pixel, and there are {scores} of classes")
+        if self.calibration is not None and len(self.calibration.temperatures) not in {1, scores}:
+            given = len(self.calibration.temperatures)
+            raise ValueError(f"there are {given} temperatures, expected one, or one for each of {scores} scores")
 
     def _omitted(self) -> tuple[str, ...]:
-        return () if self.tuned is not None else ("tuned",)
+        return tuple(name for name in ("tuned", "calibration") if getattr(self, name) is None)
 
     @property
     def standing(self) -> str:

@@ -26,6 +26,7 @@ __all__ = [
     "Int8",
     "NetworkSpec",
     "Plan",
+    "Temperature",
     "newer_version",
     "read_embed",
 ]
@@ -114,18 +115,36 @@ class Int8(Frozen):
     agreement: float = 0.98
 
 
+class Temperature(Frozen):
+    """The images that the temperatures of a package's scores are fitted on.
+
+    Attributes:
+        calibration: Folder of images.
+        labels: Folder of their label maps.
+        images: At most so many images are used, spread over the folder.
+        per_class: A temperature for each class, rather than one for all.
+    """
+
+    calibration: str | Path
+    labels: str | Path
+    images: Annotated[int, Bound(gt=0)] = 64
+    per_class: bool = False
+
+
 class Plan(EmbeddedSpec):
     """Everything that the stages of an export have to know, once the network has been read.
 
     Attributes:
         target: Engine, precision and shape.
         int8: How int8 is calibrated and judged.
+        temperature: What the temperatures of the scores are fitted on; None: they are not fitted.
         allow_inexact: Write the package even if a gate fails, and say so in it.
         layer_timing: Seconds that timing single layers of int8 takes at most; 0: none is timed.
     """
 
     target: Target
     int8: Int8 = Int8()
+    temperature: Temperature | None = None
     allow_inexact: bool = False
     layer_timing: float = 120.0
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from segship.backends import DEFAULT
 from segship.core.errors import BackendError, ConfigError, InputError, validated
-from segship.core.plan import Int8, read_embed
+from segship.core.plan import Int8, Temperature, read_embed
 from segship.core.target import Shape, Target
 from segship.deploy.mmdeploy import build_mmdeploy_folder
 from segship.deploy.pixels import LAYOUTS, PixelLayout, build_pixel_model
@@ -37,6 +37,7 @@ __all__ = [
     "Described",
     "Int8",
     "Package",
+    "Temperature",
     "describe",
     "export",
     "export_mmdeploy",
@@ -57,6 +58,7 @@ def export(
     *,
     target: str | Target | None = None,
     int8: Int8 | None = None,
+    temperature: Temperature | None = None,
     allow_inexact: bool = False,
     embed: str | Sequence[str] = (),
     images: Sequence[str | os.PathLike[str]] = (),
@@ -75,6 +77,7 @@ def export(
     target: str | Target | None = None,
     precision: Precision | None = None,
     int8: Int8 | None = None,
+    temperature: Temperature | None = None,
     allow_inexact: bool = False,
     embed: str | Sequence[str] = (),
     images: Sequence[str | os.PathLike[str]] = (),
@@ -97,6 +100,7 @@ def export(
     target: str | Target | None = None,
     precision: Precision | None = None,
     int8: Int8 | None = None,
+    temperature: Temperature | None = None,
     allow_inexact: bool = False,
     embed: str | Sequence[str] = (),
     images: Sequence[str | os.PathLike[str]] = (),
@@ -123,6 +127,8 @@ def export(
             ``int8``.
         precision: See ``backend``.
         int8: How int8 is calibrated and judged; int8 needs its ``calibration``.
+        temperature: Labelled images on which the temperatures of the package's scores are fitted, so that `Segmentor`'s
+            are calibrated probabilities; None: those of ``int8`` where it has labels, else none.
         allow_inexact: Write the package even if a gate fails, and say so in it.
         embed: ``("pre", "post")``: the engine's file takes uint8 (H, W, 3) RGB images of any size and returns masks of
             that size by itself; ``("pre",)`` or ``("post",)``: one of the two. For onnxruntime and openvino.
@@ -167,13 +173,17 @@ def export(
     else:
         given = Source(config, checkpoint, source=source, cfg_options=cfg_options, spec=spec, trust=trust)
     if target == "auto":
-        _require_tunable(allow_inexact=allow_inexact, images=images, backend=backend, precision=precision, shape=shape)
+        _require_tunable(
+            allow_inexact=allow_inexact, images=images, backend=backend, precision=precision, shape=shape,
+            temperature=temperature,
+        )  # fmt: skip
         return _tuned(given, Path(out), int8 or Int8(), embed, _renamed(progress, on_stage))
     chosen = _old_target(target, backend=backend, precision=precision, shape=shape)
     options = ExportOptions(
         target=chosen,
         embed=read_embed(embed),
         int8=_int8_of(chosen, int8),
+        temperature=temperature or _temperature_of(int8),
         allow_inexact=allow_inexact,
         images=_paths(images),
         progress=_renamed(progress, on_stage),
@@ -190,6 +200,7 @@ def export_module(
     sizes: SizeRule | None = None,
     normalize: Preset | None = None,
     int8: Int8 | None = None,
+    temperature: Temperature | None = None,
     allow_inexact: bool = False,
     embed: str | Sequence[str] = (),
     images: Sequence[str | os.PathLike[str]] = (),
@@ -208,6 +219,7 @@ def export_module(
         normalize: How its images are normalised, where ``spec`` does not say: ``"imagenet"``, ``"unit"`` (pixels / 255)
             or ``"none"`` (pixels of 0-255 as they are).
         int8: As for `export`.
+        temperature: As for `export`.
         allow_inexact: As for `export`.
         embed: As for `export`.
         images: As for `export`.
@@ -232,6 +244,7 @@ def export_module(
         target=chosen,
         embed=read_embed(embed),
         int8=_int8_of(chosen, int8),
+        temperature=temperature or _temperature_of(int8),
         allow_inexact=allow_inexact,
         images=_paths(images),
         progress=_renamed(progress, on_stage),
@@ -416,6 +429,13 @@ def _int8_of(target: Target, int8: Int8 | None) -> Int8:
     if int8 is not None and target.precision != "int8":
         raise InputError(f"int8 is for int8 targets, and the target is {target}: leave int8 out, or change the target")
     return int8 or Int8()
+
+
+def _temperature_of(int8: Int8 | None) -> Temperature | None:
+    """The images that int8 is judged on calibrate the scores, too."""
+    if int8 is None or int8.calibration is None or int8.labels is None:
+        return None
+    return Temperature(calibration=int8.calibration, labels=int8.labels, images=int8.images)
 
 
 def _paths(images: Sequence[str | os.PathLike[str]]) -> list[Path]:

@@ -21,7 +21,9 @@ from segship.core.versions import module_versions
 from segship.deploy.build import build_engine
 from segship.deploy.requirements import EXPORT_MODULES, able_target, require_embeddable, require_extra, require_format
 from segship.deploy.shapes import fit, resolve
-from segship.runtime.package import Package
+from segship.deploy.temperature import calibrate, collect, labelled_samples
+from segship.runtime.package import Package, PackageFiles
+from segship.runtime.pipeline import Pipeline
 from segship.verification.compare import compare
 from segship.verification.gates import failures
 from segship.verification.inputs import TRACED, find_verification_images, references
@@ -30,10 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from segship.core.artifacts import Backend, Engine, Graph, Session
-    from segship.core.plan import Embedded
+    from segship.core.calibration import Calibration
+    from segship.core.plan import Embedded, Temperature
     from segship.core.provenance import Provenance
     from segship.core.target import Target
     from segship.deploy.build import BuiltEngine
+    from segship.deploy.temperature import Pixels
     from segship.sources import Loaded
     from segship.verification.compare import Reference
 
@@ -57,6 +61,7 @@ class ExportOptions:
         target: Engine, precision and shape.
         embed: The work on images that the engine shall do itself.
         int8: How int8 is calibrated and judged.
+        temperature: What the temperatures of the scores are fitted on; None: they are not fitted.
         allow_inexact: Write the package even if a gate fails, and say so in it.
         images: Images to verify with, besides the bundled scenes.
         layer_timing: Seconds that timing single layers of int8 takes at most.
@@ -66,6 +71,7 @@ class ExportOptions:
     target: Target
     embed: tuple[Embedded, ...] = ()
     int8: Int8 = field(default_factory=Int8)
+    temperature: Temperature | None = None
     allow_inexact: bool = False
     images: Sequence[str | Path] = ()
     layer_timing: float = 120.0
@@ -85,6 +91,7 @@ class ExportOptions:
             target=target,
             embed=self.embed,
             int8=self.int8,
+            temperature=self.temperature,
             allow_inexact=self.allow_inexact,
             layer_timing=self.layer_timing,
         )
@@ -115,6 +122,7 @@ def build_package(
     require_format(plan, loaded.network.graph_format)
     options.progress("running the network itself")
     expected = _references(loaded, plan, images, network)
+    beside = _network_pixels(loaded, plan, network, options.progress)
     with replace_directory(out, replaceable=is_package) as directory:
         manifest, built = _build(loaded, plan, directory, expected, options.progress)
         del loaded  # the engine is about to need the room
@@ -126,10 +134,50 @@ def build_package(
         backend = find_backend(plan.target.backend)
         emulated = _emulated(backend, plan.target.precision)
         state = _state(backend, passed=bool(checks) and not failed and not emulated)
-        notes = (*manifest.notes, *filter(None, [emulated]))
-        update = {"checks": checks, "failures": failed, "notes": notes} | state
+        calibration, untold = _calibration(manifest, plan, directory, beside, options.progress)
+        notes = (*manifest.notes, *filter(None, [emulated, untold]))
+        update = {"checks": checks, "failures": failed, "notes": notes, "calibration": calibration} | state
         manifest = manifest.model_copy(update=update).write(directory)
     return Package(out, manifest)
+
+
+def _network_pixels(loaded: Loaded, plan: Plan, network: Session | None, progress: Progress) -> Pixels | None:
+    """What the network itself makes of the calibration images, where the engine is of another precision."""
+    if plan.temperature is None:
+        return None
+    samples = labelled_samples(plan.temperature)  # before the engine is built, which takes long
+    if plan.target.precision == "fp32" or _scoreless(plan):
+        return None
+    from segship.networks.session import EagerSession
+
+    session = network or EagerSession(loaded.network)
+    return collect(Pipeline(session, plan.spec, plan.sizes), plan.spec, samples, progress)
+
+
+def _scoreless(plan: Plan) -> str:
+    """Why there are no scores; empty where there are."""
+    if "post" in plan.embed:
+        return "its engine returns masks"
+    return "the network returns labels" if plan.spec.returns == "labels" else ""
+
+
+def _calibration(
+    manifest: Manifest, plan: Plan, directory: Path, beside: Pixels | None, progress: Progress
+) -> tuple[Calibration | None, str]:
+    """The temperatures of the engine's scores, or why there are none."""
+    if plan.temperature is None:
+        return None, ""
+    backend = find_backend(plan.target.backend)
+    runs = any(device.usable for device in backend.probe())
+    if reason := _scoreless(plan) or ("" if runs else "its engine does not run on the machine that exported it"):
+        return None, f"the package's scores are not calibrated: {reason}"
+    files = PackageFiles(directory, directory, manifest)
+    pipeline = files.pipeline(device=_device(backend), trust=True)  # it was made here
+    try:
+        found = collect(pipeline, plan.spec, labelled_samples(plan.temperature), progress)
+    finally:
+        pipeline.close()
+    return calibrate(plan.temperature, plan.spec, plan.target.precision, found, beside), ""
 
 
 def verify_engine(

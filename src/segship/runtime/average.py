@@ -146,15 +146,33 @@ class AveragedPipeline:
         Raises:
             SizeError: A network cannot take what the image becomes in one of the views.
         """
+        return self._decide(self.scores(image, channel_order, raw=True))
+
+    def labels_and_scores(
+        self, image: NDArray[np.uint8], channel_order: ChannelOrder, *, raw: bool = False
+    ) -> tuple[NDArray[np.uint8 | np.uint16], NDArray[np.float32]]:
+        """What `labels` and `scores` return, without a second run where no temperature tells the two apart."""
+        mean = self.scores(image, channel_order, raw=True)
+        calibrated = not raw and any(pipeline.calibrated for pipeline, *_ in self._members)
+        return self._decide(mean), self.scores(image, channel_order) if calibrated else mean
+
+    def _decide(self, mean: NDArray[np.float32]) -> NDArray[np.uint8 | np.uint16]:
         threshold = self._spec.threshold if self._spec.output == "sigmoid" else None
-        mean = self.scores(image, channel_order)
         return upsample.labels(mean, (), align_corners=False, threshold=threshold, activated=True)
 
-    def scores(self, image: NDArray[np.uint8], channel_order: ChannelOrder) -> NDArray[np.float32]:
-        """Mean probabilities (C, H, W) of an image uint8 (H, W, 3); errors as for `labels`."""
+    def scores(
+        self, image: NDArray[np.uint8], channel_order: ChannelOrder, *, raw: bool = False
+    ) -> NDArray[np.float32]:
+        """Mean probabilities (C, H, W) of an image uint8 (H, W, 3); errors as for `labels`.
+
+        Args:
+            image: uint8 (H, W, 3).
+            channel_order: Order of its channels.
+            raw: As the networks give them, whatever their temperatures are: these decide the labels.
+        """
         total: NDArray[np.float32] | None = None
         for member in self._members:
-            found = self._member_scores(*member, image, channel_order)
+            found = self._member_scores(*member, image, channel_order, raw=raw)
             total = found if total is None else np.add(total, found, out=total)
         assert total is not None  # noqa: S101  (there is one member at least)
         return total if len(self._members) == 1 else np.divide(total, np.float32(len(self._members)), out=total)
@@ -166,12 +184,14 @@ class AveragedPipeline:
         augmentation: Augmentation | None,
         image: NDArray[np.uint8],
         channel_order: ChannelOrder,
+        *,
+        raw: bool,
     ) -> NDArray[np.float32]:
         if augmentation is None:
-            return pipeline.scores(image, channel_order)
+            return pipeline.scores(image, channel_order, raw=raw)
         total: NDArray[np.float32] | None = None
         for view, times in Counter(augmentation.views).items():
-            found = _view_scores(pipeline, spec, augmentation, view, image, channel_order)
+            found = _view_scores(pipeline, spec, augmentation, view, image, channel_order, raw=raw)
             found = found if times == 1 else found * np.float32(times)
             total = np.ascontiguousarray(found) if total is None else np.add(total, found, out=total)
         assert total is not None  # noqa: S101  (an augmentation that is used has views)
@@ -185,12 +205,14 @@ def _view_scores(
     view: View,
     image: NDArray[np.uint8],
     channel_order: ChannelOrder,
+    *,
+    raw: bool,
 ) -> NDArray[np.float32]:
     """Probabilities (C, H, W) of one view, turned back to the image."""
     seen = np.ascontiguousarray(np.rot90(image, view.turns)) if view.turns else image
     own = _spec_of(view, spec, augmentation, (seen.shape[0], seen.shape[1]))
     try:
-        scores = pipeline.seeing(own).scores(seen, channel_order, flip=view.flip, flip_before=view.flip_before)
+        scores = pipeline.seeing(own).scores(seen, channel_order, raw=raw, flip=view.flip, flip_before=view.flip_before)
     except SizeError as error:
         raise SizeError(f"test-time augmentation: {error}") from None
     if view.flip is not None:

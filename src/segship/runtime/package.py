@@ -105,6 +105,7 @@ class PackageFiles:
             batch=_WINDOWS_AT_ONCE if isinstance(image.shape[0], str) and device.partition(",")[0] != _CPU else 1,
             embed=manifest.embed,
             decided=output.is_whole,
+            temperatures=() if manifest.calibration is None else manifest.calibration.temperatures,
         )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from segship.core.errors import BackendError, SizeError, UnsupportedError
 from segship.vision import tiling, upsample
+from segship.vision.confidence import probabilities
 from segship.vision.label_maps import label_dtype, resize_labels
 from segship.vision.preprocess import Prepared, as_image, inverse_steps, prepare, prepared_size
 
@@ -40,6 +42,7 @@ class Pipeline:
             fastest.
         embed: What of this the engine does itself, as in the manifest.
         decided: Whether the engine returns labels.
+        temperatures: What logits are divided by in scores: one, or one for each; none: scores are the network's own.
 
     Attributes:
         batch: As given.
@@ -56,6 +59,7 @@ class Pipeline:
         batch: int = 1,
         embed: tuple[Embedded, ...] = (),
         decided: bool = False,
+        temperatures: tuple[float, ...] = (),
     ) -> None:
         self._open: Session | None = session
         self._spec = spec
@@ -64,11 +68,17 @@ class Pipeline:
         self.batch = batch
         self._embed = embed
         self._decided = decided
+        self._temperatures = temperatures
 
     @property
     def closed(self) -> bool:
         """True once the engine is closed."""
         return self._open is None
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether scores are divided by temperatures."""
+        return bool(self._temperatures)
 
     def close(self) -> None:
         """Give the engine's memory back; what runs it afterwards is an error."""
@@ -119,6 +129,7 @@ class Pipeline:
         image: NDArray[np.uint8],
         channel_order: ChannelOrder,
         *,
+        raw: bool = False,
         flip: Flip | None = None,
         flip_before: int = 0,
     ) -> NDArray[np.float32]:
@@ -127,6 +138,7 @@ class Pipeline:
         Args:
             image: uint8 (H, W, 3).
             channel_order: Order of its channels.
+            raw: As the network gives them, whatever its temperatures are.
             flip: Direction in which the network sees it flipped; the probabilities are then of the flipped image.
             flip_before: How many steps of the geometry come after the flip.
 
@@ -136,11 +148,43 @@ class Pipeline:
         """
         self.require_scores()
         prepared = self.prepare(image, channel_order, flip=flip, flip_before=flip_before)
-        logits, how = self.infer(prepared), self._how
-        sigmoid = self._spec.output == "sigmoid"
+        return self._scores(self.infer(prepared), prepared, raw=raw)
+
+    def labels_and_scores(
+        self, image: NDArray[np.uint8], channel_order: ChannelOrder, *, raw: bool = False
+    ) -> tuple[NDArray[np.uint8 | np.uint16], NDArray[np.float32]]:
+        """What `labels` and `scores` return, of one run of the engine; arguments and errors as for `scores`."""
+        self.require_scores()
+        prepared = self.prepare(image, channel_order)
+        output = self.infer(prepared)
+        return self.decide(output, prepared), self._scores(output, prepared, raw=raw)
+
+    def logits(self, output: NDArray[Any], prepared: Prepared) -> NDArray[np.float32]:
+        """What the network returns for each pixel of the image, (C, H, W): logits or probabilities.
+
+        Args:
+            output: What `infer` returned.
+            prepared: What it was given.
+        """
+        return self._resized(output, prepared, sigmoid=False, activated=True)
+
+    def _scores(self, output: NDArray[Any], prepared: Prepared, *, raw: bool) -> NDArray[np.float32]:
+        """Probabilities (C, H, W) from the engine's output."""
+        return probabilities(
+            output,
+            partial(self._resized, prepared=prepared),
+            () if raw else self._temperatures,
+            sigmoid=self._spec.output == "sigmoid",
+            activated=self._spec.returns == "probabilities",
+        )
+
+    def _resized(
+        self, output: NDArray[Any], prepared: Prepared, *, sigmoid: bool, activated: bool
+    ) -> NDArray[np.float32]:
+        how = {"align_corners": self._spec.align_corners, "sigmoid": sigmoid, "activated": activated}
         if self._spec.slide is None:
-            return upsample.scores(logits[0], prepared.steps, sigmoid=sigmoid, **how)
-        return tiling.scores(logits, self._windows(prepared), prepared.steps, sigmoid=sigmoid, **how)
+            return upsample.scores(output[0], prepared.steps, **how)
+        return tiling.scores(output, self._windows(prepared), prepared.steps, **how)
 
     def require_scores(self) -> None:
         """Make sure that there are scores.

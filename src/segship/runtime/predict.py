@@ -24,10 +24,11 @@ from segship.runtime.result_names import name_results
 from segship.runtime.scene_files import SceneForm, is_scene, write_scene
 from segship.runtime.segmentor import Segmentor
 from segship.runtime.throughput import FEW
+from segship.vision import confidence
 from segship.vision.bands import as_picture, read_pixels
 from segship.vision.decode import MAX_PIXELS, other_files
 from segship.vision.draw import overlay as draw_overlay
-from segship.vision.draw import write_jpeg
+from segship.vision.draw import write_jpeg, write_png
 from segship.vision.palette import write_mask_png
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
     from segship.core.spec import ModelSpec
     from segship.runtime.augmentation import Tta
+    from segship.vision.confidence import ConfidenceKind
+
+_REJECTED = "rejected"  # stands for a class in the index
 
 __all__ = ["Predictions", "ResultForm", "predict", "predict_files"]
 
@@ -68,6 +72,9 @@ def predict(
     opacity: float = 0.5,
     overlay: bool = True,
     scores: bool = False,
+    raw_scores: bool = False,
+    confidence: ConfidenceKind | None = None,
+    reject: float | None = None,
     resume: bool = False,
     device: str | None = None,
     threads: int | None = None,
@@ -92,6 +99,10 @@ def predict(
         opacity: Opacity of the mask in the overlay, 0-1.
         overlay: Write the overlay.
         scores: Also write float16 (C, H, W) probabilities as ``scores`` of an .npz.
+        raw_scores: Write these as the network gives them, not calibrated; ``confidence`` and ``reject`` use them, too.
+        confidence: Also write how sure each label is as a grey image ``NAME_confidence.png``, 255 is sure:
+            ``"probability"``, ``"margin"`` or ``"entropy"``, as of `Segmentor.confidence`.
+        reject: Pixels whose label is less probable than this get the label 255; None: none does.
         resume: Leave out images whose results the index names, made by the same package of the same file.
         device: As for `segship.Segmentor`.
         threads: As for `segship.Segmentor`.
@@ -115,7 +126,10 @@ def predict(
         ['a.png', 'b.png']
     """
     paths = [images] if isinstance(images, (str, os.PathLike)) else images
-    form = ResultForm(opacity, max_pixels, overlay=overlay, scores=scores)
+    form = ResultForm(
+        opacity, max_pixels, overlay=overlay, scores=scores or raw_scores, raw_scores=raw_scores, confidence=confidence,
+        reject=reject,
+    )  # fmt: skip
     if isinstance(package, Segmentor):
         if (device, threads, trust, tta, cache) != (None, None, False, None, True):
             told = "device, threads, trust, tta and cache are for paths"
@@ -154,8 +168,7 @@ def predict_files(
         InputError: As for `predict`.
         UnsupportedError: Scores are asked for, and the network returns labels alone.
     """
-    if form.scores:
-        segmentor.require_scores()
+    form.require(segmentor)
     run = _Run(segmentor, Path(to), form, [Path(path) for path in paths])
     return run.predict(progress, windows, resume=resume)
 
@@ -169,6 +182,9 @@ class ResultForm:
         max_pixels: Images with more pixels are refused.
         overlay: Whether there is an overlay.
         scores: Whether the class probabilities are written.
+        raw_scores: Whether probabilities are the network's own, rather than calibrated ones.
+        confidence: Which confidence is written as a grey image; None: none.
+        reject: Pixels whose label is less probable get the label 255; None: none does.
         scene: What is written of a raster that is read by windows.
     """
 
@@ -176,6 +192,9 @@ class ResultForm:
     max_pixels: int = MAX_PIXELS
     overlay: bool = True
     scores: bool = False
+    raw_scores: bool = False
+    confidence: ConfidenceKind | None = None
+    reject: float | None = None
     scene: SceneForm = field(default_factory=SceneForm)
 
     def files(self, name: str) -> dict[str, str]:
@@ -185,11 +204,37 @@ class ResultForm:
             found["overlay"] = f"{name}_overlay.jpg"
         if self.scores:
             found["scores"] = f"{name}_scores.npz"
+        if self.confidence:
+            found["confidence"] = f"{name}_confidence.png"
         return found
 
+    @property
+    def needs_scores(self) -> bool:
+        """Whether anything that is written is made of probabilities."""
+        return self.scores or self.confidence is not None or self.reject is not None
+
+    def require(self, segmentor: Segmentor) -> None:
+        """Make sure that a package can give what is asked for.
+
+        Raises:
+            InputError: There is no such confidence, or pixels cannot be rejected.
+            UnsupportedError: Scores are needed, and the network returns labels alone.
+        """
+        if self.confidence is not None:
+            confidence.require_kind(self.confidence)
+        if self.reject is not None:
+            confidence.require_rejectable(self.reject, len(segmentor.classes))
+        if self.needs_scores:
+            segmentor.require_scores()
+
     def settings(self) -> dict[str, Any]:
-        """What decides the results beside image and package."""
-        return {"opacity": self.opacity} if self.overlay else {}
+        """What decides the results beside image and package; what is not asked for is None."""
+        return {
+            "opacity": self.opacity if self.overlay else None,
+            "raw_scores": True if self.raw_scores and self.needs_scores else None,
+            "confidence": self.confidence,
+            "reject": self.reject,
+        }
 
 
 class _Run:
@@ -211,7 +256,13 @@ class _Run:
         self._segmentor, self._to, self._form = segmentor, to, form
         self._package = segmentor.identity
         self._index = ResultIndex(to)
-        self._scene_form = replace(form.scene, scores=form.scores)
+        self._scene_form = replace(
+            form.scene,
+            scores=form.scores,
+            raw_scores=form.raw_scores,
+            confidence=form.confidence,
+            reject=form.reject,
+        )
         self._told: dict[Path, dict[str, Any]] = {}
         results = self._index.files()
         self._names = {file: name for file, name in name_results(paths).items() if file.resolve() not in results}
@@ -275,19 +326,33 @@ class _Run:
             return {}  # window by window, when its turn comes
         image: NDArray[Any] = read_pixels(file, segmentor.spec, max_pixels=form.max_pixels)
         paths = {kind: self._to / path for kind, path in form.files(name).items()}
-        mask: NDArray[Any] = segmentor(image, channel_order="bgr")
+        mask, scores = self._run(segmentor, image)
         self._index.begin()
         write_mask_png(paths["labels"], mask, segmentor.spec.palette)
         if form.overlay:
             drawn = draw_overlay(as_picture(image), mask, segmentor.spec.palette, form.opacity)
             write_jpeg(paths["overlay"], drawn)
-        if form.scores:
+        if form.scores and scores is not None:
             buffer = io.BytesIO()
-            np.savez_compressed(buffer, scores=segmentor.scores(image, channel_order="bgr").astype(np.float16))
+            np.savez_compressed(buffer, scores=scores.astype(np.float16))
             write_atomically(paths["scores"], buffer.getvalue())
+        if form.confidence is not None and scores is not None:
+            sure = confidence.confidence(scores, form.confidence, sigmoid=segmentor.spec.output == "sigmoid")
+            write_png(paths["confidence"], confidence.as_grey(sure))
         height, width = mask.shape
         made = {"width": width, "height": height, "classes": _pixels_of(mask, segmentor.spec)}
-        return {"files": form.files(name)} | made | form.settings()
+        settings = {key: value for key, value in form.settings().items() if value is not None}
+        return {"files": form.files(name)} | made | settings
+
+    def _run(self, segmentor: Segmentor, image: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
+        """Labels (H, W) and, where they are needed, probabilities (C, H, W)."""
+        form = self._form
+        if not form.needs_scores:
+            return segmentor(image, channel_order="bgr"), None
+        mask, scores = segmentor.mask_and_scores(image, channel_order="bgr", raw=form.raw_scores)
+        if form.reject is None:
+            return mask, scores
+        return confidence.reject(mask, scores, form.reject, sigmoid=segmentor.spec.output == "sigmoid"), scores
 
     def _write_scene(self, file: Path, name: str, windows: Callable[[int, int], None] | None, *, resume: bool) -> None:
         """Make the results of a raster, and note them."""
@@ -315,7 +380,7 @@ def _pixels_of(mask: NDArray[Any], spec: ModelSpec) -> dict[str, int]:
     counts = np.bincount(mask.reshape(-1))
     found: Counter[str] = Counter()
     for label in np.flatnonzero(counts):
-        found[spec.classes[label]] += int(counts[label])
+        found[spec.classes[label] if label < len(spec.classes) else _REJECTED] += int(counts[label])
     return dict(found)
 
 

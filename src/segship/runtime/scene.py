@@ -15,7 +15,7 @@ from segship.rasters.source import Raster
 from segship.runtime.logits_store import LogitsStore
 from segship.runtime.scene_plan import SceneOptions, plan_scene
 from segship.runtime.scene_reader import SceneReader, choose_bands
-from segship.vision import upsample
+from segship.vision import confidence, upsample
 from segship.vision.mosaic import Mosaic
 from segship.vision.preprocess import prepared_size
 
@@ -147,6 +147,7 @@ class Scene:
         begin: int = 0,
         *,
         scores: bool = False,
+        raw: bool = False,
         scratch: Path | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Iterator[Decided]:
@@ -157,6 +158,7 @@ class Scene:
         Args:
             begin: How many blocks to leave out.
             scores: Give the probabilities, too.
+            raw: The network's own, whatever the package's temperatures are.
             scratch: Folder for logits that find no room in memory.
             progress: Called with (windows done, all windows of the blocks that are not left out).
 
@@ -165,7 +167,7 @@ class Scene:
         """
         shape = self._logits_shape()
         blocks = self._mosaic(shape).blocks()[begin:]
-        runner = _Runner(self, shape, scores=scores, progress=progress)
+        runner = _Runner(self, shape, scores=scores, raw=raw, progress=progress)
         yield from runner.run(blocks, scratch)
 
     def measure_seams(self, read: Callable[[slice], NDArray[Any]]) -> dict[str, float] | None:
@@ -259,7 +261,9 @@ class Scene:
         """What reads the windows; for one thread."""
         return SceneReader(self._raster, self.plan, raw="pre" in self._manifest.embed)
 
-    def decide(self, block: Block, store: LogitsStore, valid: NDArray[np.bool_] | None, *, scores: bool) -> Decided:
+    def decide(
+        self, block: Block, store: LogitsStore, valid: NDArray[np.bool_] | None, *, scores: bool, raw: bool = False
+    ) -> Decided:
         """Labels, and scores if asked for, of one block whose windows are all there."""
         spec = self._manifest.spec
         cells = block.gather(store.get)
@@ -269,8 +273,15 @@ class Scene:
         found: Labels = labels.astype(self.dtype, copy=False)
         shares = None
         if scores:
-            sigmoid = spec.output == "sigmoid"
-            shares = upsample.probabilities(cells, *block.operators, sigmoid=sigmoid, activated=activated)
+            resized = partial(upsample.probabilities, rows=block.operators[0], columns=block.operators[1])
+            calibration = None if raw else self._manifest.calibration
+            shares = confidence.probabilities(
+                cells,
+                resized,
+                () if calibration is None else calibration.temperatures,
+                sigmoid=spec.output == "sigmoid",
+                activated=activated,
+            )
         if valid is not None:
             found[~valid] = self.nodata
             if shares is not None:
@@ -306,9 +317,10 @@ class _Runner:
         shape: tuple[int, int, int],
         *,
         scores: bool,
+        raw: bool = False,
         progress: Callable[[int, int], None] | None,
     ) -> None:
-        self._scene, self._shape, self._scores, self._progress = scene, shape, scores, progress
+        self._scene, self._shape, self._scores, self._raw, self._progress = scene, shape, scores, raw, progress
         self._done = self._all = 0
 
     def run(self, blocks: list[Block], scratch: Path | None) -> Iterator[Decided]:
@@ -367,7 +379,7 @@ class _Runner:
     def _decide(self, block: Block, store: LogitsStore, valid: NDArray[np.bool_] | None) -> Decided:
         if valid is not None and not valid.any():
             return self._scene.nothing(block, self._shape[0] if self._scores else None)
-        return self._scene.decide(block, store, valid, scores=self._scores)
+        return self._scene.decide(block, store, valid, scores=self._scores, raw=self._raw)
 
 
 def _read(reader: SceneReader, lines: list[int], key: Key) -> NDArray[Any] | None:

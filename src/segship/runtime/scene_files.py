@@ -9,7 +9,7 @@ import shutil
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from segship.rasters.mosaics import SUFFIX
 from segship.rasters.polygons import write_polygons
 from segship.runtime.result_index import identify
 from segship.runtime.scene_plan import SceneOptions
+from segship.vision import confidence
 from segship.vision.decode import MAX_PIXELS, image_size
 from segship.vision.tiff_tags import is_georeferenced
 
@@ -30,12 +31,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from segship.rasters.polygons import VectorFormat
-    from segship.runtime.scene import Scene
+    from segship.runtime.scene import Decided, Scene
+    from segship.vision.confidence import ConfidenceKind
 
-__all__ = ["Confidence", "SceneForm", "is_scene", "write_scene", "write_scene_alone"]
-
-Confidence = Literal["probability", "margin", "entropy"]
-"""What a confidence is: the probability of the label; that less the second best; one less the entropy over its most."""
+__all__ = ["SceneForm", "is_scene", "write_scene", "write_scene_alone"]
 
 _WORLD_FILES = (".tfw", ".tifw", ".jgw", ".jpgw", ".pgw", ".pngw", ".wld")
 _HEADROOM = 2**26  # bytes of disk beside the results
@@ -49,6 +48,8 @@ class SceneForm:
         options: How it is seen.
         scores: Whether the class probabilities are written, as float of 16 bits.
         confidence: Which confidence is written, as bytes of 0-255; None: none.
+        raw_scores: Whether these are of the network's own probabilities, rather than of calibrated ones.
+        reject: Pixels whose label is less probable get the label 255; None: none does.
         polygons: Which file of polygons is written; None: none.
         simplify: As for `segship.rasters.polygons.write_polygons`.
         asked: Whether options of scenes were given, so that every image is one.
@@ -56,7 +57,9 @@ class SceneForm:
 
     options: SceneOptions = field(default_factory=SceneOptions)
     scores: bool = False
-    confidence: Confidence | None = None
+    confidence: ConfidenceKind | None = None
+    raw_scores: bool = False
+    reject: float | None = None
     polygons: VectorFormat | None = None
     simplify: float | None = None
     asked: bool = False
@@ -75,6 +78,8 @@ class SceneForm:
     def settings(self) -> dict[str, Any]:
         """What decides the results beside the scene and the package, as JSON has it."""
         given = asdict(self.options) | {"confidence": self.confidence, "simplify": self.simplify}
+        given |= {"raw_scores": self.raw_scores} if self.raw_scores else {}
+        given |= {} if self.reject is None else {"reject": self.reject}
         settings: dict[str, Any] = json.loads(json.dumps(given))
         return {"scene": settings}
 
@@ -240,10 +245,12 @@ class _Writer:
         done = os.open(self._folder / "done", os.O_WRONLY | os.O_APPEND)
         try:
             begin = os.fstat(done).st_size
-            wanted = bool(self._form.scores or self._form.confidence)
+            wanted = bool(self._form.scores or self._form.confidence) or self._form.reject is not None
             if begin < self._scene.count_blocks():
-                for block in self._scene.blocks(begin, scores=wanted, scratch=self._folder, progress=count):
-                    canvases["labels"].write(block.rows, block.columns, block.labels)
+                for block in self._scene.blocks(
+                    begin, scores=wanted, raw=self._form.raw_scores, scratch=self._folder, progress=count
+                ):
+                    canvases["labels"].write(block.rows, block.columns, self._accepted(block))
                     if block.scores is not None:
                         self._write_scores(canvases, block.rows, block.columns, block.scores)
                     os.write(done, b".")
@@ -251,14 +258,22 @@ class _Writer:
             os.close(done)
         return run
 
+    def _accepted(self, block: Decided) -> NDArray[Any]:
+        if self._form.reject is None or block.scores is None:
+            return block.labels
+        return confidence.reject(
+            block.labels, block.scores, self._form.reject, sigmoid=self._scene.spec.output == "sigmoid"
+        )
+
     def _write_scores(
         self, canvases: Mapping[str, Canvas], rows: slice, columns: slice, scores: NDArray[np.float32]
     ) -> None:
         if self._form.scores:
             canvases["scores"].write(rows, columns, scores.astype(np.float16))
         if self._form.confidence:
-            share = _confidence(scores, self._form.confidence)
-            canvases["confidence"].write(rows, columns, np.rint(share * 255).astype(np.uint8))
+            sigmoid = self._scene.spec.output == "sigmoid"
+            share = confidence.confidence(scores, self._form.confidence, sigmoid=sigmoid)
+            canvases["confidence"].write(rows, columns, confidence.as_grey(share))
 
     def _facts(self, canvas: Canvas) -> dict[str, Any]:
         spec, counts = self._scene.spec, np.zeros(self._scene.nodata + 1, np.int64)
@@ -288,20 +303,3 @@ class _Writer:
                 classes=spec.classes,
                 simplify=self._form.simplify,
             )
-
-
-def _confidence(scores: NDArray[np.float32], kind: Confidence) -> NDArray[np.float32]:
-    """(H, W) in 0-1 of scores (C, H, W)."""
-    if len(scores) == 1:
-        scores = np.concatenate([1 - scores, scores])
-    if kind == "entropy":
-        with np.errstate(divide="ignore", invalid="ignore"):
-            terms = np.where(scores > 0, scores * np.log(scores), 0)
-        found: NDArray[np.float32] = 1 + terms.sum(axis=0) / np.log(max(len(scores), 2))
-        return np.clip(found, 0, 1)
-    if kind == "margin" and len(scores) > 1:
-        best = np.partition(scores, -2, axis=0)
-        margin: NDArray[np.float32] = best[-1] - best[-2]
-        return margin
-    most: NDArray[np.float32] = scores.max(axis=0)
-    return most

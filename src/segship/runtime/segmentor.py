@@ -17,12 +17,15 @@ import PIL.Image
 
 from segship.core.errors import InputError, SegshipWarning, UnsupportedError
 from segship.datasets.class_names import ClassNames
+from segship.runtime.arguments import require_order, require_whole
 from segship.runtime.average import AveragedPipeline, open_pipeline
 from segship.runtime.overlap import ahead, emptying, in_order
 from segship.runtime.package import find_package
+from segship.runtime.scores import ScoresOfImages
 from segship.runtime.throughput import FEW, Room, throughput_of
 from segship.runtime.tuned import tuned_elsewhere
 from segship.runtime.video_input import Clip
+from segship.vision import confidence
 from segship.vision.bands import as_stored, read_pixels, to_preview_rgb
 from segship.vision.decode import from_pillow, is_encoded
 from segship.vision.draw import overlay
@@ -56,7 +59,7 @@ _KEPT = ("tta", "trust", "cache")  # options of an engine that is opened again
 _OVERLAPPED = 2  # items that are worked on where one run takes all threads: one is read or written meanwhile
 
 
-class Segmentor:
+class Segmentor(ScoresOfImages):
     """An opened package: it makes masks of images, without the framework that trained the network.
 
     Images given as arrays are **RGB**, as Pillow has them; ``cv2.imread`` makes BGR, for which ``channel_order="bgr"``.
@@ -110,8 +113,8 @@ class Segmentor:
         tta: Tta = None,
         cache: bool = True,
     ) -> None:
-        _require_order(channel_order)
-        _require_whole(threads=threads, max_pixels=max_pixels)
+        require_order(channel_order)
+        require_whole(threads=threads, max_pixels=max_pixels)
         packages: Sequence[Any] = package if isinstance(package, (list, tuple)) and package else [package]
         if not all(isinstance(one, (str, os.PathLike)) for one in packages) or not isinstance(
             device, (str, type(None))
@@ -208,15 +211,25 @@ class Segmentor:
                 other.close()
 
     @overload
-    def __call__(self, image: Image, *, channel_order: ChannelOrder | None = None) -> Mask: ...
+    def __call__(
+        self, image: Image, *, channel_order: ChannelOrder | None = None, reject: float | None = None
+    ) -> Mask: ...
 
     @overload
     def __call__(
-        self, image: list[Image] | tuple[Image, ...], *, channel_order: ChannelOrder | None = None
+        self,
+        image: list[Image] | tuple[Image, ...],
+        *,
+        channel_order: ChannelOrder | None = None,
+        reject: float | None = None,
     ) -> list[Mask]: ...
 
     def __call__(
-        self, image: Image | list[Image] | tuple[Image, ...], *, channel_order: ChannelOrder | None = None
+        self,
+        image: Image | list[Image] | tuple[Image, ...],
+        *,
+        channel_order: ChannelOrder | None = None,
+        reject: float | None = None,
     ) -> Mask | list[Mask]:
         """Make the mask of an image, or of each image of a list.
 
@@ -225,13 +238,21 @@ class Segmentor:
                 they are; or uint8 (H, W, 3), (H, W, 4), whose alpha is dropped, or grey (H, W). A list or tuple of
                 these gives a list of masks, as `batch` does.
             channel_order: Of an array; None: as the Segmentor was opened with.
+            reject: Pixels whose label has a probability (`scores`) below this get the label 255; None: none does.
 
         Returns:
             Labels (H, W) at the image's own size: uint8, or uint16 where there are more than 256 classes.
 
         Raises:
-            InputError: The image cannot be used.
+            InputError: The image cannot be used, or 255 is a class.
+            UnsupportedError: Pixels shall be rejected, and the package or its network returns labels alone.
         """
+        if reject is not None:
+            confidence.require_rejectable(reject, len(self.classes))
+            if isinstance(image, (list, tuple)):
+                return [self(one, channel_order=channel_order, reject=reject) for one in image]
+            mask, scores = self.mask_and_scores(image, channel_order=channel_order)
+            return confidence.reject(mask, scores, reject, sigmoid=self.spec.output == "sigmoid")
         if isinstance(image, (list, tuple)):
             return self.batch(image, channel_order=channel_order)
         return self._mask(image, channel_order)
@@ -240,29 +261,6 @@ class Segmentor:
         pixels, order = self._pixels(image, channel_order)
         with self._room.take(pixels.shape[0] * pixels.shape[1]):
             return self._pipeline.labels(pixels, order)
-
-    def scores(self, image: Image, *, channel_order: ChannelOrder | None = None) -> NDArray[np.float32]:
-        """Compute the probability of each class at each pixel.
-
-        Args:
-            image: As for the mask.
-            channel_order: As for the mask.
-
-        Returns:
-            float32 (C, H, W) in 0-1: softmax over C; for a binary network with one output, (1, H, W).
-
-        Raises:
-            UnsupportedError: The package or its network returns labels alone.
-        """
-        return self._pipeline.scores(*self._pixels(image, channel_order))
-
-    def require_scores(self) -> None:
-        """Make sure that `scores` can be had, before there is an image.
-
-        Raises:
-            UnsupportedError: The package or its network returns labels alone.
-        """
-        self._pipeline.require_scores()
 
     def batch(self, images: Iterable[Image], *, channel_order: ChannelOrder | None = None) -> list[Mask]:
         """Make the mask of each image, in order.
@@ -455,7 +453,7 @@ class Segmentor:
         stored = self.spec.pixels == "multispectral"
         pixels: Any = image
         order = self._channel_order if channel_order is None else channel_order
-        _require_order(order)
+        require_order(order)
         if isinstance(image, PIL.Image.Image):
             pixels, order = from_pillow(image, max_pixels=self._max_pixels, stored=stored), "rgb"
         return (as_stored(pixels, self.spec.channels), "rgb") if stored else (as_image(pixels), order)
@@ -466,17 +464,3 @@ def _frames_of(name: str | os.PathLike[str], stack: contextlib.ExitStack) -> Ite
     clip = Clip(os.fspath(name))
     stack.callback(clip.close)
     return (frame.image for frame in clip.frames())
-
-
-def _require_order(order: object) -> None:
-    if order not in ("rgb", "bgr"):
-        raise InputError(f"channel_order is 'rgb' or 'bgr', not {order!r:.80}")
-
-
-def _require_whole(**numbers: object) -> None:
-    """Each is a positive whole number, or None where that means a default."""
-    for name, value in numbers.items():
-        if value is None and name == "threads":
-            continue
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise InputError(f"{name} is {value!r:.80}: expected a whole number above zero")

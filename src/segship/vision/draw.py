@@ -161,7 +161,7 @@ def encode_jpeg(image: NDArray[np.uint8], *, quality: int = 90) -> bytes:
 
 
 def write_png(path: Path, image: NDArray[np.uint8]) -> None:
-    """Write ``image`` (uint8 RGB) as PNG; its folder is made if need be.
+    """Write ``image`` (uint8 RGB, or grey of two axes) as PNG; its folder is made if need be.
 
     Raises:
         InputError: The file cannot be written.
