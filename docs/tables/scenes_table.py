@@ -186,17 +186,17 @@ def measure_seams(folder: Path) -> list[dict[str, Any]]:
 
 
 def _quilt(path: Path) -> Path:
-    """The demo's scenes side by side, and again, enlarged: 4096 x 4096 pixels."""
+    """The demo's scenes side by side, and again, enlarged: 2048 x 2048 pixels."""
     import cv2
     import rasterio
 
     scenes = [cv2.imread(str(name))[:, :, ::-1] for name in sorted((DEMO / "images").glob("*"))]
     tiles = [cv2.resize(scene, (512, 256), interpolation=cv2.INTER_CUBIC) for scene in scenes]
-    rows = [np.concatenate([tiles[(8 * row + column) % len(tiles)] for column in range(8)], 1) for row in range(16)]
+    rows = [np.concatenate([tiles[(4 * row + column) % len(tiles)] for column in range(4)], 1) for row in range(8)]
     quilt = np.moveaxis(np.concatenate(rows), 2, 0)
     how = {"driver": "GTiff", "count": 3, "dtype": "uint8", "crs": "EPSG:32633", "tiled": True}
     transform = rasterio.transform.from_origin(400_000, 5_800_000, 0.25, 0.25)
-    with rasterio.open(path, "w", height=4096, width=4096, transform=transform, **how) as data:
+    with rasterio.open(path, "w", height=2048, width=2048, transform=transform, **how) as data:
         data.write(quilt)
     return path
 
