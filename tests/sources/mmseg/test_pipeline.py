@@ -60,7 +60,9 @@ def test_network_sees_and_masks_show_what_mmsegmentation_computes(name: str, tmp
         seen = MixedNetwork(Network(), mix).mix(seen)
     assert seen.shape == tuple(recorded[f"{name}/shape"])
     grid = seen[0, :, :: record_pipelines.GRID, :: record_pipelines.GRID].numpy()
-    np.testing.assert_allclose(grid, recorded[f"{name}/input"], rtol=0, atol=1e-6 if mix is None else 2e-5)
+    # Where it was recorded, OpenCV resized float32 by Intel's library, whose weights differ in the last bits.
+    close = 2e-5 if mix is not None else 5e-6 if name.startswith("float32") else 1e-6
+    np.testing.assert_allclose(grid, recorded[f"{name}/input"], rtol=0, atol=close)
     logits = record_pipelines.answer(seen)[0].numpy()
     steps = [type(prepared.steps[0])(seen.shape[2:]), *prepared.steps]
     mask = labels(logits, steps, align_corners=spec.align_corners)
