@@ -89,7 +89,24 @@ void take_classes(const Json &record, Spec &spec) {
   }
 }
 
+// What only networks of medical images need: masks would be others without it.
+void require_provided(const Json &record) {
+  const Json *normalization = field(record, "normalization"), *padding = field(record, "padding"), *slide = field(record, "slide");
+  const Json *statistics = normalization == nullptr ? nullptr : field(*normalization, "statistics");
+  const bool own = statistics != nullptr && !statistics->empty();
+  if (own || (normalization != nullptr && field(*normalization, "clip") != nullptr)) {
+    throw package_error("the package clips values or normalises an image by its own values, which only Python provides");
+  }
+  if (padding != nullptr && truth(*padding, "center")) {
+    throw package_error("the package pads images on all sides, which only Python provides");
+  }
+  if (slide != nullptr && (truth(*slide, "nearest") || word(*slide, "blend", "mean") != "mean")) {
+    throw package_error("the package weighs or places windows in a way that only Python provides");
+  }
+}
+
 void take_image(const Json &record, Spec &spec) {
+  require_provided(record);
   if (const Json *geometry = field(record, "geometry")) {
     for (const Json &step : *geometry) spec.geometry.push_back(step_of(step));
   }

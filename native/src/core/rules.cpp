@@ -101,6 +101,16 @@ std::string normalization(const Json &record) {
   for (std::size_t channel = 0; deviation != nullptr && channel < count; ++channel) {
     if (std::abs((*deviation)[channel].get<double>()) < 1e-30) return "std must not be zero";
   }
+  for (const char *name : {"clip", "statistics"}) {
+    const Json *values = given(record, name);
+    if (values == nullptr || values->empty() || values->size() == means) continue;
+    return std::string(name) + " is of " + std::to_string(values->size()) + " channels, mean of " + std::to_string(means);
+  }
+  if (const Json *clip = given(record, "clip")) {
+    for (const Json &pair : *clip) {
+      if (pair[0].get<double>() > pair[1].get<double>()) return "clip names the greatest value before the least";
+    }
+  }
   return "";
 }
 

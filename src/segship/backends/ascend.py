@@ -219,6 +219,7 @@ def _aipp(spec: ModelSpec | None, shape: tuple[int | str, ...]) -> str:
     """ATC's configuration of preprocessing on the chip: bytes in, mean and deviation there."""
     if spec is None or len(spec.normalization.mean) != 3:  # noqa: PLR2004
         raise BackendError("Ascend: aipp is for networks of three channels, in a --kit")
+    spec.require_common("Ascend's preprocessing (aipp)")
     height, width = shape[2:]
     lines = ["aipp_op {", "  aipp_mode: static", "  input_format: RGB888_U8", "  csc_switch: false"]
     lines += [f"  src_image_size_h: {height}", f"  src_image_size_w: {width}"]

@@ -140,6 +140,8 @@ def _of_package(manifest: Manifest) -> list[tuple[str, str]]:
     )
     views = () if manifest.tta is None else manifest.tta.views
     ways = [("tta", f"{len(views)} views of the config's own, with --tta")] if views else []
+    if manifest.tta is not None and manifest.tta.mirror:
+        ways = [("tta", f"flipped {' and '.join(manifest.tta.mirror)}, in all combinations, with --tta")]
     alone = [("alone", f"the engine's file takes {takes} and returns {returns}")] if manifest.embed else []
     return [network, target, ("state", manifest.standing), *_tuned(manifest), *alone, *others, *ways]
 

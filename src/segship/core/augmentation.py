@@ -76,7 +76,15 @@ class Augmentation(Frozen):
         padding: How the network's input is padded in views that are resized in another way than the package does. What
             the package pads of its own accord, so that it takes images of all sizes, is not among it: the framework
             refuses such sizes.
+        mirror: Ways in which the network's input, each window by itself, is flipped, in all combinations; the mean is
+            of what the network returns, before softmax (nnU-Net). There are no views then.
     """
 
     views: Annotated[tuple[View, ...], Bound(most=_MOST_VIEWS)] = ()
     padding: Padding | None = None
+    mirror: Annotated[tuple[Flip, ...], Bound(most=2)] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no way to see an image but the usual one."""
+        return not self.views and not self.mirror

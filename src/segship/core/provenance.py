@@ -8,7 +8,7 @@ from segship.core.frozen import Frozen, Words
 from segship.core.validation import Bound
 
 if TYPE_CHECKING:
-    from segship.core.spec import ModelSpec
+    from segship.core.spec import ModelSpec, Normalization
 
 __all__ = ["RANDOM_WEIGHTS", "Provenance", "Reading", "assumed", "default", "hexadecimal", "in_words", "read"]
 
@@ -115,11 +115,33 @@ _VALUES = tuple(name for name, kind in Provenance.__annotations__.items() if kin
 _MANY = 4
 
 
+_SCALED = {
+    "none": "as it is",
+    "deviation": "its own mean and deviation",
+    "range": "its own range",
+    "whole_deviation": "the image's mean and deviation",
+    "whole_range": "the image's range",
+}
+
+
+def _normalization(rule: Normalization) -> str:
+    """Mean and deviation, after what is done to values before."""
+    before = []
+    if rule.clip is not None:
+        before.append(f"clipped to {', '.join(f'{low:.6g} to {high:.6g}' for low, high in rule.clip)}")
+    if rule.statistics:
+        kinds = [_SCALED[kind] for kind in rule.statistics]
+        before.append(f"scaled by {kinds[0] if len(set(kinds)) == 1 else ', '.join(kinds)}")
+    if before and set(rule.mean) == {0.0} and set(rule.std) == {1.0}:
+        return "; ".join(before)
+    return "; ".join([*before, f"mean {_numbers(rule.mean)}; std {_numbers(rule.std)}"])
+
+
 def in_words(spec: ModelSpec) -> dict[str, str]:
     """Return the values of ``spec`` that decide over a mask, for people, by the names of `Provenance`."""
     return {
         "channel_order": _channel_order(spec),
-        "normalization": f"mean {_numbers(spec.normalization.mean)}; std {_numbers(spec.normalization.std)}",
+        "normalization": _normalization(spec.normalization),
         "size_rule": "; ".join(map(str, spec.geometry)) or "the image's own size",
         "padding": "none" if spec.padding is None else str(spec.padding),
         "inference": "whole image" if spec.slide is None else str(spec.slide),

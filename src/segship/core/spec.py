@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
+from segship.core.errors import UnsupportedError
 from segship.core.frozen import Finite, Frozen, Multiple, Name, Positive, Side, Values, Words
 from segship.core.geometry_steps import (
     GeometryStep,
@@ -50,6 +51,7 @@ __all__ = [
     "Returned",
     "SizeRule",
     "Slide",
+    "Statistics",
     "Threshold",
 ]
 
@@ -60,6 +62,7 @@ Byte = Annotated[int, Bound(ge=0, le=255)]
 MOST_CLASSES = 2**16
 """Labels are whole numbers of at most 16 bits."""
 _MOST_STEPS = 16  # real pipelines have at most three
+_MOST_CHANNELS = 1024  # of `segship.core.frozen.Values`
 _LEAST_STD = 1e-30  # below, a division overflows float32
 
 
@@ -76,23 +79,43 @@ Returned: TypeAlias = Literal["logits", "probabilities", "labels"]
 ``"probabilities"``, as softmax or sigmoid is inside it; ``"labels"``: 1 for the label's class, 0 for all others."""
 
 
+Statistics: TypeAlias = Literal["none", "deviation", "range", "whole_deviation", "whole_range"]
+"""What a channel is scaled by before ``mean`` and ``std``: ``"none"``; ``"deviation"``: its own mean in this image is
+taken off, and it is divided by its own standard deviation; ``"range"``: its own least and greatest value become 0 and
+1; ``"whole_…"``: those of all channels together."""
+
+
 class Normalization(Frozen):
     """``(x - mean) / std`` for each channel, in the order that ``channel_order`` names; x in 0-255.
 
     Attributes:
         channel_order: The order in which the network takes its channels.
         mean, std: One number for each channel, in that order.
+        clip: Least and greatest value of each channel, to which others are brought first; None: none.
+        statistics: What each channel is scaled by after that, of the image itself; empty: nothing.
     """
 
     channel_order: Literal["rgb", "bgr"] = "rgb"
     mean: Values = (0.0, 0.0, 0.0)
     std: Values = (1.0, 1.0, 1.0)
+    clip: Annotated[tuple[tuple[Finite, Finite], ...], Bound(most=_MOST_CHANNELS)] | None = None
+    statistics: Annotated[tuple[Statistics, ...], Bound(most=_MOST_CHANNELS)] = ()
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether a mean and a deviation of each channel say all, for every image alike."""
+        return self.clip is None and not self.statistics
 
     def _require_consistent(self) -> None:
         if len(self.mean) != len(self.std):
             raise ValueError(f"mean has {len(self.mean)} numbers, std has {len(self.std)}")
         if min(map(abs, self.std)) < _LEAST_STD:
             raise ValueError("std must not be zero")
+        for name, given in (("clip", self.clip), ("statistics", self.statistics)):
+            if given and len(given) != len(self.mean):
+                raise ValueError(f"{name} is of {len(given)} channels, mean of {len(self.mean)}")
+        if any(low > high for low, high in self.clip or ()):
+            raise ValueError("clip names the greatest value before the least")
 
 
 class Padding(Frozen):
@@ -102,12 +125,14 @@ class Padding(Frozen):
         height, width: Pad to this size where the image is smaller.
         multiple_of: Pad each side up to a multiple of this.
         value: Value of the new pixels, after normalisation.
+        center: Whether half of the new pixels come at the top and left, the smaller half where they are odd.
     """
 
     height: Side | None = None
     width: Side | None = None
     multiple_of: Multiple | None = None
     value: Finite = 0.0
+    center: bool = False
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Return (height, width) after padding an image of ``height`` x ``width`` pixels."""
@@ -116,7 +141,17 @@ class Padding(Frozen):
         return size
 
     def __str__(self) -> str:
-        return f"{padding_words(self.height, self.width, self.multiple_of)} with {self.value:.6g}, once normalised"
+        sides = ", on all sides" if self.center else ""
+        return (
+            f"{padding_words(self.height, self.width, self.multiple_of)} with {self.value:.6g}, once normalised{sides}"
+        )
+
+    def origin(self, height: int, width: int) -> tuple[int, int]:
+        """Return (top, left) of an image of ``height`` x ``width`` pixels after padding."""
+        if not self.center:
+            return (0, 0)
+        rows, columns = self.size(height, width)
+        return ((rows - height) // 2, (columns - width) // 2)
 
 
 class Slide(Frozen):
@@ -127,17 +162,29 @@ class Slide(Frozen):
         stride: Step (vertical, horizontal) between windows.
         spread: As few windows as cover the input at this step, at equal distances (Hugging Face's EoMT processor),
             instead of only the last one moved back inside.
+        nearest: Whether the places of spread windows are rounded to the nearest pixel instead of down.
+        blend: How much a window says at each of its pixels: ``"mean"``: everywhere the same; ``"gaussian"``: as far as
+            a Gaussian around its centre says, at least a thousandth (MONAI); ``"gaussian_half"``: the same without a
+            least, and the sums in half precision (nnU-Net).
+        sigma: Standard deviation of the Gaussian, as a share of the window's side.
     """
 
     crop: tuple[Side, Side]
     stride: tuple[Side, Side]
     spread: bool = False
+    nearest: bool = False
+    blend: Literal["mean", "gaussian", "gaussian_half"] = "mean"
+    sigma: Annotated[float, Bound(gt=0, le=64)] = 0.125
 
     def __str__(self) -> str:
         (height, width), (down, right) = self.crop, self.stride
+        weighed = "" if self.blend == "mean" else ", weighed by a Gaussian"
+        weighed += ", added up in half precision" if self.blend == "gaussian_half" else ""
         if self.spread:
-            return f"windows of {height}x{width} (height x width), as few as cover the input, at equal distances"
-        return f"windows of {height}x{width}, every {down}x{right} (height x width)"
+            return (
+                f"windows of {height}x{width} (height x width), as few as cover the input, at equal distances{weighed}"
+            )
+        return f"windows of {height}x{width}, every {down}x{right} (height x width){weighed}"
 
 
 class SizeRule(Frozen):
@@ -251,6 +298,24 @@ class ModelSpec(Frozen):
             raise ValueError(f"a sigmoid output means two classes, not {len(self.classes)}")
         if self.output == "sigmoid" and self.returns == "labels":
             raise ValueError("a sigmoid output is compared with a threshold, and labels (returns) are not")
+
+    def require_common(self, what: str) -> None:
+        """Refuse what only some networks of medical images need, where something cannot do it.
+
+        Args:
+            what: What cannot, to begin a sentence with.
+
+        Raises:
+            UnsupportedError: The image's own values decide how it is normalised, it is padded on all sides, or windows
+                are weighed.
+        """
+        weighed = self.slide is not None and self.slide.blend != "mean"
+        if not self.normalization.is_fixed or weighed or (self.padding is not None and self.padding.center):
+            raise UnsupportedError(
+                f"{what} knows one mean and deviation for each channel, padding at the bottom and right, and windows "
+                "that all weigh the same; this network clips values or normalises an image by its own values, pads on "
+                "all sides or weighs windows by a Gaussian: use the package"
+            )
 
     @property
     def channels(self) -> int:

@@ -85,6 +85,8 @@ def require_format(plan: Plan, own: GraphFormat | None) -> None:
             "a network that slides has as many windows as fit into the image, which one graph cannot count: leave "
             "embed out, or see the whole image with --cfg-options model.test_cfg.mode=whole"
         )
+    if plan.embed:
+        plan.spec.require_common("A graph that prepares images (--embed)")
     if plan.embed and plan.spec.pixels != "uint8":
         raise UnsupportedError("embed is for networks that take photographs; this one takes bands as they are stored")
     if own is not None:

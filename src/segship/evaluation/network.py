@@ -14,7 +14,7 @@ from segship.core.processor import processors
 from segship.datasets.samples import NameEnds
 from segship.reading.configs.config import read_config
 from segship.runtime.augmentation import find_augmentation
-from segship.runtime.average import AveragedPipeline
+from segship.runtime.average import averaged
 from segship.runtime.package import can_open, find_package
 from segship.runtime.segmentor import Segmentor
 from segship.runtime.throughput import throughput
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from segship.core.spec import ModelSpec
     from segship.runtime.augmentation import Tta
+    from segship.runtime.average import AveragedPipeline
     from segship.runtime.pipeline import Pipeline
 
 __all__ = ["Eager", "Evaluable", "Labeller", "NetworkFiles", "OpenNetwork"]
@@ -81,10 +82,11 @@ class Eager:
             # As a package of the network does, so that the two can be compared on images of any size.
             self.spec = self.spec.model_copy(update={"padding": Padding(multiple_of=sizes.multiple_of)})
         self.session, self.sizes = EagerSession(loaded.network), sizes
-        self._pipeline: Pipeline | AveragedPipeline = OnePipeline(self.session, self.spec, sizes)
+        one = OnePipeline(self.session, self.spec, sizes)
+        self._pipeline: Pipeline | AveragedPipeline = one
         views = find_augmentation(tta, self.spec, loaded.tta)
         if views is not None:
-            self._pipeline = AveragedPipeline([(self._pipeline, self.spec, views)])
+            self._pipeline = averaged([(one, self.spec, views)])
 
     def __call__(self, image: NDArray[np.uint8], /, *, channel_order: Any) -> NDArray[Any]:
         """Labels (H, W) of an image uint8 (H, W, 3)."""

@@ -36,6 +36,7 @@ def require_writable(spec: ModelSpec) -> None:
             "the network slides, and transformers.js sees an image as a whole: --cfg-options model.test_cfg.mode=whole "
             "does so, too, or write a package"
         )
+    spec.require_common("transformers.js")
     if spec.pixels != "uint8":
         raise UnsupportedError("transformers.js reads photographs, and this network takes bands as they are stored")
     if spec.returns == "labels":

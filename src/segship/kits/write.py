@@ -311,6 +311,7 @@ def _labels(logits: NDArray[np.float32]) -> NDArray[Any]:
 
 def _laid_out(tensor: NDArray[np.float32], recipe: Recipe, spec: ModelSpec) -> NDArray[Any]:
     if recipe.pixels:
+        spec.require_common("A chip that is given bytes")
         return as_bytes(tensor, spec.normalization.mean, spec.normalization.std)
     axes = (0, 2, 3, 1) if recipe.layout == "nhwc" else (0, 1, 2, 3)
     return np.ascontiguousarray(tensor.transpose(axes), "<f4")

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Checkpoint", "read_checkpoint"]
 
-_NESTS = ("state_dict", "model", "model_state_dict", "model_state", "net", "network", "module", "params")
+_OF_NNUNET = "network_weights"
+_NESTS = ("state_dict", "model", "model_state_dict", "model_state", "net", "network", "module", "params", _OF_NNUNET)
 _PREFIXES = ("module.", "_orig_mod.")
 _META_VALUES = 200_000
 
@@ -102,7 +103,7 @@ def _find_state(path: Path, values: Any, kind: type[Any]) -> tuple[dict[str, Any
     """The weights among ``values``, without wrappers' prefixes, and the meta data beside them."""
     if not isinstance(values, Mapping):
         raise CheckpointError(f"{path} holds a {type(values).__name__}, expected a dictionary of weights")
-    meta = values.get("meta", {})
+    meta = _of_nnunet(values) if _OF_NNUNET in values else values.get("meta", {})
     for nest in (values.get(name) for name in _NESTS):
         if isinstance(nest, Mapping) and _weights(nest, kind):
             values = nest
@@ -112,6 +113,13 @@ def _find_state(path: Path, values: Any, kind: type[Any]) -> tuple[dict[str, Any
         found = ", ".join(repr(str(key)[:40]) for key in list(values)[:8]) or "nothing"
         raise CheckpointError(f"{path} holds no weights: found {found}, expected a dictionary of tensors")
     return _without_averages(_without_prefixes(state)), meta
+
+
+def _of_nnunet(values: Mapping[Any, Any]) -> dict[str, Any]:
+    """What nnU-Net's trainer notes of a network beside its weights."""
+    arguments = values.get("init_args")
+    named = {name: values.get(name) for name in ("trainer_name", "inference_allowed_mirroring_axes")}
+    return named | {"configuration": arguments.get("configuration") if isinstance(arguments, Mapping) else None}
 
 
 def _weights(values: Mapping[Any, Any], kind: type[Any]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def find_augmentation(tta: Tta, spec: ModelSpec, own: Augmentation | None) -> Au
     if tta is None or tta is False:
         return None
     if tta is True or tta == OWN:
-        if own is None or not own.views:
+        if own is None or own.is_empty:
             raise InputError(
                 "this network's config has no test-time augmentation (tta_pipeline or MultiScaleFlipAug) that is known "
                 "here: say which, as --tta flip,scales=0.5,1.0,1.5 (in Python, tta='flip')"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from segship.runtime.pipeline import Pipeline
     from segship.vision.preprocess import ChannelOrder
 
-__all__ = ["AveragedPipeline", "open_pipeline", "require_alike"]
+__all__ = ["AveragedPipeline", "averaged", "open_pipeline", "require_alike"]
 
 
 def open_pipeline(
@@ -56,15 +56,31 @@ def open_pipeline(
     opened: list[Pipeline] = []
     try:
         opened += (files.pipeline(device=device, threads=threads, trust=trust, cache=cache) for files in found)
-        if len(found) == 1 and views == [None]:
-            return opened[0]
-        return AveragedPipeline(
+        return averaged(
             [(one, files.manifest.spec, view) for one, files, view in zip(opened, found, views, strict=True)]
         )
     except BaseException:
         for pipeline in opened:
             pipeline.close()
         raise
+
+
+def averaged(members: Sequence[tuple[Pipeline, ModelSpec, Augmentation | None]]) -> Pipeline | AveragedPipeline:
+    """Put pipelines and their views together: one of one package that sees an image in one way stays as it is.
+
+    Args:
+        members: As for `AveragedPipeline`.
+
+    Raises:
+        UnsupportedError: As for `AveragedPipeline`.
+    """
+    seen = [
+        (pipeline.mirrored(view.mirror), spec, None) if view is not None and view.mirror else (pipeline, spec, view)
+        for pipeline, spec, view in members
+    ]
+    if len(seen) == 1 and seen[0][2] is None:
+        return seen[0][0]
+    return AveragedPipeline(seen)
 
 
 def require_alike(first: ModelSpec, second: ModelSpec, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from functools import partial
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from segship.vision.upsample import Step
 
 __all__ = ["Pipeline"]
+
+_AXES: dict[Flip, int] = {"horizontal": 3, "vertical": 2}
 
 
 class Pipeline:
@@ -69,6 +72,7 @@ class Pipeline:
         self._embed = embed
         self._decided = decided
         self._temperatures = temperatures
+        self._mirror: tuple[Flip, ...] = ()
 
     @property
     def closed(self) -> bool:
@@ -113,7 +117,7 @@ class Pipeline:
         found: dict[int, NDArray[np.uint8 | np.uint16]] = {}
         for places in groups.values():
             self._require_size(prepared[places[0]])
-            outputs = self.run(np.concatenate([prepared[place].tensor for place in places]))
+            outputs = self._see(np.concatenate([prepared[place].tensor for place in places]))
             for number, place in enumerate(places):
                 found[place] = self.decide(outputs[number : number + 1], prepared[place])
         return [found[place] for place in range(len(images))]
@@ -122,6 +126,18 @@ class Pipeline:
         """The same engine, fed as another spec says; it is closed by this pipeline."""
         other = copy.copy(self)
         other._spec = spec  # noqa: SLF001  (a copy of this one)
+        return other
+
+    def mirrored(self, flips: tuple[Flip, ...]) -> Pipeline:
+        """The same engine, whose answer is the mean over its input flipped in all combinations; closed by this one.
+
+        Raises:
+            UnsupportedError: The engine or the network returns labels, or the engine prepares images itself.
+        """
+        self.require_scores()
+        self.require_views()
+        other = copy.copy(self)
+        other._mirror = flips  # noqa: SLF001  (a copy of this one)
         return other
 
     def scores(
@@ -182,8 +198,8 @@ class Pipeline:
         self, output: NDArray[Any], prepared: Prepared, *, sigmoid: bool, activated: bool
     ) -> NDArray[np.float32]:
         how = {"align_corners": self._spec.align_corners, "sigmoid": sigmoid, "activated": activated}
-        if self._spec.slide is None:
-            return upsample.scores(output[0], prepared.steps, **how)
+        if self._spec.slide is None or self._spec.slide.blend != "mean":
+            return upsample.scores(self._merged(output, prepared), prepared.steps, **how)
         return tiling.scores(output, self._windows(prepared), prepared.steps, **how)
 
     def require_scores(self) -> None:
@@ -255,9 +271,21 @@ class Pipeline:
             return self.run(prepared.tensor)
         if self._spec.slide is None:
             self._require_size(prepared)
-            return self.run(prepared.tensor)
+            return self._see(prepared.tensor)
         batches = self._windows(prepared).batches(prepared.tensor, self.batch)
-        return np.concatenate([self.run(batch) for batch in batches])
+        return np.concatenate([self._see(batch) for batch in batches])
+
+    def _see(self, tensor: NDArray[Any]) -> NDArray[Any]:
+        """What the engine returns; the mean over the input's flips, where it is asked for."""
+        total = self.run(tensor)
+        if not self._mirror:
+            return total
+        ways = [combinations(self._mirror, count) for count in range(1, len(self._mirror) + 1)]
+        flips = [tuple(_AXES[flip] for flip in flips) for way in ways for flips in way]
+        for axes in flips:
+            total = total + np.flip(self.run(np.ascontiguousarray(np.flip(tensor, axes))), axes)
+        found: NDArray[Any] = total / np.float32(len(flips) + 1)
+        return found
 
     def run(self, tensor: NDArray[Any]) -> NDArray[Any]:
         """The engine alone."""
@@ -277,9 +305,14 @@ class Pipeline:
         if self._decided:
             return self.labels_at(output, prepared.steps)
         threshold = self._spec.threshold if self._spec.output == "sigmoid" else None
-        if self._spec.slide is None:
-            return upsample.labels(output[0], prepared.steps, threshold=threshold, **self._how)
+        if self._spec.slide is None or self._spec.slide.blend != "mean":
+            return upsample.labels(self._merged(output, prepared), prepared.steps, threshold=threshold, **self._how)
         return tiling.labels(output, self._windows(prepared), prepared.steps, threshold=threshold, **self._how)
+
+    def _merged(self, logits: NDArray[Any], prepared: Prepared) -> NDArray[np.float32]:
+        """(C, h, w) of the whole input."""
+        slide = self._spec.slide
+        return logits[0] if slide is None else tiling.merge(logits, self._windows(prepared), slide)
 
     def _require_size(self, prepared: Prepared) -> None:
         height, width = prepared.tensor.shape[2:]

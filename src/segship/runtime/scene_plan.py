@@ -104,6 +104,7 @@ def plan_scene(
         UnsupportedError: The engine returns labels, and a mean of scores is asked for.
     """
     spec, scale = manifest.spec, _scale(options, metres)
+    spec.require_common("Prediction of rasters by windows")
     if scale is not None:
         spec = spec.model_copy(update={"geometry": ()})
     seen = size if scale is None else (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))

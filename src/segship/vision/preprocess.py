@@ -11,7 +11,7 @@ import numpy as np
 
 from segship.core.errors import InputError
 from segship.core.spec import Resize
-from segship.vision import geometry, native
+from segship.vision import geometry, native, statistics
 from segship.vision.bands import as_stored
 from segship.vision.upsample import Step
 
@@ -109,7 +109,7 @@ def prepare(
     pixels = _shaped(image, spec, flip, flip_before, rgb=order == "rgb")
     swap = spec.channels > 1 and order != spec.normalization.channel_order
     inner = (pixels.shape[0], pixels.shape[1])
-    tensor = _normalise(pixels, spec.normalization, swap=swap, size=_padded(spec, inner), value=_padding_value(spec))
+    tensor = _normalised(pixels, spec, inner, swap=swap)
     return Prepared(tensor, size, inverse_steps(spec, size))
 
 
@@ -147,8 +147,7 @@ def _prepare_stored(image: geometry.Pixels, spec: ModelSpec, flip: Flip | None, 
     size = (image.shape[0], image.shape[1])
     # In float32 before it is resized, so that nothing is rounded.
     image = _shaped(image.astype(np.float32), spec, flip, flip_before)
-    padded = _padded(spec, (image.shape[0], image.shape[1]))
-    tensor = _normalise(image, spec.normalization, swap=False, size=padded, value=_padding_value(spec))
+    tensor = _normalised(image, spec, (image.shape[0], image.shape[1]), swap=False)
     return Prepared(tensor, size, inverse_steps(spec, size))
 
 
@@ -175,6 +174,18 @@ def _padded(spec: ModelSpec, size: tuple[int, int]) -> tuple[int, int]:
 
 def _padding_value(spec: ModelSpec) -> float:
     return 0.0 if spec.padding is None else spec.padding.value
+
+
+def _normalised(image: geometry.Pixels, spec: ModelSpec, size: tuple[int, int], *, swap: bool) -> NDArray[np.float32]:
+    """float32 (1, C, H', W') of an image of ``size``, normalised and padded."""
+    rule, padded, value = spec.normalization, _padded(spec, size), _padding_value(spec)
+    if rule.is_fixed and (spec.padding is None or not spec.padding.center):
+        return _normalise(image, rule, swap=swap, size=padded, value=value)
+    tensor = np.full((1, image.shape[2], *padded), value, np.float32)
+    top, left = (0, 0) if spec.padding is None else spec.padding.origin(*size)
+    inside = tensor[0, :, top : top + size[0], left : left + size[1]]
+    inside[:] = statistics.normalise(image[:, :, ::-1] if swap else image, rule)
+    return tensor
 
 
 @lru_cache(maxsize=16)
@@ -214,7 +225,8 @@ def inverse_steps(spec: ModelSpec, size: tuple[int, int]) -> tuple[Step, ...]:
     straight = spec.resize_logits == "directly" and spec.slide is None and not framed
     if straight and _padded(spec, sizes[-1]) == sizes[-1]:
         return (Step(size),)
-    steps = [Step(_padded(spec, sizes[-1]), crop=sizes[-1])]
+    origin = (0, 0) if spec.padding is None else spec.padding.origin(*sizes[-1])
+    steps = [Step(_padded(spec, sizes[-1]), crop=sizes[-1], origin=origin)]
     for step, before, after in zip(reversed(spec.geometry), sizes[-2::-1], sizes[:0:-1], strict=True):
         if step.cuts_margin:
             plan = step.plan(*before)

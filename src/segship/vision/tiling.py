@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from segship.core.errors import InputError, SizeError
+from segship.core.errors import InputError, SizeError, UnsupportedError
 from segship.vision import upsample
 from segship.vision.label_maps import label_dtype
 from segship.vision.mosaic import Mosaic, Windows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from numpy.typing import NDArray
 
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
     from segship.vision.mosaic import Logits
     from segship.vision.upsample import Step
 
-__all__ = ["Windows", "labels", "plan", "scores"]
+__all__ = ["Windows", "labels", "merge", "plan", "scores"]
+
+
+_LEAST_WEIGHT = 1e-3
 
 
 def plan(size: tuple[int, int], slide: Slide, sizes: SizeRule | None = None) -> Windows:
@@ -56,7 +60,7 @@ def plan(size: tuple[int, int], slide: Slide, sizes: SizeRule | None = None) -> 
             f"the image becomes {size[0]}x{size[1]} pixels, so its windows are {window[0]}x{window[1]}; "
             f"this package takes {sizes}: use a larger image, or export with a dynamic shape"
         )
-    starts = _spread if slide.spread else _starts
+    starts = _spread_nearest if slide.nearest else _spread if slide.spread else _starts
     tops, lefts = (starts(size[side], window[side], slide.stride[side]) for side in range(2))
     return Windows(size, window, tops, lefts)
 
@@ -121,6 +125,64 @@ def scores(
         some = upsample.probabilities(cells, *block.operators, sigmoid=sigmoid, activated=activated)
         found[:, block.rows, block.columns] = some
     return found
+
+
+def merge(logits: NDArray[np.float32], windows: Windows, slide: Slide) -> NDArray[np.float32]:
+    """Put windows together whose pixels do not all weigh the same; `labels` and `scores` are for those that do.
+
+    Args:
+        logits: float32 (n, C, *window), of all windows in the order of `Windows.batches`.
+        windows: The plan.
+        slide: How much each pixel of a window weighs.
+
+    Returns:
+        float32 (C, H, W) at the input's size.
+
+    Raises:
+        UnsupportedError: The logits are smaller than the windows.
+    """
+    height, width = windows.window
+    if logits.shape[2:] != windows.window:
+        raise UnsupportedError(
+            f"the network returns {logits.shape[2]}x{logits.shape[3]} scores of windows of {height}x{width}: windows "
+            "are weighed by a Gaussian where there is a score for every pixel"
+        )
+    weights = _weights(windows.window, slide)
+    total = np.zeros((logits.shape[1], *windows.size), weights.dtype)
+    count = np.zeros(windows.size, weights.dtype)
+    corners = [(top, left) for top in windows.tops for left in windows.lefts]
+    for found, (top, left) in zip(logits, corners, strict=True):
+        place = (slice(top, top + height), slice(left, left + width))
+        total[:, *place] += (found * weights).astype(weights.dtype)  # weighed in float32, whatever the sum is kept in
+        count[place] += weights
+    total /= count
+    return total.astype(np.float32)
+
+
+def _weights(window: tuple[int, int], slide: Slide) -> NDArray[Any]:
+    """How much each pixel of a window weighs: float16 in nnU-Net, float32 in MONAI.
+
+    Sources: nnunetv2.inference.sliding_window_prediction.compute_gaussian; monai.data.utils.compute_importance_map.
+    """
+    half = slide.blend == "gaussian_half"
+    sides = []
+    for length in window:
+        middle = length // 2 if half else (length - 1) / 2
+        sides.append(np.exp(-0.5 * ((np.arange(length) - middle) / (slide.sigma * length)) ** 2))
+    weights: NDArray[np.float64] = np.outer(*sides)
+    if not half:
+        raised: NDArray[np.float32] = np.maximum(weights, max(weights.min(), _LEAST_WEIGHT)).astype(np.float32)
+        return raised
+    found: NDArray[np.float16] = (weights * (10 / weights.max())).astype(np.float16)
+    found[found == 0] = found[found > 0].min()
+    return found
+
+
+def _spread_nearest(length: int, window: int, stride: int) -> tuple[int, ...]:
+    """As `_spread`, rounded to the nearest pixel, halves to the even one, as nnU-Net does."""
+    last = length - window
+    count = -(-last // stride) + 1
+    return tuple(round(last / (count - 1) * number) if number else 0 for number in range(count))
 
 
 def _starts(length: int, window: int, stride: int) -> tuple[int, ...]:

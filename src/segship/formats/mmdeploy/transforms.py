@@ -197,6 +197,7 @@ def _require_possible(spec: ModelSpec) -> None:
             f"MMDeploy's runtime gives a network photographs of three channels; this one takes {spec.channels}, "
             f"as {spec.pixels}"
         )
+    spec.require_common("MMDeploy's runtime")
     if spec.slide is not None:
         raise UnsupportedError("MMDeploy's runtime has no sliding windows; this network slides")
     if not all(isinstance(step, Resize) for step in spec.geometry):

@@ -60,6 +60,7 @@ def add_preprocess(b: Builder, image: Value, spec: ModelSpec, *, branches: bool 
     """
     if spec.pixels != "uint8":
         raise UnsupportedError("a graph that prepares images takes photographs; this network takes bands as stored")
+    spec.require_common("A graph that prepares images")
     size = b.length(image, 0), b.length(image, 1)
     pixels = image.to("float32")  # and no bytes from here on: TensorRT has none inside a graph
     if spec.channels == 1:

@@ -203,8 +203,9 @@ def _sizes(sizes: SizeRule) -> tuple[dict[str, Any], dict[str, Any], tuple[str, 
         "mask is cut again; a description says otherwise (padding, geometry)"
     )
     rows, columns = sizes.minimum
-    small = {"height": rows, "width": columns} if sizes.minimum != (1, 1) else {}
-    padding = Padding(multiple_of=sizes.multiple_of, **small)
+    padding = Padding(multiple_of=sizes.multiple_of)
+    if sizes.minimum != (1, 1):
+        padding = padding.model_copy(update={"height": rows, "width": columns})
     return {"padding": padding}, readings | {"padding": default(f"the network takes {sizes}")}, (note,)
 
 

@@ -87,6 +87,7 @@ class FullInference(Network):
         """The average of the windows' logits, summed on maps of the full size."""
         height, width = int(x.shape[2]), int(x.shape[3])
         assert self.spec.slide is not None  # noqa: S101  (for mypy; the caller asked)
+        self.spec.require_common("A graph of the whole inference")
         windows = plan((height, width), self.spec.slide, self.network.sizes)
         rows, columns = windows.window
         total, count = x.new_zeros(1), torch.zeros(1, 1, height, width)

@@ -1,0 +1,190 @@
+"""nnU-Net and MONAI in two dimensions, against what the libraries themselves made of the same image."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+from segship.core.errors import ConfigError, InputError, SegshipError, UnsupportedError
+from segship.core.spec import Slide
+from segship.deploy import export
+from segship.networks.session import EagerSession
+from segship.runtime import Segmentor
+from segship.runtime.pipeline import Pipeline
+from segship.sources import Source, find_source, load, sources
+from segship.vision import tiling
+from segship.vision.decode import read_image
+from support import medical
+from support.references import REFERENCES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NNUNET, MONAI = REFERENCES / "nnunet", REFERENCES / "monai"
+LABELS = 0.999  # nnU-Net adds up in half precision, fold by fold: of 11 011 labels, a few are ties
+
+
+def nnunet(name: str, to: Path, folds: int = 2, **changes: Any) -> Path:
+    """A folder as nnU-Net's training leaves it."""
+    folder = to / "nnUNetTrainer__nnUNetPlans__2d"
+    shutil.copytree(NNUNET / name, folder)
+    state = json.loads((folder / "state.json").read_text())
+    for fold in range(folds):
+        (folder / f"fold_{fold}").mkdir()
+        kept = {
+            "network_weights": medical.weights(state, f"{fold}:"),
+            "optimizer_state": {"state": {}, "param_groups": [{"lr": 0.01}]},
+            "trainer_name": "nnUNetTrainer",
+            "inference_allowed_mirroring_axes": (0, 1),
+            "init_args": {"configuration": "2d", "fold": fold, "device": torch.device("cpu")},
+        }
+        torch.save(kept, folder / f"fold_{fold}" / "checkpoint_final.pth")
+    if changes:
+        plans = json.loads((folder / "plans.json").read_text())
+        plans["configurations"]["2d"] |= changes
+        (folder / "plans.json").write_text(json.dumps(plans))
+    return folder
+
+
+def monai(name: str, to: Path) -> Path:
+    """A bundle's folder."""
+    folder = to / name
+    shutil.copytree(MONAI / name, folder)
+    (folder / "models").mkdir()
+    state = json.loads((folder / "state.json").read_text())
+    torch.save(medical.weights(state, ""), folder / "models" / "model.pt")
+    return folder
+
+
+@pytest.mark.parametrize("name", medical.PLANS)
+def test_nnunet_gives_its_own_labels(name: str, tmp_path: Path) -> None:
+    folder, recorded = nnunet(name, tmp_path), np.load(NNUNET / "masks.npz")
+    assert find_source(folder) is sources()["nnunet"]
+    image = read_image(NNUNET / "image.png")
+    for count in (1, 2):
+        loaded = load(folder, cfg_options={"folds": list(range(count))})
+        assert loaded.tta is not None
+        plain = Pipeline(EagerSession(loaded.network), loaded.spec, loaded.network.sizes)
+        for way, pipeline in (("plain", plain), ("mirror", plain.mirrored(loaded.tta.mirror))):
+            same = pipeline.labels(image, "bgr") == recorded[f"{name}_{count}_{way}"]
+            assert same.mean() >= LABELS, (count, way, same.mean())
+
+
+def test_a_package_of_nnunet_mirrors_with_tta(tmp_path: Path) -> None:
+    package = export(Source(nnunet("plain", tmp_path), cfg_options=["folds=0"]), tmp_path / "package")
+    assert package.manifest.tta is not None
+    assert package.manifest.tta.mirror == ("vertical", "horizontal")
+    recorded = np.load(NNUNET / "masks.npz")
+    for tta, way in ((None, "plain"), (True, "mirror")):
+        with Segmentor(package.path, tta=tta) as segmentor:
+            assert (segmentor(NNUNET / "image.png") == recorded[f"plain_1_{way}"]).mean() >= LABELS
+    assert (recorded["plain_1_plain"] != recorded["plain_1_mirror"]).mean() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"patch_size": [16, 64, 48]}, "three-dimensional"),
+        ({"spacing": [1.0, 0.5]}, "spacing"),
+        ({"use_mask_for_norm": [True] * 3}, "use_mask_for_norm"),
+        ({"normalization_schemes": ["OwnNormalization"] * 3}, "OwnNormalization"),
+        ({"previous_stage": "2d_low"}, "cascade"),
+        ({"patch_sizes": [64, 48]}, "Did you mean 'patch_size'"),
+        ({"architecture": {"network_class_name": "a.Primus", "arch_kwargs": {}}}, "Primus"),
+    ],
+)
+def test_nnunet_that_is_not_provided_says_so(changes: dict[str, Any], says: str, tmp_path: Path) -> None:
+    folder = nnunet("plain", tmp_path, folds=1, **changes)
+    with pytest.raises(SegshipError, match=says):
+        load(folder)
+
+
+def test_nnunet_asks_for_folds_that_are_there(tmp_path: Path) -> None:
+    folder = nnunet("plain", tmp_path, folds=1)
+    with pytest.raises(SegshipError, match=r"fold_3.*does not exist.*fold_0"):
+        load(folder, cfg_options=["folds=3"])
+    with pytest.raises(ConfigError, match="no option 'fold'"):
+        load(folder, cfg_options=["fold=0"])
+    with pytest.raises(InputError, match="leave out --spec"):
+        load(folder, spec={"classes": ["a", "b"]})
+    shutil.rmtree(folder / "fold_0")
+    with pytest.raises(InputError, match="name the trained weights"):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", medical.BUNDLES)
+def test_monai_gives_its_own_labels(name: str, tmp_path: Path) -> None:
+    folder, recorded = monai(name, tmp_path), np.load(MONAI / "masks.npz")
+    assert find_source(folder) is sources()["monai"]
+    loaded = load(folder)
+    pipeline = Pipeline(EagerSession(loaded.network), loaded.spec, loaded.network.sizes)
+    same = pipeline.labels(read_image(MONAI / "image.png"), "bgr") == recorded[name]
+    assert same.mean() >= 0.9999, same.mean()
+
+
+def test_a_package_of_monai(tmp_path: Path) -> None:
+    package = export(monai("gaussian", tmp_path), tmp_path / "package")
+    with Segmentor(package.path) as segmentor:
+        labels = segmentor(MONAI / "image.png")
+    assert (labels == np.load(MONAI / "masks.npz")["gaussian"]).mean() >= 0.9999
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("network_def.spatial_dims", 3, "two-dimensional"),
+        ("network_def._target_", "SegResNet", "SegResNet"),
+        ("network_def.channels", "$[4, 6] + [8]", "is not run"),
+        ("network_def.norm", "spectral", "spectral"),
+        ("inferer.roi_size", [8, 8, 8], "roi_size"),
+        ("inferer.overlaps", 0.5, "Did you mean 'overlap'"),
+        ("inferer.overlap", "@nothing", "which is not there"),
+        ("preprocessing.transforms.2._target_", "Spacingd", "Spacing"),
+        ("postprocessing.transforms.1._target_", "KeepLargestConnectedComponentd", "KeepLargest"),
+    ],
+)
+def test_monai_that_is_not_provided_says_so(option: str, value: Any, says: str, tmp_path: Path) -> None:
+    with pytest.raises(SegshipError, match=says):
+        load(monai("gaussian", tmp_path), cfg_options={option: value})
+
+
+def test_weights_of_windows_are_those_of_the_libraries() -> None:
+    slide = Slide(crop=(6, 8), stride=(3, 4), spread=True, nearest=True, blend="gaussian_half")
+    windows = tiling.plan((11, 17), slide)
+    assert (windows.tops, windows.lefts) == (
+        (0, 2, 5),
+        (0, 3, 6, 9),
+    )  # compute_steps_for_sliding_window, halves to even
+    one = np.ones((len(windows), 2, 6, 8), np.float32)
+    assert (tiling.merge(one, windows, slide) == 1).all()
+    with pytest.raises(UnsupportedError, match="a score for every pixel"):
+        tiling.merge(one[:, :, ::2], windows, slide)
+
+
+@pytest.mark.slow
+def test_all_recorded_predictions_of_nnunet(shared: Path) -> None:
+    folder = shared / "reference" / "nnunet"
+    recorded = np.load(folder / "predictions.npz")
+    for folds in ("0", "012"):
+        loaded = load(folder / "nnUNetTrainer__nnUNetPlans__2d", cfg_options={"folds": [int(fold) for fold in folds]})
+        assert loaded.tta is not None
+        plain = Pipeline(EagerSession(loaded.network), loaded.spec, loaded.network.sizes)
+        for way, pipeline in (("plain", plain), ("mirror", plain.mirrored(loaded.tta.mirror))):
+            for name in ("large", "small", "tall"):
+                labels = pipeline.labels(read_image(folder / "images" / f"{name}_0000.png"), "bgr")
+                same = (labels == recorded[f"labels_{name}_folds{folds}_{way}"]).mean()
+                assert same >= (0.9999 if folds == "0" else 0.9997), (folds, way, name, same)
+
+
+def test_all_recorded_predictions_of_monai(shared: Path) -> None:
+    folder = shared / "reference" / "monai"
+    recorded, loaded = np.load(folder / "predictions.npz"), load(folder / "unet_2d")
+    pipeline = Pipeline(EagerSession(loaded.network), loaded.spec, loaded.network.sizes)
+    for name in ("small", "tall", "wide"):
+        labels = pipeline.labels(read_image(folder / "images" / f"{name}.png"), "bgr")
+        assert (labels == recorded[f"pred_{name}"].T).mean() >= 0.9999
