@@ -86,13 +86,14 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=Path(__file__).parents[1] / "tests" / "references")
     to = parser.parse_args().to
     image = np.asarray(Image.open(to / "pipeline" / "street_300x401.png").convert("RGB"))[100:191, 60:181]
-    image = np.maximum(image, 1)  # nnU-Net cuts off borders of zero, which is not provided
-    records: dict[str, tuple[Any, tuple[str, ...]]] = {
-        "nnunet": (record_nnunet, medical.PLANS),
-        "monai": (record_monai, medical.BUNDLES),
+    framed = np.maximum(image, 1)
+    framed[:7], framed[:, 110:] = 0, 0  # borders that nnU-Net cuts off
+    records: dict[str, tuple[Any, tuple[str, ...], np.ndarray]] = {
+        "nnunet": (record_nnunet, medical.PLANS, framed),
+        "monai": (record_monai, medical.BUNDLES, np.maximum(image, 1)),
     }
-    for kind, (record, names) in records.items():
-        (to / kind).mkdir(exist_ok=True)
+    for kind, (record, names, image) in records.items():
+        (to / kind).mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(to / kind / "image.png")
         found: dict[str, np.ndarray] = {}
         for name in names:

@@ -188,3 +188,17 @@ def test_all_recorded_predictions_of_monai(shared: Path) -> None:
     for name in ("small", "tall", "wide"):
         labels = pipeline.labels(read_image(folder / "images" / f"{name}.png"), "bgr")
         assert (labels == recorded[f"pred_{name}"].T).mean() >= 0.9999
+
+
+def test_scores_and_labels_of_black_borders_are_background(tmp_path: Path) -> None:
+    loaded = load(nnunet("plain", tmp_path, folds=1))
+    pipeline = Pipeline(EagerSession(loaded.network), loaded.spec, loaded.network.sizes)
+    image = read_image(NNUNET / "image.png")
+    labels, scores = pipeline.labels_and_scores(image, "bgr")
+    outside = ~image.any(axis=2)
+    assert outside.any()
+    assert not labels[outside].any()
+    assert (scores[0][outside] == 1).all()
+    flipped = pipeline.scores(image, "bgr", flip="horizontal")
+    assert (flipped[0][outside[:, ::-1]] == 1).all()
+    assert loaded.spec.model_validate(loaded.spec.model_dump()).trims_zeros

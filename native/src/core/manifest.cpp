@@ -97,6 +97,9 @@ void require_provided(const Json &record) {
   if (own || (normalization != nullptr && field(*normalization, "clip") != nullptr)) {
     throw package_error("the package clips values or normalises an image by its own values, which only Python provides");
   }
+  if (truth(record, "trims_zeros")) {
+    throw package_error("the package cuts black borders off images, which only Python provides");
+  }
   if (padding != nullptr && truth(*padding, "center")) {
     throw package_error("the package pads images on all sides, which only Python provides");
   }

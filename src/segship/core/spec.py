@@ -269,6 +269,8 @@ class ModelSpec(Frozen):
         returns: Which numbers the network returns, as `Returned` tells; ``output`` says what decides either way.
         threshold: Probability above which a ``sigmoid`` output means label 1; above 0, below 1.
         reduce_zero_label: Whether label 0 of the data set's files means "ignore" and all others move down by one.
+        trims_zeros: Whether borders that are zero in all channels are cut off before anything else; their pixels are
+            of class 0.
     """
 
     source: Name
@@ -286,6 +288,7 @@ class ModelSpec(Frozen):
     returns: Returned = "logits"
     threshold: Threshold = 0.5
     reduce_zero_label: bool = False
+    trims_zeros: bool = False
 
     def _require_consistent(self) -> None:
         if len(self.classes) != len(self.palette):
@@ -299,6 +302,9 @@ class ModelSpec(Frozen):
         if self.output == "sigmoid" and self.returns == "labels":
             raise ValueError("a sigmoid output is compared with a threshold, and labels (returns) are not")
 
+    def _omitted(self) -> tuple[str, ...]:
+        return () if self.trims_zeros else ("trims_zeros",)
+
     def require_common(self, what: str) -> None:
         """Refuse what only some networks of medical images need, where something cannot do it.
 
@@ -306,15 +312,16 @@ class ModelSpec(Frozen):
             what: What cannot, to begin a sentence with.
 
         Raises:
-            UnsupportedError: The image's own values decide how it is normalised, it is padded on all sides, or windows
-                are weighed.
+            UnsupportedError: The image's own values decide how it is normalised or what is cut off, it is padded on
+                all sides, or windows are weighed.
         """
         weighed = self.slide is not None and self.slide.blend != "mean"
-        if not self.normalization.is_fixed or weighed or (self.padding is not None and self.padding.center):
+        centred = self.padding is not None and self.padding.center
+        if not self.normalization.is_fixed or weighed or centred or self.trims_zeros:
             raise UnsupportedError(
                 f"{what} knows one mean and deviation for each channel, padding at the bottom and right, and windows "
-                "that all weigh the same; this network clips values or normalises an image by its own values, pads on "
-                "all sides or weighs windows by a Gaussian: use the package"
+                "that all weigh the same; this network clips values or normalises an image by its own values, cuts "
+                "black borders off, pads on all sides or weighs windows by a Gaussian: use the package"
             )
 
     @property

@@ -182,17 +182,19 @@ class Pipeline:
             output: What `infer` returned.
             prepared: What it was given.
         """
-        return self._resized(output, prepared, sigmoid=False, activated=True)
+        found = self._resized(output, prepared, sigmoid=False, activated=True)
+        return found if prepared.frame is None else prepared.frame.around(found)
 
     def _scores(self, output: NDArray[Any], prepared: Prepared, *, raw: bool) -> NDArray[np.float32]:
         """Probabilities (C, H, W) from the engine's output."""
-        return probabilities(
+        found = probabilities(
             output,
             partial(self._resized, prepared=prepared),
             () if raw else self._temperatures,
             sigmoid=self._spec.output == "sigmoid",
             activated=self._spec.returns == "probabilities",
         )
+        return found if prepared.frame is None else prepared.frame.around(found, first=1)
 
     def _resized(
         self, output: NDArray[Any], prepared: Prepared, *, sigmoid: bool, activated: bool
@@ -302,6 +304,10 @@ class Pipeline:
         Raises:
             BackendError: The engine returns labels of classes that are not known.
         """
+        labels = self._decide(output, prepared)
+        return labels if prepared.frame is None else prepared.frame.around(labels)
+
+    def _decide(self, output: NDArray[Any], prepared: Prepared) -> NDArray[np.uint8 | np.uint16]:
         if self._decided:
             return self.labels_at(output, prepared.steps)
         threshold = self._spec.threshold if self._spec.output == "sigmoid" else None

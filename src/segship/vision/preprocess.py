@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from segship.core.errors import InputError
 from segship.core.spec import Resize
 from segship.vision import geometry, native, statistics
 from segship.vision.bands import as_stored
+from segship.vision.trimming import trim_zeros
 from segship.vision.upsample import Step
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from segship.core.augmentation import Flip
     from segship.core.spec import GeometryStep, ModelSpec, Normalization
+    from segship.vision.trimming import Frame
 
     ChannelOrder = Literal["rgb", "bgr"]
 
@@ -37,11 +39,13 @@ class Prepared:
         tensor: float32 (1, C, H', W'), normalised and padded.
         size: (height, width) of the image before any step.
         steps: What is done to the logits of ``tensor``, in order, to bring them to ``size``.
+        frame: Where an image lay of which borders were cut off; ``size`` is then that of what is left.
     """
 
     tensor: NDArray[np.float32]
     size: tuple[int, int]
     steps: tuple[Step, ...]
+    frame: Frame | None = None
 
 
 def as_image(array: NDArray[Any]) -> NDArray[np.uint8]:
@@ -98,9 +102,15 @@ def prepare(
     Raises:
         InputError: The image cannot be brought to the network's size.
     """
-    if spec.pixels == "multispectral":
-        return _prepare_stored(as_stored(image, spec.channels), spec, flip, flip_before)
-    image = as_image(image)
+    stored = spec.pixels == "multispectral"
+    image = as_stored(image, spec.channels) if stored else as_image(image)
+    if spec.trims_zeros:
+        image, frame = trim_zeros(image)
+        bare = spec.model_copy(update={"trims_zeros": False})
+        prepared = prepare(image, bare, channel_order=channel_order, flip=flip, flip_before=flip_before)
+        return replace(prepared, frame=frame if frame is None or flip is None else frame.flipped(flip))
+    if stored:
+        return _prepare_stored(image, spec, flip, flip_before)
     size = (image.shape[0], image.shape[1])
     order: ChannelOrder = channel_order
     if spec.channels == 1:

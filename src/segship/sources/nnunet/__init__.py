@@ -156,10 +156,6 @@ def _spec(plan: Plan, own: dict[str, Any], folds: int) -> tuple[ModelSpec, tuple
         "clip": tuple(clip or (-1e30, 1e30) for clip in clips) if any(clips) else None,
         "statistics": statistics if any(kind != "none" for kind in statistics) else (),
     }
-    notes.append(
-        "nnU-Net cuts black borders off an image before it is normalised and calls them background; this is not done "
-        "here: images with borders of zero in all channels may differ"
-    )
     if folds > 1:
         notes.append(f"The scores are the mean of {folds} folds; --cfg-options folds=[0] takes one")
     with validated(_PLANS, ConfigError):
@@ -172,6 +168,7 @@ def _spec(plan: Plan, own: dict[str, Any], folds: int) -> tuple[ModelSpec, tuple
             pixels="uint8" if plan.channels == 3 else "multispectral",  # noqa: PLR2004
             padding=Padding(height=plan.patch[0], width=plan.patch[1], center=True),
             slide=_slide(plan, own),
+            trims_zeros=True,
         )
     return spec, tuple(notes)
 
