@@ -40,6 +40,7 @@ _OWN = ("checkpoint_name", "configuration", "folds", "tile_step_size", "use_gaus
 _CHECKPOINT = "checkpoint_final.pth"
 _FLIPS: tuple[Flip, Flip] = ("vertical", "horizontal")  # by nnU-Net's axes of a plane
 _MOST_FOLDS = 32
+_MIRRORS = "nnU-Net averages mirrored views by default; here one view is seen unless --tta asks for them"
 
 
 def recognises(path: Path) -> bool:
@@ -73,8 +74,9 @@ def load(request: LoadRequest) -> Loaded:
     origin = {name: digest(folder / name) for name in (_PLANS, _DATASET)}
     origin |= {"/".join(one.path.parts[-2:]): one.digest for one in weights}
     provenance = _provenance(name).model_copy(update={"random_weights": not weights, "ignored": tuple(ignored)})
-    notes = (*notes, *(f"{IGNORED}{sentence}" for sentence in ignored))
-    return Loaded(spec, network, notes, origin, denormals, provenance=provenance, tta=_mirroring(meta))
+    mirroring = _mirroring(meta)
+    notes = (*notes, *([_MIRRORS] if mirroring is not None else ()), *(f"{IGNORED}{sentence}" for sentence in ignored))
+    return Loaded(spec, network, notes, origin, denormals, provenance=provenance, tta=mirroring)
 
 
 def _options(request: LoadRequest, plans: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
