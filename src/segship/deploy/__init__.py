@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from segship.backends import DEFAULT
 from segship.core.errors import BackendError, ConfigError, InputError, validated
 from segship.core.plan import Int8, Temperature, read_embed
-from segship.core.target import Shape, Target
+from segship.deploy.contract import Described, describe
 from segship.deploy.mmdeploy import build_mmdeploy_folder
 from segship.deploy.pixels import LAYOUTS, PixelLayout, build_pixel_model
-from segship.deploy.requirements import require_extra
 from segship.deploy.ship import ExportOptions, build_package, ignore_progress
+from segship.deploy.targets import find_target, old_target, renamed
 from segship.deploy.transformersjs import build_transformersjs_folder
 from segship.formats.mmdeploy.names import ENGINE
 from segship.runtime.package import Package
@@ -26,9 +24,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from segship.core.provenance import Provenance
     from segship.core.spec import ModelSpec, SizeRule
-    from segship.core.target import Precision
+    from segship.core.target import Precision, Target
     from segship.reading.description import Preset
     from segship.sources import Loaded, Options
 
@@ -177,8 +174,8 @@ def export(
             allow_inexact=allow_inexact, images=images, backend=backend, precision=precision, shape=shape,
             temperature=temperature,
         )  # fmt: skip
-        return _tuned(given, Path(out), int8 or Int8(), embed, _renamed(progress, on_stage))
-    chosen = _old_target(target, backend=backend, precision=precision, shape=shape)
+        return _tuned(given, Path(out), int8 or Int8(), embed, renamed(progress, on_stage))
+    chosen = old_target(target, backend=backend, precision=precision, shape=shape)
     options = ExportOptions(
         target=chosen,
         embed=read_embed(embed),
@@ -186,7 +183,7 @@ def export(
         temperature=temperature or _temperature_of(int8),
         allow_inexact=allow_inexact,
         images=_paths(images),
-        progress=_renamed(progress, on_stage),
+        progress=renamed(progress, on_stage),
     )
     return build_package(given.load, Path(out), options)
 
@@ -247,7 +244,7 @@ def export_module(
         temperature=temperature or _temperature_of(int8),
         allow_inexact=allow_inexact,
         images=_paths(images),
-        progress=_renamed(progress, on_stage),
+        progress=renamed(progress, on_stage),
     )
     return build_package(load, Path(out), options)
 
@@ -347,60 +344,6 @@ def export_pixels(
     return build_pixel_model(as_source(source).load, Path(out), options, layout)
 
 
-class Described(NamedTuple):
-    """What a trained network expects and means.
-
-    Attributes:
-        spec: What the network expects and means.
-        sizes: Which input sizes it takes.
-        notes: What a user should know, in sentences.
-        provenance: From where each value of ``spec`` was read, and what was assumed.
-    """
-
-    spec: ModelSpec
-    sizes: SizeRule
-    notes: tuple[str, ...]
-    provenance: Provenance
-
-
-def describe(source: Source | str | os.PathLike[str]) -> Described:
-    """Read what a trained network expects and means, before anything is exported; its weights may be missing.
-
-    Args:
-        source: A `segship.Source`; or the framework's config, folder or file.
-
-    Returns:
-        The spec, the sizes it takes, notes, and from where all that was read.
-
-    Raises:
-        SegshipError: It cannot be read.
-    """
-    require_extra()
-    loaded = replace(as_source(source), random_weights=True).load()
-    return Described(loaded.spec, loaded.network.sizes, loaded.notes, loaded.provenance)
-
-
-def find_target(target: str | Target) -> Target:
-    """Read a target.
-
-    Args:
-        target: A target, its text as `Target.parse` reads it, or the path of a deploy config of MMDeploy.
-
-    Returns:
-        The target.
-
-    Raises:
-        SegshipError: It is none of these.
-    """
-    if isinstance(target, Target):
-        return target
-    if target.endswith(".py") and Path(target).is_file():
-        from segship.formats.mmdeploy.deploy_config import read_target
-
-        return read_target(Path(target))
-    return Target.parse(target)
-
-
 def _require_tunable(**given: object) -> None:
     if told := [name for name, value in given.items() if value]:
         raise InputError(f"target='auto' chooses itself, and writes what passes: leave {', '.join(told)} out")
@@ -440,29 +383,3 @@ def _temperature_of(int8: Int8 | None) -> Temperature | None:
 
 def _paths(images: Sequence[str | os.PathLike[str]]) -> list[Path]:
     return [Path(image) for image in images]
-
-
-def _old_target(target: str | Target | None, **parts: str | None) -> Target:
-    """The target, or the one that version 0.1's three arguments name together."""
-    given = {name: value for name, value in parts.items() if value is not None}
-    if not given:
-        return find_target(target or _DYNAMIC)
-    if target is not None:
-        raise InputError(f"target={str(target)!r} names engine, precision and shape: leave {', '.join(given)} out")
-    shape = Shape.parse(given.pop("shape", "dynamic"))
-    chosen = Target.model_validate({"backend": DEFAULT, "shape": shape} | given)
-    warnings.warn(
-        f"backend, precision and shape go with the next version: give target={str(chosen)!r} instead",
-        DeprecationWarning,
-        stacklevel=3,
-    )
-    return chosen
-
-
-def _renamed(progress: Callable[[str], None] | None, on_stage: Callable[[str], None] | None) -> Callable[[str], None]:
-    if on_stage is None:
-        return progress or ignore_progress
-    if progress is not None:
-        raise InputError("on_stage is the old name of progress: give one of them")
-    warnings.warn("on_stage is called progress now, and goes with the next version", DeprecationWarning, stacklevel=3)
-    return on_stage

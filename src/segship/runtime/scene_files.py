@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segship.core.errors import InputError, SegshipError
+from segship.core.errors import InputError, SegshipError, UnsupportedError
 from segship.core.files import require_apart
 from segship.rasters.canvas import Canvas, Meaning, write_cog
 from segship.rasters.mosaics import SUFFIX
 from segship.rasters.polygons import write_polygons
+from segship.runtime.average import AveragedPipeline
 from segship.runtime.result_index import identify
 from segship.runtime.scene_plan import SceneOptions
 from segship.vision import confidence
@@ -30,11 +31,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from segship.core.manifest import Manifest
     from segship.rasters.polygons import VectorFormat
+    from segship.runtime.pipeline import Pipeline
     from segship.runtime.scene import Decided, Scene
     from segship.vision.confidence import ConfidenceKind
 
-__all__ = ["SceneForm", "is_scene", "write_scene", "write_scene_alone"]
+__all__ = ["SceneForm", "is_scene", "open_scene", "write_scene", "write_scene_alone"]
 
 _WORLD_FILES = (".tfw", ".tifw", ".jgw", ".jpgw", ".pgw", ".pngw", ".wld")
 _HEADROOM = 2**26  # bytes of disk beside the results
@@ -102,6 +105,29 @@ def is_scene(path: Path, max_pixels: int) -> bool:
             return True
     size = image_size(path)
     return size is not None and size[0] * size[1] > max_pixels >= MAX_PIXELS
+
+
+def open_scene(pipeline: Pipeline | AveragedPipeline, manifest: Manifest, path: Path, options: SceneOptions) -> Scene:
+    """Open a raster for a package.
+
+    Args:
+        pipeline: Runs the network.
+        manifest: Of its package.
+        path: The raster.
+        options: How it is seen.
+
+    Raises:
+        UnsupportedError: Several packages, or views, are averaged.
+        SegshipError: As for `segship.runtime.scene.Scene`.
+    """
+    from segship.runtime.scene import Scene  # noqa: PLC0415  (loaded for rasters alone)
+
+    if isinstance(pipeline, AveragedPipeline):
+        raise UnsupportedError(
+            f"{path} is a raster read by windows, for which neither test-time augmentation nor the mean of several "
+            "packages is provided: give one package without --tta"
+        )
+    return Scene(pipeline, manifest, path, options)
 
 
 def write_scene(

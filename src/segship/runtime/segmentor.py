@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import itertools
@@ -15,16 +14,16 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, overlo
 import numpy as np
 import PIL.Image
 
-from segship.core.errors import InputError, SegshipWarning, UnsupportedError
+from segship.core.errors import InputError, SegshipWarning
 from segship.datasets.class_names import ClassNames
 from segship.runtime.arguments import require_order, require_whole
 from segship.runtime.average import AveragedPipeline, open_pipeline
-from segship.runtime.overlap import ahead, emptying, in_order
+from segship.runtime.frames import MasksOfFrames
+from segship.runtime.overlap import emptying, in_order
 from segship.runtime.package import find_package
 from segship.runtime.scores import ScoresOfImages
 from segship.runtime.throughput import FEW, Room, throughput_of
 from segship.runtime.tuned import tuned_elsewhere
-from segship.runtime.video_input import Clip
 from segship.vision import confidence
 from segship.vision.bands import as_stored, read_pixels, to_preview_rgb
 from segship.vision.decode import from_pillow, is_encoded
@@ -32,7 +31,7 @@ from segship.vision.draw import overlay
 from segship.vision.preprocess import as_image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
     from types import TracebackType
 
     from numpy.typing import NDArray
@@ -51,7 +50,6 @@ if TYPE_CHECKING:
 __all__ = ["Segmentor"]
 
 ChannelOrder: TypeAlias = Literal["rgb", "bgr"]
-
 T = TypeVar("T")
 R = TypeVar("R")
 _WARM_UP_SIZE = (512, 1024)
@@ -59,7 +57,7 @@ _KEPT = ("tta", "trust", "cache")  # options of an engine that is opened again
 _OVERLAPPED = 2  # items that are worked on where one run takes all threads: one is read or written meanwhile
 
 
-class Segmentor(ScoresOfImages):
+class Segmentor(ScoresOfImages, MasksOfFrames):
     """An opened package: it makes masks of images, without the framework that trained the network.
 
     Images given as arrays are **RGB**, as Pillow has them; ``cv2.imread`` makes BGR, for which ``channel_order="bgr"``.
@@ -321,31 +319,6 @@ class Segmentor(ScoresOfImages):
                 self._many.append(other)
         return self._many[0], way.at_once  # more would only crowd the processors' caches
 
-    def stream(
-        self, frames: Iterable[Image] | str | os.PathLike[str], *, channel_order: ChannelOrder | None = None
-    ) -> Iterator[Mask]:
-        """Make the mask of each frame while the next ones are read and labelled in threads of their own.
-
-        At most two frames and two masks wait, however long the stream is.
-
-        Args:
-            frames: Images, each as for the mask; or the path of a video, ``camera:0``, or a URL as ``rtsp://…``, which
-                PyAV reads (``segship[video]``).
-            channel_order: As for the mask.
-
-        Returns:
-            An iterator over the labels (H, W) of each frame, at its own size.
-
-        Raises:
-            InputError: A frame cannot be used, or the video cannot be read.
-        """
-        with contextlib.ExitStack() as stack:
-            images: Iterable[Image] = _frames_of(frames, stack) if isinstance(frames, (str, os.PathLike)) else frames
-            order: ChannelOrder | None = "rgb" if isinstance(frames, (str, os.PathLike)) else channel_order
-            pixels = stack.enter_context(contextlib.closing(ahead(self._pixels(image, order) for image in images)))
-            masks = (self._pipeline.labels(*one) for one in pixels)
-            yield from stack.enter_context(contextlib.closing(ahead(masks)))
-
     def scene(
         self,
         path: str | os.PathLike[str],
@@ -390,20 +363,14 @@ class Segmentor(ScoresOfImages):
         Examples:
             >>> scene = segmentor.scene("field.tif", to="out", window=1024, overlap=256)  # doctest: +SKIP
         """
-        from segship.runtime.scene import Scene  # noqa: PLC0415  (loaded for rasters alone)
-        from segship.runtime.scene_files import write_scene_alone  # noqa: PLC0415
+        from segship.runtime.scene_files import open_scene, write_scene_alone  # noqa: PLC0415  (for rasters alone)
         from segship.runtime.scene_plan import SceneOptions  # noqa: PLC0415
 
-        sides = (window, window) if isinstance(window, int) else window
-        given = SceneOptions(sides, overlap, blend, scale, resolution, tuple(bands) if bands else None, remote=remote)
+        window = (window, window) if isinstance(window, int) else window
+        given = SceneOptions(window, overlap, blend, scale, resolution, tuple(bands or ()) or None, remote=remote)
         if to is None and files:
             raise InputError(f"{', '.join(files)}: give a folder for the files (to)")
-        if isinstance(self._pipeline, AveragedPipeline):  # as `averages` tells
-            raise UnsupportedError(
-                f"{path} is a raster read by windows, for which neither test-time augmentation nor the mean of several "
-                "packages is provided: give one package without --tta"
-            )
-        scene = Scene(self._pipeline, self._manifest, Path(path), options or given)
+        scene = open_scene(self._pipeline, self._manifest, Path(path), options or given)
         if to is not None:
             write_scene_alone(scene, Path(to), self.identity, **files)
         return scene
@@ -457,10 +424,3 @@ class Segmentor(ScoresOfImages):
         if isinstance(image, PIL.Image.Image):
             pixels, order = from_pillow(image, max_pixels=self._max_pixels, stored=stored), "rgb"
         return (as_stored(pixels, self.spec.channels), "rgb") if stored else (as_image(pixels), order)
-
-
-def _frames_of(name: str | os.PathLike[str], stack: contextlib.ExitStack) -> Iterator[Image]:
-    """The frames of a video, which is closed with ``stack``."""
-    clip = Clip(os.fspath(name))
-    stack.callback(clip.close)
-    return (frame.image for frame in clip.frames())

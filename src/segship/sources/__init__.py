@@ -8,12 +8,12 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-import re
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from segship.core.errors import ConfigError, InputError, UnsupportedError, did_you_mean, validated
+from segship.reading.advice import hub_advice, torch_file_advice
 
 if TYPE_CHECKING:
     import os
@@ -33,8 +33,6 @@ DescriptionLike: TypeAlias = "Path | Mapping[str, Any] | None"
 """What a network expects and means, where its own files do not say: a YAML file, or its content."""
 
 _FUNCTION = "python:"
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_SUFFIXES = frozenset({".bin", ".json", ".onnx", ".pt", ".pt2", ".pth", ".py", ".safetensors", ".xml", ".yaml", ".yml"})
 IGNORED = "Ignored, as you asked for: "
 """How notes begin that tell of options that were passed over."""
 
@@ -316,7 +314,8 @@ def find_source(path: Path, name: str | None = None) -> Framework:
     kind = "The folder" if path.is_dir() else "The file"
     looked_for = "; ".join(f"{source.title}: {source.looks_for}" for source in known.values())
     raise ConfigError(
-        f"{kind} {path} is not recognised{_torch_file(path)}. Looked for {looked_for}. --source NAME decides by name"
+        f"{kind} {path} is not recognised{torch_file_advice(path)}. Looked for {looked_for}. "
+        "--source NAME decides by name"
     )
 
 
@@ -331,33 +330,7 @@ def _named_architecture(path: Path) -> Framework:
         if str(path) in source.names:
             return source
     near = did_you_mean(str(path), {name for source in known for name in source.names})
-    raise ConfigError(f"{path} does not exist{_of_the_hub(path) or (near and f'.{near}')}")
-
-
-_TORCH_SUFFIXES = {".pt", ".pth", ".ckpt", ".pkl", ".bin", ".ts", ".torchscript"}
-
-
-def _torch_file(path: Path) -> str:
-    """What to do with a file of ``torch.save`` or TorchScript that stands where a config is expected."""
-    if path.suffix.lower() not in _TORCH_SUFFIXES or not path.is_file():
-        return ""
-    return (
-        ": a file of torch alone says too little. Weights are given after their config (SOURCE CHECKPOINT); a whole "
-        "module (torch.save(model), torch.jit.save) is returned by a function of yours: --source "
-        "python:package.module:function --trust"
-    )
-
-
-def _of_the_hub(path: Path) -> str:
-    """How to go on where ``path`` may be the name of a network of the hub: nothing is downloaded here."""
-    name = path.as_posix()
-    if path.is_absolute() or _HUB_NAME.fullmatch(name) is None or path.suffix in _SUFFIXES:
-        return ""
-    folder = path.name
-    return (
-        f". If it is a network of the Hugging Face hub: segship zoo download hf:{name} --to {folder}, and give the "
-        f"folder {folder}; nothing is downloaded here"
-    )
+    raise ConfigError(f"{path} does not exist{hub_advice(path) or (near and f'.{near}')}")
 
 
 def load_network(
