@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,15 @@ FOLDERS = REFERENCES / "paddleseg"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(FOLDERS / "argmax", tmp_path / "inference_model"))
+
+
+@pytest.fixture(autouse=True)
+def opencv_alone() -> Iterator[None]:
+    """OpenCV without Intel's library, which resizes float32 with weights of its own, on Intel's processors only."""
+    used = cv2.ipp.useIPP()
+    cv2.ipp.setUseIPP(False)
+    yield
+    cv2.ipp.setUseIPP(used)
 
 
 def rewrite(folder: Path, **changes: Any) -> Path:

@@ -37,6 +37,7 @@ __all__ = [
     "ENGINES",
     "INPUTS",
     "INPUT_LIST",
+    "KIT",
     "OUTPUTS",
     "KitBackend",
     "KitJob",
@@ -45,8 +46,12 @@ __all__ = [
     "batches_of",
     "build_here",
     "has_recipe",
+    "holds_kit",
     "run_commands",
 ]
+
+KIT = "kit.json"
+"""Name of the file that makes a folder a kit."""
 
 ENGINES, INPUTS, OUTPUTS, CALIBRATION = "engines", "inputs", "outputs", "calibration"
 """Folders of a kit."""
@@ -315,3 +320,8 @@ def _end_all(process: subprocess.Popen[bytes]) -> None:
         return
     finally:
         process.wait()
+
+
+def holds_kit(folder: Path) -> bool:
+    """Return whether ``folder`` is a kit, whatever else lies in it."""
+    return (folder / KIT).is_file()

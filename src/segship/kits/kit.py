@@ -11,6 +11,7 @@ import numpy as np
 
 from segship.core.errors import InputError
 from segship.core.files import digest, file_inside
+from segship.core.kits import KIT, holds_kit
 from segship.core.manifest import Manifest, seal
 from segship.core.plan import newer_version
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["EXPECTED", "KIT", "Expected", "Kit", "KitInput", "holds_kit", "is_kit", "read_kit", "signature"]
 
-KIT = "kit.json"
 EXPECTED = "expected.npz"
 _VERSION = 1
 _MOST = 64 * 2**20  # bytes of kit.json: a hundred thousand inputs have 30 MB
@@ -196,11 +196,6 @@ def read_kit(folder: Path) -> Kit:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is not valid ({error}): write the kit again") from None
-
-
-def holds_kit(folder: Path) -> bool:
-    """Return whether ``folder`` is a kit, whatever else lies in it."""
-    return (folder / KIT).is_file()
 
 
 def is_kit(folder: Path) -> bool:

@@ -30,6 +30,7 @@ from segship.reading.options import merge_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from segship.core.provenance import Reading
     from segship.datasets.class_names import Classes
@@ -353,7 +354,7 @@ def read_description(
     where, place = (str(given), given.name) if isinstance(given, Path) else (place, place)
     if isinstance(given, ModelSpec):
         # What it returns is found out unless the user says it.
-        values = given.model_dump(exclude={"source", "returns"} - given.model_fields_set | {"source"})
+        values = _told(given, {"source", "returns"} - given.model_fields_set | {"source"})
     elif isinstance(given, Path):
         values = read_mapping(given)
     else:
@@ -368,6 +369,18 @@ def read_description(
     except ValidationError as error:
         told = validation_line(error, known=Description.model_fields)
         raise ConfigError(f"{where} cannot be used: {told}") from None
+
+
+def _told(spec: ModelSpec, exclude: AbstractSet[str]) -> dict[str, Any]:
+    """A spec as a description tells it.
+
+    Raises:
+        UnsupportedError: It has what no description tells.
+    """
+    spec.require_common("a description")
+    values = spec.model_dump(exclude=exclude)
+    values["normalization"] = {name: values["normalization"][name] for name in ("channel_order", "mean", "std")}
+    return values
 
 
 def _names(told: Mapping[str, Any]) -> frozenset[str]:
@@ -412,5 +425,5 @@ def read_embedded(text: str, path: Path) -> dict[str, Any]:
         PackageError: It is not what this version writes.
     """
     described = EmbeddedSpec.read(text, path)
-    values = described.spec.model_dump(exclude={"source"})
+    values = _told(described.spec, {"source"})
     return values | {"sizes": described.sizes.model_dump()}

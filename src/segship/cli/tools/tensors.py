@@ -80,8 +80,8 @@ def score(
     """Read raw outputs back, make masks of them at the images' own size, and print the metrics."""
     from segship.cli import output
     from segship.cli.options import read_size
+    from segship.core.kits import holds_kit
     from segship.evaluation import Evaluation
-    from segship.kits import holds_kit
     from segship.tools import tensors
 
     size = read_size(output_size)
