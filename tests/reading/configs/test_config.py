@@ -416,3 +416,12 @@ def test_deleting_the_bases_is_refused(tmp_path: Path) -> None:
 def test_a_base_whose_name_no_file_system_holds_is_refused(tmp_path: Path) -> None:
     assert "is not at" in refusal(tmp_path, f"_base_ = '{'a' * 300}.py'")
     assert "is not at" in refusal(tmp_path, "_base_ = 'a\\0.py'")
+
+
+@pytest.mark.parametrize("text", ["a = 1\na @= 2\n", "a = 1 @ 2\n", "a = [1]\na @= [2]\n"])
+def test_a_product_of_matrices_is_one_line(text: str, tmp_path: Path) -> None:
+    (tmp_path / "config.py").write_text(text)
+    with pytest.raises(ConfigError, match=r"line [12]: .*@"):
+        read_config(tmp_path / "config.py")
+    (tmp_path / "config.py").write_text("a = ~3\n")
+    assert read_config(tmp_path / "config.py").values["a"] == -4
