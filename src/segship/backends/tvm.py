@@ -40,6 +40,7 @@ INFO = BackendInfo(
         "fp16": "on processors it is not faster",
         "bf16": "on processors it is not faster",
         "int8": "Relax reads no QDQ graphs",
+        "environment": "it wants typing_extensions 4.13 or newer, and litert-torch an older one: not beside litert",
         "speed": "it is compiled untuned: MMDeploy's ansor and autotvm are gone with Relay",
     },
 )
