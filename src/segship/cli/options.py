@@ -13,7 +13,7 @@ from segship.core.files import require_apart
 
 if TYPE_CHECKING:
     from segship.evaluation import Data
-    from segship.reading.description import Preset
+    from segship.reading.normalization import Preset
 
 __all__ = [
     "CLASSES",
@@ -226,7 +226,7 @@ def find_normalize(name: str | None) -> Preset | None:
     Raises:
         InputError: There is none of that name.
     """
-    from segship.reading.description import PRESETS
+    from segship.reading.normalization import PRESETS
 
     if name is None or name in PRESETS:
         return name

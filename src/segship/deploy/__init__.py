@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from segship.core.spec import ModelSpec, SizeRule
     from segship.core.target import Precision, Target
-    from segship.reading.description import Preset
+    from segship.reading.normalization import Preset
     from segship.sources import Loaded, Options
 
 __all__ = [

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from segship.core.artifacts import TensorInfo
     from segship.core.spec import SizeRule
     from segship.networks.graph import GraphNetwork
-    from segship.reading.description import Described, Description, Preset
+    from segship.reading.description import Described, Description
+    from segship.reading.normalization import Preset
 
 __all__ = ["DescribedGraph", "LocatedDescription", "describe_graph", "find_description"]
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from segship.core.provenance import Provenance
     from segship.core.spec import ModelSpec
     from segship.networks.network import Network
-    from segship.reading.description import Preset
+    from segship.reading.normalization import Preset
 
 Options: TypeAlias = "Mapping[str, Any] | Sequence[str] | None"
 """Overrides of a config: ``{"model.backbone.depth": 101}`` or ``["model.backbone.depth=101"]``."""

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
     from segship.core.files import FileDigest
     from segship.core.spec import ModelSpec
-    from segship.reading.description import Description, Preset
+    from segship.reading.description import Description
+    from segship.reading.normalization import Preset
     from segship.sources import DescriptionLike, LoadRequest, Options
 
 __all__ = ["FRAMEWORK", "load", "load_module", "recognises"]

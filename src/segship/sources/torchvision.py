@@ -17,8 +17,9 @@ from segship.models.initialise import FewRandomNumbers
 from segship.networks.bounds import build_within_bounds
 from segship.networks.wrapped import WrappedNetwork
 from segship.reading.checkpoint import read_checkpoint
-from segship.reading.description import DescribedNormalization, Description, read_description
+from segship.reading.description import Description, read_description
 from segship.reading.documents import read_mapping
+from segship.reading.normalization import DescribedNormalization
 from segship.reading.weights import load_strict, require_same_keys
 from segship.sources import Framework, Loaded, require_checkpoint
 

@@ -17,8 +17,9 @@ from segship.networks.onnx import OnnxNetwork
 from segship.onnxgraph.file import load
 from segship.onnxgraph.passes.fold_constants import fold_constants
 from segship.onnxgraph.ports import inputs_of
-from segship.reading.description import DescribedNormalization, Description, read_description
+from segship.reading.description import Description, read_description
 from segship.reading.documents import read_mapping
+from segship.reading.normalization import DescribedNormalization
 from segship.sources import IGNORED, Loaded
 from segship.sources.paddleseg.conversion import PaddleProgram, convert
 from segship.sources.paddleseg.folder import Folder, read_folder

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segship.core.errors import ConfigError
 from segship.core.provenance import assumed, read
-from segship.reading.description import PRESETS, DescribedNormalization
+from segship.reading.normalization import PRESETS, DescribedNormalization
 
 if TYPE_CHECKING:
     from segship.core.provenance import Reading
