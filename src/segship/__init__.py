@@ -2,7 +2,7 @@
 
 Opening a package needs no torch: ``segship.Segmentor(package)``. Making one does: ``segship.export(...)``.
 Names are imported on first use, so ``import segship`` stays cheap and free of torch. It switches the telemetry of the
-libraries off that Segship uses.
+libraries off that Segship uses, and lets their idle workers sleep.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from segship.core import spellings
+from segship.core.idle import let_workers_sleep
 from segship.core.telemetry import switch_off
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 switch_off()
+let_workers_sleep()
 spellings.register("segship.formats.mmdeploy.names")
 spellings.register("segship.formats.vendor_words")
 

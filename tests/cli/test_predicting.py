@@ -58,6 +58,18 @@ def test_other_commands_and_completion_are_typers(monkeypatch: pytest.MonkeyPatc
     assert read_arguments(["predict", "p", "a", "--to", "o"]) is None
 
 
+def test_a_mask_is_made_without_what_only_rasters_videos_and_others_formats_need(package: Path, street: Path) -> None:
+    left = "typer pydantic rich tempfile segship.formats segship.datasets segship.rasters.canvas"
+    code = f"from segship.cli import main; import sys; sys.modules |= dict.fromkeys({left.split()}); main()"
+    out = package.parent / "quick"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "predict", package, next(street.iterdir()), "--to", out],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(list(out.glob("*.png"))) == 1
+
+
 def test_predict_starts_without_typer_and_pydantic(tmp_path: Path) -> None:
     code = "import sys; sys.modules['typer'] = sys.modules['pydantic'] = None; from segship.cli import main; main()"
     command = [sys.executable, "-c", code, "predict", str(tmp_path / "nowhere"), "a.png", "--to", str(tmp_path / "o")]

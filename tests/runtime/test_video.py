@@ -20,7 +20,8 @@ from segship.core.errors import InputError
 from segship.runtime import video_input
 from segship.runtime.overlap import ahead
 from segship.runtime.video import predict_video
-from segship.runtime.video_input import Clip, Selection, is_video
+from segship.runtime.video_input import Clip, Selection
+from segship.runtime.video_names import is_video
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # the oldest typer names what the newest click will lose

@@ -26,7 +26,7 @@ from segship.cli.predicting import packages_among, predict_images
 from segship.cli.scenes import scene_form
 from segship.cli.video import label_video
 from segship.core.errors import InputError
-from segship.runtime.video_input import is_video
+from segship.runtime.video_names import is_video
 
 __all__ = ["predict"]
 

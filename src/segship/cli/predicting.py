@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segship.core.errors import InputError
-from segship.runtime.video_input import is_video
+from segship.runtime.video_names import is_video
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -138,7 +138,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     Returns:
         ``" Did you mean 'A' or 'B'?"``, or an empty string when nothing is near.
     """
-    import difflib  # noqa: PLC0415  (of errors alone)
+    import difflib  # of errors alone
 
     names = list(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
@@ -219,7 +219,7 @@ def validated(what: str, kind: type[SegshipError]) -> Iterator[None]:
     Returns:
         A context manager.
     """
-    from segship.core.mistakes import ValidationError  # noqa: PLC0415  (which nobody needs who asks for errors)
+    from segship.core.mistakes import ValidationError  # which nobody needs who asks for errors
 
     try:
         yield

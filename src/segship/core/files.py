@@ -6,9 +6,7 @@ import contextlib
 import errno
 import hashlib
 import os
-import shutil
 import sys
-import tempfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated
 
@@ -196,6 +194,8 @@ def scratch_directory(destination: Path) -> Iterator[Path]:
     try:
         yield temporary
     finally:
+        import shutil
+
         shutil.rmtree(temporary, ignore_errors=True)
         _unlock(lock)
 
@@ -229,6 +229,8 @@ def _siblings(destination: Path, kind: str) -> list[Path]:
 
 def _remove_stale(destination: Path) -> None:
     """Remove temporary siblings that no process holds any more."""
+    import shutil
+
     for sibling in _siblings(destination, _SCRATCH) + _siblings(destination, _OLDER):
         lock = _lock(sibling)
         if lock is not None:
@@ -238,6 +240,8 @@ def _remove_stale(destination: Path) -> None:
 
 def _locked_sibling(destination: Path) -> tuple[Path, int | None]:
     """A new empty directory and its lock; another process may take it for stale before it is locked."""
+    import tempfile
+
     for _ in range(_ATTEMPTS):
         made = Path(tempfile.mkdtemp(prefix=f".{destination.name}.{_SCRATCH}", dir=destination.parent))
         lock = _lock(made)
@@ -287,13 +291,16 @@ def _swap(temporary: Path, destination: Path) -> None:
 
 def _exchange(temporary: Path, destination: Path) -> bool:
     """Exchange two directories in one step; False where the system cannot."""
-    import ctypes  # noqa: PLC0415  (a mask needs none)
+    import ctypes  # a mask needs none
 
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
     return rename is not None and not rename(_HERE, os.fsencode(temporary), _HERE, os.fsencode(destination), _EXCHANGE)
 
 
 def _swap_in_two_steps(temporary: Path, destination: Path) -> None:
+    import shutil
+    import tempfile
+
     older = Path(tempfile.mkdtemp(prefix=f".{destination.name}.{_OLDER}", dir=destination.parent))
     destination.rename(older)
     try:
@@ -319,11 +326,9 @@ def write_atomically(path: Path, data: bytes) -> None:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".segship-", dir=path.parent)
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as file:
+        temporary = path.parent / f".segship-{os.urandom(8).hex()}"
+        with temporary.open("xb") as file:
             file.write(data)
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
         if temporary is not None:

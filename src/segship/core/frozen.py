@@ -134,7 +134,7 @@ class _Signature:
     """The parameters of a record's constructor, for those who ask with `inspect.signature`."""
 
     def __get__(self, instance: object, owner: type[Frozen]) -> inspect.Signature:
-        from inspect import Parameter, Signature  # noqa: PLC0415  (only help and documentation ask)
+        from inspect import Parameter, Signature  # only help and documentation ask
 
         return Signature([
             Parameter(

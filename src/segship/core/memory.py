@@ -50,7 +50,7 @@ def release_memory() -> None:
     Graphs and sessions hold each other in cycles, which Python's collector finds late, and the C library keeps what
     was freed for itself: both would count while the next stage takes its own.
     """
-    import ctypes  # noqa: PLC0415  (a mask needs none)
+    import ctypes  # a mask needs none
 
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):  # of glibc only; elsewhere nothing is lost but the room

@@ -68,7 +68,7 @@ def _from_linux(text: str) -> Processor:
 
 
 def _sysctl(name: str) -> str:
-    import subprocess  # noqa: PLC0415  (start-up does without)
+    import subprocess  # start-up does without
 
     try:
         run = subprocess.run([_SYSCTL, "-n", name], capture_output=True, text=True, timeout=5, check=False)  # noqa: S603

@@ -7,7 +7,6 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from segship.runtime.overlap import ahead
-from segship.runtime.video_input import Clip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -58,6 +57,8 @@ class MasksOfFrames:
 
 def _frames_of(name: str | os.PathLike[str], stack: contextlib.ExitStack) -> Iterator[Image]:
     """The frames of a video, which is closed with ``stack``."""
+    from segship.runtime.video_input import Clip
+
     clip = Clip(os.fspath(name))
     stack.callback(clip.close)
     return (frame.image for frame in clip.frames())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -95,6 +94,8 @@ def in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Genera
     Yields:
         For each item, in order, what returns its result, waits for it, or raises its error.
     """
+    from concurrent.futures import ThreadPoolExecutor  # brings logging, and one image alone needs no threads
+
     with ThreadPoolExecutor(threads, "segship-work") as pool:
         begun: deque[Future[R]] = deque()
         try:

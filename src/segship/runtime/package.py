@@ -10,10 +10,6 @@ from segship.backends import default_device, find_backend
 from segship.core.errors import PackageError, UnsafeFileError, printable, validated
 from segship.core.files import bring_back
 from segship.core.manifest import MANIFEST, read_manifest
-from segship.datasets.class_names import ClassNames
-from segship.formats.mmdeploy.documents import is_mmdeploy_folder
-from segship.formats.mmdeploy.reader import read_mmdeploy_folder
-from segship.runtime.engine_file import is_described, is_engine_file, read_engine_file
 from segship.runtime.pipeline import Pipeline
 from segship.runtime.tuned import default_threads
 
@@ -22,6 +18,7 @@ if TYPE_CHECKING:
 
     from segship.core.artifacts import Session
     from segship.core.manifest import Manifest
+    from segship.datasets.class_names import ClassNames
 
 __all__ = ["Package", "PackageFiles", "can_open", "find_package"]
 
@@ -111,7 +108,12 @@ class PackageFiles:
 
 def can_open(path: Path) -> bool:
     """Return whether a package, a folder of MMDeploy's or an engine file with metadata lies at ``path``."""
-    return (path / MANIFEST).is_file() or is_mmdeploy_folder(path) or is_described(path)
+    if (path / MANIFEST).is_file():
+        return True
+    from segship.formats.mmdeploy.documents import is_mmdeploy_folder
+    from segship.runtime.engine_file import is_described
+
+    return is_mmdeploy_folder(path) or is_described(path)
 
 
 def find_package(path: Path, naming: ClassNames | None = None) -> PackageFiles:
@@ -135,6 +137,16 @@ def find_package(path: Path, naming: ClassNames | None = None) -> PackageFiles:
         raise PackageError(f"{printable(str(path)):.200} cannot be opened: {error.strerror}") from None
     if (path / MANIFEST).is_file():
         return PackageFiles(path, path, read_manifest(path))
+    return _find_others(path, naming)
+
+
+def _find_others(path: Path, naming: ClassNames | None) -> PackageFiles:
+    """Read what is no package of Segship's, by what is loaded for it alone."""
+    from segship.datasets.class_names import ClassNames
+    from segship.formats.mmdeploy.documents import is_mmdeploy_folder
+    from segship.formats.mmdeploy.reader import read_mmdeploy_folder
+    from segship.runtime.engine_file import is_engine_file, read_engine_file
+
     if is_mmdeploy_folder(path):
         with validated(str(path), PackageError):
             return PackageFiles(path, path, read_mmdeploy_folder(path, naming or ClassNames()))

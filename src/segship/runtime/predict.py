@@ -9,6 +9,7 @@ import os
 import warnings
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,6 @@ import numpy as np
 from segship.core.errors import InputError, MissingExtraError, SegshipError, SegshipWarning
 from segship.core.files import require_apart, write_atomically
 from segship.core.memory import is_out_of_memory
-from segship.rasters.gdal import rasterio
-from segship.rasters.polygons import require_writer
 from segship.runtime.result_index import ResultIndex, identify
 from segship.runtime.result_names import name_results
 from segship.runtime.scene_files import SceneForm, is_scene, write_scene
@@ -32,7 +31,7 @@ from segship.vision.draw import write_jpeg, write_png
 from segship.vision.palette import write_mask_png
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -291,8 +290,7 @@ class _Run:
         self._index.drop(wanted.values())
         failed: dict[Path, str] = {}
         done = resumed = len(self._names) - len(wanted)
-        made = self._segmentor.for_each(self._work, wanted.items(), many=len(wanted.keys() - self._scenes) > FEW)
-        with contextlib.closing(made):
+        with contextlib.closing(self._results(wanted)) as made:
             for file, result in zip(wanted, made, strict=True):
                 try:
                     if file in self._scenes:
@@ -313,6 +311,12 @@ class _Run:
             self._to / self._files(file, name)["labels"] for file, name in self._names.items() if file not in failed
         ]
         return Predictions(masks, failed, resumed, dict(self._left_out), self._told)
+
+    def _results(self, wanted: Mapping[Path, str]) -> Generator[Callable[[], dict[str, Any]], None, None]:
+        """What returns the results of each image, in order; of one alone when it is asked, without threads."""
+        if len(wanted) == 1:
+            return (partial(self._work, self._segmentor, item) for item in wanted.items())
+        return self._segmentor.for_each(self._work, wanted.items(), many=len(wanted.keys() - self._scenes) > FEW)
 
     def _is_done(self, file: Path, name: str) -> bool:
         form = self._scene_form if file in self._scenes else self._form
@@ -389,6 +393,9 @@ def _find_scenes(files: Iterable[Path], form: ResultForm) -> set[Path]:
     found = set(files) if form.scene.asked else {file for file in files if is_scene(file, form.max_pixels)}
     if not found:
         return found
+    from segship.rasters.gdal import rasterio
+    from segship.rasters.polygons import require_writer
+
     try:
         rasterio()
     except MissingExtraError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import mmap
 import os
-import shutil
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -15,9 +14,7 @@ import numpy as np
 
 from segship.core.errors import InputError, SegshipError, UnsupportedError
 from segship.core.files import require_apart
-from segship.rasters.canvas import Canvas, Meaning, write_cog
 from segship.rasters.mosaics import SUFFIX
-from segship.rasters.polygons import write_polygons
 from segship.runtime.average import AveragedPipeline
 from segship.runtime.result_index import identify
 from segship.runtime.scene_plan import SceneOptions
@@ -32,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from segship.core.manifest import Manifest
+    from segship.rasters.canvas import Canvas
     from segship.rasters.polygons import VectorFormat
     from segship.runtime.pipeline import Pipeline
     from segship.runtime.scene import Decided, Scene
@@ -120,7 +118,7 @@ def open_scene(pipeline: Pipeline | AveragedPipeline, manifest: Manifest, path: 
         UnsupportedError: Several packages, or views, are averaged.
         SegshipError: As for `segship.runtime.scene.Scene`.
     """
-    from segship.runtime.scene import Scene  # noqa: PLC0415  (loaded for rasters alone)
+    from segship.runtime.scene import Scene
 
     if isinstance(pipeline, AveragedPipeline):
         raise UnsupportedError(
@@ -229,6 +227,8 @@ class _Writer:
         pixels = self._scene.size[0] * self._scene.size[1]
         bands = self._scene.channels if self._form.scores else 0
         need = pixels * (np.dtype(self._scene.dtype).itemsize + 6 * bands + bool(self._form.confidence)) + _HEADROOM
+        import shutil
+
         if (free := shutil.disk_usage(self._folder.parent).free) < need:
             raise InputError(
                 f"{self._scene.path} has {pixels:,} pixels, whose results need {need / 1e9:.1f} GB beside {self._to}, "
@@ -237,6 +237,8 @@ class _Writer:
 
     def discard(self) -> None:
         """Remove what was begun."""
+        import shutil
+
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def write(self, progress: Callable[[int, int], None] | None) -> dict[str, Any]:
@@ -251,6 +253,8 @@ class _Writer:
         return facts | {"seconds": round(seconds, 3), "windows_run": windows}
 
     def _canvases(self) -> dict[str, Canvas]:
+        from segship.rasters.canvas import Canvas
+
         size, kinds = self._scene.size, {"labels": (np.dtype(self._scene.dtype).name, 1)}
         if self._form.scores:
             kinds["scores"] = ("float16", self._scene.channels)
@@ -312,6 +316,9 @@ class _Writer:
         return facts | {"nodata_pixels": empty, "seams": self._scene.measure_seams(canvas.read)}
 
     def _publish(self, canvases: Mapping[str, Canvas]) -> None:
+        from segship.rasters.canvas import Meaning, write_cog
+        from segship.rasters.polygons import write_polygons
+
         spec, ground = self._scene.spec, self._scene.georeference
         meanings = {
             "labels": Meaning(self._scene.nodata, spec.classes, spec.palette),

@@ -15,7 +15,6 @@ import numpy as np
 import PIL.Image
 
 from segship.core.errors import InputError, SegshipWarning
-from segship.datasets.class_names import ClassNames
 from segship.runtime.arguments import require_order, require_whole
 from segship.runtime.average import AveragedPipeline, open_pipeline
 from segship.runtime.frames import MasksOfFrames
@@ -27,7 +26,6 @@ from segship.runtime.tuned import tuned_elsewhere
 from segship.vision import confidence
 from segship.vision.bands import as_stored, read_pixels, to_preview_rgb
 from segship.vision.decode import from_pillow, is_encoded
-from segship.vision.draw import overlay
 from segship.vision.preprocess import as_image
 
 if TYPE_CHECKING:
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
 
     from segship.core.manifest import Manifest
     from segship.core.spec import ModelSpec
+    from segship.datasets.class_names import ClassNames
     from segship.runtime.augmentation import Tta
     from segship.runtime.scene import Scene
     from segship.runtime.scene_plan import SceneOptions
@@ -134,7 +133,7 @@ class Segmentor(ScoresOfImages, MasksOfFrames):
                 "cache": cache,
             },
         )
-        naming = ClassNames(tuple(classes), layout)
+        naming = _naming(classes, layout)
         found = [find_package(Path(one), naming) for one in packages]
         self._found, self._path, self._manifest = found, found[0].path, found[0].manifest
         for told in dict.fromkeys(tuned_elsewhere(files.manifest.tuned) for files in found):
@@ -363,8 +362,8 @@ class Segmentor(ScoresOfImages, MasksOfFrames):
         Examples:
             >>> scene = segmentor.scene("field.tif", to="out", window=1024, overlap=256)  # doctest: +SKIP
         """
-        from segship.runtime.scene_files import open_scene, write_scene_alone  # noqa: PLC0415  (for rasters alone)
-        from segship.runtime.scene_plan import SceneOptions  # noqa: PLC0415
+        from segship.runtime.scene_files import open_scene, write_scene_alone
+        from segship.runtime.scene_plan import SceneOptions
 
         window = (window, window) if isinstance(window, int) else window
         given = SceneOptions(window, overlap, blend, scale, resolution, tuple(bands or ()) or None, remote=remote)
@@ -405,6 +404,8 @@ class Segmentor(ScoresOfImages, MasksOfFrames):
         Returns:
             uint8 (H, W, 3), RGB.
         """
+        from segship.vision.draw import overlay
+
         return overlay(self._rgb(image), mask, self.spec.palette, opacity)
 
     def _rgb(self, image: Image) -> NDArray[np.uint8]:
@@ -424,3 +425,12 @@ class Segmentor(ScoresOfImages, MasksOfFrames):
         if isinstance(image, PIL.Image.Image):
             pixels, order = from_pillow(image, max_pixels=self._max_pixels, stored=stored), "rgb"
         return (as_stored(pixels, self.spec.channels), "rgb") if stored else (as_image(pixels), order)
+
+
+def _naming(classes: Sequence[str], layout: str | None) -> ClassNames | None:
+    """Names of classes, where any are given; data sets are loaded for these alone."""
+    if not classes and layout is None:
+        return None
+    from segship.datasets.class_names import ClassNames
+
+    return ClassNames(tuple(classes), layout)

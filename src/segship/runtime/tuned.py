@@ -41,7 +41,7 @@ def default_threads(tuned: Tuned | None) -> int | None:
 
 
 def _version(distribution: str) -> str | None:
-    import importlib.metadata  # noqa: PLC0415  (takes 20 ms, and most packages were tuned for no machine)
+    import importlib.metadata  # takes 20 ms, and most packages were tuned for no machine
 
     try:
         return importlib.metadata.version(distribution)

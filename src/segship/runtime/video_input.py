@@ -6,36 +6,23 @@ import errno
 import time
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from segship.core.errors import InputError, MissingExtraError
+from segship.runtime.video_names import CAMERA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-__all__ = ["Clip", "Frame", "Selection", "is_video", "load_av"]
+__all__ = ["Clip", "Frame", "Selection", "load_av"]
 
-_SUFFIXES = frozenset(
-    ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()  # noqa: SIM905
-)
-_CAMERA = "camera:"
 _LIVE = ("rtsp://", "rtsps://", "rtmp://", "udp://", "rtp://", "srt://", "tcp://")
 _TRIES, _PAUSE, _TIMEOUT = 10, 1.0, 10.0  # of a lost stream: how often, and seconds
 _MOST_BROKEN = 1000  # packets one after the other
-
-
-def is_video(name: str) -> bool:
-    """Return whether ``name`` is called like a video file, a camera (``camera:0``) or a stream (``rtsp://…``)."""
-    return (
-        name.startswith(_CAMERA)
-        or "://" in name
-        or (Path(name).suffix.lower() in _SUFFIXES and not Path(name).is_dir())
-    )
 
 
 def load_av() -> Any:
@@ -45,8 +32,8 @@ def load_av() -> Any:
         MissingExtraError: It is not installed.
     """
     try:
-        import av  # noqa: PLC0415  (an extra, imported when there is a video)
-        import av.logging  # noqa: PLC0415
+        import av
+        import av.logging
     except ImportError as error:
         raise MissingExtraError("Video", "video", "av") from error
     av.logging.set_level(None)  # a broken frame is counted, not printed
@@ -124,7 +111,7 @@ class Clip:
         self._failures = (self._av.FFmpegError, OSError, ValueError)
         self.name, self._selection = name, selection or Selection()
         self.broken = self.reconnected = 0
-        self.live = name.startswith((_CAMERA, *_LIVE))
+        self.live = name.startswith((CAMERA, *_LIVE))
         self._container = self._open()
 
     def close(self) -> None:
@@ -186,8 +173,8 @@ class Clip:
 
     def _open(self) -> Any:
         name, options = self.name, {}
-        if name.startswith(_CAMERA):
-            name, kind = f"/dev/video{name.removeprefix(_CAMERA)}", "v4l2"
+        if name.startswith(CAMERA):
+            name, kind = f"/dev/video{name.removeprefix(CAMERA)}", "v4l2"
         else:
             kind = None
         if name.startswith("rtsp"):
