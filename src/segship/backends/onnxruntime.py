@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, Any
 
 from segship.backends._providers import open_session, usable_devices
 from segship.core.artifacts import BackendInfo, Device, Engine, Graph, Session, TensorInfo, shapes_of
-from segship.core.errors import MissingExtraError, engine_errors
+from segship.core.compiled import compiled_folder
+from segship.core.errors import BackendError, MissingExtraError, engine_errors
 from segship.core.sessions import OpenSession
 
 if TYPE_CHECKING:
@@ -39,6 +39,10 @@ INFO = BackendInfo(
 )
 
 
+_OPTIMISED = "optimised.onnx"
+_MOST_KEPT = 2**26  # bytes: to digest the copy of a larger graph takes as long as to optimise it
+
+
 def _load() -> Any:
     try:
         import onnxruntime
@@ -56,6 +60,8 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
         directory: Where the files go.
     """
     del target
+    import shutil
+
     files = [graph.path, *graph.path.parent.glob(f"{graph.path.name}.data")]
     for file in files:
         if file.parent != directory:
@@ -85,7 +91,10 @@ def open(engine: Engine, *, device: str = INFO.default_device, threads: int | No
     # Idle workers otherwise wait in a loop and take the processor from what makes the mask.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     path = engine.directory / engine.files[0]
-    session = open_session(runtime, path, options, device)
+    if engine.cache and device == INFO.default_device and len(engine.files) == 1 and path.stat().st_size <= _MOST_KEPT:
+        session = _open_optimised(runtime, path, options, engine.cache)
+    else:
+        session = open_session(runtime, path, options, device)
     names = [output.name for output in session.get_outputs()]
 
     def run(feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
@@ -93,6 +102,25 @@ def open(engine: Engine, *, device: str = INFO.default_device, threads: int | No
             return dict(zip(names, session.run(names, dict(feeds)), strict=True))
 
     return OpenSession("ONNX Runtime", run)
+
+
+def _open_optimised(runtime: Any, path: Path, options: Any, cache: str) -> Any:
+    """Open a graph on the processor as it was optimised at an earlier start, or keep what becomes of it now."""
+    level = options.graph_optimization_level
+    with compiled_folder(cache, "ONNX Runtime", runtime.__version__, runtime.get_build_info()) as folder:
+        if folder is not None:
+            optimised = folder / _OPTIMISED
+            is_there = optimised.is_file()
+            if is_there:
+                options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+            else:
+                options.optimized_model_filepath = str(optimised)
+            try:
+                return open_session(runtime, optimised if is_there else path, options, INFO.default_device)
+            except BackendError:  # it cannot be written, or is none: the graph itself can be opened, or says why not
+                optimised.unlink(missing_ok=True)
+                options.graph_optimization_level, options.optimized_model_filepath = level, ""
+        return open_session(runtime, path, options, INFO.default_device)
 
 
 def inspect(path: Path) -> tuple[Engine, Mapping[str, str]]:

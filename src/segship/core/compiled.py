@@ -10,9 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 import stat
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +53,9 @@ def compiled_folder(files: str, *parts: object) -> Iterator[Path | None]:
             os.utime(entry)  # the one that was used last goes last
         yield entry
         return
+    import shutil
+    import tempfile
+
     try:
         making = Path(tempfile.mkdtemp(prefix=_MAKING, dir=root))
     except OSError:
@@ -93,6 +94,8 @@ def _is_whole(entry: Path) -> bool:
                 return True
     if entry.is_symlink():
         entry.unlink(missing_ok=True)
+    import shutil
+
     shutil.rmtree(entry, ignore_errors=True)
     return False
 
@@ -117,6 +120,8 @@ def _keep(made: Path, entry: Path) -> None:
 
 def _trim(root: Path, newest: Path) -> None:
     """Remove the entries that were used longest ago, until the rest is within the bounds."""
+    import shutil
+
     with contextlib.suppress(OSError):
         entries = [path for path in root.iterdir() if path != newest and not path.name.startswith(_MAKING)]
         room, places = _MOST_BYTES - _bytes(newest), _MOST_ENTRIES - 1

@@ -81,7 +81,7 @@ class Segmentor(ScoresOfImages, MasksOfFrames):
             or a text: ``"flip"`` (horizontal), ``"vflip"``, ``"d4"`` (quarter turns and flips, for pictures from
             above), ``"scales=0.5,1.0,1.5"``, joined by commas.
         cache: Use what the engine compiled at an earlier start, and keep what it compiles now, in the cache folder that
-            ``segship doctor`` names. False: neither. OpenVINO compiles; ONNX Runtime only reads.
+            ``segship doctor`` names. False: neither. OpenVINO and ONNX Runtime compile.
 
     Raises:
         PackageError: The package is damaged, incomplete or newer than this version.
