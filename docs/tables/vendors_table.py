@@ -2,7 +2,7 @@
 
 ::
 
-    SEGSHIP_RKNN_ENV=… python docs/tables/vendors_table.py [--only cgnet,ddrnet] [--targets rknn-fp16,tensorrt-rtx]
+    SEGSHIP_RKNN_ENV=… SEGSHIP_QNN_ENV=… python docs/tables/vendors_table.py [--only cgnet,ddrnet] [--targets rknn-fp16,tensorrt-rtx]
 
 One network of each family, with weights from a formula, is converted at SIZE, or the nearest that it takes, and run
 where a simulator of the vendor's is here. Each cell is kept in docs/tables/vendors.json as soon as it is there, and is
@@ -28,8 +28,10 @@ from segship.capture import CaptureOptions, capture
 from segship.core.plan import Plan
 from segship.core.spec import ModelSpec
 from segship.deploy.build import finished
+from segship.deploy.lower import can_mix
 from segship.networks.session import EagerSession
 from segship.quantize import quantize
+from segship.quantize.rounding import round_onnx
 
 if TYPE_CHECKING:
     from segship.core.artifacts import Engine, Graph
@@ -41,7 +43,7 @@ from support import fill
 from support.references import configs
 
 RESULTS, PAGE = (Path(__file__).parent / f"vendors.{suffix}" for suffix in ("json", "md"))
-TARGETS = ("rknn-fp16", "rknn-int8", "tensorrt-rtx", "tensorrt-rtx-fp16")
+TARGETS = ("rknn-fp16", "rknn-int8", "qnn-fp16", "qnn-int8", "tensorrt-rtx", "tensorrt-rtx-fp16")
 BEGIN, END = "<!-- vendors: begin -->", "<!-- vendors: end -->"
 CALIBRATION = 4  # images of other numbers than the one that is compared
 _OVERFLOWING = {"segnext"}  # with weights as they are; what else is damped elsewhere is so for larger images
@@ -88,6 +90,8 @@ def measure(family: str, target: Target, network: Any, size: tuple[int, int]) ->
 
 def _built(graph: Graph, plan: Plan, directory: Path, size: tuple[int, int]) -> Engine:
     backend = find_backend(plan.target.backend)
+    if can_mix(graph, plan):
+        return round_onnx(graph, plan.target, backend).build((), directory, lambda made: finished(made, plan))
     if plan.target.precision != "int8":
         return backend.convert(finished(graph, plan), plan.target, directory)
     images = [np.roll(fill.image(*size), 17 * number, (2, 3))[..., ::-1].copy() for number in range(1, CALIBRATION + 1)]

@@ -18,8 +18,9 @@ from segship.deploy import Int8, export
 from segship.onnxgraph.file import save
 from segship.runtime.package import find_package
 from segship.toolchains.rknn import TOOLCHAIN
+from support.environments import write_environment
 from support.onnx_models import parsed
-from support.rknn_toolkit import write_environment
+from support.rknn_toolkit import MODULES
 from support.trained import write_trained
 
 IMAGES = Path(__file__).parents[2] / "src/segship/assets/demo/images"
@@ -34,7 +35,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture
 def toolkit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(TOOLCHAIN.variable, str(write_environment(tmp_path / "rknn")))
+    monkeypatch.setenv(TOOLCHAIN.variable, str(write_environment(tmp_path / "rknn", TOOLCHAIN, MODULES)))
 
 
 def small(folder: Path, opset: int = 19) -> Graph:

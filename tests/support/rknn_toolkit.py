@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import stat
-import sys
-from pathlib import Path
-
-from segship.toolchains.rknn import TOOLCHAIN
-
-__all__ = ["write_environment"]
+__all__ = ["MODULES"]
 
 _API = """
 import json, os, sys, time
@@ -103,22 +96,5 @@ class RKNN:
 
 _YAML = "import yaml\n\nclass YAML:\n    def load(self, text):\n        return yaml.safe_load(text)\n"
 
-
-def write_environment(folder: Path) -> Path:
-    """An environment's folder, as ``segship doctor --setup rknn`` leaves it."""
-    site = folder / "site"
-    for package, module, text in (("rknn", "api", _API), ("ruamel", "yaml", _YAML)):
-        (site / package).mkdir(parents=True)
-        (site / package / "__init__.py").write_text("")
-        (site / package / f"{module}.py").write_text(text)
-    boot = folder / "boot.py"
-    boot.write_text(
-        f"import runpy, sys\nsys.path.insert(0, {str(site)!r})\n"
-        "sys.argv = [each for each in sys.argv[1:] if each != '-I']\nrunpy.run_path(sys.argv[0], run_name='__main__')\n"
-    )
-    python = folder / "bin" / "python"
-    python.parent.mkdir()
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} {boot} "$@"\n')
-    python.chmod(python.stat().st_mode | stat.S_IXUSR)
-    (folder / "segship-environment.json").write_text(json.dumps({"packages": dict(TOOLCHAIN.packages)}))
-    return folder
+MODULES = {"rknn.api": _API, "ruamel.yaml": _YAML}
+"""Text of each module, by name."""

@@ -30,7 +30,7 @@ def doctor(
         str | None,
         typer.Option(
             help="Make an environment of its own, in the user's cache folder or where $SEGSHIP_NAME_ENV says: paddle "
-            "(1 GB) for PaddleSeg, rknn (1.5 GB) for Rockchip's chips."
+            "(1 GB) for PaddleSeg, rknn (1.5 GB) for Rockchip's chips, qnn (0.5 GB) for Qualcomm's."
         ),
     ] = None,
     engine: Annotated[

@@ -38,7 +38,7 @@ __all__ = [
 
 GraphFormat = Literal["onnx", "pt2", "torchscript", "openvino_ir"]
 
-Quantizer = Literal["nncf", "ai_edge", "torchao", "rknn_toolkit"]
+Quantizer = Literal["nncf", "ai_edge", "torchao", "rknn_toolkit", "qnn_qdq"]
 """The tools that make int8, each in the module of ``segship.quantize`` that is called like it."""
 
 

@@ -88,6 +88,10 @@ def quantize(graph: Graph, target: Target, backend: Backend, inputs: Inputs) -> 
             from segship.quantize.rknn_toolkit import quantize_rknn
 
             return quantize_rknn(graph, target, backend, inputs)
+        case "qnn_qdq":
+            from segship.quantize.qnn_qdq import quantize_qnn
+
+            return quantize_qnn(graph, target, backend, inputs)
         case "torchao":
             from segship.quantize.torchao import quantize_program
 
