@@ -2,7 +2,7 @@
 
 ::
 
-    SEGSHIP_RKNN_ENV=… SEGSHIP_QNN_ENV=… python docs/tables/vendors_table.py [--only cgnet,ddrnet] [--targets rknn-fp16,tensorrt-rtx]
+    SEGSHIP_RKNN_ENV=… SEGSHIP_QNN_ENV=… python docs/tables/vendors_table.py [--only cgnet,ddrnet] [--targets rknn-fp16]
 
 One network of each family, with weights from a formula, is converted at SIZE, or the nearest that it takes, and run
 where a simulator of the vendor's is here. Each cell is kept in docs/tables/vendors.json as soon as it is there, and is

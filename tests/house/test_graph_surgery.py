@@ -12,8 +12,8 @@ SOURCE = Path(__file__).parents[2] / "src" / "segship"
 # Fields and methods of ONNX's messages that nothing else has, and those that other things have, too.
 FIELDS = {"initializer", "metadata_props", "value_info", "opset_import", "SerializeToString", "ParseFromString"}
 FIELDS_OF_A_GRAPH = {"node", "input", "output"}
-# Others' Pythons run the one; the other hands the file over to its compiler, and backends stand below `onnxgraph`.
-OTHERS = {"backends/_scripts/vacc_build.py", "backends/tvm.py"}
+# Others' Pythons run two of them; one hands the file over to its compiler, and backends stand below `onnxgraph`.
+OTHERS = {"backends/_scripts/vacc_build.py", "backends/tvm.py", "toolchains/qnn_worker.py"}
 FILES = {"load", "load_model", "load_from_string", "load_external_data_for_model", "save", "save_model"}
 
 
