@@ -55,8 +55,7 @@ def test_presets_are_for_as_many_channels_as_there_are() -> None:
 
 
 def test_what_nothing_says_is_asked() -> None:
-    order: dict[str, Any] = {"normalization": {"channel_order": "bgr"}}
-    for said, options in (({}, []), ({"classes": 3}, []), (order, []), ({}, ["normalization.channel_order=bgr"])):
+    for said, options in (({}, []), ({"classes": 3}, []), ({}, ["normalization.channel_order=bgr"])):
         asked = r"how the input of net is normalised: --normalize imagenet .*unit.*none.*--spec"
         with pytest.raises(ConfigError, match=asked):
             read_description(said, options).normalized("net", 3)

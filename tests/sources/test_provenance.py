@@ -42,10 +42,10 @@ def test_a_description_says_some_values_and_an_option_others(tmp_path: Path) -> 
     assert loaded.provenance.assumptions(loaded.spec) == ("channel order RGB (nothing in x.yaml says it)",)
 
 
-def test_what_the_description_of_a_module_leaves_out_is_assumed() -> None:
-    loaded = load_module(nn.Conv2d(3, 2, 1), {"classes": 2, "normalization": "none"})
+def test_a_module_without_a_description_of_its_input_assumes_it() -> None:
+    loaded = load_module(nn.Conv2d(3, 2, 1), {"classes": 2, "normalization": {}})
     (assumed,) = loaded.provenance.assumptions(loaded.spec)
-    assert assumed.startswith("channel order RGB, size rule the image's own size")
+    assert assumed.startswith("channel order RGB, normalization mean 0 0 0; std 1 1 1, size rule the image's own size")
     assert assumed.endswith("(nothing in the description says it)")
 
 

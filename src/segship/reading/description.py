@@ -231,8 +231,11 @@ class Description(Frozen):
         Raises:
             ConfigError: Nothing says it, or it is for another number of channels.
         """
-        # A channel order alone says no numbers.
-        if self.normalization is None or not (self.normalization.preset or self.normalization.says_numbers):
+        # A channel order that an option lays over nothing says no numbers.
+        told = self.normalization is not None and (
+            self.normalization.preset or self.normalization.says_numbers or _ORDER not in self._changed
+        )
+        if self.normalization is None or not told:
             raise ConfigError(
                 f"nothing says how the input of {what} is normalised: --normalize imagenet (mean and std of ImageNet), "
                 "--normalize unit (pixels / 255), --normalize none (pixels of 0-255 as they are), or --spec FILE with "
