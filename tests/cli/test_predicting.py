@@ -17,13 +17,13 @@ FORMS = [
     "p a.png --to out", "--to out p a.png b.png", "p --to=out a.png --opacity 0.25", "p a --to o --scores --no-overlay",
     "p a --to o --overlay --resume --trust --threads 3", "p a --to o --device cuda:0 --classes road,sky",
     "p a --to o --max-pixels=7 --no-overlay --overlay", "p a --to o --to last", "p a --to o --opacity 1",
-    "p a --to o --no-cache",
+    "p a --to o --no-cache", "p a --to o --format coco",
 ]  # fmt: skip
 LEFT_TO_TYPER = [
     "", "p", "p a", "p --to o", "--help", "p a --to", "p a --to o --threads 0", "p a --to o --threads x",
     "p a --to o --opacity 2", "p a --to o --opacity nan", "p a --to o --nothing", "p a --to o -v", "-q p a --to o",
     "p a --to o --layout cityscapes", "p a --to -x", "-- p a --to o", "p a --to o --device=", "p a --to o --trust=1",
-    "p a --to o --max_pixels 3", "p a --to o --tta flip",
+    "p a --to o --max_pixels 3", "p a --to o --tta flip", "p a --to o --format bmp",
 ]  # fmt: skip
 
 
@@ -42,7 +42,7 @@ def test_what_is_read_is_what_typer_reads(text: str, monkeypatch: pytest.MonkeyP
     assert found is not None
     defaults = {"opacity": 0.5, "scores": False, "overlay": True, "resume": False, "device": None, "threads": None}
     defaults |= {"classes": None, "trust": False, "max_pixels": 100_000_000, "cache": True}
-    defaults |= {"confidence": None, "raw_scores": False, "reject": None}
+    defaults |= {"confidence": None, "raw_scores": False, "reject": None, "form": "png"}
     assert defaults | found | {"tta": None, "scene": None} == read[0]
 
 
@@ -59,7 +59,10 @@ def test_other_commands_and_completion_are_typers(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_mask_is_made_without_what_only_rasters_videos_and_others_formats_need(package: Path, street: Path) -> None:
-    left = "typer pydantic rich tempfile segship.formats segship.datasets segship.rasters.canvas"
+    left = "typer pydantic rich tempfile segship.formats.mmdeploy segship.datasets segship.rasters.canvas"
+    left += "".join(
+        f" segship.formats.masks.{name}" for name in ("coco", "cvat", "geojson", "labelstudio", "rle", "yolo")
+    )
     code = f"from segship.cli import main; import sys; sys.modules |= dict.fromkeys({left.split()}); main()"
     out = package.parent / "quick"
     done = subprocess.run(

@@ -53,7 +53,7 @@ def test_pages_outside_of_the_docs_folder_link_to_pages_inside() -> None:
 def test_every_option_shows_its_choices_and_its_default() -> None:
     commands = pages()["reference/commands.md"]
     rows = dict.fromkeys(line for line in commands.splitlines() if line.startswith("| `--"))
-    assert any("| `--format` | `png`, `npz`, `rle` |" in row for row in rows)
+    assert any("| `--format` | `png`, `npz`, `coco`, `rle`" in row for row in rows)
     assert not any("`--out-format`" in row for row in rows)  # a name of version 0.1
     assert any("| `--opacity` | number, 0 to 1 | `0.5` |" in row for row in rows)
 

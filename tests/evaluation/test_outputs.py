@@ -18,7 +18,8 @@ from segship.evaluation import evaluate
 from segship.evaluation.counter import translation
 from segship.evaluation.data import Data, SampleSet
 from segship.evaluation.matrix import draw_matrix, write_matrix
-from segship.evaluation.outputs import Format, OutputFolders, Outputs
+from segship.evaluation.outputs import OutputFolders, Outputs
+from segship.formats.masks import MaskFormat
 from segship.vision.regions import as_rle
 
 from .conftest import CLASSES, PALETTE, Bands, truth_of
@@ -36,7 +37,7 @@ def from_rle(entries: list[dict[str, Any]]) -> Any:
     return flat.reshape((height, width), order="F")
 
 
-def write(to: Path, form: Format, numbers: tuple[int, ...] = ()) -> None:
+def write(to: Path, form: MaskFormat, numbers: tuple[int, ...] = ()) -> None:
     sample = Sample("x/a", Path("a.png"), None)
     image = np.zeros((24, 40, 3), np.uint8)
     Outputs(CLASSES, PALETTE, OutputFolders(to, form), numbers).write(sample, image, truth_of(0), None)
@@ -168,3 +169,15 @@ def test_an_evaluation_claims_its_folders_before_it_counts(data: Path, tmp_path:
     for _ in range(2):
         evaluate(network, given, outputs=OutputFolders(tmp_path / "out"))
     assert len((tmp_path / "out" / "index.jsonl").read_text().splitlines()) == 4
+
+
+def test_several_processes_write_one_file_on_the_folder(package: Path, data: Path, tmp_path: Path) -> None:
+    given = Data.folders(data / "images", data / "labels")
+    for workers, name in ((1, "one"), (2, "two")):
+        evaluate(package, given, outputs=OutputFolders(tmp_path / name, "labelstudio"), workers=workers)
+    tasks = json.loads((tmp_path / "one" / "tasks.json").read_text())
+    assert [task["data"]["image"].rpartition("=")[2] for task in tasks] == [f"x/{number}.png" for number in range(4)]
+    assert (tmp_path / "one" / "tasks.json").read_bytes() == (tmp_path / "two" / "tasks.json").read_bytes()
+    assert (tmp_path / "two" / "interface.xml").is_file()
+    files = [json.loads(line)["files"] for line in (tmp_path / "two" / "index.jsonl").read_text().splitlines()]
+    assert files[0] == {"labelstudio": ".parts/x/0.labelstudio", "json": "tasks.json", "xml": "interface.xml"}

@@ -21,7 +21,8 @@ from scene_parts import CLASSES, UTM, write_network, write_raster
 from segship import InputError, Segmentor
 from segship.core.errors import SizeError, UnsupportedError
 from segship.runtime import scene as scene_module
-from segship.runtime.predict import ResultForm, predict_files
+from segship.runtime.predict import predict_files
+from segship.runtime.result_form import ResultForm
 from segship.runtime.scene_files import SceneForm
 from segship.runtime.scene_plan import SceneOptions
 from segship.vision import mosaic

@@ -13,11 +13,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 import segship
 from segship import Segmentor
 from segship.core.errors import InputError, SegshipWarning
-from segship.runtime.predict import Predictions, ResultForm, predict_files
+from segship.runtime.predict import Predictions, predict_files
+from segship.runtime.result_form import ResultForm
 
 module = sys.modules["segship.runtime.predict"]  # whose name in `segship.runtime` is the function
 
@@ -132,7 +134,7 @@ def test_lack_of_memory_for_one_image_is_of_that_image(
     found = predict(segmentor, photos, tmp_path / "out")
     lacks = (photos / "x" / "1.png", photos / "y" / "z" / "2.png")
     assert found.failed == {path: f"{path}: there is not enough memory for it" for path in lacks}
-    monkeypatch.setattr(module, "write_mask_png", lambda *_: 1 / 0)  # a bug is no fault of an image
+    monkeypatch.setattr(module, "Labelled", lambda *_: 1 / 0)  # a bug is no fault of an image
     with pytest.raises(ZeroDivisionError):
         predict(segmentor, photos / "1.png", tmp_path / "out")
 
@@ -263,3 +265,42 @@ def test_in_python_a_warning_tells_of_each_bad_image(exported: segship.Package, 
     (photos / "bad.png").write_text("text")
     with pytest.warns(SegshipWarning, match=r"bad\.png is not an image"):
         assert len(segship.predict(exported, str(photos), tmp_path / "out", resume=True)) == 3
+
+
+def test_a_file_on_the_whole_folder_holds_each_image_once(segmentor: Segmentor, photos: Path, tmp_path: Path) -> None:
+    to, masks = tmp_path / "out", segship.predict(segmentor, photos, tmp_path / "plain", overlay=False)
+
+    def stop(done: int, _: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict(segmentor, photos, to, format="coco", overlay=False, progress=stop)
+    assert not (to / "annotations.json").exists()
+    found = predict(segmentor, photos, to, format="coco", overlay=False, resume=True)
+    assert (found.resumed, found.masks) == (2, [to / "annotations.json"] * 3)
+    told = json.loads((to / "annotations.json").read_text())
+    assert [image["file_name"] for image in told["images"]] == ["1.png", "x/1.png", "y/z/2.png"]
+    assert not list(to.rglob("*.png"))
+    for image, mask in zip(told["images"], masks, strict=True):
+        counted = np.bincount(np.asarray(Image.open(mask)).ravel())
+        areas = {one["category_id"]: one["area"] for one in told["annotations"] if one["image_id"] == image["id"]}
+        assert areas == {label + 1: count for label, count in enumerate(counted) if count}
+    assert {entry["files"]["labels"] for entry in index(to)} == {"annotations.json"}
+    whole = predict(segmentor, photos, tmp_path / "whole", format="coco", overlay=False).masks[0]
+    assert whole.read_bytes() == (to / "annotations.json").read_bytes()
+    (to / "annotations.json").unlink()  # another format, and none of the parts of the first are taken for it
+    assert predict(segmentor, photos, to, format="cvat", resume=True).resumed == 0
+    assert not (to / "annotations.json").exists()
+
+
+def test_a_format_writes_over_nothing_that_is_not_its_own(segmentor: Segmentor, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "data.yaml").write_text("theirs")
+    with pytest.raises(InputError, match=r"data\.yaml exists, and no earlier run wrote it"):
+        predict(segmentor, photos, tmp_path / "out", format="yolo")
+    with pytest.raises(InputError, match="no format 'bmp'"):
+        segship.predict(segmentor, photos, tmp_path / "out", format="bmp")  # type: ignore[arg-type]
+    masks = segship.predict(segmentor, photos, tmp_path / "npz", format="npz", overlay=False)
+    assert [path.name for path in masks] == ["1.npz", "1.npz", "2.npz"]
+    assert np.array_equal(np.load(masks[0])["labels"], segmentor(photos / "1.png"))

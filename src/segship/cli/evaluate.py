@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segship.cli.options import (
     DEVICE,
+    MASK_FORMAT,
     TTA,
     Bands,
     Blend,
+    MaskFormat,
     OldLayout,
     Overlap,
     Resolution,
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["evaluate"]
 
 _DATA, _FILES, _RUN = "Data", "Files to write", "How to run"
-_Format = Literal["png", "npz", "rle"]
 
 _Network = Annotated[
     Path, typer.Argument(help="Folder written by `segship export` or MMDeploy, an engine file, or a config.")
@@ -96,10 +97,10 @@ _Confusion = Annotated[
 ]
 _To = Annotated[Path | None, typer.Option(help="Folder for the predictions.", rich_help_panel=_FILES)]
 _Form = Annotated[
-    _Format | None,
+    MaskFormat | None,
     typer.Option(
         "--format",
-        help="Of the predictions: png (labels with palette), npz (array), or rle (run lengths). Default: png.",
+        help=MASK_FORMAT,
         rich_help_panel=_FILES,
     ),
 ]
@@ -142,7 +143,7 @@ _Trust = Annotated[
 ]
 _Tta = Annotated[str | None, typer.Option(help=TTA, metavar="[flip,scales=…]", rich_help_panel=_RUN)]
 _OldOut = Annotated[Path | None, typer.Option("--out", hidden=True)]
-_OldForm = Annotated[_Format | None, typer.Option("--out-format", hidden=True)]
+_OldForm = Annotated[MaskFormat | None, typer.Option("--out-format", hidden=True)]
 
 
 def evaluate(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CLASSES",
     "DEVICE",
+    "MASK_FORMAT",
     "NO_CACHE",
     "SCENES",
     "TTA",
@@ -27,6 +28,7 @@ __all__ = [
     "Device",
     "IgnoreUnknown",
     "JsonFile",
+    "MaskFormat",
     "Normalize",
     "OldImage",
     "OldLayout",
@@ -53,6 +55,14 @@ CLASSES = (
 )
 
 DEVICE = "cpu, cuda:0, …; `segship doctor` lists them. Default: cpu, or the first device of an engine that has none."
+
+MaskFormat = Literal["png", "npz", "coco", "rle", "geojson", "labelstudio", "cvat", "yolo"]
+"""The names of `segship.formats.masks.FORMATS`, which is not loaded to read a command line."""
+
+MASK_FORMAT = (
+    "Of the labels: png (with palette), npz (array), rle (run lengths), geojson (outlines) or yolo, for each image; "
+    "coco, cvat or labelstudio, one file for all. Default: png."
+)
 
 NO_CACHE = (
     "Neither use nor keep what the engine compiles, which else lies in the cache folder that `segship doctor` names."

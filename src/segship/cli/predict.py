@@ -9,6 +9,7 @@ import typer
 
 from segship.cli.classes import read_classes
 from segship.cli.options import (
+    MASK_FORMAT,
     NO_CACHE,
     SCENES,
     TTA,
@@ -16,6 +17,7 @@ from segship.cli.options import (
     Blend,
     Classes,
     Device,
+    MaskFormat,
     Overlap,
     Resolution,
     Scale,
@@ -44,6 +46,7 @@ _Images = Annotated[
     ),
 ]
 _To = Annotated[Path, typer.Option(help="Folder for the results; of a video, .mp4 for an overlay, or as --masks.")]
+_Form = Annotated[MaskFormat | None, typer.Option("--format", help=MASK_FORMAT)]
 _Opacity = Annotated[float, typer.Option(min=0, max=1, help="Of the mask in the overlay.")]
 _Scores = Annotated[
     bool, typer.Option("--scores", help="Also write the class probabilities: float16 .npz, (C, H, W) as `scores`.")
@@ -105,6 +108,7 @@ def predict(
     package: _Package,
     images: _Images,
     to: _To,
+    form: _Form = None,
     opacity: _Opacity = 0.5,
     scores: _Scores = False,
     raw_scores: _RawScores = False,
@@ -153,7 +157,7 @@ def predict(
     scored = {"--scores": scores, "--raw-scores": raw_scores, "--confidence": confidence, "--reject": reject}
     video = {"--masks": masks, "--every": every != 1, "--from": begin, "--until": end, "--show": show}
     if any(map(is_video, images)):
-        for name, value in {**scored, "--resume": resume, "an option of rasters": scene}.items():
+        for name, value in {**scored, "--format": form, "--resume": resume, "an option of rasters": scene}.items():
             if value is not None and value is not False:
                 raise InputError(f"{name} is for images, not for videos: leave it out")
         names, layout = read_classes(either(classes, old_layout, "--classes", "--layout"))
@@ -170,6 +174,6 @@ def predict(
         package, list(map(Path, images)), to, opacity=opacity, scores=scores, overlay=overlay, resume=resume,
         device=device, threads=threads, classes=either(classes, old_layout, "--classes", "--layout"), trust=trust,
         max_pixels=max_pixels, tta=tta, cache=not no_cache, scene=scene,
-        raw_scores=raw_scores, confidence=confidence, reject=reject,
+        raw_scores=raw_scores, confidence=confidence, reject=reject, form=form or "png",
     ):  # fmt: skip
         raise typer.Exit(status)

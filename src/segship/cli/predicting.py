@@ -17,6 +17,7 @@ from segship.runtime.video_names import is_video
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from segship.formats.masks import MaskFormat
     from segship.runtime.predict import Predictions
     from segship.runtime.scene_files import SceneForm
     from segship.vision.confidence import ConfidenceKind
@@ -48,6 +49,7 @@ def predict_images(
     raw_scores: bool = False,
     confidence: ConfidenceKind | None = None,
     reject: float | None = None,
+    form: MaskFormat = "png",
 ) -> int:
     """Write the results of images and tell of them.
 
@@ -70,6 +72,7 @@ def predict_images(
         raw_scores: As for `segship.predict`.
         confidence: As for `segship.predict`.
         reject: As for `segship.predict`.
+        form: Of the labels, as of `segship.predict`.
 
     Returns:
         Exit status: 0, or 1 where some images could not be used.
@@ -77,7 +80,8 @@ def predict_images(
     from segship.cli import output
     from segship.cli.classes import read_classes
     from segship.runtime import Segmentor
-    from segship.runtime.predict import ResultForm, predict_files
+    from segship.runtime.predict import predict_files
+    from segship.runtime.result_form import ResultForm
     from segship.runtime.scene_files import SceneForm
 
     names, layout = read_classes(classes)
@@ -95,7 +99,7 @@ def predict_images(
         tta=tta,
         cache=cache,
     )
-    form = ResultForm(
+    results = ResultForm(
         opacity,
         max_pixels,
         overlay=overlay,
@@ -104,11 +108,12 @@ def predict_images(
         confidence=confidence,
         reject=reject,
         scene=scene or SceneForm(),
+        format=form,
     )
     with output.resumable("--resume goes on"), output.progress_bar("predicting", 2, rate="/s") as progress:
         alone = len(images) == 1 and not images[0].is_dir()
         told = {"windows": progress} if alone else {"progress": progress}
-        found = predict_files(segmentor, images, to, form, resume=resume, **told)
+        found = predict_files(segmentor, images, to, results, resume=resume, **told)
     return _tell(found, to)
 
 
@@ -156,6 +161,14 @@ def _share(text: str) -> float:
     return float(text)
 
 
+def _format(text: str) -> str:
+    from segship.formats.masks import FORMATS
+
+    if text not in FORMATS:
+        raise ValueError(text)
+    return text
+
+
 _VALUES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "--to": ("to", Path),
     "--opacity": ("opacity", _share),
@@ -163,6 +176,7 @@ _VALUES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "--threads": ("threads", _positive),
     "--classes": ("classes", str),
     "--max-pixels": ("max_pixels", _positive),
+    "--format": ("form", _format),
 }
 _FLAGS = {
     "--scores": ("scores", True),

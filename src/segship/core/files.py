@@ -317,8 +317,12 @@ def _umask() -> int:
     return mask
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Write ``data`` to ``path`` so that the file is either whole or as it was before.
+
+    Args:
+        path: Where to; its folder is made if need be.
+        data: All of it, or piece by piece.
 
     Raises:
         InputError: The file cannot be written: no room, no permission.
@@ -328,9 +332,11 @@ def write_atomically(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.parent / f".segship-{os.urandom(8).hex()}"
         with temporary.open("xb") as file:
-            file.write(data)
+            file.writelines((data,) if isinstance(data, bytes) else data)
         temporary.replace(path)
-    except OSError as error:
+    except BaseException as error:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error

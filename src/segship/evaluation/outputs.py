@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import io
-import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
 from segship.core.errors import InputError
 from segship.core.files import write_atomically
+from segship.formats.masks import Labelled, MaskFormat, Meaning, find
 from segship.runtime.result_index import ResultIndex
 from segship.vision.bands import as_picture
 from segship.vision.draw import overlay, write_jpeg
 from segship.vision.label_maps import label_dtype
-from segship.vision.palette import write_mask_png
-from segship.vision.regions import as_rle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from segship.datasets.samples import Sample
 
-__all__ = ["Format", "OutputFolders", "Outputs"]
-
-Format: TypeAlias = Literal["png", "npz", "rle"]
+__all__ = ["OutputFolders", "Outputs"]
 
 _GAP = 8  # pixels between truth and prediction
 
@@ -40,8 +35,7 @@ class OutputFolders:
 
     Attributes:
         predictions: Folder for the predictions, at the images' relative paths; None: none are written.
-        form: ``png``: labels with the palette; ``npz``: uint8 or uint16 array ``labels``; ``rle``: JSON with the run
-            lengths of each class (`segship.vision.regions.as_rle`).
+        form: Of the predictions, a name of `segship.formats.masks.FORMATS`.
         submission: Count nothing, and write predictions with the numbers that the data set's test server takes, as grey
             PNG named after the image alone.
         pictures: Folder for pictures: the prediction over the image, beside the truth over the image; None: none.
@@ -51,7 +45,7 @@ class OutputFolders:
     """
 
     predictions: Path | None = None
-    form: Format = "png"
+    form: MaskFormat = "png"
     submission: bool = False
     pictures: Path | None = None
     opacity: float = 0.5
@@ -109,13 +103,19 @@ class Outputs:
             index.begin()
 
     def list_results(self, samples: Sequence[Sample]) -> None:
-        """Write a line for each image into the folders' indices: its name, its file, and the files made of it.
+        """Write what the folders hold beside the files of each image: an index, and files on all images.
+
+        The index has a line for each image: its name, its file, and the files made of it.
 
         Args:
             samples: Images, with their names; those of which nothing was made are left out.
         """
         if self.numbers:
             return
+        if (to := self.folders.predictions) is not None:
+            form = find(self.folders.form)
+            made = (to / form.own(sample.name) for sample in sorted(samples, key=lambda sample: sample.name))
+            form.join(to, filter(Path.is_file, made), Meaning(self.classes, self.palette))
         for folder in self._folders():
             index = ResultIndex(folder)
             index.drop(sample.name for sample in samples)
@@ -131,7 +131,9 @@ class Outputs:
     def _files(self, sample: Sample) -> Iterator[Path]:
         to, pictures = self.folders.predictions, self.folders.pictures
         if to is not None:
-            yield to / f"{sample.image.stem}.png" if self.numbers else self._prediction(to / sample.name)
+            form = find(self.folders.form)
+            names = [f"{sample.image.stem}.png"] if self.numbers else [form.own(sample.name), *form.whole]
+            yield from (to / name for name in names)
         if pictures is not None:
             yield pictures / f"{sample.name}.jpg"
 
@@ -152,29 +154,11 @@ class Outputs:
             numbers = np.asarray(self.numbers, label_dtype(max(self.numbers) + 1))
             _write_grey(to / f"{sample.image.stem}.png", numbers[mask])
         elif to is not None:
-            self._predict(to / sample.name, mask)
+            image_name = (Path(sample.name).parent / sample.image.name).as_posix()
+            form, meaning = find(self.folders.form), Meaning(self.classes, self.palette)
+            write_atomically(to / form.own(sample.name), form.encode(Labelled(image_name, mask, meaning)))
         if pictures is not None:
             self._draw(pictures / f"{sample.name}.jpg", image, mask, truth)
-
-    def _prediction(self, stem: Path) -> Path:
-        form = self.folders.form
-        return stem.with_name(f"{stem.name}.{'json' if form == 'rle' else form}")
-
-    def _predict(self, stem: Path, mask: NDArray[Any]) -> None:
-        form, path = self.folders.form, self._prediction(stem)
-        if form == "png":
-            write_mask_png(path, mask, self.palette)
-        elif form == "npz":
-            buffer = io.BytesIO()
-            np.savez_compressed(buffer, labels=mask)
-            write_atomically(path, buffer.getvalue())
-        else:
-            named = [
-                entry | {"name": self.classes[entry["class"]]}
-                for entry in as_rle(mask)
-                if entry["class"] < len(self.classes)
-            ]
-            write_atomically(path, json.dumps(named).encode())
 
     def _draw(self, path: Path, image: NDArray[np.uint8], mask: NDArray[Any], truth: NDArray[Any] | None) -> None:
         rgb, opacity = as_picture(image), self.folders.opacity

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import io
 import os
 import warnings
 from collections import Counter
@@ -18,9 +17,11 @@ import numpy as np
 from segship.core.errors import InputError, MissingExtraError, SegshipError, SegshipWarning
 from segship.core.files import require_apart, write_atomically
 from segship.core.memory import is_out_of_memory
+from segship.formats.masks import Labelled, Meaning, as_npz
+from segship.runtime.result_form import ResultForm
 from segship.runtime.result_index import ResultIndex, identify
 from segship.runtime.result_names import name_results
-from segship.runtime.scene_files import SceneForm, is_scene, write_scene
+from segship.runtime.scene_files import is_scene, write_scene
 from segship.runtime.segmentor import Segmentor
 from segship.runtime.throughput import FEW
 from segship.vision import confidence
@@ -28,7 +29,6 @@ from segship.vision.bands import as_picture, read_pixels
 from segship.vision.decode import MAX_PIXELS, other_files
 from segship.vision.draw import overlay as draw_overlay
 from segship.vision.draw import write_jpeg, write_png
-from segship.vision.palette import write_mask_png
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -36,12 +36,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from segship.core.spec import ModelSpec
+    from segship.formats.masks import MaskFormat
     from segship.runtime.augmentation import Tta
     from segship.vision.confidence import ConfidenceKind
 
 _REJECTED = "rejected"  # stands for a class in the index
 
-__all__ = ["Predictions", "ResultForm", "predict", "predict_files"]
+__all__ = ["Predictions", "predict", "predict_files"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def predict(
     images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     to: str | os.PathLike[str],
     *,
+    format: MaskFormat = "png",  # noqa: A002  (what it is called on the command line)
     opacity: float = 0.5,
     overlay: bool = True,
     scores: bool = False,
@@ -95,6 +97,10 @@ def predict(
         package: A package, its path, several of these, or an opened `segship.Segmentor`.
         images: An image file or a folder of images, or several of these.
         to: Folder for the results; made if need be. Nothing in it is written over but results of this function.
+        format: Of the labels, in place of ``"png"``: ``"npz"``, ``"rle"`` (``NAME.json``), ``"geojson"``, ``"yolo"``
+            (``NAME.txt``), or, for all images together, ``"coco"`` (``annotations.json``), ``"cvat"``
+            (``annotations.xml``), ``"labelstudio"`` (``tasks.json``). Rasters are written as ``NAME.tif``, with
+            ``"geojson"`` as polygons, too.
         opacity: Opacity of the mask in the overlay, 0-1.
         overlay: Write the overlay.
         scores: Also write float16 (C, H, W) probabilities as ``scores`` of an .npz.
@@ -112,7 +118,8 @@ def predict(
         progress: Called with (done, all) after each image.
 
     Returns:
-        The label map of each image that has one, in the order of the images; of each that has none a warning says why.
+        The file with the labels of each image that has some, in the order of the images; of each other a warning says
+        why.
 
     Raises:
         InputError: No image can be used, a result cannot be written or would be written over a file that is read or is
@@ -127,7 +134,7 @@ def predict(
     paths = [images] if isinstance(images, (str, os.PathLike)) else images
     form = ResultForm(
         opacity, max_pixels, overlay=overlay, scores=scores or raw_scores, raw_scores=raw_scores, confidence=confidence,
-        reject=reject,
+        reject=reject, format=format,
     )  # fmt: skip
     if isinstance(package, Segmentor):
         if (device, threads, trust, tta, cache) != (None, None, False, None, True):
@@ -172,70 +179,6 @@ def predict_files(
     return run.predict(progress, windows, resume=resume)
 
 
-@dataclass(frozen=True)
-class ResultForm:
-    """What is written for each image.
-
-    Attributes:
-        opacity: Of the mask in the overlay, 0-1.
-        max_pixels: Images with more pixels are refused.
-        overlay: Whether there is an overlay.
-        scores: Whether the class probabilities are written.
-        raw_scores: Whether probabilities are the network's own, rather than calibrated ones.
-        confidence: Which confidence is written as a grey image; None: none.
-        reject: Pixels whose label is less probable get the label 255; None: none does.
-        scene: What is written of a raster that is read by windows.
-    """
-
-    opacity: float = 0.5
-    max_pixels: int = MAX_PIXELS
-    overlay: bool = True
-    scores: bool = False
-    raw_scores: bool = False
-    confidence: ConfidenceKind | None = None
-    reject: float | None = None
-    scene: SceneForm = field(default_factory=SceneForm)
-
-    def files(self, name: str) -> dict[str, str]:
-        """The results of an image that is no scene, by kind."""
-        found = {"labels": f"{name}.png"}
-        if self.overlay:
-            found["overlay"] = f"{name}_overlay.jpg"
-        if self.scores:
-            found["scores"] = f"{name}_scores.npz"
-        if self.confidence:
-            found["confidence"] = f"{name}_confidence.png"
-        return found
-
-    @property
-    def needs_scores(self) -> bool:
-        """Whether anything that is written is made of probabilities."""
-        return self.scores or self.confidence is not None or self.reject is not None
-
-    def require(self, segmentor: Segmentor) -> None:
-        """Make sure that a package can give what is asked for.
-
-        Raises:
-            InputError: There is no such confidence, or pixels cannot be rejected.
-            UnsupportedError: Scores are needed, and the network returns labels alone.
-        """
-        if self.confidence is not None:
-            confidence.require_kind(self.confidence)
-        if self.reject is not None:
-            confidence.require_rejectable(self.reject, len(segmentor.classes))
-        if self.needs_scores:
-            segmentor.require_scores()
-
-    def settings(self) -> dict[str, Any]:
-        """What decides the results beside image and package; what is not asked for is None."""
-        return {
-            "opacity": self.opacity if self.overlay else None,
-            "raw_scores": True if self.raw_scores and self.needs_scores else None,
-            "confidence": self.confidence,
-            "reject": self.reject,
-        }
-
-
 class _Run:
     """One call of `predict`.
 
@@ -254,6 +197,7 @@ class _Run:
             raise InputError(f"{to} is a file: the results need a folder")
         self._segmentor, self._to, self._form = segmentor, to, form
         self._package = segmentor.identity
+        self._meaning = Meaning(segmentor.classes, segmentor.spec.palette)
         self._index = ResultIndex(to)
         self._scene_form = replace(
             form.scene,
@@ -261,6 +205,7 @@ class _Run:
             raw_scores=form.raw_scores,
             confidence=form.confidence,
             reject=form.reject,
+            polygons=form.scene.polygons or ("geojson" if form.format == "geojson" else None),
         )
         self._told: dict[Path, dict[str, Any]] = {}
         results = self._index.files()
@@ -270,7 +215,9 @@ class _Run:
         others = [file for path in paths if path.is_dir() for file in other_files(path)]
         self._left_out = Counter(file.suffix.lower() for file in others if file.resolve() not in results)
         self._scenes = _find_scenes(self._names, form)
+        self._require_format()
         written = [to / path for file, name in self._names.items() for path in self._files(file, name).values()]
+        written += [to / name for name in form.masks.whole]
         require_apart(written, self._names)
         if not self._index.exists and (there := next((path for path in written if path.exists()), None)):
             raise InputError(f"{there} exists, and no earlier run wrote it: choose another folder, or move it away")
@@ -288,7 +235,7 @@ class _Run:
     ) -> Predictions:
         wanted = {file: name for file, name in self._names.items() if not (resume and self._is_done(file, name))}
         self._index.drop(wanted.values())
-        failed: dict[Path, str] = {}
+        failed, form = dict[Path, str](), self._form
         done = resumed = len(self._names) - len(wanted)
         with contextlib.closing(self._results(wanted)) as made:
             for file, result in zip(wanted, made, strict=True):
@@ -307,9 +254,8 @@ class _Run:
         if len(failed) == len(self._names):
             more = f" (and {len(failed) - 1} more cannot be used)" if len(failed) > 1 else ""
             raise InputError(f"{next(iter(failed.values()))}{more}")
-        masks = [
-            self._to / self._files(file, name)["labels"] for file, name in self._names.items() if file not in failed
-        ]
+        form.masks.join(self._to, self._parts(), self._meaning)
+        masks = [self._labels(file, name) for file, name in self._names.items() if file not in failed]
         return Predictions(masks, failed, resumed, dict(self._left_out), self._told)
 
     def _results(self, wanted: Mapping[Path, str]) -> Generator[Callable[[], dict[str, Any]], None, None]:
@@ -317,6 +263,23 @@ class _Run:
         if len(wanted) == 1:
             return (partial(self._work, self._segmentor, item) for item in wanted.items())
         return self._segmentor.for_each(self._work, wanted.items(), many=len(wanted.keys() - self._scenes) > FEW)
+
+    def _require_format(self) -> None:
+        """Refuse rasters where the labels are to be what these are not written as."""
+        if self._scenes and self._form.format not in ("png", "geojson"):
+            raise InputError(
+                f"{next(iter(self._scenes))} is read by windows and written as GeoTIFF, not as {self._form.format}: "
+                "leave --format out, or take geojson for polygons, too"
+            )
+
+    def _labels(self, file: Path, name: str) -> Path:
+        """The file that holds the labels of an image."""
+        return self._to / (f"{name}.tif" if file in self._scenes else self._form.masks.labels(name))
+
+    def _parts(self) -> list[Path]:
+        """What is there of each image in the format, of earlier runs too, for the files on the whole folder."""
+        listed = sorted(self._index.listed("part", format=self._form.format).items())
+        return [path for _, file in listed if (path := self._to / file).is_file()]
 
     def _is_done(self, file: Path, name: str) -> bool:
         form = self._scene_form if file in self._scenes else self._form
@@ -332,21 +295,21 @@ class _Run:
         paths = {kind: self._to / path for kind, path in form.files(name).items()}
         mask, scores = self._run(segmentor, image)
         self._index.begin()
-        write_mask_png(paths["labels"], mask, segmentor.spec.palette)
+        labelled = Labelled((Path(name).parent / file.name).as_posix(), mask, self._meaning)
+        write_atomically(self._to / form.masks.own(name), form.masks.encode(labelled))
         if form.overlay:
             drawn = draw_overlay(as_picture(image), mask, segmentor.spec.palette, form.opacity)
             write_jpeg(paths["overlay"], drawn)
         if form.scores and scores is not None:
-            buffer = io.BytesIO()
-            np.savez_compressed(buffer, scores=scores.astype(np.float16))
-            write_atomically(paths["scores"], buffer.getvalue())
+            write_atomically(paths["scores"], as_npz(scores=scores.astype(np.float16)))
         if form.confidence is not None and scores is not None:
             sure = confidence.confidence(scores, form.confidence, sigmoid=segmentor.spec.output == "sigmoid")
             write_png(paths["confidence"], confidence.as_grey(sure))
         height, width = mask.shape
         made = {"width": width, "height": height, "classes": _pixels_of(mask, segmentor.spec)}
         settings = {key: value for key, value in form.settings().items() if value is not None}
-        return {"files": form.files(name)} | made | settings
+        shared = {"labels": form.masks.labels(name)} if form.masks.joined else {}
+        return {"files": shared | form.files(name)} | made | settings
 
     def _run(self, segmentor: Segmentor, image: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
         """Labels (H, W) and, where they are needed, probabilities (C, H, W)."""

@@ -77,6 +77,20 @@ class ResultIndex:
             and all(listed.get(kind) == file and (self._folder / file).is_file() for kind, file in files.items())
         )
 
+    def listed(self, kind: str, **settings: Any) -> dict[str, str]:
+        """The results of one kind, by the names of their images.
+
+        Args:
+            kind: As in an entry's ``files``.
+            settings: What else the entries must say.
+        """
+        wanted = settings.items()
+        return {
+            name: entry["files"][kind]
+            for name, entry in self._entries.items()
+            if kind in entry.get("files", {}) and all(entry.get(key) == value for key, value in wanted)
+        }
+
     def drop(self, names: Iterable[str]) -> None:
         """Remove the entries of results that will be made again."""
         for name in names:
@@ -97,6 +111,7 @@ class ResultIndex:
         Raises:
             InputError: It cannot be written.
         """
+        self._entries[entry["name"]] = dict(entry)
         self._waiting.append(_line(entry))
         if not self.exists:
             return

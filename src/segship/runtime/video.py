@@ -13,11 +13,12 @@ import numpy as np
 
 from segship.core.errors import InputError
 from segship.core.files import require_apart
+from segship.formats.masks import Labelled, Meaning
+from segship.formats.masks.rle import named
 from segship.runtime.overlap import ahead
 from segship.runtime.video_input import Clip, Frame, Selection, load_av
 from segship.vision.draw import overlay
 from segship.vision.palette import write_mask_png
-from segship.vision.regions import as_rle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -117,7 +118,7 @@ class _Masks:
     """A folder with the label map of each frame; or a line for each in a file."""
 
     def __init__(self, path: Path, segmentor: Segmentor) -> None:
-        self._path, self._palette, self._classes = path, segmentor.spec.palette, segmentor.classes
+        self._path, self._meaning = path, Meaning(segmentor.classes, segmentor.spec.palette)
         self._lines = path.suffix.lower() == ".jsonl"
         self._number = 0
         where = path if self._lines else path / "index.jsonl"
@@ -143,10 +144,10 @@ class _Masks:
         noted: dict[str, Any] = {"frame": self._number, "time": float(item.time)}
         if self._lines:
             noted |= {"height": mask.shape[0], "width": mask.shape[1]}
-            noted["rle"] = [entry | {"name": self._classes[entry["class"]]} for entry in as_rle(mask)]
+            noted["rle"] = named(Labelled(self._path.name, mask, self._meaning))
         else:
             noted["file"] = f"{self._number:06d}.png"
-            write_mask_png(self._path / noted["file"], mask, self._palette)
+            write_mask_png(self._path / noted["file"], mask, self._meaning.palette)
         self._file.write(json.dumps(noted) + "\n")
         self._file.flush()
 

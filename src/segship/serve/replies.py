@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +10,11 @@ import numpy as np
 from PIL import Image
 
 from segship.core.errors import InputError
+from segship.formats.masks import FORMATS, Labelled, Meaning, as_npz, to_json
+from segship.formats.masks.rle import as_segmentations
 from segship.vision.bands import as_picture, read_pixels
 from segship.vision.draw import encode_jpeg, overlay
-from segship.vision.palette import encode_mask
-from segship.vision.regions import as_polygons, as_rle, count_pixels
+from segship.vision.regions import count_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,8 +70,12 @@ def _of_mask(
     return make
 
 
+def _labelled(segmentor: Segmentor, mask: NDArray[Any]) -> Labelled:
+    return Labelled("image", mask, Meaning(segmentor.classes, segmentor.spec.palette))
+
+
 def _png(segmentor: Segmentor, mask: NDArray[Any]) -> bytes:
-    return encode_mask(mask, segmentor.spec.palette)
+    return FORMATS["png"].encode(_labelled(segmentor, mask))
 
 
 def _npy(_: Segmentor, mask: NDArray[Any]) -> bytes:
@@ -81,24 +85,11 @@ def _npy(_: Segmentor, mask: NDArray[Any]) -> bytes:
 
 
 def _rle(segmentor: Segmentor, mask: NDArray[Any]) -> bytes:
-    entries = [
-        {"category_id": one["class"], "name": segmentor.classes[one["class"]]}
-        | {"segmentation": {"size": one["size"], "counts": one["counts"]}}
-        for one in as_rle(mask)
-    ]
-    return _json(entries)
+    return to_json(as_segmentations(_labelled(segmentor, mask)))
 
 
 def _polygons(segmentor: Segmentor, mask: NDArray[Any]) -> bytes:
-    features = [
-        {
-            "type": "Feature",
-            "properties": {"category_id": region["label"], "name": segmentor.classes[region["label"]]},
-            "geometry": {"type": "Polygon", "coordinates": region["rings"]},
-        }
-        for region in as_polygons(mask)
-    ]
-    return _json({"type": "FeatureCollection", "features": features})
+    return FORMATS["geojson"].encode(_labelled(segmentor, mask))
 
 
 def _counts(segmentor: Segmentor, mask: NDArray[Any]) -> bytes:
@@ -107,7 +98,7 @@ def _counts(segmentor: Segmentor, mask: NDArray[Any]) -> bytes:
         {"category_id": label, "name": segmentor.classes[label], "pixels": pixels, "share": pixels / mask.size}
         for label, pixels in found.items()
     ]
-    return _json({"height": mask.shape[0], "width": mask.shape[1], "classes": rows})
+    return to_json({"height": mask.shape[0], "width": mask.shape[1], "classes": rows})
 
 
 def _decoded(segmentor: Segmentor, image: bytes) -> NDArray[Any]:
@@ -144,13 +135,8 @@ def _scores(segmentor: Segmentor, image: bytes) -> tuple[bytes, tuple[int, int]]
             f"the scores of {len(segmentor.classes)} classes at {width}x{height} pixels are {needed >> 20} MiB, the "
             f"limit is {_MOST_SCORES >> 20}: send a smaller image"
         )
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, scores=segmentor.scores(pixels, channel_order="bgr").astype(np.float16))
-    return buffer.getvalue(), (height, width)
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    scores = segmentor.scores(pixels, channel_order="bgr").astype(np.float16)
+    return as_npz(scores=scores), (height, width)
 
 
 FORMS: dict[str, Form] = {

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Region", "as_polygons", "as_rle", "count_pixels"]
+__all__ = ["Region", "as_polygons", "as_rle", "bounding_box", "count_pixels", "run_lengths"]
 
 
 class Region(TypedDict):
@@ -49,11 +49,31 @@ def as_polygons(mask: NDArray[Any]) -> list[Region]:
     found: list[Region] = []
     for label in count_pixels(mask):
         inside = mask == label
-        rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-        top, left = int(rows[0]), int(columns[0])
-        inside = inside[top : rows[-1] + 1, left : columns[-1] + 1]
+        top, left, bottom, right = bounding_box(inside)
+        inside = inside[top:bottom, left:right]
         found += [Region(label=label, rings=rings) for rings in _regions(inside, (left, top))]
     return found
+
+
+def bounding_box(inside: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """Top, left, and the row and the column after the last, of what is in a mask that is not empty.
+
+    Args:
+        inside: Where it is, (H, W).
+    """
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
+
+
+def run_lengths(inside: NDArray[np.bool_]) -> list[int]:
+    """The lengths of runs, in turn of what is outside and inside; the first is 0 where it begins inside.
+
+    Args:
+        inside: In the order of the runs, (n,).
+    """
+    ends = np.flatnonzero(np.diff(inside, prepend=False, append=not inside[-1]))
+    counts: list[int] = np.diff(ends, prepend=0).tolist()
+    return counts
 
 
 def _regions(inside: NDArray[np.bool_], offset: tuple[int, int]) -> list[list[list[list[int]]]]:
