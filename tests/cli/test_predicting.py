@@ -17,7 +17,7 @@ FORMS = [
     "p a.png --to out", "--to out p a.png b.png", "p --to=out a.png --opacity 0.25", "p a --to o --scores --no-overlay",
     "p a --to o --overlay --resume --trust --threads 3", "p a --to o --device cuda:0 --classes road,sky",
     "p a --to o --max-pixels=7 --no-overlay --overlay", "p a --to o --to last", "p a --to o --opacity 1",
-    "p a --to o --no-cache", "p a --to o --format coco",
+    "p a --to o --no-cache", "p a --to o --format coco", "p a --to o --legend --contours",
 ]  # fmt: skip
 LEFT_TO_TYPER = [
     "", "p", "p a", "p --to o", "--help", "p a --to", "p a --to o --threads 0", "p a --to o --threads x",
@@ -43,6 +43,7 @@ def test_what_is_read_is_what_typer_reads(text: str, monkeypatch: pytest.MonkeyP
     defaults = {"opacity": 0.5, "scores": False, "overlay": True, "resume": False, "device": None, "threads": None}
     defaults |= {"classes": None, "trust": False, "max_pixels": 100_000_000, "cache": True}
     defaults |= {"confidence": None, "raw_scores": False, "reject": None, "form": "png"}
+    defaults |= {"legend": False, "contours": False, "palette": "package"}
     assert defaults | found | {"tta": None, "scene": None} == read[0]
 
 

@@ -20,6 +20,7 @@ from segship import Segmentor
 from segship.core.errors import InputError, SegshipWarning
 from segship.runtime.predict import Predictions, predict_files
 from segship.runtime.result_form import ResultForm
+from segship.vision.draw import Style
 
 module = sys.modules["segship.runtime.predict"]  # whose name in `segship.runtime` is the function
 
@@ -152,12 +153,12 @@ def test_resuming_skips_what_is_done_and_nothing_else(
     assert predict(segmentor, photos, out, resume=True).resumed == 2
     os.utime(photos / "1.png", (1, 1))
     assert predict(segmentor, photos, out, resume=True).resumed == 2
-    assert predict(segmentor, photos, out, resume=True, opacity=0.2).resumed == 0
-    assert predict(segmentor, photos, out, resume=True, opacity=0.2, scores=True).resumed == 0
+    assert predict(segmentor, photos, out, resume=True, style=Style(0.2)).resumed == 0
+    assert predict(segmentor, photos, out, resume=True, style=Style(0.2), scores=True).resumed == 0
     other = segmentor.manifest.model_copy(update={"notes": ("other",)})
     with monkeypatch.context() as changed:
         changed.setattr(segmentor, "_manifest", other)
-        assert predict(segmentor, photos, out, resume=True, opacity=0.2, scores=True).resumed == 0
+        assert predict(segmentor, photos, out, resume=True, style=Style(0.2), scores=True).resumed == 0
     assert len(index(out)) == 3
     assert predict(segmentor, photos, out).resumed == 0
 
@@ -175,7 +176,7 @@ def test_a_run_that_ended_at_any_moment_can_go_on(
             raise KeyboardInterrupt
         return real(*arguments, **options)
 
-    name = {"segmenting": "draw_overlay", "writing": "write_jpeg"}[moment]
+    name = {"segmenting": "picture", "writing": "write_jpeg"}[moment]
     real = getattr(module, name)
     with monkeypatch.context() as patched:
         patched.setattr("segship.runtime.segmentor._OVERLAPPED", 1)  # the second call is the second image's

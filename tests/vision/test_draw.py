@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from segship.core.errors import InputError
-from segship.vision.draw import contact_sheet, legend, overlay, write_jpeg, write_png
+from segship.vision.draw import Style, contact_sheet, contours, legend, overlay, picture, write_jpeg, write_png
+from segship.vision.palette import colour_blind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,3 +98,45 @@ def test_a_picture_too_long_for_jpeg_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="JPEG holds at most 65535 pixels a side"):
         write_jpeg(tmp_path / "long.jpg", np.zeros((1, 65536, 3), np.uint8))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_has_what_its_style_asks_for() -> None:
+    image, mask = flat(40, 60, (100, 100, 100)), np.zeros((40, 60), np.uint8)
+    mask[:, 30:] = 1
+    plain = picture(image, mask, ("road", "sky"), COLOURS, Style())
+    assert np.array_equal(plain, overlay(image, mask, COLOURS))
+    drawn = picture(image, mask, ("road", "sky", "sea"), (*COLOURS, (7, 8, 9)), Style(legend=True, contours=True))
+    assert drawn[:40, 29].tolist() == [[255] * 3] * 40
+    assert np.array_equal(drawn[:40, :29], plain[:, :29])
+    assert (drawn[:40, 60:] == 255).all()  # the legend needs more room than the image has
+    named = set(map(tuple, drawn[40:].reshape(-1, 3).tolist()))
+    assert set(COLOURS) <= named
+    assert (7, 8, 9) not in named  # it does not occur
+    seen = picture(image, mask, ("road", "sky"), COLOURS, Style(1, palette="colour-blind"))
+    assert seen[0, [0, 59]].tolist() == [list(colour) for colour in colour_blind(2)]
+    with pytest.raises(InputError, match="no palette 'bright': expected package or colour-blind"):
+        Style(palette="bright")  # type: ignore[arg-type]
+
+
+def test_contours_are_wide_enough_to_be_seen() -> None:
+    mask = np.zeros((1500, 1600), np.uint8)
+    mask[:, 800:] = 1
+    assert np.flatnonzero(contours(mask)[700]).size == 3
+    assert not contours(np.zeros((3, 4), np.uint8)).any()
+
+
+def _as_seen_without(cones: str, colours: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Linear RGB as dichromats see it: Vienot, Brettel, Mollon (1999)."""
+    rows = {
+        "red": [[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]],
+        "green": [[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]],
+    }
+    return colours @ np.array(rows[cones]).T
+
+
+@pytest.mark.parametrize("cones", ["red", "green"])
+def test_colour_blind_people_tell_eight_classes_apart(cones: str) -> None:
+    colours = _as_seen_without(cones, (np.array(colour_blind(8)) / 255) ** 2.2)
+    apart = np.abs(np.clip(colours, 0, 1)[:, None] ** (1 / 2.2) - np.clip(colours, 0, 1)[None] ** (1 / 2.2)).max(-1)
+    assert apart[~np.eye(8, dtype=bool)].min() > 0.1
+    assert len(set(colour_blind(150))) == 150

@@ -48,6 +48,12 @@ _Images = Annotated[
 _To = Annotated[Path, typer.Option(help="Folder for the results; of a video, .mp4 for an overlay, or as --masks.")]
 _Form = Annotated[MaskFormat | None, typer.Option("--format", help=MASK_FORMAT)]
 _Opacity = Annotated[float, typer.Option(min=0, max=1, help="Of the mask in the overlay.")]
+_Legend = Annotated[bool, typer.Option("--legend", help="Name the classes that occur beneath the overlay.")]
+_Contours = Annotated[bool, typer.Option("--contours", help="White lines between classes in the overlay.")]
+_Palette = Annotated[
+    Literal["package", "colour-blind"],
+    typer.Option(help="Of the overlay: the package's colours, or some that nearly everybody tells apart."),
+]
 _Scores = Annotated[
     bool, typer.Option("--scores", help="Also write the class probabilities: float16 .npz, (C, H, W) as `scores`.")
 ]
@@ -110,6 +116,9 @@ def predict(
     to: _To,
     form: _Form = None,
     opacity: _Opacity = 0.5,
+    legend: _Legend = False,
+    contours: _Contours = False,
+    palette: _Palette = "package",
     scores: _Scores = False,
     raw_scores: _RawScores = False,
     confidence: _Confidence = None,
@@ -155,9 +164,16 @@ def predict(
         remote=remote,
     )
     scored = {"--scores": scores, "--raw-scores": raw_scores, "--confidence": confidence, "--reject": reject}
+    drawn = {"--legend": legend, "--contours": contours, "--palette": None if palette == "package" else palette}
     video = {"--masks": masks, "--every": every != 1, "--from": begin, "--until": end, "--show": show}
     if any(map(is_video, images)):
-        for name, value in {**scored, "--format": form, "--resume": resume, "an option of rasters": scene}.items():
+        for name, value in {
+            **scored,
+            **drawn,
+            "--format": form,
+            "--resume": resume,
+            "an option of rasters": scene,
+        }.items():
             if value is not None and value is not False:
                 raise InputError(f"{name} is for images, not for videos: leave it out")
         names, layout = read_classes(either(classes, old_layout, "--classes", "--layout"))
@@ -175,5 +191,6 @@ def predict(
         device=device, threads=threads, classes=either(classes, old_layout, "--classes", "--layout"), trust=trust,
         max_pixels=max_pixels, tta=tta, cache=not no_cache, scene=scene,
         raw_scores=raw_scores, confidence=confidence, reject=reject, form=form or "png",
+        legend=legend, contours=contours, palette=palette,
     ):  # fmt: skip
         raise typer.Exit(status)

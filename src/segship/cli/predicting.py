@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from segship.runtime.predict import Predictions
     from segship.runtime.scene_files import SceneForm
     from segship.vision.confidence import ConfidenceKind
+    from segship.vision.draw import PaletteKind
 
 __all__ = ["packages_among", "predict_images", "read_arguments"]
 
@@ -50,6 +51,9 @@ def predict_images(
     confidence: ConfidenceKind | None = None,
     reject: float | None = None,
     form: MaskFormat = "png",
+    legend: bool = False,
+    contours: bool = False,
+    palette: PaletteKind = "package",
 ) -> int:
     """Write the results of images and tell of them.
 
@@ -73,6 +77,9 @@ def predict_images(
         confidence: As for `segship.predict`.
         reject: As for `segship.predict`.
         form: Of the labels, as of `segship.predict`.
+        legend: As for `segship.predict`.
+        contours: As for `segship.predict`.
+        palette: As for `segship.predict`.
 
     Returns:
         Exit status: 0, or 1 where some images could not be used.
@@ -83,6 +90,7 @@ def predict_images(
     from segship.runtime.predict import predict_files
     from segship.runtime.result_form import ResultForm
     from segship.runtime.scene_files import SceneForm
+    from segship.vision.draw import Style
 
     names, layout = read_classes(classes)
     more = packages_among(images)
@@ -100,7 +108,7 @@ def predict_images(
         cache=cache,
     )
     results = ResultForm(
-        opacity,
+        Style(opacity, legend, contours, palette),
         max_pixels,
         overlay=overlay,
         scores=scores or raw_scores,
@@ -182,6 +190,8 @@ _FLAGS = {
     "--scores": ("scores", True),
     "--overlay": ("overlay", True),
     "--no-overlay": ("overlay", False),
+    "--legend": ("legend", True),
+    "--contours": ("contours", True),
     "--resume": ("resume", True),
     "--trust": ("trust", True),
     "--no-cache": ("cache", False),

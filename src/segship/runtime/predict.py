@@ -27,8 +27,7 @@ from segship.runtime.throughput import FEW
 from segship.vision import confidence
 from segship.vision.bands import as_picture, read_pixels
 from segship.vision.decode import MAX_PIXELS, other_files
-from segship.vision.draw import overlay as draw_overlay
-from segship.vision.draw import write_jpeg, write_png
+from segship.vision.draw import Style, picture, write_jpeg, write_png
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from segship.formats.masks import MaskFormat
     from segship.runtime.augmentation import Tta
     from segship.vision.confidence import ConfidenceKind
+    from segship.vision.draw import PaletteKind
 
 _REJECTED = "rejected"  # stands for a class in the index
 
@@ -71,6 +71,9 @@ def predict(
     *,
     format: MaskFormat = "png",  # noqa: A002  (what it is called on the command line)
     opacity: float = 0.5,
+    legend: bool = False,
+    contours: bool = False,
+    palette: PaletteKind = "package",
     overlay: bool = True,
     scores: bool = False,
     raw_scores: bool = False,
@@ -102,6 +105,9 @@ def predict(
             (``annotations.xml``), ``"labelstudio"`` (``tasks.json``). Rasters are written as ``NAME.tif``, with
             ``"geojson"`` as polygons, too.
         opacity: Opacity of the mask in the overlay, 0-1.
+        legend: As for `Segmentor.draw`, of the overlay.
+        contours: As for `Segmentor.draw`, of the overlay.
+        palette: As for `Segmentor.draw`, of the overlay.
         overlay: Write the overlay.
         scores: Also write float16 (C, H, W) probabilities as ``scores`` of an .npz.
         raw_scores: Write these as the network gives them, not calibrated; ``confidence`` and ``reject`` use them, too.
@@ -133,7 +139,8 @@ def predict(
     """
     paths = [images] if isinstance(images, (str, os.PathLike)) else images
     form = ResultForm(
-        opacity, max_pixels, overlay=overlay, scores=scores or raw_scores, raw_scores=raw_scores, confidence=confidence,
+        Style(opacity, legend, contours, palette), max_pixels,
+        overlay=overlay, scores=scores or raw_scores, raw_scores=raw_scores, confidence=confidence,
         reject=reject, format=format,
     )  # fmt: skip
     if isinstance(package, Segmentor):
@@ -298,7 +305,8 @@ class _Run:
         labelled = Labelled((Path(name).parent / file.name).as_posix(), mask, self._meaning)
         write_atomically(self._to / form.masks.own(name), form.masks.encode(labelled))
         if form.overlay:
-            drawn = draw_overlay(as_picture(image), mask, segmentor.spec.palette, form.opacity)
+            meaning = self._meaning
+            drawn = picture(as_picture(image), mask, meaning.classes, meaning.palette, form.style)
             write_jpeg(paths["overlay"], drawn)
         if form.scores and scores is not None:
             write_atomically(paths["scores"], as_npz(scores=scores.astype(np.float16)))

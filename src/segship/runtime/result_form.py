@@ -9,6 +9,7 @@ from segship.formats.masks import MaskForm, find
 from segship.runtime.scene_files import SceneForm
 from segship.vision import confidence
 from segship.vision.decode import MAX_PIXELS
+from segship.vision.draw import Style
 
 if TYPE_CHECKING:
     from segship.formats.masks import MaskFormat
@@ -23,7 +24,7 @@ class ResultForm:
     """What is written for each image.
 
     Attributes:
-        opacity: Of the mask in the overlay, 0-1.
+        style: Of the overlay.
         max_pixels: Images with more pixels are refused.
         overlay: Whether there is an overlay.
         scores: Whether the class probabilities are written.
@@ -37,7 +38,7 @@ class ResultForm:
         InputError: There is no such format.
     """
 
-    opacity: float = 0.5
+    style: Style = field(default_factory=Style)
     max_pixels: int = MAX_PIXELS
     overlay: bool = True
     scores: bool = False
@@ -87,8 +88,9 @@ class ResultForm:
 
     def settings(self) -> dict[str, Any]:
         """What decides the results beside image and package; what is not asked for is None."""
-        return {
-            "opacity": self.opacity if self.overlay else None,
+        drawn = self.style.settings() if self.overlay else {}
+        return {key: drawn.get(key) for key in ("legend", "contours", "palette")} | {
+            "opacity": self.style.opacity if self.overlay else None,
             "raw_scores": True if self.raw_scores and self.needs_scores else None,
             "confidence": self.confidence,
             "reject": self.reject,

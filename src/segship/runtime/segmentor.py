@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from segship.runtime.scene import Scene
     from segship.runtime.scene_plan import SceneOptions
     from segship.vision.decode import Encoded
+    from segship.vision.draw import PaletteKind
     from segship.vision.mosaic import Blend
 
     Mask: TypeAlias = NDArray[np.uint8 | np.uint16]
@@ -393,20 +394,36 @@ class Segmentor(ScoresOfImages, MasksOfFrames):
             crop = self.spec.slide.crop if self.spec.slide is not None else (height, width)
             self._pipeline.run(np.zeros((1, self.spec.channels, *crop), np.float32))
 
-    def draw(self, image: Image, mask: NDArray[Any], opacity: float = 0.5) -> NDArray[np.uint8]:
+    def draw(
+        self,
+        image: Image,
+        mask: NDArray[Any],
+        opacity: float = 0.5,
+        *,
+        legend: bool = False,
+        contours: bool = False,
+        palette: PaletteKind = "package",
+    ) -> NDArray[np.uint8]:
         """Draw the mask's colours over the image.
 
         Args:
             image: As for the mask.
             mask: Labels (H, W).
             opacity: 0: the image alone; 1: the colours alone.
+            legend: Name the classes that occur, beneath the image.
+            contours: Draw a white line along the borders of classes.
+            palette: ``"package"``: the package's colours; ``"colour-blind"``: some that nearly everybody tells apart.
 
         Returns:
-            uint8 (H, W, 3), RGB.
-        """
-        from segship.vision.draw import overlay
+            uint8 (H, W, 3), RGB; higher with a legend.
 
-        return overlay(self._rgb(image), mask, self.spec.palette, opacity)
+        Raises:
+            InputError: The sizes differ, ``opacity`` is not within 0-1, or there is no such palette.
+        """
+        from segship.vision.draw import Style, picture
+
+        style = Style(opacity, legend, contours, palette)
+        return picture(self._rgb(image), mask, self.classes, self.spec.palette, style)
 
     def _rgb(self, image: Image) -> NDArray[np.uint8]:
         pixels, order = self._pixels(image, None)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import itertools
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 from segship.core.errors import InputError
 from segship.core.files import write_atomically
 from segship.core.memory import is_out_of_memory
-from segship.vision.palette import colorize
+from segship.vision.palette import colorize, colour_blind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,11 +22,26 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["contact_sheet", "encode_jpeg", "legend", "overlay", "write_jpeg", "write_png"]
+__all__ = [
+    "PaletteKind",
+    "Style",
+    "contact_sheet",
+    "contours",
+    "encode_jpeg",
+    "legend",
+    "overlay",
+    "picture",
+    "write_jpeg",
+    "write_png",
+]
+
+PaletteKind: TypeAlias = Literal["package", "colour-blind"]
 
 _PAPER = (255, 255, 255)
 _INK = (32, 32, 32)
 _GAP = 8  # pixels between pictures and around text
+_LINE = 500  # of an image's shorter side a pixel of a contour's width
+_LEAST_LEGEND = 160  # pixels
 
 
 def overlay(
@@ -55,6 +71,86 @@ def overlay(
     if unlabelled.any():
         drawn[unlabelled] = image[unlabelled]
     return drawn
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a mask is drawn over its image.
+
+    Attributes:
+        opacity: Of the colours, 0-1.
+        legend: Whether the classes that occur are named beneath.
+        contours: Whether a white line goes along the borders of classes.
+        palette: ``package``: the package's colours; ``colour-blind``: `segship.vision.palette.colour_blind`.
+
+    Raises:
+        InputError: There is no such palette.
+    """
+
+    opacity: float = 0.5
+    legend: bool = False
+    contours: bool = False
+    palette: PaletteKind = "package"
+
+    def __post_init__(self) -> None:
+        if self.palette not in ("package", "colour-blind"):
+            raise InputError(f"there is no palette {self.palette!r:.80}: expected package or colour-blind")
+
+    def settings(self) -> dict[str, Any]:
+        """What is not as usual, as JSON has it."""
+        usual = asdict(Style())
+        return {key: value for key, value in asdict(self).items() if value != usual[key]}
+
+
+def picture(
+    image: NDArray[np.uint8],
+    mask: NDArray[Any],
+    classes: Sequence[str],
+    palette: Sequence[tuple[int, int, int]],
+    style: Style,
+) -> NDArray[np.uint8]:
+    """Draw a mask over its image.
+
+    Args:
+        image: uint8 (H, W, 3), RGB.
+        mask: Labels (H, W).
+        classes: Name of each class.
+        palette: RGB of each class, where ``style`` asks for the package's.
+        style: How.
+
+    Returns:
+        uint8 RGB (H, W, 3); with a legend higher, and as wide as the image or as the legend needs at least.
+
+    Raises:
+        InputError: As for `overlay`.
+    """
+    colours = colour_blind(len(classes)) if style.palette == "colour-blind" else palette
+    drawn = overlay(image, mask, colours, style.opacity)
+    if style.contours:
+        drawn[contours(mask)] = 255
+    if not style.legend:
+        return drawn
+    labels = [int(label) for label in np.unique(mask) if label < len(classes)]
+    width = max(drawn.shape[1], _LEAST_LEGEND)
+    strip = legend([classes[label] for label in labels], [colours[label] for label in labels], width=width)
+    room = np.full((drawn.shape[0], width - drawn.shape[1], 3), _PAPER, np.uint8)
+    return np.vstack([np.hstack([drawn, room]), strip])
+
+
+def contours(mask: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where the borders between labels are, in lines that are as wide as the image is large.
+
+    Args:
+        mask: Labels (H, W).
+
+    Returns:
+        (H, W).
+    """
+    found = np.zeros(mask.shape, np.uint8)
+    found[:-1] |= mask[:-1] != mask[1:]
+    found[:, :-1] |= mask[:, :-1] != mask[:, 1:]
+    width = max(1, round(min(mask.shape) / _LINE))
+    return np.asarray(cv2.dilate(found, np.ones((width, width), np.uint8)), bool)
 
 
 def legend(

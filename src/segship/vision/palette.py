@@ -18,12 +18,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["UNLABELLED", "colorize", "encode_mask", "generate", "write_mask_png"]
+__all__ = ["UNLABELLED", "colorize", "colour_blind", "encode_mask", "generate", "write_mask_png"]
 
 UNLABELLED = (0, 0, 0)
 """Colour of labels that the palette does not hold, such as 255 for "ignore"."""
 
 _BYTE_LABELS = 256
+# M. Okabe, K. Ito, "Color Universal Design" (2008); black is last, which a dark image hides.
+_OKABE_ITO = (
+    (0, 114, 178), (230, 159, 0), (0, 158, 115), (204, 121, 167),
+    (86, 180, 233), (213, 94, 0), (240, 228, 66), (0, 0, 0),
+)  # fmt: skip
 
 
 def generate(classes: int) -> tuple[tuple[int, int, int], ...]:
@@ -39,6 +44,27 @@ def generate(classes: int) -> tuple[tuple[int, int, int], ...]:
         RGB, 0-255, the same at every call.
     """
     return tuple(_deal(number + 1) for number in range(classes))
+
+
+def colour_blind(classes: int) -> tuple[tuple[int, int, int], ...]:
+    """Colours that people tell apart who do not see red, green or blue as most do.
+
+    The first eight are those of Okabe and Ito; further ones are the same, ever lighter, which lightness alone tells
+    apart.
+
+    Args:
+        classes: How many.
+
+    Returns:
+        RGB, 0-255, the same at every call.
+    """
+    rounds = -(-classes // len(_OKABE_ITO))
+    shades = [
+        [round(value + (255 - value) * 0.8 * step / rounds) for value in colour]
+        for step in range(rounds)
+        for colour in _OKABE_ITO
+    ]
+    return tuple((red, green, blue) for red, green, blue in shades[:classes])
 
 
 def _deal(number: int) -> tuple[int, int, int]:
