@@ -3,7 +3,7 @@
 ::
 
     python benchmarks/evaluate.py CONFIG CHECKPOINT --package PACKAGE [--package PACKAGE ...] --data ROOT \
-        [--split test] [--limit 60] [--rounds 2] [--threads 1] [--mmseg PYTHON] [--json FILE]
+        [--layout camvid] [--split test] [--limit 60] [--rounds 2] [--threads 1] [--mmseg PYTHON] [--json FILE]
 
 Each candidate runs in a process of its own, one after the other in each round. Told are the seconds and the processor's
 seconds from the first image to the figures, without what starting the program takes, for each image:
@@ -34,7 +34,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-LAYOUT = "camvid"
 _KINDS = ("wall", "cpu")
 
 
@@ -90,7 +89,7 @@ def _job(options: argparse.Namespace, package: Path) -> Any:
 
     files = NetworkFiles(package)
     spec = files.spec()
-    data = Data.layout(LAYOUT, options.data, options.split, limit=options.limit)
+    data = Data.layout(options.layout, options.data, options.split, limit=options.limit)
     return Job.of(files, spec, data.samples_for(spec)), spec
 
 
@@ -148,7 +147,16 @@ def _child(threads: int | None, python: str, *words: object) -> dict[str, float]
 
 def measure(options: argparse.Namespace) -> dict[str, list[dict[str, float]]]:
     """Every candidate in every round."""
-    given = [options.config, options.checkpoint, "--data", options.data, "--split", options.split]
+    given = [
+        options.config,
+        options.checkpoint,
+        "--data",
+        options.data,
+        "--split",
+        options.split,
+        "--layout",
+        options.layout,
+    ]
     given += ["--limit", options.limit] if options.limit else []
     candidates = {"mmseg": (options.mmseg, "--run", "mmseg")} if options.mmseg else {}
     for package in options.package:
@@ -189,6 +197,7 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--package", type=Path, action="append", default=[])
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--layout", default="camvid")
     parser.add_argument("--split", default="test")
     parser.add_argument("--limit", type=int)
     parser.add_argument("--rounds", type=int, default=2)

@@ -71,7 +71,7 @@ def _measure(options: argparse.Namespace, folder: Path) -> None:
     text = VARIANT.format(name=options.size, width=width, heads=heads, layers=layers)
     (folder / "trained" / "variant.yml").write_text(text)
     begin = time.perf_counter()
-    _segship("export", folder / "trained", folder / "package")
+    _segship("export", folder / "trained", folder / "package", "--random-weights")
     wall = time.perf_counter() - begin
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     size = sum(file.stat().st_size for file in (folder / "package").iterdir())
