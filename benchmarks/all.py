@@ -33,7 +33,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 DEMO = ROOT / "src" / "segship" / "assets" / "demo"
 NETWORK = [DEMO / "fast_scnn_scenes.py", DEMO / "fast_scnn_scenes.pth"]
-UNET = "unet/unet-s5-d16_fcn_4xb4-40k_chase-db1-128x128.py"
+UNET = "unet/unet-s5-d16_fcn_4xb4-160k_cityscapes-512x1024.py"
 LIBRARY = ROOT / "build" / "native" / "libsegship.so"
 
 
@@ -165,9 +165,12 @@ def main() -> None:
         if strange := wanted - {run.name for run in known}:
             parser.error(f"--only {', '.join(sorted(strange))}: known are {', '.join(run.name for run in known)}")
         done = [do(run, options.log) for run in known if not wanted or run.name in wanted]
+        here = f"{packages[0].parent}/"
     if options.page is not None:
-        begin = f"# All benchmarks\n\nWhat `python benchmarks/all.py --page FILE` printed on {machine}.\n"
-        options.page.write_text("\n".join([begin, *(section for _, section in done)]), encoding="utf-8")
+        command = f"python benchmarks/all.py{f' --only {options.only}' if options.only else ''}"
+        begin = f"# All benchmarks\n\nWhat `{command}` printed on {machine}.\n"
+        page = "\n".join([begin, *(section.replace(here, "") for _, section in done)])
+        options.page.write_text(page, encoding="utf-8")
     raise SystemExit(0 if all(worked for worked, _ in done) else 1)
 
 

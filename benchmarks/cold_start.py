@@ -17,6 +17,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from timing import interleave
@@ -37,9 +38,10 @@ def children() -> float:
     return times.children_user + times.children_system
 
 
-def run(*command: object, source: Path | None = None) -> None:
-    """Run Python once, from a folder that is not the repository's."""
+def run(*command: object, bytecode: str, source: Path | None = None) -> None:
+    """Run Python once, from a folder that is not the repository's, with its modules compiled as pip installs them."""
     path = {} if source is None else {"PYTHONPATH": str(source.resolve())}
+    path |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": bytecode}
     subprocess.run(
         [sys.executable, *map(str, command)], check=True, capture_output=True, cwd=tempfile.gettempdir(),
         env=os.environ | path,
@@ -57,14 +59,15 @@ def main() -> None:
     package, image = options.package.resolve(), options.image.resolve()
     model = next(path for path in sorted(package.iterdir()) if path.suffix in BARE)
     with tempfile.TemporaryDirectory() as folder:
+        python = partial(run, bytecode=f"{folder}/bytecode")
         predict = ("-m", "segship", "predict", package, image, "--to", folder)
         candidates = {
-            "the engine alone": lambda: run("-c", BARE[model.suffix], model, f"{folder}/compiled"),
-            "segship predict": lambda: run(*predict),
-            "segship.Segmentor": lambda: run("-c", PYTHON, package, image),
+            "the engine alone": lambda: python("-c", BARE[model.suffix], model, f"{folder}/compiled"),
+            "segship predict": lambda: python(*predict),
+            "segship.Segmentor": lambda: python("-c", PYTHON, package, image),
         }
         if options.against is not None:
-            candidates[str(options.against)] = lambda: run(*predict, source=options.against)
+            candidates[str(options.against)] = lambda: python(*predict, source=options.against)
         times = interleave(candidates, rounds=options.rounds, warm_up=1, clock=children)
     bare = times["the engine alone"].median
     for name, time in times.items():
