@@ -42,7 +42,7 @@ def test_what_is_read_is_what_typer_reads(text: str, monkeypatch: pytest.MonkeyP
     assert found is not None
     defaults = {"opacity": 0.5, "scores": False, "overlay": True, "resume": False, "device": None, "threads": None}
     defaults |= {"classes": None, "trust": False, "max_pixels": 100_000_000, "cache": True}
-    defaults |= {"confidence": None, "raw_scores": False, "reject": None, "form": "png"}
+    defaults |= {"confidence": None, "raw_scores": False, "reject": None, "form": "png", "ray": None}
     defaults |= {"legend": False, "contours": False, "palette": "package"}
     assert defaults | found | {"tta": None, "scene": None} == read[0]
 

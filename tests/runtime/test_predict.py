@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,10 @@ from PIL import Image
 import segship
 from segship import Segmentor
 from segship.core.errors import InputError, SegshipWarning
+from segship.runtime import results as module
 from segship.runtime.predict import Predictions, predict_files
 from segship.runtime.result_form import ResultForm
 from segship.vision.draw import Style
-
-module = sys.modules["segship.runtime.predict"]  # whose name in `segship.runtime` is the function
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from segship.cli.options import (
     Window,
     either,
 )
-from segship.cli.predicting import packages_among, predict_images
+from segship.cli.predicting import images_named, packages_among, predict_images
 from segship.cli.scenes import scene_form
 from segship.cli.video import label_video
 from segship.core.errors import InputError
@@ -41,8 +41,9 @@ _Images = Annotated[
     list[str],
     typer.Argument(
         metavar="IMAGES...",
-        help="Images, or folders of images; or one video, camera:0, or a stream as rtsp://…. Packages that stand "
-        "before them take part: the mean of their scores decides.",
+        help="Images, folders of images, .txt lists of these, or addresses as s3://bucket/folder; or one video, "
+        "camera:0, or a stream as rtsp://…. Packages that stand before them take part: the mean of their scores "
+        "decides.",
     ),
 ]
 _To = Annotated[Path, typer.Option(help="Folder for the results; of a video, .mp4 for an overlay, or as --masks.")]
@@ -107,6 +108,9 @@ _Remote = Annotated[
     bool,
     typer.Option("--remote", help="Let GDAL read from other machines, as a VRT may ask.", rich_help_panel=SCENES),
 ]
+_Ray = Annotated[
+    str | None, typer.Option(metavar="ADDRESS|local", help="Ray cluster that shares the images; local starts one.")
+]
 _OldLayout = Annotated[str | None, typer.Option("--layout", hidden=True)]
 
 
@@ -146,6 +150,7 @@ def predict(
     polygons: _Polygons = None,
     simplify: _Simplify = None,
     remote: _Remote = False,
+    ray: _Ray = None,
     old_layout: _OldLayout = None,
 ) -> None:
     """Write the label map and an overlay of each image, in folders as the images are.
@@ -167,13 +172,8 @@ def predict(
     drawn = {"--legend": legend, "--contours": contours, "--palette": None if palette == "package" else palette}
     video = {"--masks": masks, "--every": every != 1, "--from": begin, "--until": end, "--show": show}
     if any(map(is_video, images)):
-        for name, value in {
-            **scored,
-            **drawn,
-            "--format": form,
-            "--resume": resume,
-            "an option of rasters": scene,
-        }.items():
+        alone = {"--format": form, "--resume": resume, "--ray": ray, "an option of rasters": scene}
+        for name, value in {**scored, **drawn, **alone}.items():
             if value is not None and value is not False:
                 raise InputError(f"{name} is for images, not for videos: leave it out")
         names, layout = read_classes(either(classes, old_layout, "--classes", "--layout"))
@@ -187,10 +187,10 @@ def predict(
     if given := [name for name, value in video.items() if value]:
         raise InputError(f"{', '.join(given)}: for a video, and none is given")
     if status := predict_images(
-        package, list(map(Path, images)), to, opacity=opacity, scores=scores, overlay=overlay, resume=resume,
+        package, images_named(images), to, opacity=opacity, scores=scores, overlay=overlay, resume=resume,
         device=device, threads=threads, classes=either(classes, old_layout, "--classes", "--layout"), trust=trust,
         max_pixels=max_pixels, tta=tta, cache=not no_cache, scene=scene,
         raw_scores=raw_scores, confidence=confidence, reject=reject, form=form or "png",
-        legend=legend, contours=contours, palette=palette,
+        legend=legend, contours=contours, palette=palette, ray=ray,
     ):  # fmt: skip
         raise typer.Exit(status)

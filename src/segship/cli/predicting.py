@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from segship.vision.confidence import ConfidenceKind
     from segship.vision.draw import PaletteKind
 
-__all__ = ["packages_among", "predict_images", "read_arguments"]
+__all__ = ["images_named", "packages_among", "predict_images", "read_arguments"]
 
 _SOME_FAILED = 1
 _SHOWN = 20
@@ -32,7 +32,7 @@ _COMPLETION = "_SEGSHIP_COMPLETE"  # a shell asks for completions
 
 def predict_images(
     package: Path,
-    images: Sequence[Path],
+    images: Sequence[Path | str],
     to: Path,
     *,
     opacity: float = 0.5,
@@ -54,12 +54,13 @@ def predict_images(
     legend: bool = False,
     contours: bool = False,
     palette: PaletteKind = "package",
+    ray: str | None = None,
 ) -> int:
     """Write the results of images and tell of them.
 
     Args:
         package: What is opened.
-        images: Files and folders; packages that stand before them take part.
+        images: Files, folders and, as strings, addresses in object stores; packages that stand before them take part.
         to: Folder for the results.
         opacity: Of the mask in the overlay.
         scores: Also write probabilities.
@@ -80,6 +81,7 @@ def predict_images(
         legend: As for `segship.predict`.
         contours: As for `segship.predict`.
         palette: As for `segship.predict`.
+        ray: As for `segship.predict`.
 
     Returns:
         Exit status: 0, or 1 where some images could not be used.
@@ -119,13 +121,13 @@ def predict_images(
         format=form,
     )
     with output.resumable("--resume goes on"), output.progress_bar("predicting", 2, rate="/s") as progress:
-        alone = len(images) == 1 and not images[0].is_dir()
+        alone = len(images) == 1 and isinstance(images[0], Path) and not images[0].is_dir()
         told = {"windows": progress} if alone else {"progress": progress}
-        found = predict_files(segmentor, images, to, results, resume=resume, **told)
+        found = predict_files(segmentor, images, to, results, resume=resume, ray=ray, **told)
     return _tell(found, to)
 
 
-def packages_among(paths: Sequence[Path]) -> list[Path]:
+def packages_among(paths: Sequence[Path | str]) -> list[Path]:
     """Return the packages that ``paths`` begin with: folders with a manifest; others' engines are named alone.
 
     Args:
@@ -133,7 +135,17 @@ def packages_among(paths: Sequence[Path]) -> list[Path]:
     """
     from segship.core.manifest import MANIFEST
 
-    return list(itertools.takewhile(lambda path: (path / MANIFEST).is_file(), paths))
+    files = itertools.takewhile(lambda path: isinstance(path, Path), paths)
+    return list(itertools.takewhile(lambda path: (path / MANIFEST).is_file(), map(Path, files)))
+
+
+def images_named(texts: Sequence[str]) -> list[Path | str]:
+    """Return what users name as images: paths, and addresses in object stores as they are.
+
+    Args:
+        texts: Of the command line.
+    """
+    return [text if "://" in text else Path(text) for text in texts]
 
 
 def _tell(found: Predictions, to: Path) -> int:
@@ -185,6 +197,7 @@ _VALUES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "--classes": ("classes", str),
     "--max-pixels": ("max_pixels", _positive),
     "--format": ("form", _format),
+    "--ray": ("ray", str),
 }
 _FLAGS = {
     "--scores": ("scores", True),
@@ -215,7 +228,7 @@ def read_arguments(arguments: Sequence[str]) -> dict[str, Any] | None:
         return None
     if "to" not in found or len(places) < 2 or any(map(is_video, places)):  # noqa: PLR2004  (a package and an image)
         return None
-    return {"package": Path(places[0]), "images": [Path(place) for place in places[1:]], **found}
+    return {"package": Path(places[0]), "images": images_named(places[1:]), **found}
 
 
 def _split(waiting: list[str]) -> tuple[dict[str, Any], list[str]]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import os
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from segship.core.errors import BackendError, MissingExtraError, SegshipError, one_line
+from segship.core.cluster import connected
+from segship.core.errors import SegshipError
 from segship.core.processor import processors
 from segship.evaluation.workers import CHUNK, MOST_DEATHS
 
@@ -38,27 +37,8 @@ def count_on_ray(job: Job, places: Sequence[int], address: str, done: Callable[[
         BackendError: There is no cluster, or processes keep dying on the same samples.
         SegshipError: A process met an error that a user can mend.
     """
-    ray = _load()
-    try:
-        ray.init(address=None if address == "local" else address, log_to_driver=False, include_dashboard=False)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = one_line(error)
-        raise BackendError(f"no Ray cluster answers at {address!r} ({reason}): --ray local starts one here") from error
-    try:
+    with connected(address, "Evaluating on a cluster") as ray:
         _count(ray, job, places, done)
-    except ray.exceptions.RayError as error:
-        raise BackendError(f"Ray gave up: {one_line(error)}") from error
-    finally:
-        ray.shutdown()
-
-
-def _load() -> Any:
-    # Ray would otherwise tell its makers about every cluster that is started.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        return importlib.import_module("ray")
-    except ImportError as error:
-        raise MissingExtraError("Evaluating on a cluster", "ray", "ray") from error
 
 
 def _count(ray: Any, job: Job, places: Sequence[int], done: Callable[[tuple[int, ...], Tally], None]) -> None:

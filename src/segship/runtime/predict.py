@@ -3,44 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import warnings
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from segship.core.errors import InputError, MissingExtraError, SegshipError, SegshipWarning
-from segship.core.files import require_apart, write_atomically
-from segship.core.memory import is_out_of_memory
-from segship.formats.masks import Labelled, Meaning, as_npz
+from segship.core.errors import InputError, MissingExtraError, SegshipWarning
+from segship.core.files import require_apart
+from segship.formats.masks import Meaning
+from segship.runtime.object_store import ObjectImage, find_objects, places_of
 from segship.runtime.result_form import ResultForm
 from segship.runtime.result_index import ResultIndex, identify
 from segship.runtime.result_names import name_results
+from segship.runtime.results import is_of_the_image, reason_of, write_results
 from segship.runtime.scene_files import is_scene, write_scene
 from segship.runtime.segmentor import Segmentor
 from segship.runtime.throughput import FEW
-from segship.vision import confidence
-from segship.vision.bands import as_picture, read_pixels
 from segship.vision.decode import MAX_PIXELS, other_files
-from segship.vision.draw import Style, picture, write_jpeg, write_png
+from segship.vision.draw import Style
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
-    from segship.core.spec import ModelSpec
     from segship.formats.masks import MaskFormat
     from segship.runtime.augmentation import Tta
+    from segship.runtime.object_store import Place
     from segship.vision.confidence import ConfidenceKind
     from segship.vision.draw import PaletteKind
-
-_REJECTED = "rejected"  # stands for a class in the index
 
 __all__ = ["Predictions", "predict", "predict_files"]
 
@@ -58,7 +50,7 @@ class Predictions:
     """
 
     masks: list[Path]
-    failed: dict[Path, str]
+    failed: dict[Place, str]
     resumed: int
     left_out: dict[str, int]
     scenes: dict[Path, dict[str, Any]] = field(default_factory=dict)
@@ -86,6 +78,7 @@ def predict(
     max_pixels: int = MAX_PIXELS,
     tta: Tta = None,
     cache: bool = True,
+    ray: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
     """Write ``NAME.png`` (labels, palette embedded), ``NAME_overlay.jpg`` and, if asked for, ``NAME_scores.npz``.
@@ -98,7 +91,8 @@ def predict(
 
     Args:
         package: A package, its path, several of these, or an opened `segship.Segmentor`.
-        images: An image file or a folder of images, or several of these.
+        images: An image file or a folder of images, the address of either in an object store (``s3://bucket/folder``,
+            through fsspec), a ``.txt`` file with one of these in each line, or several of these.
         to: Folder for the results; made if need be. Nothing in it is written over but results of this function.
         format: Of the labels, in place of ``"png"``: ``"npz"``, ``"rle"`` (``NAME.json``), ``"geojson"``, ``"yolo"``
             (``NAME.txt``), or, for all images together, ``"coco"`` (``annotations.json``), ``"cvat"``
@@ -121,6 +115,7 @@ def predict(
         max_pixels: Refuse images with more pixels.
         tta: As for `segship.Segmentor`.
         cache: As for `segship.Segmentor`.
+        ray: Address of a Ray cluster that shares the images; ``local`` starts one here.
         progress: Called with (done, all) after each image.
 
     Returns:
@@ -147,10 +142,10 @@ def predict(
         if (device, threads, trust, tta, cache) != (None, None, False, None, True):
             told = "device, threads, trust, tta and cache are for paths"
             raise InputError(f"an opened Segmentor runs as it was opened: {told}")
-        found = predict_files(package, paths, to, form, resume=resume, progress=progress)
+        found = predict_files(package, paths, to, form, resume=resume, ray=ray, progress=progress)
     else:
         with Segmentor(package, device=device, threads=threads, trust=trust, tta=tta, cache=cache) as segmentor:
-            found = predict_files(segmentor, paths, to, form, resume=resume, progress=progress)
+            found = predict_files(segmentor, paths, to, form, resume=resume, ray=ray, progress=progress)
     for reason in found.failed.values():
         warnings.warn(reason, SegshipWarning, stacklevel=2)
     return found.masks
@@ -163,6 +158,7 @@ def predict_files(
     form: ResultForm,
     *,
     resume: bool = False,
+    ray: str | None = None,
     progress: Callable[[int, int], None] | None = None,
     windows: Callable[[int, int], None] | None = None,
 ) -> Predictions:
@@ -174,6 +170,7 @@ def predict_files(
         to: Folder for the results.
         form: What is written.
         resume: As for `predict`.
+        ray: As for `predict`.
         progress: As for `predict`.
         windows: Called with (done, all) after each window of a raster.
 
@@ -182,8 +179,8 @@ def predict_files(
         UnsupportedError: Scores are asked for, and the network returns labels alone.
     """
     form.require(segmentor)
-    run = _Run(segmentor, Path(to), form, [Path(path) for path in paths])
-    return run.predict(progress, windows, resume=resume)
+    run = _Run(segmentor, Path(to), form, places_of(paths))
+    return run.predict(progress, windows, resume=resume, ray=ray)
 
 
 class _Run:
@@ -199,7 +196,7 @@ class _Run:
         InputError: There is no image, or a result would be written over what is not this function's.
     """
 
-    def __init__(self, segmentor: Segmentor, to: Path, form: ResultForm, paths: Sequence[Path]) -> None:
+    def __init__(self, segmentor: Segmentor, to: Path, form: ResultForm, paths: Sequence[Path | str]) -> None:
         if to.exists() and not to.is_dir():
             raise InputError(f"{to} is a file: the results need a folder")
         self._segmentor, self._to, self._form = segmentor, to, form
@@ -216,20 +213,28 @@ class _Run:
         )
         self._told: dict[Path, dict[str, Any]] = {}
         results = self._index.files()
-        self._names = {file: name for file, name in name_results(paths).items() if file.resolve() not in results}
+        self._names = {
+            file: name
+            for file, name in name_results(paths).items()
+            if isinstance(file, ObjectImage) or file.resolve() not in results
+        }
         if not self._names:
             raise InputError(f"{', '.join(map(str, paths))} holds no image but results of an earlier run")
-        others = [file for path in paths if path.is_dir() for file in other_files(path)]
+        others = [file for path in paths if isinstance(path, Path) and path.is_dir() for file in other_files(path)]
         self._left_out = Counter(file.suffix.lower() for file in others if file.resolve() not in results)
-        self._scenes = _find_scenes(self._names, form)
+        for path in paths:
+            if isinstance(path, str):
+                self._left_out.update(PurePosixPath(other).suffix.lower() for other in find_objects(path)[1])
+        files = [file for file in self._names if isinstance(file, Path)]
+        self._scenes = _find_scenes(files, form)
         self._require_format()
         written = [to / path for file, name in self._names.items() for path in self._files(file, name).values()]
         written += [to / name for name in form.masks.whole]
-        require_apart(written, self._names)
+        require_apart(written, files)
         if not self._index.exists and (there := next((path for path in written if path.exists()), None)):
             raise InputError(f"{there} exists, and no earlier run wrote it: choose another folder, or move it away")
 
-    def _files(self, file: Path, name: str) -> dict[str, str]:
+    def _files(self, file: Place, name: str) -> dict[str, str]:
         """The results of an image, by kind."""
         return (self._scene_form if file in self._scenes else self._form).files(name)
 
@@ -239,20 +244,22 @@ class _Run:
         windows: Callable[[int, int], None] | None,
         *,
         resume: bool,
+        ray: str | None,
     ) -> Predictions:
         wanted = {file: name for file, name in self._names.items() if not (resume and self._is_done(file, name))}
         self._index.drop(wanted.values())
-        failed, form = dict[Path, str](), self._form
+        failed: dict[Place, str] = {}
+        form = self._form
         done = resumed = len(self._names) - len(wanted)
-        with contextlib.closing(self._results(wanted)) as made:
+        with contextlib.closing(self._results(wanted, ray)) as made:
             for file, result in zip(wanted, made, strict=True):
                 try:
-                    if file in self._scenes:
+                    if isinstance(file, Path) and file in self._scenes:
                         self._write_scene(file, wanted[file], windows, resume=resume)
                     else:
                         self._note(file, wanted[file], result())
                 except Exception as error:
-                    if not _is_of_the_image(error):
+                    if not is_of_the_image(error):
                         raise
                     failed[file] = self._note_failure(file, wanted[file], error)
                 done += 1
@@ -265,8 +272,12 @@ class _Run:
         masks = [self._labels(file, name) for file, name in self._names.items() if file not in failed]
         return Predictions(masks, failed, resumed, dict(self._left_out), self._told)
 
-    def _results(self, wanted: Mapping[Path, str]) -> Generator[Callable[[], dict[str, Any]], None, None]:
+    def _results(
+        self, wanted: Mapping[Place, str], ray: str | None
+    ) -> Generator[Callable[[], dict[str, Any]], None, None]:
         """What returns the results of each image, in order; of one alone when it is asked, without threads."""
+        if ray is not None and wanted:
+            return self._results_on_ray(wanted, ray)
         if len(wanted) == 1:
             return (partial(self._work, self._segmentor, item) for item in wanted.items())
         return self._segmentor.for_each(self._work, wanted.items(), many=len(wanted.keys() - self._scenes) > FEW)
@@ -279,7 +290,7 @@ class _Run:
                 "leave --format out, or take geojson for polygons, too"
             )
 
-    def _labels(self, file: Path, name: str) -> Path:
+    def _labels(self, file: Place, name: str) -> Path:
         """The file that holds the labels of an image."""
         return self._to / (f"{name}.tif" if file in self._scenes else self._form.masks.labels(name))
 
@@ -288,46 +299,27 @@ class _Run:
         listed = sorted(self._index.listed("part", format=self._form.format).items())
         return [path for _, file in listed if (path := self._to / file).is_file()]
 
-    def _is_done(self, file: Path, name: str) -> bool:
+    def _results_on_ray(
+        self, wanted: Mapping[Place, str], ray: str
+    ) -> Generator[Callable[[], dict[str, Any]], None, None]:
+        from segship.runtime.cluster import results_on_ray
+
+        plain = [item for item in wanted.items() if item[0] not in self._scenes]
+        with contextlib.closing(results_on_ray(self._segmentor, self._to, self._form, plain, ray)) as made:
+            for file in wanted:
+                yield dict if file in self._scenes else next(made)  # scenes are made here, when their turn comes
+
+    def _is_done(self, file: Place, name: str) -> bool:
         form = self._scene_form if file in self._scenes else self._form
         wanted = identify(file, self._package) | form.settings()
         return self._index.holds(name, wanted, form.files(name))
 
-    def _work(self, segmentor: Segmentor, item: tuple[Path, str]) -> dict[str, Any]:
+    def _work(self, segmentor: Segmentor, item: tuple[Place, str]) -> dict[str, Any]:
         """Make the results of an image; what is to be noted of them."""
-        (file, name), form = item, self._form
+        file, name = item
         if file in self._scenes:
             return {}  # window by window, when its turn comes
-        image: NDArray[Any] = read_pixels(file, segmentor.spec, max_pixels=form.max_pixels)
-        paths = {kind: self._to / path for kind, path in form.files(name).items()}
-        mask, scores = self._run(segmentor, image)
-        self._index.begin()
-        labelled = Labelled((Path(name).parent / file.name).as_posix(), mask, self._meaning)
-        write_atomically(self._to / form.masks.own(name), form.masks.encode(labelled))
-        if form.overlay:
-            meaning = self._meaning
-            drawn = picture(as_picture(image), mask, meaning.classes, meaning.palette, form.style)
-            write_jpeg(paths["overlay"], drawn)
-        if form.scores and scores is not None:
-            write_atomically(paths["scores"], as_npz(scores=scores.astype(np.float16)))
-        if form.confidence is not None and scores is not None:
-            sure = confidence.confidence(scores, form.confidence, sigmoid=segmentor.spec.output == "sigmoid")
-            write_png(paths["confidence"], confidence.as_grey(sure))
-        height, width = mask.shape
-        made = {"width": width, "height": height, "classes": _pixels_of(mask, segmentor.spec)}
-        settings = {key: value for key, value in form.settings().items() if value is not None}
-        shared = {"labels": form.masks.labels(name)} if form.masks.joined else {}
-        return {"files": shared | form.files(name)} | made | settings
-
-    def _run(self, segmentor: Segmentor, image: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
-        """Labels (H, W) and, where they are needed, probabilities (C, H, W)."""
-        form = self._form
-        if not form.needs_scores:
-            return segmentor(image, channel_order="bgr"), None
-        mask, scores = segmentor.mask_and_scores(image, channel_order="bgr", raw=form.raw_scores)
-        if form.reject is None:
-            return mask, scores
-        return confidence.reject(mask, scores, form.reject, sigmoid=segmentor.spec.output == "sigmoid"), scores
+        return write_results(segmentor, file, self._to, name, self._form, self._index.begin)
 
     def _write_scene(self, file: Path, name: str, windows: Callable[[int, int], None] | None, *, resume: bool) -> None:
         """Make the results of a raster, and note them."""
@@ -339,24 +331,14 @@ class _Run:
         self._told[file] = told
         self._note(file, name, {"files": form.files(name)} | told | form.settings())
 
-    def _note(self, file: Path, name: str, found: Mapping[str, Any]) -> None:
+    def _note(self, file: Place, name: str, found: Mapping[str, Any]) -> None:
+        self._index.begin()  # where another process did
         self._index.add({"name": name} | identify(file, self._package) | dict(found))
 
-    def _note_failure(self, file: Path, name: str, error: Exception) -> str:
-        known = isinstance(error, SegshipError)
-        reason = " ".join(str(error).split()) if known else "there is not enough memory for it"
-        told = reason if str(file) in reason else f"{file}: {reason}"
+    def _note_failure(self, file: Place, name: str, error: Exception) -> str:
+        told = reason_of(error, file)
         self._index.add({"name": name, "image": str(file), "error": told})
         return told
-
-
-def _pixels_of(mask: NDArray[Any], spec: ModelSpec) -> dict[str, int]:
-    """How many pixels each class that occurs has, by name."""
-    counts = np.bincount(mask.reshape(-1))
-    found: Counter[str] = Counter()
-    for label in np.flatnonzero(counts):
-        found[spec.classes[label] if label < len(spec.classes) else _REJECTED] += int(counts[label])
-    return dict(found)
 
 
 def _find_scenes(files: Iterable[Path], form: ResultForm) -> set[Path]:
@@ -381,11 +363,3 @@ def _find_scenes(files: Iterable[Path], form: ResultForm) -> set[Path]:
     if form.scene.polygons:
         require_writer(form.scene.polygons, simplify=form.scene.simplify is not None)
     return found
-
-
-def _is_of_the_image(error: Exception) -> bool:
-    """Whether the next image may do better: not where a result cannot be written, but for a name that is too long."""
-    cause = error.__cause__
-    if isinstance(cause, OSError) and cause.errno != errno.ENAMETOOLONG:
-        return False
-    return isinstance(error, SegshipError) or is_out_of_memory(error)

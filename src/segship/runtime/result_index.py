@@ -9,32 +9,56 @@ from typing import TYPE_CHECKING, Any
 
 from segship.core.errors import InputError
 from segship.core.files import write_atomically
+from segship.runtime.object_store import ObjectImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-__all__ = ["INDEX", "ResultIndex", "identify"]
+    from segship.runtime.object_store import Place
+
+__all__ = ["INDEX", "ResultIndex", "begin_index", "identify"]
 
 INDEX = "index.jsonl"
 """Name of the index in a folder of results."""
 
 
-def identify(image: Path, package: str) -> dict[str, Any]:
+def identify(image: Place, package: str) -> dict[str, Any]:
     """Return what decides the results of an image: the file as it is now, and the package.
 
     Args:
-        image: Its file.
+        image: Its file, or its object in a store.
         package: Digest of the package.
 
     Raises:
         InputError: The file cannot be read.
     """
+    if isinstance(image, ObjectImage):
+        return {"image": image.url, "bytes": image.size, "modified": image.modified, "package": package}
     try:
         status = image.stat()
     except OSError as error:
         raise InputError(f"cannot read {image}: {error.strerror or error}") from None
     return {"image": str(image), "bytes": status.st_size, "modified": status.st_mtime, "package": package}
+
+
+def begin_index(folder: Path) -> None:
+    """Write the index if there is none; of several processes that begin, none empties what another has written.
+
+    Args:
+        folder: Where the results lie.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    path = folder / INDEX
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 class ResultIndex:
@@ -102,7 +126,7 @@ class ResultIndex:
         """Write the index if there is none: from now on results may be there that it does not name yet."""
         with self._beginning:
             if not self.exists:
-                write_atomically(self._path, b"")
+                begin_index(self._folder)
                 self.exists = True
 
     def add(self, entry: Mapping[str, Any]) -> None:

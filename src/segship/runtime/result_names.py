@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from segship.runtime.object_store import find_objects
 from segship.vision.decode import find_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
+
+    from segship.runtime.object_store import Place
 
 __all__ = ["name_results", "output_names"]
 
@@ -23,12 +27,12 @@ def output_names(files: Sequence[Path]) -> list[str]:
     return _distinct(file.stem for file in files)
 
 
-def name_results(paths: Sequence[Path]) -> dict[Path, str]:
+def name_results(paths: Sequence[Path | str]) -> dict[Place, str]:
     """Name the results of images: the path below the folder that was named, with slashes and without suffix.
 
     Args:
-        paths: Images, and folders that are searched. Of several paths, a folder's own name comes before those of its
-            images.
+        paths: Images, and folders that are searched; strings are addresses of object stores. Of several paths, a
+            folder's own name comes before those of its images.
 
     Returns:
         A distinct name for each image.
@@ -36,13 +40,24 @@ def name_results(paths: Sequence[Path]) -> dict[Path, str]:
     Raises:
         InputError: A path does not exist, or a folder holds no image.
     """
-    found: dict[Path, str] = {}
+    found: dict[Place, str] = {}
     for path in paths:
-        before = f"{path.resolve().name}/" if len(paths) > 1 and path.is_dir() else ""
-        for file in find_images([path]):
-            inside = file.relative_to(path).with_suffix("").as_posix() if path.is_dir() else file.stem
-            found.setdefault(file, before + inside)
+        for file, inside in _inside(path, alone=len(paths) == 1):
+            found.setdefault(file, inside)
     return dict(zip(found, _distinct(found.values()), strict=True))
+
+
+def _inside(path: Path | str, *, alone: bool) -> Iterable[tuple[Place, str]]:
+    """The images that a path names, and the paths of their results."""
+    if isinstance(path, str):
+        images, _ = find_objects(path)
+        folder = not any(image.url == path for image in images)
+        before = "" if alone or not folder else f"{PurePosixPath(path).name}/"
+        return [(image, before + inside) for image, inside in images.items()]
+    if not path.is_dir():
+        return [(file, file.stem) for file in find_images([path])]
+    before = "" if alone else f"{path.resolve().name}/"
+    return [(file, before + file.relative_to(path).with_suffix("").as_posix()) for file in find_images([path])]
 
 
 def _distinct(names: Iterable[str]) -> list[str]:

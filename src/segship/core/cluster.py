@@ -1,0 +1,81 @@
+"""A cluster of Ray's, connected to for as long as some work takes."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+from segship.core.errors import BackendError, MissingExtraError, one_line
+from segship.core.processor import processors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["LOCAL", "connected", "load_ray"]
+
+LOCAL = "local"
+"""In place of an address: a cluster is started on this machine, and ends with the work."""
+
+_OBJECT_STORE = 100 << 20  # bytes; images do not pass through it
+
+
+def load_ray(what: str) -> Any:
+    """Return the module ``ray``, with its reports to its makers switched off.
+
+    Args:
+        what: What needs it, as the subject of a sentence.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it tells each user of its next release
+    try:
+        return importlib.import_module("ray")
+    except ImportError as error:
+        raise MissingExtraError(what, "ray", "ray") from error
+
+
+@contextlib.contextmanager
+def connected(address: str, what: str) -> Iterator[Any]:
+    """Connect to a cluster, or start one.
+
+    Args:
+        address: ``HOST:PORT``, ``auto`` or ``ray://…``; ``local``: start one that listens on this machine alone.
+        what: What needs it, as the subject of a sentence.
+
+    Yields:
+        The module ``ray``.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        BackendError: No cluster answers, or it gave up.
+    """
+    ray = load_ray(what)
+    own = (
+        {"address": address}
+        if address != LOCAL
+        else {
+            "num_cpus": processors(),
+            "object_store_memory": _OBJECT_STORE,
+            "include_dashboard": False,
+            "_node_ip_address": "127.0.0.1",
+        }
+    )
+    try:
+        # The log of the workers is the cluster's: what they have to tell is returned.
+        ray.init(
+            log_to_driver=False, logging_level=logging.ERROR, **(own if address == LOCAL else {"address": address})
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = one_line(error)
+        raise BackendError(f"no Ray cluster answers at {address!r} ({reason}): --ray local starts one here") from error
+    try:
+        yield ray
+    except ray.exceptions.RayError as error:
+        raise BackendError(f"Ray gave up: {one_line(error)}") from error
+    finally:
+        ray.shutdown()
