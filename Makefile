@@ -4,18 +4,20 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 # A CPU of two cores is shared by two test processes: more threads each would only get in each other's way.
+# A process that has run out of tests takes half of the other's, so that both keep what a module's tests share.
 TEST_ENV := OMP_NUM_THREADS=1
+TEST_OPTIONS := -n 2 --dist worksteal --durations 50
 
 # The extras whose tests run here; `make check-phones` runs those of three more, the others' skip, saying so.
 TESTED := all
 
-.PHONY: demo check install lint types imports docs test test-slow languages format new-head clean
+.PHONY: demo check install lint types imports docs test test-slow test-all languages format new-head clean
 .PHONY: check-base check-lowest check-phones check-pythons check-native check-clang fuzz
 
 demo: $(VENV)/installed $(VENV)/native
 	$(BIN)/segship demo segship-demo
 
-check: install lint types imports test test-slow
+check: install lint types imports test-all
 
 install: $(VENV)/installed-dev
 
@@ -23,7 +25,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"  # the first that knows groups
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip==26.3"  # 25.1 is the first that knows groups
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[export]"
 	touch $@
 
@@ -57,11 +59,16 @@ docs: install
 # build/durations-*.txt keep how long each of the slowest tests took.
 test: install
 	mkdir -p build
-	set -o pipefail; $(TEST_ENV) $(BIN)/pytest -n 2 -m "not slow" --durations 50 | tee build/durations-test.txt
+	set -o pipefail; $(TEST_ENV) $(BIN)/pytest $(TEST_OPTIONS) -m "not slow" | tee build/durations-test.txt
 
 test-slow: install
 	mkdir -p build
-	set -o pipefail; $(TEST_ENV) $(BIN)/pytest -n 2 -m slow --durations 50 | tee build/durations-slow.txt
+	set -o pipefail; $(TEST_ENV) $(BIN)/pytest $(TEST_OPTIONS) -m slow | tee build/durations-slow.txt
+
+# Both: the tests are collected once.
+test-all: install
+	mkdir -p build
+	set -o pipefail; $(TEST_ENV) $(BIN)/pytest $(TEST_OPTIONS) | tee build/durations-all.txt
 
 # The program of each language, build/languages/NAME, and a table of what it makes of the golden vectors. ONLY=c,java takes
 # some; REQUIRE=1: what is missing here is an error.
@@ -78,7 +85,7 @@ MINUTES := 60
 SECONDS := 5
 fuzz: install
 	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python build/fuzz/venv
-	$(BIN)/uv pip install --quiet --python build/fuzz/venv/bin/python atheris
+	$(BIN)/uv pip install --quiet --python build/fuzz/venv/bin/python atheris==3.0.0
 	PYTHONPATH=$$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))") \
 	  build/fuzz/venv/bin/python fuzz/run.py --minutes $(MINUTES) --seconds $(SECONDS)
 

@@ -11,7 +11,8 @@
 - ``pythons``: ``base`` on each newer Python: one that is on the path, one that uv can get, or, for root, one of another
   release of Debian in a folder of its own. Where none can be had, a line says so.
 
-Each ends with pytest's summary; the status is the number of environments that failed.
+What the indexes offered on the day `AS_OF` is installed: what is published later is no verdict on a commit. Each ends
+with pytest's summary, and a line that says how long it took; the status is the number of environments that failed.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PLACE = ROOT / "build" / "environments"
 SCENES = ROOT / "src" / "segship" / "assets" / "demo"
+AS_OF = "2026-11-28"  # moved on with constraints.txt
 PYTHONS = {"3.12": None, "3.13": "trixie", "3.14": "forky"}  # and the release of Debian that has it
 # Files that need neither torch nor more than seconds.
 TORCH_FREE = (
@@ -43,9 +46,9 @@ PHONES = (
 
 
 def uv(*words: object) -> None:
-    """Run uv, from beside this interpreter or from the path."""
+    """Run uv, from beside this interpreter or from the path, as of the day."""
     program = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv") or "uv"
-    subprocess.run([program, *map(str, words)], check=True, cwd=ROOT)
+    subprocess.run([program, *map(str, words)], check=True, cwd=ROOT, env={"UV_EXCLUDE_NEWER": AS_OF, **os.environ})
 
 
 def environment(name: str, python: str = sys.executable) -> Path:
@@ -71,9 +74,9 @@ def passes(command: list[str], *words: str, variables: dict[str, str] | None = N
     # anyio's plugin, which others' packages bring, uses names that pytest has given up.
     options = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:anyio", "-m", "not slow", *words]
     print("$", *command, *options[:2], *words, flush=True)
-    done = subprocess.run(
-        [*command, *options], check=False, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1", **(variables or {})}
-    )
+    # uv compiles nothing: what one process has compiled, the next one need not.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "", **(variables or {})}
+    done = subprocess.run([*command, *options], check=False, cwd=ROOT, env=environment)
     return done.returncode == 0
 
 
@@ -113,7 +116,7 @@ def phones() -> bool:
     made = environment("phones")
     install_torch(made)
     install(made, "-e", ".[coreml,executorch,litert]", "--group", "test")
-    return passes([str(made)], *PHONES)
+    return passes([str(made)], "-n", "2", "--dist", "loadfile", *PHONES)
 
 
 def pythons() -> bool:
@@ -190,7 +193,12 @@ def main() -> int:
     parser.add_argument("kinds", nargs="+", choices=kinds)
     options = parser.parse_args()
     PLACE.mkdir(parents=True, exist_ok=True)
-    return sum(not kinds[kind]() for kind in options.kinds)
+    failed = 0
+    for kind in options.kinds:
+        begun = time.monotonic()
+        failed += not kinds[kind]()
+        print(f"check-{kind}: {time.monotonic() - begun:.0f} s", flush=True)
+    return failed
 
 
 if __name__ == "__main__":

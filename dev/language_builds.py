@@ -101,7 +101,7 @@ def _node_headers(out: Path) -> Path:
             return folder
     if shutil.which("npm") is None:
         raise MissingToolError("node_api.h and npm not found (on Debian: apt-get install libnode-dev)")
-    run("npm", "install", "--ignore-scripts", "--no-save", "--prefix", out, "node-api-headers@1")
+    run("npm", "install", "--ignore-scripts", "--no-save", "--prefix", out, "node-api-headers@1.9.0")
     return out / "node_modules" / "node-api-headers" / "include"
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from environments import AS_OF
+
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 EXTRAS = sorted(tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["optional-dependencies"])
 pytestmark = pytest.mark.slow
-# What indexes offered on this day: what is published or withdrawn later is no verdict on a commit.
-AS_OF = "2026-11-28"
 # apache-tvm-ffi wants typing_extensions >= 4.13; xdsl, which litert-torch pins, one below it.
 APART = ("litert", "tvm")
 UNREACHABLE = ("Failed to fetch", "Could not connect", "dns error", "error sending request")
