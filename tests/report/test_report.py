@@ -24,6 +24,7 @@ from segship.evaluation import Data, Job
 from segship.report import make
 from segship.report.page import page
 from segship.report.plot import Point, scatter, ticks
+from segship.report.reliability import diagram
 from segship.report.results import ORIGINAL, Report, Store, TargetResult, rows
 from segship.report.tables import as_csv, as_markdown
 from segship.sources import Source
@@ -53,6 +54,8 @@ def request_(tmp_path_factory: pytest.TempPathFactory) -> reports.Request:
         folder / "out",
         timing=reports.Timing((1, 2), 0.0),
         pictures=2,
+        calibration=folder / "data" / "images",
+        calibration_labels=folder / "data" / "labels",
     )
 
 
@@ -72,6 +75,8 @@ def test_every_target_is_exported_verified_evaluated_and_timed(found: Report) ->
     assert sorted(dynamic.timings) == [1, 2]
     assert dynamic.timings[2]["images_per_second"] > 0
     assert "error" in static.timings[2]
+    assert dynamic.calibration is not None
+    assert dynamic.calibration["engine"]["before"]["bins"]
     assert unknown.error is not None
     assert "nosuch" in unknown.error
     assert all(len(one.samples) == 2 for one in (original, dynamic, static))
@@ -170,6 +175,16 @@ def test_kept_results_survive_damage_and_errors_are_not_kept(tmp_path: Path) -> 
     assert store.get("a/b", "x", [1]) is None
 
 
+BINS = [{"confidence": 0.75, "accuracy": 0.5, "pixels": 40}, {"confidence": 0.95, "accuracy": 0.9, "pixels": 60}]
+FIT = {
+    "precision": "int8",
+    "temperatures": [2.5],
+    "before": {"ece": 0.13, "nll": 1.0, "bins": BINS},
+    "after": {"ece": 0.01, "nll": 0.9, "bins": BINS[:1]},
+}
+CALIBRATION = {"images": 3, "pixels": 100, "engine": FIT, "network": FIT | {"temperatures": [1.5, 2.0]}}
+
+
 def toy(tmp_path: Path) -> Report:
     picture = tmp_path / "p.jpg"
     picture.write_bytes(b"jpeg")
@@ -194,6 +209,7 @@ def toy(tmp_path: Path) -> Report:
                 size=2_500_000,
                 failures=("mIoU fell by 2.5",),
                 samples=(picture,),
+                calibration=CALIBRATION,
             ),
             TargetResult("y_dynamic", error="not here"),
         ),
@@ -277,6 +293,17 @@ def test_page_needs_no_other_file_and_is_well_formed(tmp_path: Path) -> None:
     ):
         assert words in text
     assert "background:rgb(4, 5, 6)" in page(toy(tmp_path))
+
+
+def test_the_page_tells_how_reliable_scores_are_before_and_after(tmp_path: Path) -> None:
+    told = page(toy(tmp_path))
+    assert "<td>x-int8_dynamic</td><td>3</td><td>2.500</td><td>13.00%</td><td>1.00%</td>" in told
+    assert "<td>x-int8_dynamic: the network in fp32</td><td>3</td><td>1.500-2.000</td>" in told
+    drawn = diagram("x", FIT)
+    assert 'points="194.0,144.0 234.0,64.0"' in drawn  # of 200 pixels from 44 on: right and up
+    assert drawn.count("<circle") == 3
+    assert "before: 90.0% of 60 labels right at 95.0%" in drawn
+    assert "Reliability" not in page(replace(toy(tmp_path), candidates=toy(tmp_path).candidates[::2]))
 
 
 def test_a_drop_has_the_colour_of_its_size(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,6 +83,7 @@ def make_report(request: Request, *, progress: Progress | None = None) -> Report
                 size=found.get("size"),
                 labels_equal=found.get("labels_equal"),
                 failures=tuple(found.get("failures", ())),
+                calibration=found.get("calibration"),
                 error=found.get("error"),
                 samples=masks.get(name, ()),
                 device=devices.get(name),
@@ -108,7 +110,7 @@ def _succeeded(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
 def _export(request: Request, store: Store, target: str, progress: Progress) -> dict[str, Any]:
     key = [request.files.identity(), target, str(request.calibration)]
     key += ["agreement on the calibration images"] if _is_int8(target) else []
-    key += [] if request.calibration_labels is None else [str(request.calibration_labels)]
+    key += [] if request.calibration_labels is None else [str(request.calibration_labels), "reliability"]
 
     known = store.get(target, "export", key)
     if known is not None and _is_whole(request.package(target)):
@@ -127,6 +129,9 @@ def _make_package(request: Request, target: str, progress: Progress) -> dict[str
     """Export one target; what its manifest says of it."""
     from segship import deploy  # imports torch
 
+    labelled = None
+    if request.calibration is not None and request.calibration_labels is not None:
+        labelled = deploy.Temperature(calibration=request.calibration, labels=request.calibration_labels)
     package = deploy.export(
         request.source,
         request.package(target),
@@ -134,6 +139,7 @@ def _make_package(request: Request, target: str, progress: Progress) -> dict[str
         int8=deploy.Int8(calibration=request.calibration, labels=request.calibration_labels)
         if _is_int8(target)
         else None,
+        temperature=labelled,
         allow_inexact=True,
         progress=lambda stage: progress(f"{target}: {stage}"),
     )
@@ -144,6 +150,7 @@ def _make_package(request: Request, target: str, progress: Progress) -> dict[str
         "size": sum(file.size for file in manifest.files.values()),
         "labels_equal": equal if judged is None or judged.agreement is None else judged.agreement,
         "failures": list(manifest.failures),
+        "calibration": None if manifest.calibration is None else json.loads(manifest.calibration.model_dump_json()),
     }
 
 

@@ -6,7 +6,7 @@ import base64
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from segship.report import chips
+from segship.report import chips, reliability
 from segship.report.layout import document
 from segship.report.plot import COLOURS, Point, scatter
 from segship.report.results import ORIGINAL, rows
@@ -101,6 +101,8 @@ def page(report: Report) -> str:
         _heat(report),
         f'<p class="soft">Points of IoU gained or lost against {ORIGINAL}; full colour at {_STRONGEST:g} points.</p>',
     ]
+    if known := reliability.as_html(report.candidates):
+        body += ["<h2>Reliability of the scores</h2>", known]
     if report.chips:
         body += ["<h2>On chips elsewhere</h2>", chips.as_html(report.chips)]
     if report.samples:

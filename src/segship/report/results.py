@@ -107,6 +107,7 @@ class TargetResult:
         error: Why it could not be exported; None: it could.
         samples: A picture of each sample mask.
         device: What it ran on; None: it did not.
+        calibration: Of its scores, `segship.core.calibration.Calibration` as JSON types; None: they are not calibrated.
     """
 
     name: str
@@ -118,6 +119,7 @@ class TargetResult:
     error: str | None = None
     samples: tuple[Path, ...] = ()
     device: str | None = None
+    calibration: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
