@@ -26,6 +26,12 @@ def test_a_folder_is_searched_to_its_depth_and_sorted(tmp_path: Path) -> None:
     assert find_images([tmp_path]) == [a, b, deep]
 
 
+def test_a_link_to_nothing_is_found_so_that_its_reader_says_so(tmp_path: Path) -> None:
+    (image,) = touch(tmp_path, "b.png")
+    (tmp_path / "a.png").symlink_to(tmp_path / "lost.png")
+    assert find_images([tmp_path]) == [tmp_path / "a.png", image]
+
+
 def test_files_keep_their_order_whatever_their_suffix_and_come_once(tmp_path: Path) -> None:
     odd, png = touch(tmp_path, "odd.data", "a.png")
     assert find_images([odd, str(tmp_path), png]) == [odd, png]

@@ -101,12 +101,16 @@ def other_files(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """All files in a folder that are not hidden, sorted."""
+    """All files in a folder that are not hidden, sorted; links to nothing too, so that whoever reads them says so."""
     try:
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        files = sorted(path for path in folder.rglob("*") if path.is_file() or _is_lost(path))
     except OSError as error:
         raise InputError(f"cannot read {folder}: {error.strerror or error}") from None
     return [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+
+
+def _is_lost(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
 
 
 def _inside(folder: Path) -> list[Path]:
@@ -214,9 +218,10 @@ def _read_tiff(name: str, data: bytes, max_pixels: int) -> NDArray[np.uint8]:
     _require_bearable(name, page.size, max_pixels)
     if not page.is_photograph:
         raise InputError(
-            f"{name} is a TIFF of {page.samples} band{'s' * (page.samples > 1)} of {page.kind}: this network takes "
-            "photographs, of 1, 3 or 4 bands of uint8 or uint16; convert it, or, if the network was trained on such "
-            "images, say so in its description (pixels: multispectral)"
+            f"{name} is a TIFF of {page.samples} band{'s' * (page.samples > 1)} of {page.kind}"
+            f"{' that are no colours' * (page.grey and page.samples > 1)}: this network takes photographs, grey or in "
+            "colours of 3 or 4 bands, of uint8 or uint16; convert it, or, if the network was trained on such images, "
+            "say so in its description (pixels: multispectral)"
         )
     return _checked(name, "TIFF", page.size, lambda: _decode(data))
 
