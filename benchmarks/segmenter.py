@@ -4,12 +4,13 @@
 
     python benchmarks/segmenter.py tiny --write
     python benchmarks/segmenter.py large --no-fps
+    python benchmarks/segmenter.py large --kit
 
 The network is Seg-{T,S,B,L}-Mask/16 as it was trained on Cityscapes: windows of 768x768 every 512, 19 classes. Printed
 are seconds by the clock and of the processors, and the peak resident memory of ``segship export`` in a process of its
 own; then what each batch size takes, as ``segship benchmark`` times the engine alone. Each takes turns with a single
 image, so that their ratio means something on a machine that does other work, too. ``--write`` puts the table into
-docs/tables/segmenter.md.
+docs/tables/segmenter.md. ``--kit`` measures an Ascend kit of batches 1 to 64 in place of all that.
 """
 
 from __future__ import annotations
@@ -45,6 +46,10 @@ net_kwargs:
 dataset_kwargs: {{dataset: cityscapes, normalization: vit}}
 inference_kwargs: {{window_size: 768, window_stride: 512}}
 """
+KIT = (
+    *("--target", "ascend-fp16_static-768x768", "--option", "soc=Ascend310P3"),
+    *("--option", "batch=1,4,8,16,32,64"),
+)
 
 
 def main() -> None:
@@ -57,6 +62,7 @@ def main() -> None:
         "--duration", type=float, default=0.0, help="Seconds for each batch size, beyond the fewest runs."
     )
     parser.add_argument("--write", action="store_true", help="Write the table to docs/tables/segmenter.md.")
+    parser.add_argument("--kit", action="store_true", help="Make an Ascend kit instead of a package.")
     parser.add_argument("--to", type=Path, help="Keep network and package in this folder.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -70,14 +76,14 @@ def _measure(options: argparse.Namespace, folder: Path) -> None:
     (folder / "trained").mkdir(exist_ok=True)
     text = VARIANT.format(name=options.size, width=width, heads=heads, layers=layers)
     (folder / "trained" / "variant.yml").write_text(text)
-    begin = time.perf_counter()
-    _segship("export", folder / "trained", folder / "package", "--random-weights")
+    begin, made = time.perf_counter(), folder / ("kit" if options.kit else "package")
+    _segship("export", folder / "trained", "--random-weights", *(("--kit", made, *KIT) if options.kit else (made,)))
     wall = time.perf_counter() - begin
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    size = sum(file.stat().st_size for file in (folder / "package").iterdir())
+    size = sum(file.stat().st_size for file in made.rglob("*") if file.is_file())
     print(f"export: {wall:.0f} s, {used.ru_utime + used.ru_stime:.0f} s of processors, ", end="")
-    print(f"{used.ru_maxrss / 2**20:.1f} GiB at most, package of {size / 2**20:.0f} MiB")
-    if not options.fps:
+    print(f"{used.ru_maxrss / 2**20:.1f} GiB at most, {made.name} of {size / 2**20:.0f} MiB")
+    if options.kit or not options.fps:
         return
     rows = []
     for batch in options.batch_sizes.split(","):

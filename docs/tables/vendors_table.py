@@ -47,7 +47,7 @@ TARGETS = ("rknn-fp16", "rknn-int8", "qnn-fp16", "qnn-int8", "tensorrt-rtx", "te
 BEGIN, END = "<!-- vendors: begin -->", "<!-- vendors: end -->"
 CALIBRATION = 4  # images of other numbers than the one that is compared
 _OVERFLOWING = {"segnext"}  # with weights as they are; what else is damped elsewhere is so for larger images
-_MOST = 160  # characters of a reason
+_MOST = 240  # characters of a reason
 
 Cell = dict[str, Any]
 
@@ -57,7 +57,19 @@ class _TooLongError(Exception):
 
 
 def measure(family: str, target: Target, network: Any, size: tuple[int, int]) -> Cell:
-    """The share of equal labels, or that it is built and nothing here runs it."""
+    """The share of equal labels, or that it is built and nothing here runs it, for each kind of card that there is."""
+    if (cards := find_backend(target.backend).INFO.options.get("capability")) is None:
+        return _measured(family, target, network, size)
+    refused = {}
+    for card in cards.choices:
+        try:
+            built = _measured(family, target.model_copy(update={"options": {"capability": card}}), network, size)
+        except SegshipError as error:
+            refused[card] = str(error)
+    return built | {"refused_for": refused} if len(refused) < len(cards.choices) else {"refused": refused[card]}
+
+
+def _measured(family: str, target: Target, network: Any, size: tuple[int, int]) -> Cell:
     plan = Plan(
         target=target,
         spec=ModelSpec(
@@ -134,8 +146,14 @@ def _told(cell: Cell | None) -> str:
     if "labels" in cell:
         return f"{cell['labels']:.2%}"
     if "built" in cell:
-        return "builds"
-    return f"no: {' '.join(str(cell['refused']).split()).replace('|', '/')[:_MOST]}"
+        refused = cell.get("refused_for", {})
+        reason = _short(next(iter(refused.values()))) if refused else ""
+        return f"builds, not for {', '.join(refused)}: {reason}" if refused else "builds"
+    return f"no: {_short(cell['refused'])}"
+
+
+def _short(reason: object) -> str:
+    return " ".join(str(reason).split()).replace("|", "/")[:_MOST]
 
 
 def write_page(results: dict[str, dict[str, Cell]]) -> None:
