@@ -20,6 +20,7 @@ __all__ = ["build", "build_int8", "calibrate", "rank", "simulate"]
 ENGINE, BINARY = "model.onnx", "model_qnn.bin"
 _NETWORK, _RANGES, _QUANTISED = "network.onnx", "ranges.json", "quantised.onnx"
 _PROVIDER = "QNNExecutionProvider"
+_CHANNELS = {"Conv": 0, "ConvTranspose": 1}  # the axis of their weights
 _SHOWN = 5  # layers that an error names
 
 
@@ -158,14 +159,15 @@ def _quantise(folder: Path, kept: tuple[str, ...], images: list[str] | None = No
     from onnxruntime.quantization.execution_providers.qnn import get_qnn_qdq_config
 
     network, ranges = folder / _NETWORK, folder / _RANGES
-    values = {node.name: node.output[0] for node in onnx.load(network, load_external_data=False).graph.node}
-    config = get_qnn_qdq_config(
-        str(network),
-        None,
-        weight_type=QuantType.QInt8,
-        per_channel=True,
-        init_overrides={values[name]: [{"quant_type": QuantType.QUInt16}] for name in kept},
-    )
+    nodes = onnx.load(network, load_external_data=False).graph.node
+    values = {node.name: node.output[0] for node in nodes}
+    overrides = {values[name]: [{"quant_type": QuantType.QUInt16}] for name in kept}
+    # Scales for each channel are for convolutions: with the recipe's own switch, normalisations are not the chip's.
+    for node in nodes:
+        if node.op_type in _CHANNELS:
+            weight = {"quant_type": QuantType.QInt8, "axis": _CHANNELS[node.op_type], "symmetric": True}
+            overrides[node.input[1]] = [weight]
+    config = get_qnn_qdq_config(str(network), None, init_overrides=overrides)
     quantize_static(
         str(network),
         str(folder / _QUANTISED),
