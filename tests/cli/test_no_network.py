@@ -30,7 +30,7 @@ from segship.cli import main
 main()
 """
 # strace sees what libraries in C do; a socket of a family that leaves the machine is enough.
-TRACE = ["strace", "-f", "-qq", "-e", "trace=socket,connect,sendto", "-o"]
+TRACE = ["strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=socket,connect,sendto", "-o"]
 DEMO = Path(__file__).parents[2] / "src" / "segship" / "assets" / "demo"
 ASKED_TO = {"zoo download", "tools compare-service"}
 """Commands whose purpose is another machine."""
@@ -49,9 +49,9 @@ def alone() -> list[str]:
 
 def begin(home: Path, *words: object, traced: bool = True) -> subprocess.Popen[str]:
     """Start one command there."""
-    names = {"PATH", "PYTHONPATH", "LD_LIBRARY_PATH"}
+    names = {"PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "PYTHONDONTWRITEBYTECODE"}
     environment = {key: value for key, value in os.environ.items() if key in names}
-    environment |= {"HOME": str(home), "SEEN": str(home.parent / "seen"), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment |= {"HOME": str(home), "SEEN": str(home.parent / "seen")}
     trace = [*TRACE, str(home.parent / "trace")] if traced and shutil.which("strace") else []
     command = [*alone(), *trace, sys.executable, "-c", WATCH, *map(str, words)]
     pipe = subprocess.PIPE

@@ -22,8 +22,8 @@ import segship
 
 def run(code: str, home: Path) -> subprocess.CompletedProcess[str]:
     """Run Python in an environment that belongs to nobody: no CI variable, a fresh HOME."""
-    environment = {key: value for key, value in os.environ.items() if key in {"PATH", "PYTHONPATH", "LD_LIBRARY_PATH"}}
-    environment |= {"HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
+    names = {"PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "PYTHONDONTWRITEBYTECODE"}
+    environment = {key: value for key, value in os.environ.items() if key in names} | {"HOME": str(home)}
     return subprocess.run(
         [sys.executable, "-c", WATCH + code], env=environment, text=True, capture_output=True, check=False
     )
