@@ -38,6 +38,10 @@ def serve(
     max_pixels: Annotated[int, typer.Option(min=1, help="Refuse images with more pixels.")] = 50_000_000,
     max_body: Annotated[int, typer.Option(min=1, help="Refuse requests with more bytes.")] = 64 * 2**20,
     queue: Annotated[int, typer.Option(min=0, help="Requests that wait; further ones are told to come back.")] = 64,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS|local", help="Ray cluster that runs the replicas; local starts one."),
+    ] = None,
     trust: Annotated[
         bool,
         typer.Option("--trust", help="Open engines that carry code, which then runs. Only from people you trust."),
@@ -52,7 +56,7 @@ def serve(
     from segship.core.errors import MissingExtraError
 
     try:
-        from segship.serve import Limits, ServeOptions
+        from segship.serve import Limits, ServeOptions, serve_on_ray
         from segship.serve import serve as run
     except ModuleNotFoundError as error:
         raise MissingExtraError("Serving", "serve", error.name or "fastapi") from None
@@ -72,4 +76,8 @@ def serve(
         trust=trust,
         limits=Limits(max_pixels=max_pixels, max_body=max_body, queue=queue),
     )
-    run(options, listening=lambda address: output.say(f"listening at {address}"))
+    listening = lambda address: output.say(f"listening at {address}")  # noqa: E731
+    if ray is not None:
+        serve_on_ray(options, ray, listening=listening)
+    else:
+        run(options, listening=listening)

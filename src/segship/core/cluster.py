@@ -44,7 +44,7 @@ def connected(address: str, what: str) -> Iterator[Any]:
     """Connect to a cluster, or start one.
 
     Args:
-        address: ``HOST:PORT``, ``auto`` or ``ray://…``; ``local``: start one that listens on this machine alone.
+        address: ``HOST:PORT``, ``auto`` or ``ray://…``; ``local``: start one on this machine.
         what: What needs it, as the subject of a sentence.
 
     Yields:
