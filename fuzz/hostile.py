@@ -37,6 +37,7 @@ KINDS = {
     "onnx_models": "ONNX files: loops, functions, sizes, types, files beside them",
     "openvino_models": "OpenVINO models: every attribute of the XML",
     "folders": "folders of MMDeploy, Hugging Face, Segmenter and Paddle; pickles under other names",
+    "medical": "folders of nnU-Net, bundles of MONAI: every value of their JSON; checkpoints and expressions that run",
     "images": "images, label maps, TIFF and .npy",
 }
 _BAD = ("executed", "hang", "slow", "big", "uncaught")
@@ -135,7 +136,7 @@ def main() -> int:
     section = table(ends)
     print(section)
     if given.write:
-        write_section("Hostile inputs", section)
+        write_section("Hostile inputs" if kinds == list(KINDS) else f"Hostile inputs: {', '.join(kinds)}", section)
     return min(255, sum(end.how in _BAD for found in ends.values() for _, end in found))
 
 

@@ -56,23 +56,28 @@ LIES = (
 )
 
 
-class _Payload:
+class Payload:
+    """What makes a folder when it is unpickled."""
+
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
         return os.mkdir, ("EXECUTED",)
 
 
-def _of(title: str, files: dict[str, bytes], base: Path | None = None, place: str = "") -> Case:
+def folder_case(title: str, files: dict[str, bytes], base: Path | None = None, place: str = "") -> Case:
+    """A folder of these files, laid over a copy of ``base``."""
+
     def write(folder: Path) -> Path:
         made = folder / "folder"
         shutil.copytree(base, made) if base else made.mkdir()
         for name, data in files.items():
+            (made / name).parent.mkdir(parents=True, exist_ok=True)
             (made / name).write_bytes(data)
         return made / place if place else made
 
     return Case(title, write)
 
 
-def _numbers(tree: Any) -> Iterator[tuple[str, Any]]:
+def numbers(tree: Any) -> Iterator[tuple[str, Any]]:
     """Every number of a tree with every absurd size in its place."""
     from inputs.common import changed, leaves
 
@@ -85,7 +90,8 @@ def _numbers(tree: Any) -> Iterator[tuple[str, Any]]:
                 yield f"{'.'.join(map(str, path))} is {absurd:g}", changed(tree, path, absurd)
 
 
-def _json(tree: Any) -> bytes:
+def json_bytes(tree: Any) -> bytes:
+    """JSON as a file holds it, lone surrogates too."""
     return json.dumps(tree).encode("utf-8", "surrogatepass")
 
 
@@ -93,30 +99,33 @@ def _mmdeploy() -> Iterator[Case]:
     base = REFERENCES / "mmdeploy"
     for name in ("deploy.json", "pipeline.json", "detail.json"):
         tree = json.loads((base / name).read_bytes())
-        for title, changed in (*mutations(tree, 90), *_numbers(tree)):
-            yield _of(f"MMDeploy {name}: {title}", {name: _json(changed)}, base)
+        for title, changed in (*mutations(tree, 90), *numbers(tree)):
+            yield folder_case(f"MMDeploy {name}: {title}", {name: json_bytes(changed)}, base)
         for title, data in damaged((base / name).read_bytes(), 15):
-            yield _of(f"MMDeploy {name}: {title}", {name: data}, base)
-        yield _of(f"MMDeploy {name}: brackets", {name: nested(100_000).encode()}, base)
-    yield _of("MMDeploy: another network", {"end2end.onnx": plain()}, base)
+            yield folder_case(f"MMDeploy {name}: {title}", {name: data}, base)
+        yield folder_case(f"MMDeploy {name}: brackets", {name: nested(100_000).encode()}, base)
+    yield folder_case("MMDeploy: another network", {"end2end.onnx": plain()}, base)
 
 
 def _segmenter() -> Iterator[Case]:
-    for title, tree in (*mutations(VARIANT, 120), *_numbers(VARIANT)):
-        yield _of(f"Segmenter: {title}", {"variant.yml": yaml.safe_dump(tree).encode("utf-8", "surrogatepass")})
-    yield _of(
+    for title, tree in (*mutations(VARIANT, 120), *numbers(VARIANT)):
+        yield folder_case(f"Segmenter: {title}", {"variant.yml": yaml.safe_dump(tree).encode("utf-8", "surrogatepass")})
+    yield folder_case(
         "Segmenter: a checkpoint that runs",
-        {"variant.yml": yaml.safe_dump(VARIANT).encode(), "checkpoint.pth": pickle.dumps(_Payload())},
+        {"variant.yml": yaml.safe_dump(VARIANT).encode(), "checkpoint.pth": pickle.dumps(Payload())},
     )
 
 
 def _huggingface() -> Iterator[Case]:
-    for title, tree in (*mutations(SEGFORMER, 120), *_numbers(SEGFORMER)):
-        yield _of(f"Hugging Face: {title}", {"config.json": _json(tree), "preprocessor_config.json": _json(PROCESSOR)})
-    for title, tree in (*mutations(PROCESSOR, 60), *_numbers(PROCESSOR)):
-        yield _of(
+    for title, tree in (*mutations(SEGFORMER, 120), *numbers(SEGFORMER)):
+        yield folder_case(
+            f"Hugging Face: {title}",
+            {"config.json": json_bytes(tree), "preprocessor_config.json": json_bytes(PROCESSOR)},
+        )
+    for title, tree in (*mutations(PROCESSOR, 60), *numbers(PROCESSOR)):
+        yield folder_case(
             f"Hugging Face processor: {title}",
-            {"config.json": _json(SEGFORMER), "preprocessor_config.json": _json(tree)},
+            {"config.json": json_bytes(SEGFORMER), "preprocessor_config.json": json_bytes(tree)},
         )
     more = {
         "auto_map": {"AutoModel": "evil.Evil"},
@@ -126,19 +135,21 @@ def _huggingface() -> Iterator[Case]:
         "torch_dtype": "evil",
     }
     for key, value in more.items():
-        files = {"config.json": _json(SEGFORMER | {key: value}), "preprocessor_config.json": _json(PROCESSOR)}
-        yield _of(f"Hugging Face: {key}", files | {"evil.py": b"import os\nos.mkdir('EXECUTED')\n"})
-    weights = {"config.json": _json(SEGFORMER), "preprocessor_config.json": _json(PROCESSOR)}
-    yield _of("Hugging Face: a pickle that runs", weights | {"pytorch_model.bin": pickle.dumps(_Payload())})
+        files = {"config.json": json_bytes(SEGFORMER | {key: value}), "preprocessor_config.json": json_bytes(PROCESSOR)}
+        yield folder_case(f"Hugging Face: {key}", files | {"evil.py": b"import os\nos.mkdir('EXECUTED')\n"})
+    weights = {"config.json": json_bytes(SEGFORMER), "preprocessor_config.json": json_bytes(PROCESSOR)}
+    yield folder_case("Hugging Face: a pickle that runs", weights | {"pytorch_model.bin": pickle.dumps(Payload())})
 
 
 def _paddle() -> Iterator[Case]:
     base = REFERENCES / "paddleseg" / "argmax"
     tree = yaml.safe_load((base / "deploy.yaml").read_bytes())
     for title, changed in mutations(tree, 90):
-        yield _of(f"Paddle: {title}", {"deploy.yaml": yaml.safe_dump(changed).encode("utf-8", "surrogatepass")}, base)
+        yield folder_case(
+            f"Paddle: {title}", {"deploy.yaml": yaml.safe_dump(changed).encode("utf-8", "surrogatepass")}, base
+        )
     for title, data in damaged((base / "model.json").read_bytes(), 15):
-        yield _of(f"Paddle: {title}", {"model.json": data}, base)
+        yield folder_case(f"Paddle: {title}", {"model.json": data}, base)
 
 
 def cases() -> Iterator[Case]:
@@ -148,8 +159,8 @@ def cases() -> Iterator[Case]:
     yield from _huggingface()
     yield from _paddle()
     for suffix in LIES:
-        yield _of(f"a pickle called {suffix}", {f"x{suffix}": pickle.dumps(_Payload())}, place=f"x{suffix}")
-        yield _of(f"an empty {suffix}", {f"x{suffix}": b""}, place=f"x{suffix}")
+        yield folder_case(f"a pickle called {suffix}", {f"x{suffix}": pickle.dumps(Payload())}, place=f"x{suffix}")
+        yield folder_case(f"an empty {suffix}", {f"x{suffix}": b""}, place=f"x{suffix}")
 
 
 def read(path: Path) -> None:

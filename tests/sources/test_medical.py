@@ -104,6 +104,21 @@ def test_nnunet_that_is_not_provided_says_so(changes: dict[str, Any], says: str,
         load(folder)
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"nonlin_kwargs": ["x"]}, "nonlin_kwargs is .*expected names and values"),
+        ({"norm_op_kwargs": "eps"}, "norm_op_kwargs is 'eps'"),
+        ({"conv_bias": "false"}, "conv_bias is 'false', expected true or false"),
+    ],
+)
+def test_layers_of_nnunet_that_cannot_be_are_told(changes: dict[str, Any], says: str, tmp_path: Path) -> None:
+    said = json.loads((NNUNET / "plain" / "plans.json").read_text())["configurations"]["2d"]["architecture"]
+    said["arch_kwargs"] |= changes
+    with pytest.raises(ConfigError, match=says):
+        load(nnunet("plain", tmp_path, folds=1, architecture=said))
+
+
 def test_nnunet_asks_for_folds_that_are_there(tmp_path: Path) -> None:
     folder = nnunet("plain", tmp_path, folds=1)
     with pytest.raises(SegshipError, match=r"fold_3.*does not exist.*fold_0"):

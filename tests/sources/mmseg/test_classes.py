@@ -29,7 +29,9 @@ def test_names_come_from_the_best_place(meta: dict[str, Any], dataset: dict[str,
 
 def test_names_come_from_the_type_of_the_data_set_last() -> None:
     layout = find_layout("ade20k")
-    assert name_classes(150, {}, {"type": "ADE20KDataset"})[:3] == (layout.classes, layout.palette, ())
+    whole = name_classes(150, {}, {"type": "ADE20KDataset"}, Places("palettes.py"))
+    assert whole[:3] == (layout.classes, layout.palette, ())
+    assert str(whole.coloured) == str(whole.named) == f"palettes.py: {Places().dataset}.type"
 
 
 def test_colours_of_some_classes_of_a_data_set_are_its_own() -> None:
@@ -68,15 +70,15 @@ def test_colours_that_nobody_gives_are_generated() -> None:
 def test_first_place_with_as_many_names_decides_and_it_is_said() -> None:
     old = {"CLASSES": tuple(f"old{number}" for number in range(19))}
     dataset = {"metainfo": {"classes": NAMES, "palette": COLOURS}}
-    found = name_classes(2, old, dataset, Places("a.py", "b.pth", "test_dataloader.dataset"))
+    found = name_classes(2, old, dataset, Places("classes.py", "b.pth", "test_dataloader.dataset"))
     assert found[:2] == (NAMES, COLOURS)
     assert found.notes == (
         (
             "The checkpoint names 19 classes, but the network has 2: the names of "
-            "a.py: test_dataloader.dataset.metainfo.classes were taken"
+            "classes.py: test_dataloader.dataset.metainfo.classes were taken"
         ),
     )
-    assert str(found.coloured) == "a.py: test_dataloader.dataset.metainfo.palette"
+    assert str(found.coloured) == "classes.py: test_dataloader.dataset.metainfo.palette"
 
 
 @pytest.mark.parametrize("classes", ["water", ("water",), ["water"]])

@@ -109,7 +109,9 @@ def name_classes(
 def _found(candidate: _Candidate, layout: Layout | None, notes: Sequence[str], *, lone: bool) -> FoundClasses:
     palette, note = _palette(candidate, layout)
     names = candidate.names
-    coloured = read(candidate.key.replace("classes", "palette").replace("CLASSES", "PALETTE"))
+    place, _, key = candidate.key.rpartition(".")
+    palettes = {"type": "type", "CLASSES": "PALETTE"}  # of a known data set, both come from its name
+    coloured = read(f"{place}.{palettes.get(key, 'palette')}")
     if note or candidate.colours == _NOT_GIVEN:
         coloured = default("made for as many classes") if layout is None else read(f"the data set {layout.title}")
     if lone:

@@ -274,12 +274,18 @@ def _layers(architecture: str, arguments: Mapping[str, Any]) -> Layers:
     norm = _layer(arguments, "norm_op", _NORMS)
     activation = _layer(arguments, "nonlin", _ACTIVATIONS)
     return Layers(
-        bias=bool(arguments.get("conv_bias", False)),
+        bias=_boolean(arguments, "conv_bias"),
         norm=norm,
         activation=activation,
         dropout=arguments.get("dropout_op") is not None,
-        activation_first=bool(arguments.get("nonlin_first", False)) and architecture == _PLAIN,
+        activation_first=_boolean(arguments, "nonlin_first") and architecture == _PLAIN,
     )
+
+
+def _boolean(arguments: Mapping[str, Any], key: str) -> bool:
+    if not isinstance(said := arguments.get(key) or False, bool):
+        raise ConfigError(f"{key} is {said!r:.80}, expected true or false")
+    return said
 
 
 def _layer(
@@ -288,10 +294,12 @@ def _layer(
     said = arguments.get(key)
     if said is None:
         return None
-    name, given = str(said).split(".")[-1], dict(arguments.get(f"{key}_kwargs") or {})
+    name, given = str(said).split(".")[-1], arguments.get(f"{key}_kwargs") or {}
+    if not isinstance(given, dict):
+        raise ConfigError(f"{key}_kwargs is {given!r:.80}, expected names and values")
     if name not in known:
         raise UnsupportedError(f"{key} is {name!r:.80}, known are {', '.join(known)}")
-    given.pop("inplace", None)  # in place, a captured graph would lose what it overwrites
+    given = {option: value for option, value in given.items() if option != "inplace"}  # a captured graph would lose it
 
     def make(*widths: int) -> nn.Module:
         try:
@@ -312,7 +320,7 @@ def _classes(dataset: Mapping[str, Any]) -> tuple[str, ...]:
         )
     try:
         numbers = {int(value[0] if isinstance(value, list) else value): str(name) for name, value in labels.items()}
-    except (TypeError, ValueError, IndexError):
+    except (TypeError, ValueError, IndexError, OverflowError):
         raise ConfigError(f"labels of dataset.json are {labels!r:.80}, expected a whole number for each name") from None
     if sorted(numbers) != list(range(len(labels))):
         raise ConfigError(f"labels of dataset.json are {sorted(numbers)!r:.80}, expected 0, 1, 2 and so on")
@@ -326,6 +334,8 @@ def _schemes(plans: Mapping[str, Any], own: Mapping[str, Any], channels: int) ->
     kept = plans.get("foreground_intensity_properties_per_channel") or plans.get(
         "foreground_intensity_properties_by_modality", {}
     )
+    if not isinstance(kept or {}, dict):
+        raise ConfigError(f"foreground intensities of plans.json are {kept!r:.80}, expected those of each channel")
     if any(masks) and "ZScoreNormalization" in names:
         raise UnsupportedError("use_mask_for_norm is true: normalisation over what is not zero alone is not provided")
     return tuple(_scheme(str(name), kept.get(str(place), {})) for place, name in enumerate(names))
