@@ -1,0 +1,141 @@
+"""Read every architecture of segmentation_models_pytorch with one encoder of each family, and compare with the library.
+
+The library makes each network with drawn weights and saves it; Segship reads the folder. Both get one input, of a size
+the network takes. Needs ``pip install -e ".[smp]"``; an architecture takes some minutes for all encoders::
+
+    python docs/tables/check_smp.py [ARCHITECTURE ...] [--encoders NAME,NAME] [--only-differences]
+
+The status is 1 where a pair differs. A pair that the library itself does not make or run is told and no difference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import segmentation_models_pytorch
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+from segship.core.errors import SegshipError
+from segship.sources import load
+from segship.sources.smp.network import ARCHITECTURES
+from support.fill import fill
+
+ENCODERS = (
+    "densenet121",
+    "dpn68",
+    "inceptionresnetv2",
+    "inceptionv4",
+    "resnet18",
+    "se_resnet50",
+    "xception",
+    "efficientnet-b0",
+    "mit_b0",
+    "mobileone_s0",
+    "mobilenet_v2",
+    "vgg11",
+    "timm-efficientnet-b0",
+    "timm-gernet_s",
+    "timm-mobilenetv3_small_100",
+    "timm-regnetx_002",
+    "timm-res2net50_26w_4s",
+    "timm-resnest14d",
+    "timm-skresnet18",
+    "tu-convnext_atto",
+    "tu-hrnet_w18_small",
+    "tu-lcnet_050",
+    "tu-darknet53",
+    "tu-resnet18",
+    "tu-swin_tiny_patch4_window7_224",
+    "tu-test_vit",
+)
+"""One encoder of each family of the library, and of the kinds of networks that timm has."""
+
+_ENOUGH = 0.9999  # of the labels
+
+
+class Pair(NamedTuple):
+    """An architecture with an encoder.
+
+    Attributes:
+        equal: Whether the library's labels came of it, or nothing did in the library, either.
+        text: What came of it.
+    """
+
+    equal: bool
+    text: str
+
+
+def compare(architecture: str, encoder: str) -> Pair:
+    """Make, save, read and run one pair."""
+    try:
+        torch.manual_seed(0)
+        network: Any = getattr(segmentation_models_pytorch, architecture)(encoder, encoder_weights=None, classes=4)
+    except Exception as error:  # noqa: BLE001  (whatever the library raises, it has no such pair)
+        return Pair(equal=True, text=f"the library does not make it ({_line(error)})")
+    state = network.eval().state_dict()
+    drawn = {
+        key: torch.from_numpy(fill(key, tuple(value.shape)))
+        for key, value in state.items()
+        if value.is_floating_point()
+    }
+    network.load_state_dict(state | drawn)
+    with tempfile.TemporaryDirectory() as folder:
+        network.save_pretrained(folder)
+        try:
+            read = load(Path(folder)).network
+        except SegshipError as error:
+            return Pair(_refuses(network), f"is not read ({_line(error)})")
+    height, width = read.sizes.fixed or read.sizes.nearest(150, 170)
+    image = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 3, height, width)).astype(np.float32))
+    with torch.inference_mode():
+        expected, found = network(image), read(image)
+        found = torch.nn.functional.interpolate(
+            found, (height, width), mode="bilinear", align_corners=read.align_corners
+        )
+    difference = float((found - expected).abs().max() / expected.abs().max())
+    labels = float((found.argmax(1) == expected.argmax(1)).float().mean())
+    return Pair(labels >= _ENOUGH, f"{height}x{width}, {difference:.1e} of the greatest logit, {labels:.4%} of labels")
+
+
+def _refuses(network: Any) -> bool:
+    """Whether the library itself does not run what it made."""
+    try:
+        with torch.inference_mode():
+            network(torch.zeros(1, 3, 224, 224))
+    except Exception:  # noqa: BLE001
+        return True
+    return False
+
+
+def _line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:160]
+
+
+def main() -> None:
+    """Print a line for each pair."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("architectures", nargs="*", help=", ".join(sorted(ARCHITECTURES)))
+    parser.add_argument("--encoders", default=",".join(ENCODERS), help="names, with commas between them")
+    parser.add_argument("--only-differences", action="store_true", help="print pairs that differ, and no others")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    tried = differ = 0
+    for architecture in options.architectures or sorted(ARCHITECTURES):
+        for encoder in options.encoders.split(","):
+            pair = compare(architecture, encoder)
+            tried, differ = tried + 1, differ + (not pair.equal)
+            if not (options.only_differences and pair.equal):
+                print(f"{'equal  ' if pair.equal else 'DIFFERS'} {architecture} {encoder}: {pair.text}", flush=True)
+    print(f"{tried} pairs, {differ} differ")
+    sys.exit(differ > 0)
+
+
+if __name__ == "__main__":
+    main()
