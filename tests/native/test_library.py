@@ -65,6 +65,7 @@ def test_a_program_of_another_kind_is_told(library: Library, version: int, point
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["segship", "static"])
 def test_cmake_finds_what_is_installed(native_build: Path, tmp_path: Path, kind: str) -> None:
+    run("cmake", "--build", native_build, "--target", "segship", "segship_static")
     run("cmake", "--install", native_build, "--prefix", tmp_path / "installed")
     (tmp_path / "CMakeLists.txt").write_text(
         "cmake_minimum_required(VERSION 3.16)\nproject(user CXX)\nfind_package(segship 0.2 REQUIRED)\n"
