@@ -56,8 +56,8 @@ docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	$(BIN)/python dev/check_site.py
 
-# build/durations-*.txt keep how long each of the slowest tests took.
-test: install
+# What segship-native does is tested beside NumPy's way. build/durations-*.txt keep how long each of the slowest tests took.
+test: install $(VENV)/native
 	mkdir -p build
 	set -o pipefail; $(TEST_ENV) $(BIN)/pytest $(TEST_OPTIONS) -m "not slow" | tee build/durations-test.txt
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from language_tools import PARTS, PLACE, VECTORS
-from segship import Segmentor
+from language_tools import NATIVE, PARTS, PLACE, VECTORS, run
+from segship import Segmentor, __version__
 from segship.core.errors import SegshipError
 from segship.core.files import digest
 from segship.core.manifest import seal
@@ -24,6 +24,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SECONDS = 120
+# A page brings its own engine and its own library.
+_NOT_IN_A_PAGE = ("no ONNX Runtime", "another pointer size")
+# The library as a program with other pointers meets it.
+_OTHER_POINTERS = """
+#include <dlfcn.h>
+#include <stdint.h>
+int32_t segship_require(uint32_t version, uint32_t bytes) {
+  void *library = dlopen("%s", RTLD_NOW);
+  return ((int32_t (*)(uint32_t, uint32_t))dlsym(library, "segship_require"))(version, bytes / 2);
+}
+"""
 
 
 @dataclass(frozen=True)
@@ -108,8 +119,25 @@ def mistakes(folder: Path) -> dict[str, tuple[tuple[object, ...], dict[str, str]
         {},
         f"cannot write {folder / 'nowhere' / 'mask.pgm'}: No such file or directory",
     )
+    series = ".".join(__version__.split(".")[:2])
+    told = (
+        f"this program was written for Segship {series} with pointers of 4 bytes, the library is {series} with pointers "
+        "of 8 bytes: install the library that belongs to the program"
+    )
+    others = {"LD_LIBRARY_PATH": str(_with_other_pointers(folder, series))}
+    found["another pointer size"] = ((package, image, mask), others, told)
     found["no ONNX Runtime"] = ((package, image, mask), {"SEGSHIP_ONNXRUNTIME": str(folder / "nowhere")}, None)
     return found
+
+
+def _with_other_pointers(folder: Path, series: str) -> Path:
+    """A folder with a library that takes every program for one of half the pointer's size."""
+    source, library = folder / "pointers.c", NATIVE / "libsegship.so"
+    source.write_text(_OTHER_POINTERS % library)
+    name = f"libsegship.so.{series}"
+    run("gcc", "-shared", "-fPIC", source, library, "-ldl", f"-Wl,-soname,{name}", "-o", folder / name)
+    (folder / "libsegship.so").symlink_to(name)
+    return folder
 
 
 def _broken_packages(package: Path, folder: Path) -> dict[str, Path]:
@@ -179,8 +207,7 @@ def check_errors(names: list[str], folder: Path) -> list[str]:
     wrong = []
     for kind, (arguments, variables, told) in mistakes(folder).items():
         expected = told
-        # A page brings its own engine.
-        for name in names if told is not None else [name for name in names if name != "browser"]:
+        for name in [name for name in names if name != "browser" or kind not in _NOT_IN_A_PAGE]:
             ran = call(name, *arguments, **variables)
             said = ran.told.removeprefix("error: ")
             expected = said if expected is None else expected

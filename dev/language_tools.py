@@ -135,7 +135,7 @@ def _write(path: Path, what: str, command: tuple[object, ...], variables: dict[s
         "#!/bin/sh",
         f"# {what}; written by dev/languages.py",
         *(f': "${{{key}={value}}}"; export {key}' for key, value in defaults.items()),
-        f'LD_LIBRARY_PATH="{NATIVE}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}"; export LD_LIBRARY_PATH',
+        f'LD_LIBRARY_PATH="${{LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}}{NATIVE}"; export LD_LIBRARY_PATH',
         f'exec {shlex.join(map(str, command))} "$@"',
     ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

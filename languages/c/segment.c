@@ -129,6 +129,7 @@ int main(int count, char **arguments) {
     picture read = {NULL, 0, 0};
     segship_segmentor *segmentor = NULL;
     int done = read_ppm(arguments[2], &read);
+    if (done && segship_require(SEGSHIP_VERSION, sizeof(void *)) != SEGSHIP_OK) done = fail();
     if (done && segship_open(arguments[1], NULL, &segmentor) != SEGSHIP_OK) done = fail();
     const segship_image image = {read.pixels, 0, read.height, read.width, 3, SEGSHIP_RGB, SEGSHIP_UINT8};
     done = done && write_mask(segmentor, &image, arguments[3]);

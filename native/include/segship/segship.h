@@ -86,7 +86,7 @@ enum {
 SEGSHIP_API const char *segship_last_error(void) SEGSHIP_NOEXCEPT;
 
 /**
- * Check that a program and the library fit together; for bindings that do not include this header.
+ * Check that a program and the library that it found fit together.
  *
  * @param version The SEGSHIP_VERSION that the program was written for: the library must be of the same major and minor
  *     version.

@@ -202,6 +202,7 @@ struct Options {
 class Segmentor {
  public:
   explicit Segmentor(const std::string &package, const Options &options = {}) {
+    require(segship_require(SEGSHIP_VERSION, sizeof(void *)));
     segship_options given;
     segship_options_init(&given);
     given.runtime = options.runtime.empty() ? nullptr : options.runtime.c_str();
