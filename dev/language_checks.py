@@ -121,8 +121,8 @@ def mistakes(folder: Path) -> dict[str, tuple[tuple[object, ...], dict[str, str]
     )
     series = ".".join(__version__.split(".")[:2])
     told = (
-        f"this program was written for Segship {series} with pointers of 4 bytes, the library is {series} with pointers "
-        "of 8 bytes: install the library that belongs to the program"
+        f"this program was written for Segship {series} with pointers of 4 bytes, the library is {series} with "
+        "pointers of 8 bytes: install the library that belongs to the program"
     )
     others = {"LD_LIBRARY_PATH": str(_with_other_pointers(folder, series))}
     found["another pointer size"] = ((package, image, mask), others, told)
