@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 _SECONDS = 120
 # A page brings its own engine and its own library.
-_NOT_IN_A_PAGE = ("no ONNX Runtime", "another pointer size")
+_NOT_IN_A_PAGE = ("another engine", "no ONNX Runtime", "another pointer size")
 # The library as a program with other pointers meets it.
 _OTHER_POINTERS = """
 #include <dlfcn.h>
 #include <stdint.h>
 int32_t segship_require(uint32_t version, uint32_t bytes) {
-  void *library = dlopen("%s", RTLD_NOW);
+  void *library = dlopen("libsegship.so.own", RTLD_NOW);
   return ((int32_t (*)(uint32_t, uint32_t))dlsym(library, "segship_require"))(version, bytes / 2);
 }
 """
@@ -132,10 +132,11 @@ def mistakes(folder: Path) -> dict[str, tuple[tuple[object, ...], dict[str, str]
 
 def _with_other_pointers(folder: Path, series: str) -> Path:
     """A folder with a library that takes every program for one of half the pointer's size."""
-    source, library = folder / "pointers.c", NATIVE / "libsegship.so"
-    source.write_text(_OTHER_POINTERS % library)
-    name = f"libsegship.so.{series}"
-    run("gcc", "-shared", "-fPIC", source, library, "-ldl", f"-Wl,-soname,{name}", "-o", folder / name)
+    source, name, own = folder / "pointers.c", f"libsegship.so.{series}", folder / "libsegship.so.own"
+    source.write_text(_OTHER_POINTERS)
+    # A library cannot need one of its own name: the real one is called otherwise, in as many letters.
+    own.write_bytes((NATIVE / name).read_bytes().replace(name.encode(), own.name.encode()))
+    run("gcc", "-shared", "-fPIC", f"-Wl,--no-as-needed,-soname,{name}", source, own, "-ldl", "-o", folder / name)
     (folder / "libsegship.so").symlink_to(name)
     return folder
 
