@@ -26,11 +26,12 @@ from segship.vision.decode import MAX_PIXELS, other_files
 from segship.vision.draw import Style
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 
     from segship.formats.masks import MaskFormat
     from segship.runtime.augmentation import Tta
     from segship.runtime.object_store import Place
+    from segship.runtime.scene_files import SceneForm
     from segship.vision.confidence import ConfidenceKind
     from segship.vision.draw import PaletteKind
 
@@ -183,6 +184,28 @@ def predict_files(
     return run.predict(progress, windows, resume=resume, ray=ray)
 
 
+def _of_scenes(form: ResultForm) -> SceneForm:
+    """What is written of a raster, where ``form`` is of images."""
+    return replace(
+        form.scene,
+        scores=form.scores,
+        raw_scores=form.raw_scores,
+        confidence=form.confidence,
+        reject=form.reject,
+        polygons=form.scene.polygons or ("geojson" if form.format == "geojson" else None),
+    )
+
+
+def _left_out(paths: Sequence[Path | str], results: Collection[Path]) -> Counter[str]:
+    """How many files are no images by their suffix, of each suffix; ``results``: files of earlier runs."""
+    others = [file for path in paths if isinstance(path, Path) and path.is_dir() for file in other_files(path)]
+    counted = Counter(file.suffix.lower() for file in others if file.resolve() not in results)
+    for path in paths:
+        if isinstance(path, str):
+            counted.update(PurePosixPath(other).suffix.lower() for other in find_objects(path)[1])
+    return counted
+
+
 class _Run:
     """One call of `predict`.
 
@@ -203,14 +226,7 @@ class _Run:
         self._package = segmentor.identity
         self._meaning = Meaning(segmentor.classes, segmentor.spec.palette)
         self._index = ResultIndex(to)
-        self._scene_form = replace(
-            form.scene,
-            scores=form.scores,
-            raw_scores=form.raw_scores,
-            confidence=form.confidence,
-            reject=form.reject,
-            polygons=form.scene.polygons or ("geojson" if form.format == "geojson" else None),
-        )
+        self._scene_form = _of_scenes(form)
         self._told: dict[Path, dict[str, Any]] = {}
         results = self._index.files()
         self._names = {
@@ -220,11 +236,7 @@ class _Run:
         }
         if not self._names:
             raise InputError(f"{', '.join(map(str, paths))} holds no image but results of an earlier run")
-        others = [file for path in paths if isinstance(path, Path) and path.is_dir() for file in other_files(path)]
-        self._left_out = Counter(file.suffix.lower() for file in others if file.resolve() not in results)
-        for path in paths:
-            if isinstance(path, str):
-                self._left_out.update(PurePosixPath(other).suffix.lower() for other in find_objects(path)[1])
+        self._left_out = _left_out(paths, results)
         files = [file for file in self._names if isinstance(file, Path)]
         self._scenes = _find_scenes(files, form)
         self._require_format()

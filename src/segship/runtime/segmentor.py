@@ -20,11 +20,12 @@ from segship.runtime.average import AveragedPipeline, open_pipeline
 from segship.runtime.frames import MasksOfFrames
 from segship.runtime.overlap import emptying, in_order
 from segship.runtime.package import find_package
+from segship.runtime.pictures import PicturesOfMasks
 from segship.runtime.scores import ScoresOfImages
 from segship.runtime.throughput import FEW, Room, throughput_of
 from segship.runtime.tuned import tuned_elsewhere
 from segship.vision import confidence
-from segship.vision.bands import as_stored, read_pixels, to_preview_rgb
+from segship.vision.bands import as_stored, read_pixels
 from segship.vision.decode import from_pillow, is_encoded
 from segship.vision.preprocess import as_image
 
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from segship.runtime.scene import Scene
     from segship.runtime.scene_plan import SceneOptions
     from segship.vision.decode import Encoded
-    from segship.vision.draw import PaletteKind
     from segship.vision.mosaic import Blend
 
     Mask: TypeAlias = NDArray[np.uint8 | np.uint16]
@@ -57,7 +57,7 @@ _KEPT = ("tta", "trust", "cache")  # options of an engine that is opened again
 _OVERLAPPED = 2  # items that are worked on where one run takes all threads: one is read or written meanwhile
 
 
-class Segmentor(ScoresOfImages, MasksOfFrames):
+class Segmentor(ScoresOfImages, MasksOfFrames, PicturesOfMasks):
     """An opened package: it makes masks of images, without the framework that trained the network.
 
     Images given as arrays are **RGB**, as Pillow has them; ``cv2.imread`` makes BGR, for which ``channel_order="bgr"``.
@@ -393,43 +393,6 @@ class Segmentor(ScoresOfImages, MasksOfFrames):
         else:
             crop = self.spec.slide.crop if self.spec.slide is not None else (height, width)
             self._pipeline.run(np.zeros((1, self.spec.channels, *crop), np.float32))
-
-    def draw(
-        self,
-        image: Image,
-        mask: NDArray[Any],
-        opacity: float = 0.5,
-        *,
-        legend: bool = False,
-        contours: bool = False,
-        palette: PaletteKind = "package",
-    ) -> NDArray[np.uint8]:
-        """Draw the mask's colours over the image.
-
-        Args:
-            image: As for the mask.
-            mask: Labels (H, W).
-            opacity: 0: the image alone; 1: the colours alone.
-            legend: Name the classes that occur, beneath the image.
-            contours: Draw a white line along the borders of classes.
-            palette: ``"package"``: the package's colours; ``"colour-blind"``: some that nearly everybody tells apart.
-
-        Returns:
-            uint8 (H, W, 3), RGB; higher with a legend.
-
-        Raises:
-            InputError: The sizes differ, ``opacity`` is not within 0-1, or there is no such palette.
-        """
-        from segship.vision.draw import Style, picture
-
-        style = Style(opacity, legend, contours, palette)
-        return picture(self._rgb(image), mask, self.classes, self.spec.palette, style)
-
-    def _rgb(self, image: Image) -> NDArray[np.uint8]:
-        pixels, order = self._pixels(image, None)
-        if self.spec.pixels == "multispectral":
-            return to_preview_rgb(pixels)
-        return np.ascontiguousarray(pixels[:, :, ::-1]) if order == "bgr" else pixels
 
     def _pixels(self, image: Image, channel_order: ChannelOrder | None) -> tuple[NDArray[Any], ChannelOrder]:
         """The image as the pipeline takes it, and the order of its channels."""
