@@ -48,6 +48,7 @@ def _server(torch: bool, read_at_beginning: frozenset[tuple[str, str]]) -> subpr
     """The process whose forks run commands; it ends with this one."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(_AT_BEGINNING)}
     environment |= {**dict(read_at_beginning), "COLUMNS": "160", "NO_COLOR": "1", "TERM": "dumb"}
+    environment["OMP_NUM_THREADS"] = "1"  # a fork keeps one thread of several, and libraries begin theirs when imported
     program = [sys.executable, str(Path(__file__).with_name("warm.py")), *(() if torch else ("torch", "onnx"))]
     pipe = subprocess.PIPE
     server = subprocess.Popen(program, stdin=pipe, stdout=pipe, text=True, env=environment)

@@ -98,6 +98,13 @@ def test_other_multi_scale_flips_are_refused(options: dict[str, Any], reason: st
         read_pipeline([{"type": "MultiScaleFlipAug", "transforms": [PACK], **options}])
 
 
+def test_a_resize_without_a_size_is_told_so() -> None:
+    inner = {"type": "MultiScaleFlipAug", "scales": (64, 32), "transforms": [{"type": "Resize", "keep_ratio": True}]}
+    for steps in ([LOAD, {"type": "Resize", "size": (4, 4)}, PACK], [LOAD, {"type": "Resize"}, PACK], [inner]):
+        with pytest.raises(ConfigError, match=r"Resize has (neither scale nor scale_factor|no option 'size')"):
+            read_pipeline(steps)
+
+
 def test_a_random_size_is_refused() -> None:
     with pytest.raises(UnsupportedError, match="ratio_range"):
         read_pipeline([LOAD, RESIZE | {"ratio_range": (0.5, 2.0)}, PACK])

@@ -39,7 +39,7 @@ def part(labelled: Labelled) -> Part:
     size = labelled.size
     results: list[dict[str, Any]] = [
         {
-            "id": f"class-{entry['class']}",
+            "id": f"label-{entry['class']}",
             "type": "brushlabels",
             "from_name": _BRUSH,
             "to_name": _IMAGE,

@@ -160,6 +160,8 @@ class Pipeline:
             scale = self._scale
         if isinstance(scale, list) and len(scale) == 1:
             scale = scale[0]
+        if scale is None:
+            raise ConfigError("Resize has neither scale nor scale_factor: give it a scale, as in scale=(1024, 512)")
         width, height = _pair(scale, "Resize.scale")
         keep_ratio = bool(cfg.get("keep_ratio", self._old))
         if keep_ratio and cfg.get("min_size") is not None:
