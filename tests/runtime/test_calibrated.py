@@ -30,13 +30,13 @@ _PROUD = 2.5  # the temperature at which the network is honest
 
 
 class Network(Session):
-    """Logits at half the size: what one, two or three of them look like is of no matter here."""
+    """Logits at every pixel, or every second one: what one, two or three of them look like is of no matter here."""
 
-    def __init__(self, channels: int, *, inside: bool) -> None:
-        self._channels, self._inside = channels, inside
+    def __init__(self, channels: int, step: int, *, inside: bool) -> None:
+        self._channels, self._step, self._inside = channels, step, inside
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-        small = feeds["image"][:, :, ::2, ::2] / 64 - 2
+        small = feeds["image"][:, :, :: self._step, :: self._step] / 64 - 2
         logits = np.concatenate([small, -small], axis=1)[:, : self._channels]
         if not self._inside:
             return {"logits": logits.astype(np.float32)}
@@ -51,7 +51,9 @@ def pipeline(temperatures: tuple[float, ...], **said: Any) -> Pipeline:
     spec = ModelSpec(
         source="mine", architecture="Net", classes=tuple("abcd"[:classes]), palette=generate(classes), **said
     )
-    network = Network(1 if sigmoid else classes, inside=said.get("returns") == "probabilities")
+    slide = said.get("slide")
+    step = 2 if slide is None or slide.blend == "mean" else 1  # Gaussian windows have a score for every pixel
+    network = Network(1 if sigmoid else classes, step, inside=said.get("returns") == "probabilities")
     return Pipeline(network, spec, SizeRule(), temperatures=temperatures)
 
 
@@ -65,7 +67,11 @@ def divided(pipe: Pipeline, temperatures: tuple[float, ...], *, sigmoid: bool, i
     return powers / (1 + powers) if sigmoid else powers / powers.sum(0)
 
 
-@pytest.mark.parametrize("slide", [None, Slide(crop=(12, 12), stride=(8, 8))], ids=["whole", "slide"])
+@pytest.mark.parametrize(
+    "slide",
+    [None, Slide(crop=(12, 12), stride=(8, 8)), Slide(crop=(12, 12), stride=(8, 8), blend="gaussian")],
+    ids=["whole", "slide", "gaussian"],
+)
 @pytest.mark.parametrize("returns", ["logits", "probabilities"])
 @pytest.mark.parametrize("temperatures", [(2.0,), (0.5, 1.0, 2.0, 3.0), "sigmoid"], ids=["one", "class", "sigmoid"])
 def test_scores_are_divided_at_the_images_size_and_the_mask_is_not(

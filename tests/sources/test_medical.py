@@ -96,6 +96,7 @@ def test_a_package_of_nnunet_mirrors_with_tta(tmp_path: Path) -> None:
         ({"previous_stage": "2d_low"}, "cascade"),
         ({"patch_sizes": [64, 48]}, "Did you mean 'patch_size'"),
         ({"architecture": {"network_class_name": "a.Primus", "arch_kwargs": {}}}, "Primus"),
+        ({"spacing": 3}, "spacing of 3"),
     ],
 )
 def test_nnunet_that_is_not_provided_says_so(changes: dict[str, Any], says: str, tmp_path: Path) -> None:
@@ -109,6 +110,8 @@ def test_nnunet_that_is_not_provided_says_so(changes: dict[str, Any], says: str,
     [
         ({"nonlin_kwargs": ["x"]}, "nonlin_kwargs is .*expected names and values"),
         ({"norm_op_kwargs": "eps"}, "norm_op_kwargs is 'eps'"),
+        ({"kernel_sizes": 1_000_000}, "kernel_sizes is 1000000, expected numbers up to 127"),
+        ({"stem_channels": [32]}, r"stem_channels of .* is \[\[32\]\], expected positive whole numbers"),
         ({"conv_bias": "false"}, "conv_bias is 'false', expected true or false"),
     ],
 )
@@ -157,6 +160,7 @@ def test_a_package_of_monai(tmp_path: Path) -> None:
         ("network_def.channels", "$[4, 6] + [8]", "is not run"),
         ("network_def.norm", "spectral", "spectral"),
         ("inferer.roi_size", [8, 8, 8], "roi_size"),
+        ("inferer.mode", ["gaussian"], "mode constant or gaussian"),
         ("inferer.overlaps", 0.5, "Did you mean 'overlap'"),
         ("inferer.overlap", "@nothing", "which is not there"),
         ("preprocessing.transforms.2._target_", "Spacingd", "Spacing"),

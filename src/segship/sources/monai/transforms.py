@@ -233,7 +233,7 @@ def read_inferer(said: Any, *, transposed: bool) -> tuple[Slide | None, Padding 
 def _windows(said: dict[str, Any]) -> tuple[list[int], list[int]]:
     """Sides of the windows and steps between them, in MONAI's order of the axes."""
     usual = said.get("padding_mode", "constant") == "constant" and not said.get("with_coord")
-    if said.get("mode", "constant") not in {"constant", "gaussian"} or not usual:
+    if said.get("mode", "constant") not in ("constant", "gaussian") or not usual:
         raise UnsupportedError("inferer: mode constant or gaussian and padding_mode constant are provided")
     roi, share = said.get("roi_size"), said.get("overlap", 0.25)
     window = [roi] * _PLANE if isinstance(roi, int) else roi

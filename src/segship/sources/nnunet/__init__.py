@@ -198,7 +198,7 @@ def _slide(plan: Plan, own: dict[str, Any]) -> Slide:
 def _mirroring(meta: dict[str, Any]) -> Augmentation | None:
     """What the checkpoint allows to be mirrored."""
     axes = meta.get("inference_allowed_mirroring_axes")
-    if not isinstance(axes, (list, tuple)) or not axes or any(axis not in {0, 1} for axis in axes):
+    if not isinstance(axes, (list, tuple)) or not axes or any(axis not in (0, 1) for axis in axes):
         return None
     return Augmentation(mirror=tuple(_FLIPS[axis] for axis in axes))
 

@@ -47,6 +47,7 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
     name: getattr(nn, name) for name in ("ELU", "GELU", "LeakyReLU", "Mish", "PReLU", "ReLU", "SELU", "SiLU")
 }
 _MOST_STAGES = 16
+_LONGEST = 127  # side of a kernel, and stride
 _PLANE = 2
 
 
@@ -177,11 +178,11 @@ def _require_provided(plans: Mapping[str, Any], own: Mapping[str, Any], name: st
             f"(PNG, BMP, TIFF) can be predicted; where slices are given as such images, --cfg-options "
             f"image_reader_writer={_READER}"
         )
-    if any(side != 1 for side in spacing):
+    if not isinstance(spacing, (list, tuple)) or any(side != 1 for side in spacing):
         raise UnsupportedError(
             f"configuration {name} resamples images to a spacing of {spacing!r:.80}, and image files say none"
         )
-    if list(plans.get("transpose_forward", [0, 1, 2])) != [0, 1, 2]:
+    if plans.get("transpose_forward", [0, 1, 2]) not in ([0, 1, 2], (0, 1, 2)):
         raise UnsupportedError(f"transpose_forward is {plans['transpose_forward']!r:.80}: only [0, 1, 2] is provided")
     for key, usual in (("preprocessor_name", "DefaultPreprocessor"),):
         if own.get(key, usual) != usual:
@@ -209,7 +210,9 @@ def _architecture(own: Mapping[str, Any], name: str) -> tuple[str, dict[str, Any
 def _of_old(own: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments that plans of nnU-Net 2.0 to 2.2 leave to the code."""
     strides = own.get("pool_op_kernel_sizes") or []
-    width, most = own.get("UNet_base_num_features", 32), own.get("unet_max_num_features", 512)
+    if not isinstance(strides, (list, tuple)):
+        raise ConfigError(f"pool_op_kernel_sizes are {strides!r:.80}, expected a pair for each stage")
+    width, most = _width(own, "UNet_base_num_features", 32), _width(own, "unet_max_num_features", 512)
     depths = "n_conv_per_stage" if own.get("UNet_class_name") == _PLAIN else "n_blocks_per_stage"
     return {
         "n_stages": len(strides),
@@ -224,6 +227,11 @@ def _of_old(own: Mapping[str, Any]) -> dict[str, Any]:
         "norm_op_kwargs": {"eps": 1e-5, "affine": True},
         "nonlin": "LeakyReLU",
     }
+
+
+def _width(own: Mapping[str, Any], key: str, usual: int) -> int:
+    (found,) = _numbers({key: [own.get(key, usual)]}, key, "the configuration")
+    return found
 
 
 def _stages(architecture: str, arguments: Mapping[str, Any], name: str) -> Stages:
@@ -243,8 +251,13 @@ def _stages(architecture: str, arguments: Mapping[str, Any], name: str) -> Stage
         up=_each(arguments, "n_conv_per_stage_decoder", count - 1),
         residual=residual,
         bottlenecks=None if inner is None else _each(arguments, "bottleneck_channels", count),
-        stem=arguments.get("stem_channels"),
+        stem=_stem(arguments),
     )
+
+
+def _stem(arguments: Mapping[str, Any]) -> int | None:
+    said = arguments.get("stem_channels")
+    return None if said is None else _width(arguments, "stem_channels", 0)
 
 
 def _each(arguments: Mapping[str, Any], key: str, count: int) -> tuple[int, ...]:
@@ -263,6 +276,8 @@ def _pairs(arguments: Mapping[str, Any], key: str, count: int) -> tuple[tuple[in
     if not isinstance(listed, (list, tuple)) or len(listed) != count:
         raise ConfigError(f"{key} is {value!r:.80}, expected {count} pairs")
     pairs = [_numbers({key: [one, one] if isinstance(one, int) else one}, key, "the architecture") for one in listed]
+    if any(side > _LONGEST for pair in pairs for side in pair):
+        raise ConfigError(f"{key} is {value!r:.80}, expected numbers up to {_LONGEST}")
     if any(len(pair) != _PLANE for pair in pairs):
         raise UnsupportedError(f"{key} is of three dimensions: only two-dimensional networks can be exported")
     return tuple((pair[0], pair[1]) for pair in pairs)
@@ -332,9 +347,10 @@ def _schemes(plans: Mapping[str, Any], own: Mapping[str, Any], channels: int) ->
     if not isinstance(names, (list, tuple)) or len(names) != channels or not isinstance(masks, list):
         raise ConfigError(f"normalization_schemes are {names!r:.80}, expected one for each of {channels} channels")
     kept = plans.get("foreground_intensity_properties_per_channel") or plans.get(
-        "foreground_intensity_properties_by_modality", {}
+        "foreground_intensity_properties_by_modality"
     )
-    if not isinstance(kept or {}, dict):
+    kept = kept or {}
+    if not isinstance(kept, dict):
         raise ConfigError(f"foreground intensities of plans.json are {kept!r:.80}, expected those of each channel")
     if any(masks) and "ZScoreNormalization" in names:
         raise UnsupportedError("use_mask_for_norm is true: normalisation over what is not zero alone is not provided")
