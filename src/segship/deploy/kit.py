@@ -16,7 +16,7 @@ from segship.core.artifacts import Engine
 from segship.core.errors import VerificationError
 from segship.core.kits import batches_of
 from segship.deploy.build import BuiltEngine, finished
-from segship.deploy.ship import describe_package
+from segship.deploy.ship import describe_network, describe_package
 from segship.onnxgraph.file import SharedWeights, load, split, write
 from segship.verification.compare import Reference, compare
 from segship.verification.gates import failures
@@ -91,7 +91,9 @@ def make_graphs(loaded: Loaded, plan: Plan, folder: Path, backend: KitBackend) -
     first = next(iter(graphs.values()))
     engine = Engine(folder, _files(first.path), first.inputs, first.outputs)
     checks = _compared(engine, references, plan)
-    return KitGraphs(graphs, references, checks, describe_package(loaded, plan, BuiltEngine(engine), folder))
+    return KitGraphs(
+        graphs, references, checks, describe_package(describe_network(loaded, plan), plan, BuiltEngine(engine), folder)
+    )
 
 
 def _files(path: Path) -> tuple[str, ...]:

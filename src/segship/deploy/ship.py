@@ -7,7 +7,7 @@ import platform
 import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from segship import __version__
 from segship.backends import find_backend
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str], None]
 
-__all__ = ["ExportOptions", "build_package", "describe_package", "ignore_progress", "verify_engine"]
+__all__ = ["ExportOptions", "build_package", "describe_network", "describe_package", "ignore_progress", "verify_engine"]
 
 _CLASSES = "classes.json"  # of a package whose engine returns masks
 _SUFFIXES = {"onnx": ".onnx", "pt2": ".pt2", "torchscript": ".pt", "openvino_ir": ".xml"}
@@ -123,21 +123,21 @@ def build_package(
     options.progress("running the network itself")
     expected = _references(loaded, plan, images, network)
     beside = _network_pixels(loaded, plan, network, options.progress)
+    about = describe_network(loaded, plan)
     with replace_directory(out, replaceable=is_package) as directory:
-        manifest, built = _build(loaded, plan, directory, expected, options.progress)
-        del loaded  # the engine is about to need the room
+        with tempfile.TemporaryDirectory(
+            dir=directory, prefix=".graph."
+        ) as scratch:  # goes with the package's if killed
+            options.progress("capturing the network as a graph")
+            graph = _capture(loaded, plan, Path(scratch))
+            del loaded  # the engine is about to need the room
+            built = _build(graph, plan, directory, expected, options.progress)
+        manifest = describe_package(about, plan, built, directory)
         options.progress("comparing the engine with the network")
-        checks, differences = verify_engine(built.engine, expected, plan)
-        failed = (*differences, *built.failures)
-        if failed and not plan.allow_inexact:
-            raise VerificationError("; ".join(failed))
-        backend = find_backend(plan.target.backend)
-        emulated = _emulated(backend, plan.target.precision)
-        state = _state(backend, passed=bool(checks) and not failed and not emulated)
+        found, emulated = _checked(built, plan, expected)
         calibration, untold = _calibration(manifest, plan, directory, beside, options.progress)
         notes = (*manifest.notes, *filter(None, [emulated, untold]))
-        update = {"checks": checks, "failures": failed, "notes": notes, "calibration": calibration} | state
-        manifest = manifest.model_copy(update=update).write(directory)
+        manifest = manifest.model_copy(update={**found, "notes": notes, "calibration": calibration}).write(directory)
     return Package(out, manifest)
 
 
@@ -178,6 +178,22 @@ def _calibration(
     finally:
         pipeline.close()
     return calibrate(plan.temperature, plan.spec, plan.target.precision, found, beside), ""
+
+
+def _checked(built: BuiltEngine, plan: Plan, expected: Sequence[Reference]) -> tuple[dict[str, Any], str]:
+    """What the manifest says of the comparison, and why it says nothing of the precision.
+
+    Raises:
+        VerificationError: A gate fails, and the plan does not allow that.
+    """
+    checks, differences = verify_engine(built.engine, expected, plan)
+    failed = (*differences, *built.failures)
+    if failed and not plan.allow_inexact:
+        raise VerificationError("; ".join(failed))
+    backend = find_backend(plan.target.backend)
+    emulated = _emulated(backend, plan.target.precision)
+    state = _state(backend, passed=bool(checks) and not failed and not emulated)
+    return {"checks": checks, "failures": failed, **state}, emulated
 
 
 def verify_engine(
@@ -239,25 +255,32 @@ def _references(loaded: Loaded, plan: Plan, images: Sequence[Path], network: Ses
     return references(network or EagerSession(loaded.network), plan, images, batch=batch)
 
 
-def _build(
-    loaded: Loaded, plan: Plan, directory: Path, expected: Sequence[Reference], progress: Progress
-) -> tuple[Manifest, BuiltEngine]:
-    backend = find_backend(plan.target.backend)
+def _build(graph: Graph, plan: Plan, directory: Path, expected: Sequence[Reference], progress: Progress) -> BuiltEngine:
     release_memory()
-    with tempfile.TemporaryDirectory(dir=directory, prefix=".graph.") as scratch:  # goes with the package's if killed
-        progress("capturing the network as a graph")
-        graph = _capture(loaded, plan, Path(scratch))
-        release_memory()
-        progress(f"building the {backend.INFO.title} engine")
-        built = build_engine(graph, plan, directory, expected, progress)
-    return describe_package(loaded, plan, built, directory), built
+    progress(f"building the {find_backend(plan.target.backend).INFO.title} engine")
+    return build_engine(graph, plan, directory, expected, progress)
 
 
-def describe_package(loaded: Loaded, plan: Plan, built: BuiltEngine, directory: Path) -> Manifest:
-    """Write down what a package is, before its engine has been compared with the network.
+def describe_network(loaded: Loaded, plan: Plan) -> dict[str, Any]:
+    """What a manifest says of the network, and nothing that holds it.
 
     Args:
         loaded: The network.
+        plan: Of the export.
+    """
+    return {
+        "origin": dict(loaded.origin),
+        "provenance": _provenance(loaded, plan),
+        "notes": (*loaded.notes, *_notes(loaded)),
+        "tta": loaded.tta,
+    }
+
+
+def describe_package(about: dict[str, Any], plan: Plan, built: BuiltEngine, directory: Path) -> Manifest:
+    """Write down what a package is, before its engine has been compared with the network.
+
+    Args:
+        about: What `describe_network` says.
         plan: Of the export.
         built: Its engine.
         directory: Where the engine's files lie, and where the names of classes are written that go beside a mask.
@@ -274,11 +297,8 @@ def describe_package(loaded: Loaded, plan: Plan, built: BuiltEngine, directory: 
         files={name: digest(directory / name) for name in files},
         options=dict(engine.options),
         quantization=built.quantization,
-        origin=dict(loaded.origin),
-        provenance=_provenance(loaded, plan),
         versions=_versions(backend),
-        notes=(*loaded.notes, *_notes(loaded)),
-        tta=loaded.tta,
+        **about,
     )
 
 
