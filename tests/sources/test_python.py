@@ -161,6 +161,23 @@ def test_scores_are_found_in_usual_places() -> None:
     assert (binary.output, binary.threshold, len(binary.classes), binary.channels) == ("sigmoid", 0.25, 2, 6)
 
 
+@pytest.mark.parametrize(
+    ("value", "note"),
+    [
+        (lambda x: x, None),
+        (lambda x: [x, None], None),
+        (lambda x: {"out": x}, None),
+        (lambda x: (x, -x), "The network returns 2 values: the first is taken as its scores."),
+        (lambda x: {"aux": -x, "out": x}, "The network returns 'aux', 'out': 'out' is taken as its scores."),
+    ],
+)
+def test_which_of_several_values_is_taken_is_noted(value: Any, note: str | None) -> None:
+    from segship.sources.python import load_module
+
+    notes = [line for line in load_module(Returning(value), {}, normalize="none").notes if "returns" in line]
+    assert notes == ([] if note is None else [note])
+
+
 def program(path: Path, *, dynamic: bool) -> Path:
     """A module saved by torch.export, of 48x64 or of any size."""
     free = torch.export.Dim.DYNAMIC

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from segship.onnxgraph.ranges import Range
 
-__all__ = ["WrappedNetwork", "scores_of"]
+__all__ = ["WrappedNetwork", "scores_among_others", "scores_of"]
 
 _NAMES = ("logits", "out", "pred", "seg", "output")
 _SCORES = 4  # dimensions of (N, K, h, w)
@@ -136,3 +136,22 @@ def scores_of(output: Any, *, least: int = _SCORES) -> Tensor:
     if isinstance(output, (list, tuple)) and output:
         return scores_of(output[0], least=least)
     raise UnsupportedError(f"the network returns a {type(output).__name__}, expected scores (N, classes, h, w)")
+
+
+def scores_among_others(output: Any) -> str | None:
+    """Return a note on which value `scores_of` takes, or None where a module returns one value alone.
+
+    Args:
+        output: Whatever the module returned.
+    """
+    if isinstance(output, Mapping):
+        taken = next((name for name in _NAMES if isinstance(output.get(name), Tensor)), None)
+        if taken is None or len(output) == 1:
+            return None
+        return f"The network returns {', '.join(map(repr, output))}: {taken!r} is taken as its scores."
+    if isinstance(output, (list, tuple)) and output:
+        count = sum(value is not None for value in output)
+        if count == 1:
+            return scores_among_others(output[0])
+        return f"The network returns {count} values: the first is taken as its scores."
+    return None

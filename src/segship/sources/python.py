@@ -18,7 +18,7 @@ from segship.core.plan import METADATA
 from segship.core.spec import SizeRule
 from segship.networks.arrangement import Arrangement
 from segship.networks.network import Network
-from segship.networks.wrapped import WrappedNetwork, scores_of
+from segship.networks.wrapped import WrappedNetwork, scores_among_others, scores_of
 from segship.reading.checkpoint import read_checkpoint
 from segship.reading.description import read_description
 from segship.reading.graph_description import LocatedDescription, find_description
@@ -178,7 +178,8 @@ def load_module(
     denormals = flush_denormals(module)
     channels = (said.normalization and said.normalization.channels) or _channels(module)
     images = probe_images(said.normalized(what, channels), said.seen(channels), rule)
-    wrapped = module if isinstance(module, Network) else WrappedNetwork(module, 1, sizes=rule, select=_scores_or_labels)
+    select = _ScoresOrLabels()
+    wrapped = module if isinstance(module, Network) else WrappedNetwork(module, 1, sizes=rule, select=select)
     found = _findings(wrapped, images, said, what)
     architecture = f"{type(module).__module__.partition('.')[0]}.{type(module).__name__}"
     spec, notes, provenance = said.spec(
@@ -191,11 +192,19 @@ def load_module(
     )
     wrapped.num_classes, wrapped.out_channels = len(spec.classes), found.channels
     wrapped.align_corners = spec.align_corners
-    return Loaded(spec, wrapped, (*notes, *found.notes), origin or {}, denormals, provenance=provenance)
+    notes = (*notes, *found.notes, *select.notes)
+    return Loaded(spec, wrapped, notes, origin or {}, denormals, provenance=provenance)
 
 
-def _scores_or_labels(output: Any) -> torch.Tensor:
-    return scores_of(output, least=_LABELS)
+class _ScoresOrLabels:
+    """Finds scores or labels in what a module returns, and notes what was beside them."""
+
+    notes: tuple[str, ...] = ()
+
+    def __call__(self, output: Any) -> torch.Tensor:
+        note = scores_among_others(output)
+        self.notes = () if note is None else (note,)
+        return scores_of(output, least=_LABELS)
 
 
 def _findings(network: Network, images: list[NDArray[np.float32]], said: Description, what: str) -> Findings:
