@@ -14,7 +14,7 @@ CLASSES = ("water", "forest", "field", "road", "roof")
 UTM = "EPSG:32633"
 
 
-def write_network(folder: Path, *, bands: int = 4, channels: int = 8, **description: Any) -> Path:
+def write_network(folder: Path, *, bands: int = 4, channels: int = 8, seed: int = 7, **description: Any) -> Path:
     """An ONNX file of random, seeded weights with its description: cells of four pixels, logits of five classes."""
     import json
 
@@ -22,7 +22,7 @@ def write_network(folder: Path, *, bands: int = 4, channels: int = 8, **descript
     from onnx import TensorProto, helper, numpy_helper
 
     folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng(seed)
     shapes = {"w1": (channels, bands, 7, 7), "w2": (len(CLASSES), channels, 3, 3)}
     weights = {name: rng.normal(0, (2 / np.prod(shape[1:])) ** 0.5, shape) for name, shape in shapes.items()}
     nodes = [

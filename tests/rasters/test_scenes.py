@@ -20,7 +20,7 @@ import segship
 from scene_parts import CLASSES, UTM, write_network, write_raster
 from segship import InputError, Segmentor
 from segship.core.errors import SizeError, UnsupportedError
-from segship.runtime import scene as scene_module
+from segship.runtime import scene_run
 from segship.runtime.predict import predict_files
 from segship.runtime.result_form import ResultForm
 from segship.runtime.scene_files import SceneForm
@@ -36,7 +36,7 @@ def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that small rasters have many blocks and their logits do not fit into memory."""
     monkeypatch.setattr(mosaic, "_WHOLE", 100 * 100)
     monkeypatch.setattr(mosaic, "_SIDE", 48)
-    monkeypatch.setattr(scene_module, "_MEMORY", 5 * 64 * 64 * 4)
+    monkeypatch.setattr(scene_run, "_MEMORY", 5 * 64 * 64 * 4)
 
 
 def read(path: Path) -> np.ndarray:
@@ -371,11 +371,11 @@ def test_moving_the_windows_is_measured(sliding: Segmentor, tmp_path: Path) -> N
 
 SLOW = """
 import sys, time, segship
-from segship.runtime import scene
+from segship.runtime.scene_view import SceneView
 from segship.vision import mosaic
 mosaic._WHOLE, mosaic._SIDE = 100 * 100, 48
-infer = scene.Scene.infer
-scene.Scene.infer = lambda self, tensors: (time.sleep(0.01), infer(self, tensors))[1]
+infer = SceneView.infer
+SceneView.infer = lambda self, tensors: (time.sleep(0.01), infer(self, tensors))[1]
 segship.predict(sys.argv[1], sys.argv[2], sys.argv[3], resume=True)
 """
 
@@ -399,14 +399,6 @@ def test_a_killed_run_goes_on_at_the_block(sliding: Segmentor, tmp_path: Path) -
     for name in ("s.tif", "s.tif.aux.xml"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert predict_files(sliding, [path], tmp_path / "out", ResultForm(), resume=True).resumed == 1
-
-
-def test_averages_are_refused(sliding: Segmentor, tmp_path: Path) -> None:
-    path = write_raster(tmp_path / "s.tif", (90, 80))
-    package = sliding._path
-    for averaged in (Segmentor([package, package]), Segmentor(package, tta="flip")):
-        with averaged, pytest.raises(UnsupportedError, match="one package without --tta"):
-            averaged.scene(path)
 
 
 def test_loading_the_runtime_loads_no_library_of_rasters() -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 from segship.core.errors import InputError
 from segship.core.frozen import Frozen
 from segship.core.geometry_steps import GeometryStep, Resize
-from segship.core.spec import Padding
+from segship.core.spec import ModelSpec, Padding
 from segship.core.validation import Bound
 
 __all__ = ["Augmentation", "Flip", "ResizeByFactor", "View"]
@@ -66,6 +66,22 @@ class View(Frozen):
     turns: Annotated[int, Bound(ge=0, le=3)] = 0
     flip: Flip | None = None
     flip_before: Annotated[int, Bound(ge=0, le=_MOST_STEPS)] = 0
+
+    def spec_for(self, spec: ModelSpec, size: tuple[int, int], padding: Padding | None) -> ModelSpec:
+        """Return what a network expects of this view.
+
+        Args:
+            spec: What it expects otherwise.
+            size: (height, width) of the image, turned.
+            padding: How its input is padded in views that are resized in another way, as of `Augmentation`.
+
+        Raises:
+            InputError: As for `ResizeByFactor.of`.
+        """
+        if self.geometry is None:
+            return spec
+        first = () if self.factor is None else (self.factor.of(*size),)
+        return spec.model_copy(update={"geometry": (*first, *self.geometry), "padding": padding})
 
 
 class Augmentation(Frozen):

@@ -131,7 +131,7 @@ def evaluate(
     how = NetworkFiles(Path(), None, device, threads, trust, tta=tta)
     first = _evaluable(network, how, alone=alone)
     second = None if against is None else _evaluable(against, how, alone=alone)
-    _require_windows(scene, (first, second), averaged=tta is not None, labelled=not folders.submission)
+    _require_windows(scene, (first, second), labelled=not folders.submission)
     spec = first.spec()
     chosen = chosen.ending(first.name_ends()) if isinstance(first, NetworkFiles) else chosen
     job = Job.of(
@@ -154,15 +154,15 @@ def evaluate(
     return found
 
 
-def _require_windows(
-    scene: SceneOptions | None, networks: Sequence[Evaluable | None], *, averaged: bool, labelled: bool
-) -> None:
+def _require_windows(scene: SceneOptions | None, networks: Sequence[Evaluable | None], *, labelled: bool) -> None:
     """Refuse windows over rasters where networks cannot see these so."""
     if scene is None:
         return
     rasterio()
-    if averaged or any(isinstance(one, NetworkFiles) and not one.is_package for one in networks):
-        raise InputError("rasters are seen by windows by packages, without --tta: leave --window and the like out")
+    if any(isinstance(one, NetworkFiles) and not one.is_package for one in networks):
+        raise InputError(
+            "rasters are seen by windows by packages: export the network, or leave --window and the like out"
+        )
     if not labelled:
         raise InputError("--format-only reads no raster by windows: `segship predict` does, and writes its labels")
 

@@ -36,12 +36,12 @@ class GroundMismatchError(InputError):
 
 
 def can_see_scenes(networks: Sequence[object]) -> bool:
-    """Return whether networks see rasters through windows: packages do, one at a time and without augmentation.
+    """Return whether networks see rasters through windows: packages do.
 
     Args:
         networks: Opened.
     """
-    return all(isinstance(network, Segmentor) and not network.averages for network in networks)
+    return all(isinstance(network, Segmentor) for network in networks)
 
 
 def is_seen_by_windows(path: Path, max_pixels: int, options: SceneOptions | None) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from segship.core.errors import InputError, SizeError
 from segship.runtime.augmentation import find_augmentation
 from segship.vision import upsample
+from segship.vision.turns import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,6 +139,11 @@ class AveragedPipeline:
                 pipeline.require_views()
 
     @property
+    def members(self) -> list[tuple[Pipeline, Augmentation | None]]:
+        """Each network, and its views where it is seen in several ways."""
+        return [(pipeline, augmentation) for pipeline, _, augmentation in self._members]
+
+    @property
     def closed(self) -> bool:
         """True once the engines are closed."""
         return any(pipeline.closed for pipeline, *_ in self._members)
@@ -225,20 +231,11 @@ def _view_scores(
     raw: bool,
 ) -> NDArray[np.float32]:
     """Probabilities (C, H, W) of one view, turned back to the image."""
-    seen = np.ascontiguousarray(np.rot90(image, view.turns)) if view.turns else image
-    own = _spec_of(view, spec, augmentation, (seen.shape[0], seen.shape[1]))
+    turn = Turn(view.turns, view.flip)
+    seen = turn.turn(image)
+    own = view.spec_for(spec, (seen.shape[0], seen.shape[1]), augmentation.padding)
     try:
         scores = pipeline.seeing(own).scores(seen, channel_order, raw=raw, flip=view.flip, flip_before=view.flip_before)
     except SizeError as error:
         raise SizeError(f"test-time augmentation: {error}") from None
-    if view.flip is not None:
-        scores = scores[:, :, ::-1] if view.flip == "horizontal" else scores[:, ::-1]
-    return np.rot90(scores, -view.turns, axes=(1, 2)) if view.turns else scores
-
-
-def _spec_of(view: View, spec: ModelSpec, augmentation: Augmentation, size: tuple[int, int]) -> ModelSpec:
-    """What the network expects of one view."""
-    if view.geometry is None:
-        return spec
-    first = () if view.factor is None else (view.factor.of(*size),)
-    return spec.model_copy(update={"geometry": (*first, *view.geometry), "padding": augmentation.padding})
+    return turn.undo(scores)

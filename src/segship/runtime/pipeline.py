@@ -117,7 +117,7 @@ class Pipeline:
         found: dict[int, NDArray[np.uint8 | np.uint16]] = {}
         for places in groups.values():
             self._require_size(prepared[places[0]])
-            outputs = self._see(np.concatenate([prepared[place].tensor for place in places]))
+            outputs = self.see(np.concatenate([prepared[place].tensor for place in places]))
             for number, place in enumerate(places):
                 found[place] = self.decide(outputs[number : number + 1], prepared[place])
         return [found[place] for place in range(len(images))]
@@ -273,11 +273,11 @@ class Pipeline:
             return self.run(prepared.tensor)
         if self._spec.slide is None:
             self._require_size(prepared)
-            return self._see(prepared.tensor)
+            return self.see(prepared.tensor)
         batches = self._windows(prepared).batches(prepared.tensor, self.batch)
-        return np.concatenate([self._see(batch) for batch in batches])
+        return np.concatenate([self.see(batch) for batch in batches])
 
-    def _see(self, tensor: NDArray[Any]) -> NDArray[Any]:
+    def see(self, tensor: NDArray[Any]) -> NDArray[Any]:
         """What the engine returns; the mean over the input's flips, where it is asked for."""
         total = self.run(tensor)
         if not self._mirror:

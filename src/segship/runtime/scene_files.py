@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segship.core.errors import InputError, SegshipError, UnsupportedError
+from segship.core.errors import InputError, SegshipError
 from segship.core.files import require_apart
 from segship.rasters.mosaics import SUFFIX
 from segship.runtime.average import AveragedPipeline
@@ -23,7 +23,7 @@ from segship.vision.decode import MAX_PIXELS, image_size
 from segship.vision.tiff_tags import is_georeferenced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -105,27 +105,25 @@ def is_scene(path: Path, max_pixels: int) -> bool:
     return size is not None and size[0] * size[1] > max_pixels >= MAX_PIXELS
 
 
-def open_scene(pipeline: Pipeline | AveragedPipeline, manifest: Manifest, path: Path, options: SceneOptions) -> Scene:
-    """Open a raster for a package.
+def open_scene(
+    pipeline: Pipeline | AveragedPipeline, manifests: Sequence[Manifest], path: Path, options: SceneOptions
+) -> Scene:
+    """Open a raster for packages.
 
     Args:
-        pipeline: Runs the network.
-        manifest: Of its package.
+        pipeline: Runs the networks.
+        manifests: Of their packages.
         path: The raster.
         options: How it is seen.
 
     Raises:
-        UnsupportedError: Several packages, or views, are averaged.
         SegshipError: As for `segship.runtime.scene.Scene`.
     """
     from segship.runtime.scene import Scene
 
-    if isinstance(pipeline, AveragedPipeline):
-        raise UnsupportedError(
-            f"{path} is a raster read by windows, for which neither test-time augmentation nor the mean of several "
-            "packages is provided: give one package without --tta"
-        )
-    return Scene(pipeline, manifest, path, options)
+    seen = pipeline.members if isinstance(pipeline, AveragedPipeline) else [(pipeline, None)]
+    members = [(one, manifest, views) for (one, views), manifest in zip(seen, manifests, strict=True)]
+    return Scene(members, path, options)
 
 
 def write_scene(
@@ -311,7 +309,7 @@ class _Writer:
             counts += np.bincount(labels.reshape(-1), minlength=len(counts))
         found = {spec.classes[label]: int(counts[label]) for label in np.flatnonzero(counts[: len(spec.classes)])}
         height, width = self._scene.size
-        facts = {"width": width, "height": height, "classes": found, "plan": self._scene.plan.words}
+        facts = {"width": width, "height": height, "classes": found, "plan": self._scene.words}
         empty = int(counts[self._scene.nodata]) if self._scene.nodata >= len(spec.classes) else 0
         return facts | {"nodata_pixels": empty, "seams": self._scene.measure_seams(canvas.read)}
 

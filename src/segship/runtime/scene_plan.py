@@ -11,11 +11,13 @@ from segship.core.errors import InputError, SizeError, UnsupportedError
 from segship.core.spec import Slide
 from segship.vision import tiling
 from segship.vision.preprocess import inverse_steps, prepared_size
+from segship.vision.turns import Turn
 from segship.vision.upsample import Step
 
 if TYPE_CHECKING:
+    from segship.core.augmentation import View
     from segship.core.manifest import Manifest
-    from segship.core.spec import ModelSpec
+    from segship.core.spec import ModelSpec, Padding
     from segship.vision.mosaic import Blend, Windows
 
 __all__ = ["SceneOptions", "ScenePlan", "plan_scene"]
@@ -70,11 +72,13 @@ class ScenePlan:
         spec: What prepares one window.
         size: (height, width) of the raster.
         seen: The same after ``scale``.
-        windows: Over the raster as it is seen.
+        windows: Over the raster as it is seen, and turned.
         within: From a window's logits to its pixels; empty: one resize.
-        steps: From the raster as it is seen to the raster.
+        steps: From the raster as it is seen to the raster, both turned.
         blend: How windows are put together.
         words: All this for people.
+        turn: How the raster is turned and flipped.
+        flip_before: Where windows are images: how many steps of their geometry come after the flip.
     """
 
     spec: ModelSpec
@@ -85,10 +89,16 @@ class ScenePlan:
     steps: tuple[Step, ...]
     blend: Blend
     words: str
+    turn: Turn
+    flip_before: int
 
 
 def plan_scene(
-    manifest: Manifest, size: tuple[int, int], options: SceneOptions, metres: float | None = None
+    manifest: Manifest,
+    size: tuple[int, int],
+    options: SceneOptions,
+    metres: float | None = None,
+    view: tuple[View, Padding | None] | None = None,
 ) -> ScenePlan:
     """Lay windows over a raster.
 
@@ -97,6 +107,7 @@ def plan_scene(
         size: (height, width) of the raster.
         options: How it is seen.
         metres: Length of its pixels' sides on the ground, where that is known.
+        view: A view of test-time augmentation, and how the network's input is padded in those that resize.
 
     Raises:
         InputError: The package's resize rule is not meant for rasters, or options contradict each other.
@@ -108,15 +119,29 @@ def plan_scene(
     if scale is not None:
         spec = spec.model_copy(update={"geometry": ()})
     seen = size if scale is None else (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+    turn = Turn() if view is None else Turn(view[0].turns, view[0].flip)
+    if view is not None and view[0].geometry is not None:
+        _require_rule(view[0], scale)
     blend = _blend(manifest, options)
     windowed = _own if spec.slide is not None and options.window is None else _as_images
-    spec, windows, within, steps = windowed(manifest, spec, seen, options)
+    spec, windows, within, steps = windowed(manifest, spec, turn.size(seen), options, view)
     words = f"{len(windows)} windows of {windows.window[0]}x{windows.window[1]}"
     words += f", {_shared(windows)} px shared, blend {blend}" if len(windows) > 1 else ""
     words += "" if seen == size else f", the raster resized to {seen[0]}x{seen[1]}"
     inner = prepared_size(spec, *windows.window) if within else windows.window
     words += "" if inner == windows.window else f", each prepared as {inner[0]}x{inner[1]} by the network's own rule"
-    return ScenePlan(spec, size, seen, windows, within, (*steps, Step(size)), blend, words)
+    steps = (*steps, Step(turn.size(size)))
+    before = 0 if view is None else view[0].flip_before
+    return ScenePlan(spec, size, seen, windows, within, steps, blend, words, turn, before)
+
+
+def _require_rule(view: View, scale: float | None) -> None:
+    """Refuse a view that varies a resize rule which is not to be followed."""
+    if scale is not None and view.geometry:
+        raise InputError(
+            "--scale and --resolution stand in place of the network's own resize rule, which this test-time "
+            "augmentation varies: leave one of the two out"
+        )
 
 
 def _shared(windows: Windows) -> int:
@@ -148,16 +173,28 @@ def _blend(manifest: Manifest, options: SceneOptions) -> Blend:
 
 
 def _own(
-    manifest: Manifest, spec: ModelSpec, seen: tuple[int, int], options: SceneOptions
+    manifest: Manifest,
+    spec: ModelSpec,
+    seen: tuple[int, int],
+    options: SceneOptions,
+    view: tuple[View, Padding | None] | None,
 ) -> tuple[ModelSpec, Windows, tuple[Step, ...], tuple[Step, ...]]:
     """The package's own slide, over the whole raster."""
+    spec = _spec_of(view, spec, seen)
     for step in spec.geometry:
-        if (made := step.plan(*seen).size) != seen:
+        if (made := step.plan(*seen).size) == seen:
+            continue
+        if view is not None and view[0].geometry is not None:
             raise InputError(
-                f"this network's own rule is to {step}, which makes {made[0]}x{made[1]} of a raster of "
-                f"{seen[0]}x{seen[1]} (height x width): --scale 1 leaves its pixels as they are, --scale 0.5 halves "
-                "it, --resolution 0.3 brings it to 0.3 m a pixel, --window 1024 gives windows to the rule"
+                f"this test-time augmentation resizes a raster of {seen[0]}x{seen[1]} to {made[0]}x{made[1]}, over "
+                "which this network's windows slide: --window 1024 gives windows of the raster to each view; flips and "
+                "d4 need none"
             )
+        raise InputError(
+            f"this network's own rule is to {step}, which makes {made[0]}x{made[1]} of a raster of "
+            f"{seen[0]}x{seen[1]} (height x width): --scale 1 leaves its pixels as they are, --scale 0.5 halves "
+            "it, --resolution 0.3 brings it to 0.3 m a pixel, --window 1024 gives windows to the rule"
+        )
     slide = spec.slide
     assert slide is not None  # noqa: S101  (asked by the caller)
     if options.overlap is not None:
@@ -167,20 +204,29 @@ def _own(
 
 
 def _as_images(
-    manifest: Manifest, spec: ModelSpec, seen: tuple[int, int], options: SceneOptions
+    manifest: Manifest,
+    spec: ModelSpec,
+    seen: tuple[int, int],
+    options: SceneOptions,
+    view: tuple[View, Padding | None] | None,
 ) -> tuple[ModelSpec, Windows, tuple[Step, ...], tuple[Step, ...]]:
     """Windows that are images of their own to the network."""
     spec = spec.model_copy(update={"slide": None})
     window = options.window or _usual_window(manifest, spec, seen)
     overlap = min(window) // _OVERLAP if options.overlap is None else options.overlap
     windows = tiling.plan(seen, _sliding(window, overlap))
+    spec = _spec_of(view, spec, windows.window)
     height, width = prepared_size(spec, *windows.window)
     if not manifest.sizes.allows(height, width):
         raise SizeError(
-            f"windows of {windows.window[0]}x{windows.window[1]} become {height}x{width} pixels, this network takes "
-            f"{manifest.sizes}: choose another --window"
+            f"{'' if view is None else 'test-time augmentation: '}windows of {windows.window[0]}x{windows.window[1]} "
+            f"become {height}x{width} pixels, this network takes {manifest.sizes}: choose another --window"
         )
     return spec, windows, inverse_steps(spec, windows.window), (Step(seen),)
+
+
+def _spec_of(view: tuple[View, Padding | None] | None, spec: ModelSpec, size: tuple[int, int]) -> ModelSpec:
+    return spec if view is None else view[0].spec_for(spec, size, view[1])
 
 
 def _sliding(window: tuple[int, int], overlap: int) -> Slide:

@@ -66,33 +66,44 @@ class SceneReader:
         self._whole_numbers = plan.spec.pixels == "uint8"
         self._bare = plan.spec.model_copy(update={"geometry": (), "padding": None})
 
-    def hold(self, lines: Sequence[int]) -> None:
-        """Tell which lines of windows come next."""
+    def hold(self, rows: slice) -> None:
+        """Tell which rows of the raster the next windows are of."""
         if self._plan.seen == self._plan.size:
-            tops, height = self._plan.windows.tops, self._plan.windows.window[0]
-            begin, end = (min(place, self._plan.size[0]) for place in (tops[lines[0]], tops[lines[-1]] + height))
-            self._raster.hold(slice(begin, end))
+            self._raster.hold(rows)
 
-    def valid(self, rows: slice, columns: slice) -> NDArray[np.bool_] | None:
-        """Which pixels of a rectangle have a value, as `segship.rasters.source.Raster.valid`."""
-        return self._raster.valid(rows, columns)
+    def rows(self, lines: Sequence[int], columns: Sequence[int]) -> slice:
+        """Return which rows of the raster windows see.
+
+        Args:
+            lines: Their lines in the grid, ascending.
+            columns: Their columns in the grid, ascending.
+        """
+        first, last = (
+            self._place(places[0], places[1]) for places in ((lines[0], columns[0]), (lines[-1], columns[-1]))
+        )
+        ends = [end for rows in (first[0], last[0]) for end in (rows.start, rows.stop)]
+        return slice(min(ends), max(ends))
+
+    def _place(self, line: int, column: int) -> tuple[slice, slice]:
+        """Rows and columns, of the raster as it is seen, that a window shows."""
+        windows, seen = self._plan.windows, self._plan.seen
+        (height, width), (top, left) = self._plan.turn.size(seen), (windows.tops[line], windows.lefts[column])
+        rows = slice(top, min(top + windows.window[0], height))
+        return self._plan.turn.stored((rows, slice(left, min(left + windows.window[1], width))), seen)
 
     def tensor(self, line: int, column: int) -> NDArray[Any] | None:
         """What the engine is given for a window; None: none of its pixels has a value."""
-        windows, (height, width) = self._plan.windows, self._plan.seen
-        top, left = windows.tops[line], windows.lefts[column]
-        rows = slice(top, min(top + windows.window[0], height))
-        columns = slice(left, min(left + windows.window[1], width))
-        source = self._in_raster(rows, columns)
-        valid = self._raster.valid(*source)
+        rows, columns = self._place(line, column)
+        valid = self._raster.valid(*self._in_raster(rows, columns))
         if valid is not None and not valid.any():
             return None
-        pixels = self._pixels(rows, columns)
+        plan, pixels = self._plan, self._pixels(rows, columns)
         if self._raw:
             return np.ascontiguousarray(pixels)
-        if self._plan.within:
-            return prepare(pixels, self._plan.spec, channel_order="rgb").tensor
-        return self._padded(prepare(pixels, self._bare, channel_order="rgb").tensor)
+        if plan.within:
+            turned, flip = plan.turn.turn(pixels), plan.turn.flip
+            return prepare(turned, plan.spec, channel_order="rgb", flip=flip, flip_before=plan.flip_before).tensor
+        return self._padded(prepare(plan.turn.apply(pixels), self._bare, channel_order="rgb").tensor)
 
     def _padded(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
         """The window of a padded raster."""

@@ -173,11 +173,6 @@ class Segmentor(ScoresOfImages, MasksOfFrames, PicturesOfMasks):
         return self._max_pixels
 
     @property
-    def averages(self) -> bool:
-        """True where several packages or views are averaged."""
-        return isinstance(self._pipeline, AveragedPipeline)
-
-    @property
     def identity(self) -> str:
         """SHA-256 of all that decides the masks beside the image: manifests and augmentation."""
         return hashlib.sha256("\n".join([self._manifest.model_dump_json(), *self._besides]).encode()).hexdigest()
@@ -358,7 +353,6 @@ class Segmentor(ScoresOfImages, MasksOfFrames, PicturesOfMasks):
             MissingExtraError: rasterio is not installed.
             InputError: The raster or the options cannot be used.
             SizeError: The network cannot take the windows.
-            UnsupportedError: Several packages, or views, are averaged.
 
         Examples:
             >>> scene = segmentor.scene("field.tif", to="out", window=1024, overlap=256)  # doctest: +SKIP
@@ -370,7 +364,8 @@ class Segmentor(ScoresOfImages, MasksOfFrames, PicturesOfMasks):
         given = SceneOptions(window, overlap, blend, scale, resolution, tuple(bands or ()) or None, remote=remote)
         if to is None and files:
             raise InputError(f"{', '.join(files)}: give a folder for the files (to)")
-        scene = open_scene(self._pipeline, self._manifest, Path(path), options or given)
+        manifests = [files.manifest for files in self._found]
+        scene = open_scene(self._pipeline, manifests, Path(path), options or given)
         if to is not None:
             write_scene_alone(scene, Path(to), self.identity, **files)
         return scene

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from segship.vision.taps import Taps
     from segship.vision.upsample import Step
 
-__all__ = ["Blend", "Block", "Logits", "Mosaic", "Windows", "block_edges"]
+__all__ = ["Blend", "Block", "Logits", "Mosaic", "Windows", "block_edges", "block_places"]
 
 Blend: TypeAlias = Literal["mean", "hann", "center"]
 """How overlapping windows are put together: ``"mean"``: all alike, as MMSegmentation's ``slide_inference``; ``"hann"``:
@@ -171,8 +171,7 @@ class Mosaic:
 
     def blocks(self) -> list[Block]:
         """Return all blocks of the result, line by line from the left."""
-        down, across = block_edges(self.size)
-        return [self.block(slice(*rows), slice(*columns)) for rows in pairwise(down) for columns in pairwise(across)]
+        return [self.block(*place) for place in block_places(self.size)]
 
 
 def block_edges(size: tuple[int, int]) -> tuple[list[int], list[int]]:
@@ -184,6 +183,16 @@ def block_edges(size: tuple[int, int]) -> tuple[list[int], list[int]]:
     if size[0] * size[1] <= _WHOLE:
         return [0, size[0]], [0, size[1]]
     return [*range(0, size[0], _SIDE), size[0]], [*range(0, size[1], _SIDE), size[1]]
+
+
+def block_places(size: tuple[int, int]) -> list[tuple[slice, slice]]:
+    """Return the rows and columns of each block of a result, line by line from the left.
+
+    Args:
+        size: (height, width) of the result.
+    """
+    down, across = block_edges(size)
+    return [(slice(*rows), slice(*columns)) for rows in pairwise(down) for columns in pairwise(across)]
 
 
 @lru_cache(maxsize=16)
