@@ -24,6 +24,9 @@ TREES = {
     "loveda": ("img_dir/val/2522.png", "ann_dir/val/2522.png"),
     "potsdam": ("img_dir/val/2_13_0_0_512_512.png", "ann_dir/val/2_13_0_0_512_512.png"),
     "vaihingen": ("img_dir/val/area2_0_0_512_512.png", "ann_dir/val/area2_0_0_512_512.png"),
+    "potsdam_raw": ("2_Ortho_RGB/top_potsdam_2_13_RGB.tif", "5_Labels_all/top_potsdam_2_13_label.tif"),
+    "vaihingen_raw": ("top/top_mosaic_09cm_area2.tif", "gts_for_participants/top_mosaic_09cm_area2.tif"),
+    "loveda_raw": ("Val/Rural/images_png/2522.png", "Val/Rural/masks_png/2522.png"),
     "isaid": ("img_dir/val/P0003_0_896_0_896.png", "ann_dir/val/P0003_0_896_0_896_instance_color_RGB.png"),
     "drive": ("images/validation/01_test.png", "annotations/validation/01_test_manual1.png"),
     "stare": ("images/validation/im0162.png", "annotations/validation/im0162.ah.png"),
@@ -132,6 +135,19 @@ def test_file_names_may_carry_what_data_sets_append(tmp_path: Path) -> None:
     assert found["a_leftImg8bit"] == tmp_path / "l/a_gtFine_labelTrainIds.png"
     assert found["b_img"] == tmp_path / "l/b_gt.png"
     assert found["c"] is None
+
+
+def test_parts_of_published_tiles_are_those_of_the_converters(tmp_path: Path) -> None:
+    for area in ("2_10", "2_13", "7_13"):
+        touch(tmp_path, f"2_Ortho_RGB/top_potsdam_{area}_RGB.tif", f"2_Ortho_RGB/top_potsdam_{area}_RGB.tfw")
+        touch(tmp_path, f"5_Labels_all_noBoundary/top_potsdam_{area}_label_noBoundary.tif")
+    layout = choose_layout("potsdam", 6, tmp_path, "val")
+    found = {split: [sample.name for sample in find_samples(layout, tmp_path, split)] for split in layout.splits}
+    assert found == {"train": ["top_potsdam_2_10"], "val": ["top_potsdam_2_13", "top_potsdam_7_13"]}
+    labels = [sample.labels for sample in find_samples(layout, tmp_path, "val")]
+    assert [path and path.parent.name for path in labels] == ["5_Labels_all_noBoundary"] * 2
+    for name, counts in (("potsdam_raw", (24, 14)), ("vaihingen_raw", (16, 17))):
+        assert tuple(len(split.ranges) for split in find_layout(name).splits.values()) == counts
 
 
 def test_small_real_data_sets_are_paired(shared: Path) -> None:

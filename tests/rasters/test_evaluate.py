@@ -143,3 +143,24 @@ def test_the_command_line_takes_windows(sliding: Segmentor, pair: tuple[Path, Pa
     rows = [line.split(",")[1:] for line in (tmp_path / "m.csv").read_text().splitlines()[1:]]
     found = np.array(rows, int)[: len(CLASSES), : len(CLASSES)]
     assert np.array_equal(found, expected(sliding, tmp_path / "images" / "s_RGB.tif", window=80, overlap=20))
+
+
+def test_published_tiles_are_read_uncut_with_labels_of_colours(tmp_path: Path) -> None:
+    from scene_parts import write_network
+    from segship.datasets import find_layout
+
+    layout = find_layout("potsdam")
+    network = write_network(tmp_path / "n", bands=3, pixels="uint8", classes=list(layout.classes[:5]))
+    (tmp_path / "2_Ortho_RGB").mkdir()
+    image = write_raster(tmp_path / "2_Ortho_RGB" / "top_potsdam_2_13_RGB.tif", SIZE, bands=3, photometric="RGB")
+    coloured = np.zeros((*SIZE, 3), np.uint8)
+    coloured[truth() < 255] = np.asarray(layout.palette, np.uint8)[truth()[truth() < 255]]
+    coloured[:5, :5] = (252, 255, 0)  # of lossy editing, as a few tiles hold
+    (tmp_path / "5_Labels_all").mkdir()
+    write_labels(tmp_path / "5_Labels_all" / "top_potsdam_2_13_label.tif", coloured, photometric="RGB", **ground(image))
+    with Segmentor(segship.export(network, tmp_path / "package")) as segmentor:
+        found = segship.evaluate(segmentor, segship.Data.layout("potsdam", tmp_path))
+        mask = np.asarray(segmentor.scene(image))
+    labels = truth()
+    labels[:5, :5] = 255
+    assert np.array_equal(found.matrix, confusion_matrix(mask, labels, 5))

@@ -23,12 +23,14 @@ class Split:
         labels: Folder of the label maps.
         names: Text file with a name in each line, where not all files of the folders belong to the part.
         ranges: First and last name of each run of images that belongs to the part, where there is no such file.
+        other_labels: Folders that hold label maps where the first is not there.
     """
 
     images: str
     labels: str
     names: str | None = None
     ranges: tuple[tuple[str, str], ...] = ()
+    other_labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Layout:
         ignore_label: Label of pixels that do not count.
         published: Label maps that are read where the prepared ones are missing.
         colours: Class of each colour that published label maps have beside those of ``palette``.
+        beside: Name of the folder of images inside a part, and of that of label maps beside it; None: both are apart.
         submission: Number of each class in the files that the data set's test server takes; empty: the labels, moved
             up by one where ``reduce_zero_label`` moved them down.
     """
@@ -75,6 +78,7 @@ class Layout:
     ignore_label: int = 255
     published: tuple[LabelFile, ...] = ()
     colours: tuple[tuple[Color, int], ...] = ()
+    beside: tuple[str, str] | None = None
     submission: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:

@@ -32,4 +32,13 @@ LAYOUTS = {
         },
         reduce_zero_label=True,
     ),
+    "loveda_raw": Layout(
+        title="LoveDA as it was published",
+        classes=_CLASSES,
+        palette=_PALETTE,
+        image_suffix=".png",
+        splits={"train": Split("Train", "Train"), "val": Split("Val", "Val")},
+        reduce_zero_label=True,
+        beside=("images_png", "masks_png"),
+    ),
 }

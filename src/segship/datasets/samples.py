@@ -77,9 +77,11 @@ def find_samples(layout: Layout, root: Path, split: str = "val", limit: int | No
     """
     part = _part(layout, root, split)
     folder = root / part.images
+    folders = [root / name for name in (part.labels, *part.other_labels)]
+    labels = next((there for there in folders if there.is_dir()), folders[0])
     suffix = layout.image_suffix
     if part.names is None:
-        suffix, stems = _stems(layout, folder, root / part.labels)
+        suffix, stems = _stems(layout, folder, labels)
     else:
         stems = _names(root / part.names)
     if part.ranges:
@@ -88,7 +90,7 @@ def find_samples(layout: Layout, root: Path, split: str = "val", limit: int | No
         found = sorted({path.suffix for path in folder.rglob("*.*")})[:5]
         there = f"; found files with {', '.join(found)}" if found else ""
         raise InputError(f"{folder} holds no image whose name ends with {suffix}{there}")
-    return [_sample(layout, folder / f"{stem}{suffix}", root / part.labels, stem) for stem in stems[:limit]]
+    return [_sample(layout, folder / f"{stem}{suffix}", labels, stem) for stem in stems[:limit]]
 
 
 def _stems(layout: Layout, images: Path, labels: Path) -> tuple[str, list[str]]:
@@ -98,6 +100,8 @@ def _stems(layout: Layout, images: Path, labels: Path) -> tuple[str, list[str]]:
     """
     usual = layout.image_suffix
     stems = _with_suffix(images, usual)
+    if layout.beside is not None:
+        return usual, [stem for stem in stems if layout.beside[0] in stem.split("/")]
     if stems or not usual.startswith("."):  # a longer suffix tells images from other files
         return usual, stems
     for suffix in IMAGE_SUFFIXES:
@@ -135,7 +139,8 @@ def _names(path: Path) -> list[str]:
 
 
 def _sample(layout: Layout, image: Path, labels: Path, stem: str) -> Sample:
-    prepared = labels / f"{stem}{layout.label_suffix}"
+    named = stem if layout.beside is None else stem.replace(*layout.beside)
+    prepared = labels / f"{named}{layout.label_suffix}"
     if prepared.is_file():
         return Sample(stem, image, prepared)
     for other in layout.published:
