@@ -46,6 +46,9 @@ UNRECORDED = {
     "data sets": {
         "camvid": "MMSegmentation has no such data set; classes and colours are the authors' own list",
         "camvid_raw": "as camvid",
+        "loveda_raw": "as loveda",
+        "potsdam_raw": "as potsdam",
+        "vaihingen_raw": "as vaihingen",
         "coco_stuff10k": "shares classes and colours with coco_stuff164k, which a test compares",
     },
 }
