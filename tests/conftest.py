@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -39,6 +40,13 @@ def _denormals_are_numbers() -> None:
     """An ONNX Runtime session that an earlier test opened may have told this thread to take denormals for zero."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_flush_denormal(False)
+
+
+def pytest_collection_finish() -> None:
+    # What is here now stays to the end: no collection of garbage, of which each export asks for two, needs to look through
+    # thousands of tests and modules again.
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

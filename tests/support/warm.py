@@ -7,6 +7,7 @@ It is run as a program. It reads one line of JSON for each command and answers w
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -25,6 +26,8 @@ def prepare(without: list[str]) -> None:
     for name in (*ALWAYS, *(() if without else EXPORTING)):
         with contextlib.suppress(ImportError):  # an environment without an extra
             importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # a fork that collects garbage would otherwise write to, and so copy, every page that it shares
     assert len(os.listdir("/proc/self/task")) == 1, "a fork keeps one thread of several"  # noqa: PTH208
 
 
