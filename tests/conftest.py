@@ -43,8 +43,8 @@ def _denormals_are_numbers() -> None:
 
 
 def pytest_collection_finish() -> None:
-    # What is here now stays to the end: no collection of garbage, of which each export asks for two, needs to look through
-    # thousands of tests and modules again.
+    # What is here now stays to the end: no collection of garbage, of which each export asks for two, needs to look
+    # through thousands of tests and modules again.
     gc.collect()
     gc.freeze()
 
