@@ -111,8 +111,8 @@ def _built(graph: Graph, plan: Plan, directory: Path, size: tuple[int, int]) -> 
     return reduced.build((), directory, lambda made: made)
 
 
-def guarded(family: str, name: str, network: Any, size: tuple[int, int], seconds: int) -> Cell | None:
-    """As `measure`, with a reason for whatever goes wrong; None where its time is over."""
+def guarded(family: str, name: str, network: Any, size: tuple[int, int], seconds: int) -> Cell:
+    """As `measure`, with a reason for whatever goes wrong, and the limit where its time is over."""
 
     def end(*_: object) -> None:
         raise _TooLongError
@@ -124,7 +124,7 @@ def guarded(family: str, name: str, network: Any, size: tuple[int, int], seconds
             warnings.simplefilter("ignore")
             return measure(family, Target.parse(f"{name}_static-{size[0]}x{size[1]}"), network, size)
     except _TooLongError:
-        return None
+        return {"unfinished": seconds}
     except SegshipError as error:
         return {"refused": str(error)}
     finally:
@@ -149,6 +149,8 @@ def _told(cell: Cell | None) -> str:
         refused = cell.get("refused_for", {})
         reason = _short(next(iter(refused.values()))) if refused else ""
         return f"builds, not for {', '.join(refused)}: {reason}" if refused else "builds"
+    if "unfinished" in cell:
+        return f"not finished in {cell['unfinished']} s"
     return f"no: {_short(cell['refused'])}"
 
 
@@ -176,7 +178,11 @@ def main() -> None:
     for family in _smallest_first() if not options.table else ():
         config = FAMILIES[family][2]
         known = _read().get(family, {})
-        missing = [name for name in options.targets.split(",") if options.again or name not in known]
+        missing = [
+            name
+            for name in options.targets.split(",")
+            if options.again or known.get(name, {"unfinished": 0}).get("unfinished", options.seconds) < options.seconds
+        ]
         if (wanted and family not in wanted) or not missing:
             continue
         network = load_network(configs() / family / f"{config}.py")
@@ -184,9 +190,7 @@ def main() -> None:
         size = network.sizes.nearest(near[0], near[1])
         for name in missing:
             cell = guarded(family, name, network, size, options.seconds)
-            print(family, name, cell or f"not finished within {options.seconds} seconds", flush=True)
-            if cell is None:
-                continue
+            print(family, name, cell, flush=True)
             results = _read()  # anew: two runs may share the families between them
             results.setdefault(family, {})[name] = cell | {"size": list(size)}
             RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -6,7 +6,7 @@ import dataclasses
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from segship.capture import CaptureOptions, capture
 from segship.core.artifacts import Engine
 from segship.core.errors import VerificationError
 from segship.core.kits import batches_of
+from segship.core.memory import release_memory
 from segship.deploy.build import BuiltEngine, finished
 from segship.deploy.ship import describe_network, describe_package
 from segship.onnxgraph.file import SharedWeights, load, split, write
@@ -31,11 +32,11 @@ if TYPE_CHECKING:
 
     from segship.core.artifacts import Graph
     from segship.core.kits import KitBackend
-    from segship.core.manifest import Comparison, Manifest
+    from segship.core.manifest import Manifest
     from segship.core.plan import Plan
     from segship.sources import Loaded
 
-__all__ = ["KitGraphs", "make_graphs"]
+__all__ = ["KitGraphs", "describe_kit", "make_graphs"]
 
 
 @dataclass(frozen=True)
@@ -45,27 +46,28 @@ class KitGraphs:
     Attributes:
         graphs: One for each number of images at once; one of all where the batch is free.
         references: The network's own scores for inputs that no data set brings.
-        checks: How the first graph differs from the network on them.
-        manifest: Of a package whose engine is the first graph.
+        about: What a manifest says of the network.
     """
 
     graphs: dict[int, Graph]
     references: tuple[Reference, ...]
-    checks: tuple[Comparison, ...]
-    manifest: Manifest
+    about: dict[str, Any]
+
+    @property
+    def engine(self) -> Engine:
+        """The first graph, as ONNX Runtime runs it."""
+        first = next(iter(self.graphs.values()))
+        return Engine(first.path.parent, _files(first.path), first.inputs, first.outputs)
 
 
 def make_graphs(loaded: Loaded, plan: Plan, folder: Path, backend: KitBackend) -> KitGraphs:
-    """Write the graphs and hold the first against the network, by ONNX Runtime.
+    """Write the graphs, and run the network on what they are to be held against.
 
     Args:
-        loaded: The network.
+        loaded: The network; nothing of it is kept.
         plan: Of the export.
         folder: Where the files go.
         backend: Whose kit it is.
-
-    Raises:
-        VerificationError: The graph does not agree with the network.
     """
     from segship.networks.session import EagerSession  # torch, which reading a kit does without
 
@@ -88,12 +90,25 @@ def make_graphs(loaded: Loaded, plan: Plan, folder: Path, backend: KitBackend) -
             path = folder / ("model.onnx" if free else f"model_bs{batch}.onnx")
             write(*split(load(made.path)), path, shared=shared)
         graphs[batch] = dataclasses.replace(made, path=path)
-    first = next(iter(graphs.values()))
-    engine = Engine(folder, _files(first.path), first.inputs, first.outputs)
-    checks = _compared(engine, references, plan)
-    return KitGraphs(
-        graphs, references, checks, describe_package(describe_network(loaded, plan), plan, BuiltEngine(engine), folder)
-    )
+        release_memory()
+    return KitGraphs(graphs, references, describe_network(loaded, plan))
+
+
+def describe_kit(made: KitGraphs, plan: Plan) -> Manifest:
+    """Hold the first graph against the network, by ONNX Runtime.
+
+    Args:
+        made: The graphs.
+        plan: Of the export.
+
+    Returns:
+        The manifest of a package whose engine is the first graph.
+
+    Raises:
+        VerificationError: The graph does not agree with the network.
+    """
+    _require_equal(made.engine, made.references, plan)
+    return describe_package(made.about, plan, BuiltEngine(made.engine), made.engine.directory)
 
 
 def _files(path: Path) -> tuple[str, ...]:
@@ -113,7 +128,7 @@ def _inputs(plan: Plan) -> Iterator[tuple[str, NDArray[np.float32]]]:
             yield f"scene-{number}{kind}", tensor
 
 
-def _compared(engine: Engine, references: tuple[Reference, ...], plan: Plan) -> tuple[Comparison, ...]:
+def _require_equal(engine: Engine, references: tuple[Reference, ...], plan: Plan) -> None:
     image, output = engine.inputs[0].name, engine.outputs[0].name
     batch = engine.inputs[0].shape[0]
     count = batch if isinstance(batch, int) else 1
@@ -124,4 +139,3 @@ def _compared(engine: Engine, references: tuple[Reference, ...], plan: Plan) -> 
         )
     if failed := failures(checks, "fp32"):
         raise VerificationError(f"the kit's ONNX file is not the network: {'; '.join(failed)}")
-    return checks

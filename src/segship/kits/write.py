@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segship.backends import find_backend, reference_backend
-from segship.core.artifacts import Engine, Session, TensorInfo
+from segship.core.artifacts import Session, TensorInfo
 from segship.core.errors import BackendError, InputError
 from segship.core.files import replace_directory, require_replaceable
 from segship.core.kits import (
@@ -24,7 +24,7 @@ from segship.core.kits import (
 )
 from segship.core.memory import release_memory
 from segship.deploy import find_target
-from segship.deploy.kit import make_graphs
+from segship.deploy.kit import describe_kit, make_graphs
 from segship.deploy.requirements import able_target, require_extra
 from segship.deploy.ship import ExportOptions, ignore_progress
 from segship.kits.kit import Expected, Kit, KitInput, is_kit, read_kit, signature
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from segship.datasets.samples import Sample
     from segship.deploy.kit import KitGraphs
     from segship.evaluation import Data, SampleSet
-    from segship.sources import Loaded, Source
+    from segship.sources import Source
     from segship.verification.compare import Reference
 
 __all__ = ["export_kit"]
@@ -96,7 +96,11 @@ def export_kit(
     plan = ExportOptions(target=chosen).plan(loaded)
     samples = None if data is None else data.samples_for(plan.spec)
     with replace_directory(folder, replaceable=is_kit) as directory:
-        _Writer(backend, plan, directory, tell).write(loaded, calibration, samples)
+        tell("capturing the network as a graph")
+        made = make_graphs(loaded, plan, directory, backend)
+        del loaded  # a large network's memory is needed to run its graph
+        release_memory()
+        _Writer(backend, plan, directory, tell).write(made, calibration, samples)
     return read_kit(folder)
 
 
@@ -133,12 +137,10 @@ class _Writer:
         self._backend, self._plan, self._folder, self._tell = backend, plan, folder, tell
         self._packed = _PackedInputs(folder)
 
-    def write(self, loaded: Loaded, calibration: Sequence[Path], samples: SampleSet | None) -> None:
-        """Graphs, inputs, scripts, and kit.json last."""
-        self._tell("capturing the network as a graph, and comparing it")
-        made = make_graphs(loaded, self._plan, self._folder, self._backend)
-        del loaded
-        release_memory()
+    def write(self, made: KitGraphs, calibration: Sequence[Path], samples: SampleSet | None) -> None:
+        """Inputs, scripts, and kit.json last."""
+        self._tell("comparing the graph with the network")
+        manifest = describe_kit(made, self._plan)
         job = self._job(made, len(calibration), ())
         recipe = self._backend.recipe(job)
         self._packed.follow(recipe, self._plan.spec)
@@ -149,7 +151,7 @@ class _Writer:
         inputs = tuple(self._packed.inputs)
         self._scripts(self._job(made, len(calibration), inputs), 0 if samples is None else len(samples.samples))
         self._packed.expected().write(self._folder)
-        kit = Kit(self._folder, made.manifest, inputs, len(samples.samples) if samples else 0, labelled, matrix)
+        kit = Kit(self._folder, manifest, inputs, len(samples.samples) if samples else 0, labelled, matrix)
         kit.write()
 
     def _job(self, made: KitGraphs, calibration: int, inputs: Sequence[KitInput]) -> KitJob:
@@ -166,15 +168,14 @@ class _Writer:
 
     def _data(self, made: KitGraphs, samples: SampleSet | None) -> tuple[tuple[tuple[int, ...], ...] | None, int]:
         """Pack a data set and let the network's graph run it; the network's own confusion matrix."""
-        graph = next(iter(made.graphs.values()))
-        engine = Engine(graph.path.parent, (graph.path.name,), graph.inputs, graph.outputs)
+        engine = made.engine
         count = len(self._plan.spec.classes)
         matrix, labelled, items = np.zeros((count, count), np.int64), 0, []
         if samples is None:
             return None, 0
         with reference_backend("onnx").open(engine) as session:
-            batch = graph.inputs[0].shape[0]
-            running = _Running(session, graph.outputs[0].name, batch if isinstance(batch, int) else 1)
+            batch = engine.inputs[0].shape[0]
+            running = _Running(session, engine.outputs[0].name, batch if isinstance(batch, int) else 1)
             pipeline = Pipeline(running, self._plan.spec, self._plan.sizes)
             for done, sample in enumerate(samples.samples, start=1):
                 self._tell(f"packing the data set, and running the network on it: {done} of {len(samples.samples)}")

@@ -15,7 +15,7 @@ import onnx
 from onnx import helper
 from onnx.external_data_helper import uses_external_data
 
-from segship.onnxgraph.weights import ProtoWeight
+from segship.onnxgraph.weights import FileWeight, ProtoWeight
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,22 +98,26 @@ def is_large(model: onnx.ModelProto) -> bool:
     return bool(sum(sizes) > LARGEST)
 
 
-def split(model: ir.Model | onnx.ModelProto) -> tuple[onnx.ModelProto, Weights]:
+def split(
+    model: ir.Model | onnx.ModelProto, *, folder: Path | None = None, least: int = _SMALL
+) -> tuple[onnx.ModelProto, Weights]:
     """Separate a model from its weights.
 
     Args:
         model: The model. One of onnx_ir loses its weights; a protobuf message is left as it is.
+        folder: Where weights lie that a message only names; None: they stay as they are named.
+        least: Bytes of a weight that stays in the model.
 
     Returns:
         The model without its larger weights, which is small, and those weights by name, in the graph's order.
     """
     if isinstance(model, onnx.ModelProto):
-        return _split_message(model)
+        return _split_message(model, folder, least)
     import onnx_ir as ir
 
     weights: Weights = {}
     for name, value in list(model.graph.initializers.items()):
-        if value.const_value is not None and value.const_value.nbytes > _SMALL:
+        if value.const_value is not None and value.const_value.nbytes > least:
             weights[name], value.const_value = value.const_value, None
             del model.graph.initializers[name]
     return ir.to_proto(model), weights
@@ -143,12 +147,14 @@ def write(model: onnx.ModelProto, weights: Weights, path: Path, *, shared: Share
         _write(model, weights, file)
 
 
-def _split_message(model: onnx.ModelProto) -> tuple[onnx.ModelProto, Weights]:
+def _split_message(model: onnx.ModelProto, folder: Path | None, least: int) -> tuple[onnx.ModelProto, Weights]:
     weights: Weights = {}
     small = []
     for tensor in model.graph.initializer:
-        if len(tensor.raw_data) > _SMALL:
+        if len(tensor.raw_data) > least:
             weights[tensor.name] = ProtoWeight(tensor)
+        elif folder is not None and uses_external_data(tensor):
+            weights[tensor.name] = FileWeight(tensor, folder)
         else:
             small.append(tensor)
     rest = _without(model, "graph")

@@ -54,12 +54,15 @@ def open_within(model: onnx.ModelProto, memory: int) -> Any:
     return open_model(model, {"session.use_env_allocators": "1"}, graph_optimization_level=level)
 
 
-def open_model(model: onnx.ModelProto, entries: Mapping[str, str] | None = None, **settings: Any) -> Any:
+def open_model(
+    model: onnx.ModelProto, entries: Mapping[str, str] | None = None, *, folder: Path | None = None, **settings: Any
+) -> Any:
     """Open a model on the processor.
 
     Args:
         model: The model; one that passes a protobuf message's size goes through a temporary file.
         entries: ONNX Runtime's config entries, by name.
+        folder: Where the weights lie that the model only names; None: it names none.
         settings: Attributes of ONNX Runtime's ``SessionOptions``.
 
     Returns:
@@ -77,11 +80,11 @@ def open_model(model: onnx.ModelProto, entries: Mapping[str, str] | None = None,
     for name, value in (entries or {}).items():
         options.add_session_config_entry(name, value)
     providers = ["CPUExecutionProvider"]
-    if not is_large(model):
+    if folder is None and not is_large(model):
         return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=providers)
     # ONNX Runtime reads or maps the weights while it opens the file; a mapped one is deleted when it is closed.
-    with tempfile.TemporaryDirectory(prefix="segship-model-", ignore_cleanup_errors=True) as folder:
-        path = Path(folder) / "model.onnx"
+    with tempfile.TemporaryDirectory(prefix="segship-model-", ignore_cleanup_errors=True) as scratch:
+        path = (folder or Path(scratch)) / "model.onnx"
         save(model, path)
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import onnx
-from onnx import TensorProto, helper, shape_inference
+from onnx import TensorProto, helper
+
+from segship.onnxgraph.shapes import shaped_values
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-
+    from collections.abc import Collection, Sequence
 __all__ = ["find_units", "rounded", "values_of"]
 
 _HEAVY = {"Attention", "Conv", "ConvTranspose", "Gemm", "MatMul"}
@@ -84,15 +85,5 @@ def values_of(model: onnx.ModelProto, nodes: Collection[str]) -> tuple[str, ...]
 
 
 def _floats(model: onnx.ModelProto) -> set[str]:
-    """Names of the float32 values; weights are left out of the inference of types."""
-    types: Mapping[str, int] = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
-    inputs = [
-        *model.graph.input,
-        *(helper.make_tensor_value_info(each.name, each.data_type, each.dims) for each in model.graph.initializer),
-    ]
-    graph = helper.make_graph(model.graph.node, "light", inputs, model.graph.output)
-    light = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
-    inferred = shape_inference.infer_shapes(light).graph
-    values = (*inferred.input, *inferred.value_info, *inferred.output)
-    found = {value.name for value in values if value.type.tensor_type.elem_type == TensorProto.FLOAT}
-    return found | {name for name, kind in types.items() if kind == TensorProto.FLOAT}
+    """Names of the float32 values."""
+    return {value.name for value in shaped_values(model) if value.type.tensor_type.elem_type == TensorProto.FLOAT}

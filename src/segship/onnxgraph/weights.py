@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from onnx import helper, numpy_helper
+from onnx.external_data_helper import ExternalDataInfo
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import onnx
     from numpy.typing import NDArray
 
-__all__ = ["ArrayWeight", "ProtoWeight", "ScaledWeight", "Weight", "Weights"]
+__all__ = ["ArrayWeight", "FileWeight", "ProtoWeight", "ScaledWeight", "Weight", "Weights"]
 
 
 class Weight(Protocol):
@@ -101,3 +105,28 @@ class ProtoWeight:
     def tobytes(self) -> bytes:
         """Return the numbers as they are in the model."""
         return self._tensor.raw_data
+
+
+class FileWeight:
+    """A weight of a model whose numbers lie in a file beside it; they are read each time they are asked for.
+
+    Args:
+        tensor: The initializer, which names the file.
+        folder: Where the file lies.
+    """
+
+    def __init__(self, tensor: onnx.TensorProto, folder: Path) -> None:
+        place = ExternalDataInfo(tensor)
+        self._path, self._offset = folder / place.location, place.offset or 0
+        self.dtype, self.shape = tensor.data_type, tuple(tensor.dims)
+        self.nbytes = math.prod(self.shape) * helper.tensor_dtype_to_np_dtype(self.dtype).itemsize
+
+    def numpy(self) -> NDArray[Any]:
+        """Return the numbers as an array."""
+        return np.frombuffer(self.tobytes(), helper.tensor_dtype_to_np_dtype(self.dtype)).reshape(self.shape)
+
+    def tobytes(self) -> bytes:
+        """Return the numbers as they are in the file."""
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            return file.read(self.nbytes)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import onnx
-from onnx import TensorProto, helper, shape_inference
+from onnx import TensorProto
 
 from segship.onnxgraph.attention import attention_products
 from segship.onnxgraph.build import Builder, Value
 from segship.onnxgraph.operators import operators_of
+from segship.onnxgraph.shapes import shaped_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import onnx
 
 __all__ = ["attention_to_products"]
 
@@ -48,19 +50,10 @@ def attention_to_products(model: onnx.ModelProto, *, everywhere: bool = False) -
 
 
 def _shapes(model: onnx.ModelProto) -> dict[str, list[int | str]]:
-    """Sides of the float32 values, by name; numbers where they are known. Weights are left out of the inference."""
-    inputs, sizes = list(model.graph.input), []
-    for tensor in model.graph.initializer:
-        if tensor.data_type == TensorProto.INT64:
-            sizes.append(tensor)
-        else:
-            inputs.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
-    graph = helper.make_graph(model.graph.node, "light", inputs, model.graph.output, sizes)
-    light = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
-    inferred = shape_inference.infer_shapes(light, data_prop=True).graph
+    """Sides of the float32 values, by name; numbers where they are known."""
     return {
         value.name: [side.dim_value if side.HasField("dim_value") else side.dim_param for side in sides.dim]
-        for value in (*inferred.input, *inferred.value_info)
+        for value in shaped_values(model)
         if value.type.tensor_type.elem_type == TensorProto.FLOAT and (sides := value.type.tensor_type.shape)
     }
 

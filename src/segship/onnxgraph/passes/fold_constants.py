@@ -16,15 +16,18 @@ if TYPE_CHECKING:
 
 __all__ = ["fold_constants"]
 
+_ONCE = {"session.disable_prepacking": "1"}  # it is opened, and never run
 
-def fold_constants(model: onnx.ModelProto) -> bool:
+
+def fold_constants(model: onnx.ModelProto, folder: Path | None = None) -> bool:
     """Fold shape arithmetic, reshaped biases and the like, as paddle2onnx writes them out.
 
     ONNX Runtime's basic optimisations stay within standard operators: constants are folded, and batch normalisation
-    becomes part of the convolution before it. A model of 2 GiB and more stays as it is.
+    becomes part of the convolution before it. A model that holds 2 GiB and more of weights stays as it is.
 
     Args:
         model: The model; changed in place.
+        folder: Where the weights lie that the model only names, which it goes on to name; None: it names none.
 
     Returns:
         Whether it was optimised.
@@ -32,18 +35,21 @@ def fold_constants(model: onnx.ModelProto) -> bool:
     Raises:
         UnsupportedError: ONNX Runtime refuses the model.
     """
-    from onnxruntime import GraphOptimizationLevel
-
     if is_large(model):
         return False
-    with tempfile.TemporaryDirectory(prefix="segship-fold-") as folder:
-        file = Path(folder) / "folded.onnx"
-        basic = GraphOptimizationLevel.ORT_ENABLE_BASIC
+    from onnxruntime import GraphOptimizationLevel
+
+    with tempfile.TemporaryDirectory(prefix="segship-fold-") as scratch:
+        file = (folder or Path(scratch)) / "folded.onnx"  # beside the weights, which it names as the model does
+        settings = {
+            "graph_optimization_level": GraphOptimizationLevel.ORT_ENABLE_BASIC,
+            "optimized_model_filepath": str(file),
+        }
         try:
-            open_model(model, graph_optimization_level=basic, optimized_model_filepath=str(file))
+            open_model(model, _ONCE, folder=folder, **settings)
         except Exception as error:
             raise UnsupportedError(f"ONNX Runtime refuses the graph: {one_line(error)}") from error
-        folded = load(file)
+        folded = load(file, weights=False)
     if foreign_operators(folded):
         return False
     kept = [entry for entry in folded.opset_import if entry.domain in STANDARD_DOMAINS]

@@ -6,11 +6,12 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import onnx
-from onnx import helper, numpy_helper, shape_inference
+from onnx import helper, numpy_helper
 
 from segship.core.errors import UnsupportedError
 from segship.onnxgraph.build import Builder, Value
 from segship.onnxgraph.operators import STANDARD_DOMAINS
+from segship.onnxgraph.shapes import shaped_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,10 +55,8 @@ class _Lowering:
     def __init__(self, model: onnx.ModelProto, opset: int) -> None:
         self._opset = opset
         self._weights = {tensor.name: tensor for tensor in model.graph.initializer}
-        inferred = shape_inference.infer_shapes(model).graph
         self._shapes = {
-            value.name: [side.dim_value for side in value.type.tensor_type.shape.dim]
-            for value in (*inferred.input, *inferred.value_info, *inferred.output)
+            value.name: [side.dim_value for side in value.type.tensor_type.shape.dim] for value in shaped_values(model)
         }
         self.added: list[onnx.TensorProto] = []
 

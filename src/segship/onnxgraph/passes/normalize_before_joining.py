@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper, shape_inference
+from onnx import helper, numpy_helper
+from onnx.external_data_helper import uses_external_data
+
+from segship.onnxgraph.shapes import shaped_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +47,7 @@ def normalize_before_joining(model: onnx.ModelProto) -> bool:
 
 def _move_one(model: onnx.ModelProto, channels: dict[str, int]) -> bool:
     graph = model.graph
-    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    tensors = {tensor.name: tensor for tensor in graph.initializer if not uses_external_data(tensor)}
     users = _users(graph)
     makers = {name: node for node in graph.node for name in node.output}
     for node in graph.node:
@@ -52,6 +55,7 @@ def _move_one(model: onnx.ModelProto, channels: dict[str, int]) -> bool:
         if joining is None:
             continue
         counts = [channels.get(name, 0) for name in joining.input]
+        weights = {name: numpy_helper.to_array(tensors[name]) for name in node.input[1:] if name in tensors}
         if not all(counts) or not all(_by_channel(node, weights.get(name), sum(counts)) for name in node.input[1:]):
             continue
         parts = list(_parts(node, joining, counts, weights))
@@ -122,9 +126,8 @@ def _joins_channels(node: onnx.NodeProto) -> bool:
 
 def _channels(model: onnx.ModelProto) -> dict[str, int]:
     """Number of channels of each value of four axes."""
-    inferred = shape_inference.infer_shapes(model).graph
     found = {}
-    for value in (*inferred.input, *inferred.value_info, *inferred.output):
+    for value in shaped_values(model):
         sides = value.type.tensor_type.shape.dim
         if len(sides) == 4:  # noqa: PLR2004
             found[value.name] = sides[_CHANNELS].dim_value

@@ -1,0 +1,41 @@
+"""Types and shapes of a model's values, found without a copy of its weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import onnx
+from onnx import TensorProto, helper, shape_inference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["shaped_values"]
+
+
+def shaped_values(model: onnx.ModelProto) -> Iterator[onnx.ValueInfoProto]:
+    """Yield each value whose type is known, inputs and weights included.
+
+    onnx's own inference copies a model three times. Here weights are only declared; whole numbers are given, because
+    shapes are computed from them.
+
+    Args:
+        model: The model; it is left as it is.
+    """
+    graph = model.graph
+    sizes = [tensor for tensor in graph.initializer if tensor.data_type == TensorProto.INT64]
+    declared = {value.name for value in graph.input} | {tensor.name for tensor in sizes}
+    weights = (tensor for tensor in graph.initializer if tensor.name not in declared)
+    light = onnx.ModelProto(
+        ir_version=max(model.ir_version, 4), opset_import=model.opset_import
+    )  # 4: names need no input
+    light.graph.name = "light"
+    light.graph.node.extend(graph.node)
+    light.graph.initializer.extend(sizes)
+    light.graph.input.extend(graph.input)
+    light.graph.input.extend(helper.make_tensor_value_info(each.name, each.data_type, each.dims) for each in weights)
+    light.graph.output.extend(graph.output)
+    light.graph.value_info.extend(graph.value_info)
+    inferred = shape_inference.infer_shapes(light, data_prop=True).graph
+    yield from (*inferred.input, *inferred.value_info, *inferred.output)
+    yield from (helper.make_tensor_value_info(each.name, each.data_type, each.dims) for each in sizes)
