@@ -10,7 +10,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
-from segship.backends import find_backend, rknn
+from segship.backends import _simulated, find_backend, rknn
 from segship.core.artifacts import Engine, Graph, TensorInfo
 from segship.core.errors import BackendError
 from segship.core.target import Target
@@ -101,7 +101,7 @@ def test_a_refusal_is_told_in_one_line_and_nothing_is_left(
 @pytest.mark.usefixtures("toolkit")
 def test_a_toolkit_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RKNN_STAND_IN", "hangs")
-    monkeypatch.setattr(rknn, "_SECONDS", 3)
+    monkeypatch.setattr(_simulated, "_SECONDS", 3)
     with pytest.raises(BackendError, match="has not finished within 3 seconds, and was ended"):
         rknn.convert(small(tmp_path), Target.parse("rknn-fp16_static-4x6"), tmp_path)
 

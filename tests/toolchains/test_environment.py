@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -175,3 +176,26 @@ def test_a_python_that_does_not_fit_is_brought_by_uv(tmp_path: Path, monkeypatch
     assert make[:4] == ["/bin/uv", "venv", "--python", "3.8"]
     assert install[:3] == ["/bin/uv", "pip", "install"]
     assert install[-1] == "a==1"
+
+
+def test_one_wheel_comes_from_an_index_of_its_own_and_nothing_else_is_looked_for_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = dataclasses.replace(
+        TOOLCHAIN, index="https://wheels.invalid", indexed=("torch==2+cpu",), alone=("paddle2onnx",)
+    )
+    monkeypatch.setenv(found.variable, str(tmp_path / "new"))
+    commands: list[list[str]] = []
+
+    def run(arguments: list[str], *_: object) -> None:
+        commands.append(arguments)
+        if "versions" in arguments:
+            Path(arguments[-3]).write_text(json.dumps({"result": TOOLCHAIN.packages}))
+
+    monkeypatch.setattr(environment, "_run", run)
+    found.set_up(print)
+    _, wheel, rest, alone, _ = commands
+    assert wheel[-4:] == ["--no-deps", "--extra-index-url", "https://wheels.invalid", "torch==2+cpu"]
+    assert "torch==2+cpu" in rest
+    assert not {"--no-deps", "--extra-index-url"} & set(rest)
+    assert alone[-2:] == ["--no-deps", "paddle2onnx==2.1.0"]

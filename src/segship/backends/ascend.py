@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import sys
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from segship.backends import _elsewhere
 from segship.core import kits
 from segship.core.artifacts import BackendInfo, Device, EngineOption, Session, shapes_of
 from segship.core.errors import BackendError, MissingExtraError, engine_errors, one_line
@@ -22,12 +22,10 @@ from segship.core.sessions import OpenSession, Pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from segship.core.artifacts import Engine, Graph
-    from segship.core.kits import KitBackend
+    from segship.core.artifacts import Engine
     from segship.core.spec import ModelSpec
     from segship.core.target import Target
 
@@ -271,9 +269,7 @@ def explain(text: str) -> str:
     return f"{code}: {one_line(said)}{place}{f'; {advice}' if advice else ''}"
 
 
-def convert(graph: Graph, target: Target, directory: Path) -> Engine:
-    """Let ATC make the engine, where it is on PATH."""
-    return kits.build_here(cast("KitBackend", sys.modules[__name__]), graph, target, directory)
+convert = _elsewhere.builder(__name__)
 
 
 def _load() -> Any:
@@ -298,14 +294,10 @@ def open(engine: Engine, *, device: str = INFO.default_device, threads: int | No
     Raises:
         BackendError: The tools or the device are not there, or the file cannot be opened.
     """
-    if threads is not None:
-        raise BackendError("Ascend runs on an NPU: leave --threads out")
-    kind, _, index = device.partition(":")
-    if kind != "npu" or not (index.isdigit() or not index):
-        raise BackendError(f"no device is called {device!r}: Ascend runs on npu, or npu:1 for the second")
+    index = _elsewhere.device_number(INFO, device, threads)
     interface, path = _load(), engine.directory / engine.files[0]
     with engine_errors(f"Ascend cannot open {path}"):
-        pool = Pool(lambda: interface.InferSession(int(index or 0), str(path)))
+        pool = Pool(lambda: interface.InferSession(index, str(path)))
     mode, name, output = str(engine.options.get("mode", "static")), engine.inputs[0].name, engine.outputs[0].name
     mean, std = (engine.options.get(key) for key in ("mean", "std"))
 

@@ -7,22 +7,15 @@ nash.
 from __future__ import annotations
 
 import re
-import sys
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from segship.backends import _elsewhere
-from segship.core import kits
 from segship.core.artifacts import EngineOption
-from segship.core.errors import BackendError
 from segship.core.kits import CALIBRATION, ENGINES, INPUTS, OUTPUTS, KitJob, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from segship.core.artifacts import Device, Engine, Graph, Session
-    from segship.core.kits import KitBackend
-    from segship.core.target import Target
 
 __all__ = ["INFO", "PROGRAMS", "convert", "explain", "free", "open", "probe", "read_speed", "recipe"]
 
@@ -50,20 +43,13 @@ PROGRAMS: Sequence[str] = ("hb_mapper",)
 _RATE = re.compile(r"[Ff]rame\s*rate\D*([\d.]+)")
 
 
-def free(target: Target) -> bool:
-    """Never: its engines take one size."""
-    del target
-    return False
-
-
 def recipe(job: KitJob) -> Recipe:
     """The commands of OpenExplorer and of hrt_model_exec.
 
     Raises:
         BackendError: Several images at once are asked for.
     """
-    if job.batches != (1,):
-        raise BackendError("Horizon: engines of one image at once are made: leave the option batch out")
+    _elsewhere.require_one(job, INFO.title)
     march = str(job.target.options.get("march", "bayes-e"))
     nash = march.startswith("nash")
     name = "model_bs1.hbm" if nash else "model_bs1.bin"
@@ -118,30 +104,10 @@ compiler_parameters:
 
 def read_speed(text: str, batch: int) -> float | None:
     """The frame rate of hrt_model_exec perf."""
-    found = _RATE.findall(text)
-    return float(found[-1]) * batch if found else None
+    per_batch = _elsewhere.last_number(_RATE, text)
+    return per_batch and per_batch * batch
 
 
-def explain(text: str) -> str:
-    """The last line in which the program speaks of an error."""
-    return _elsewhere.last_error(text)
-
-
-def convert(graph: Graph, target: Target, directory: Path) -> Engine:
-    """Let the vendor's program make the engine, where it is on PATH."""
-    return kits.build_here(cast("KitBackend", sys.modules[__name__]), graph, target, directory)
-
-
-def open(engine: Engine, *, device: str = INFO.default_device, threads: int | None = None) -> Session:
-    """Refuse: the vendor's own runtime opens it.
-
-    Raises:
-        BackendError: Always; it says what to do.
-    """
-    del device, threads
-    _elsewhere.refuse(engine, INFO)
-
-
-def probe() -> tuple[Device, ...]:
-    """The device, which nothing here opens."""
-    return _elsewhere.absent(INFO)
+free = _elsewhere.never_free
+explain = _elsewhere.last_error
+convert, open, probe = _elsewhere.kit_functions(__name__, INFO)

@@ -7,13 +7,11 @@ this project: the programs of a kit are held against a stand-in of the interface
 from __future__ import annotations
 
 import re
-import sys
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segship.backends import _scripts
-from segship.core import kits
+from segship.backends import _elsewhere, _scripts
 from segship.core.artifacts import BackendInfo, Device, EngineOption, Session, shapes_of
 from segship.core.errors import BackendError, engine_errors, one_line
 from segship.core.kits import CALIBRATION, ENGINES, INPUTS, OUTPUTS, KitJob, Recipe
@@ -21,12 +19,10 @@ from segship.core.sessions import OpenSession, Pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from segship.core.artifacts import Engine, Graph
-    from segship.core.kits import KitBackend
+    from segship.core.artifacts import Engine
     from segship.core.target import Target
 
 __all__ = ["INFO", "PROGRAMS", "convert", "explain", "free", "open", "probe", "read_speed", "recipe"]
@@ -173,8 +169,7 @@ def _run(job: KitJob, batch: int, name: str) -> Iterator[str]:
 def read_speed(text: str, batch: int) -> float | None:
     """The throughput of mm_run's report."""
     del batch
-    found = _SPEED.findall(text)
-    return float(found[-1]) if found else None
+    return _elsewhere.last_number(_SPEED, text)
 
 
 def explain(text: str) -> str:
@@ -185,9 +180,7 @@ def explain(text: str) -> str:
     return one_line(lines[-1]) if lines else ""
 
 
-def convert(graph: Graph, target: Target, directory: Path) -> Engine:
-    """Let MagicMind build the model, where mm_run is on PATH."""
-    return kits.build_here(cast("KitBackend", sys.modules[__name__]), graph, target, directory)
+convert = _elsewhere.builder(__name__)
 
 
 def _load() -> Any:
@@ -211,14 +204,10 @@ def open(engine: Engine, *, device: str = INFO.default_device, threads: int | No
     Raises:
         BackendError: MagicMind or the MLU is not there, or the file cannot be opened.
     """
-    if threads is not None:
-        raise BackendError("MagicMind runs on an MLU: leave --threads out")
-    kind, _, index = device.partition(":")
-    if kind != "mlu" or not (index.isdigit() or not index):
-        raise BackendError(f"no device is called {device!r}: MagicMind runs on mlu, or mlu:1 for the second")
+    index = _elsewhere.device_number(INFO, device, threads)
     runtime, path = _load(), engine.directory / engine.files[0]
     with engine_errors(f"MagicMind cannot open {path}"):
-        pool = Pool(lambda: _Opened(runtime, str(path), int(index or 0)))
+        pool = Pool(lambda: _Opened(runtime, str(path), index))
     name, output = engine.inputs[0].name, engine.outputs[0].name
 
     def run(feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:

@@ -6,20 +6,15 @@ Command lines as in tools/pplnn.cc of openppl-public/ppl.nn (2024).
 from __future__ import annotations
 
 import re
-import sys
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from segship.backends import _elsewhere
-from segship.core import kits
 from segship.core.artifacts import EngineOption
 from segship.core.kits import ENGINES, INPUTS, OUTPUTS, KitJob, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from segship.core.artifacts import Device, Engine, Graph, Session
-    from segship.core.kits import KitBackend
     from segship.core.target import Target
 
 __all__ = ["INFO", "PROGRAMS", "convert", "explain", "free", "open", "probe", "read_speed", "recipe"]
@@ -93,26 +88,5 @@ def read_speed(text: str, batch: int) -> float | None:
     return batch * 1000 / float(found[-1]) if found and float(found[-1]) else None
 
 
-def explain(text: str) -> str:
-    """The last line in which the program speaks of an error."""
-    return _elsewhere.last_error(text)
-
-
-def convert(graph: Graph, target: Target, directory: Path) -> Engine:
-    """Let the vendor's program make the engine, where it is on PATH."""
-    return kits.build_here(cast("KitBackend", sys.modules[__name__]), graph, target, directory)
-
-
-def open(engine: Engine, *, device: str = INFO.default_device, threads: int | None = None) -> Session:
-    """Refuse: the vendor's own runtime opens it.
-
-    Raises:
-        BackendError: Always; it says what to do.
-    """
-    del device, threads
-    _elsewhere.refuse(engine, INFO)
-
-
-def probe() -> tuple[Device, ...]:
-    """The device, which nothing here opens."""
-    return _elsewhere.absent(INFO)
+explain = _elsewhere.last_error
+convert, open, probe = _elsewhere.kit_functions(__name__, INFO)

@@ -15,18 +15,17 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from segship.backends import _simulated
 from segship.core.artifacts import BackendInfo, Device, Engine, EngineOption, Graph, Session, shapes_of
 from segship.core.errors import BackendError, engine_errors
 from segship.core.sessions import OpenSession
 from segship.toolchains import qnn_worker
 from segship.toolchains.qnn import TOOLCHAIN
-from segship.toolchains.worker import WorkerProcess, call
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from segship.core.target import Target
@@ -73,7 +72,6 @@ INFO = BackendInfo(
 WORKER = Path(qnn_worker.__file__)
 """What runs in the environment."""
 
-_SECONDS = 1800
 _PROVIDER = "QNNExecutionProvider"
 _NO_CHIP = "no onnxruntime-qnn is here, which runs packages on Qualcomm's chips: pip install onnxruntime-qnn there"
 _ADVICE = (
@@ -91,9 +89,7 @@ def settings_of(options: Mapping[str, object]) -> dict[str, str]:
 
 def told(error: BackendError, settings: Mapping[str, str]) -> BackendError:
     """The provider's error with the chip and what to do."""
-    text = str(error)
-    advice = next((advice for pattern, advice in _ADVICE if pattern.search(text)), "")
-    return BackendError(f"{text} (for htp_arch {settings['htp_arch']})" + (f": {advice}" if advice else ""))
+    return _simulated.advised(error, f"htp_arch {settings['htp_arch']}", _ADVICE)
 
 
 def convert(graph: Graph, target: Target, directory: Path) -> Engine:
@@ -110,11 +106,9 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     settings, directory = settings_of(target.options), directory.absolute()
     arguments = (graph.path.absolute(), directory, json.dumps(settings))
     try:
-        call(TOOLCHAIN, WORKER, "build", arguments, folder=directory, seconds=_SECONDS)
+        _simulated.build(TOOLCHAIN, WORKER, arguments, directory)
     except BackendError as error:
         raise told(error, settings) from None
-    finally:
-        (directory / "result.json").unlink(missing_ok=True)
     return engine_of(graph, directory, settings)
 
 
@@ -142,15 +136,7 @@ def open(engine: Engine, *, device: str = INFO.default_device, threads: int | No
         return _open_on_chip(engine)
     if device != "simulator":
         raise BackendError(f"no device is called {device!r}: simulator, or npu where a Qualcomm chip is")
-    TOOLCHAIN.require()
-    arguments = (engine.directory.absolute(), json.dumps(settings_of(engine.options)))
-    process = WorkerProcess(TOOLCHAIN, WORKER, "simulate", arguments, folder=engine.directory)
-    source, output = engine.inputs[0].name, engine.outputs[0].name
-
-    def run(feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-        return {output: np.asarray(process(np.asarray(feeds[source], np.float32)), np.float32)}
-
-    return OpenSession("QNN's emulator", run, process.close)
+    return _simulated.open_simulator(INFO, TOOLCHAIN, WORKER, engine, json.dumps(settings_of(engine.options)))
 
 
 def _open_on_chip(engine: Engine) -> Session:
@@ -199,12 +185,9 @@ def _chip() -> Any:
 
 def probe() -> tuple[Device, ...]:
     """The emulator, and the chip of a device."""
-    found = TOOLCHAIN.environment()
-    version = f"onnxruntime-qnn {TOOLCHAIN.packages['onnxruntime-qnn']}"
-    note = version if found.ready else "no environment of onnxruntime-qnn: segship doctor --setup qnn"
     try:
         _chip()
         chip = Device("npu", usable=True, note="onnxruntime-qnn")
     except BackendError as error:
         chip = Device("npu", usable=False, note=str(error))
-    return (Device("simulator", usable=found.ready, note=note, simulator=f"{version} HTP emulator"), chip)
+    return (_simulated.simulator(TOOLCHAIN, "HTP emulator"), chip)

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from segship.backends import _simulated
 from segship.core.artifacts import BackendInfo, Device, Engine, EngineOption, Graph, Session, shapes_of
 from segship.core.errors import BackendError, engine_errors
 from segship.core.sessions import OpenSession, Pool
 from segship.toolchains import rknn_worker
 from segship.toolchains.rknn import TOOLCHAIN
-from segship.toolchains.worker import WorkerProcess, call
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,7 +71,6 @@ INFO = BackendInfo(
 WORKER = Path(rknn_worker.__file__)
 """What runs in the toolkit's environment."""
 
-_SECONDS = 1800  # networks of the zoo take two minutes at most
 _DEFAULTS = {name: str(option.default) for name, option in INFO.options.items()}
 _ADVICE = (
     (
@@ -93,9 +92,7 @@ def platform_of(options: Mapping[str, object], name: str = "platform") -> str:
 
 def told(error: BackendError, chip: str) -> BackendError:
     """The toolkit's error with the chip's name and what to do."""
-    text = str(error)
-    advice = next((advice for pattern, advice in _ADVICE if pattern.search(text)), "")
-    return BackendError(f"{text} (for {chip})" + (f": {advice}" if advice else ""))
+    return _simulated.advised(error, chip, _ADVICE)
 
 
 def convert(graph: Graph, target: Target, directory: Path) -> Engine:
@@ -113,11 +110,9 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     network = directory / rknn_worker.NETWORK
     shutil.copyfile(graph.path, network)
     try:
-        call(TOOLCHAIN, WORKER, "build", (network, directory, chip), folder=directory, seconds=_SECONDS)
+        _simulated.build(TOOLCHAIN, WORKER, (network, directory, chip), directory)
     except BackendError as error:
         raise told(error, chip) from None
-    finally:
-        (directory / "result.json").unlink(missing_ok=True)
     return engine_of(graph, directory, (rknn_worker.NETWORK,), chip)
 
 
@@ -144,15 +139,7 @@ def open(engine: Engine, *, device: str = INFO.default_device, threads: int | No
         return _open_on_board(engine)
     if device != "simulator":
         raise BackendError(f"no device is called {device!r}: simulator, or npu on a board")
-    TOOLCHAIN.require()
-    arguments = (engine.directory.absolute(), platform_of(engine.options))
-    process = WorkerProcess(TOOLCHAIN, WORKER, "simulate", arguments, folder=engine.directory)
-    source, output = engine.inputs[0].name, engine.outputs[0].name
-
-    def run(feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-        return {output: np.asarray(process(np.asarray(feeds[source], np.float32)), np.float32)}
-
-    return OpenSession("RKNN's simulator", run, process.close)
+    return _simulated.open_simulator(INFO, TOOLCHAIN, WORKER, engine, platform_of(engine.options))
 
 
 def _open_on_board(engine: Engine) -> Session:
@@ -188,11 +175,8 @@ def _no_board() -> str:
 
 def probe() -> tuple[Device, ...]:
     """The toolkit's simulator, and the chip of a board."""
-    found = TOOLCHAIN.environment()
-    version = f"RKNN-Toolkit2 {TOOLCHAIN.packages['rknn-toolkit2']}"
-    note = version if found.ready else "no environment of RKNN-Toolkit2: segship doctor --setup rknn"
     board = importlib.util.find_spec("rknnlite") is not None
     return (
-        Device("simulator", usable=found.ready, note=note, simulator=f"{version} simulator"),
+        _simulated.simulator(TOOLCHAIN, "simulator"),
         Device("npu", usable=board, note="rknn-toolkit-lite2" if board else _no_board()),
     )

@@ -6,22 +6,15 @@ Command lines as in Qualcomm's documentation (80-63442-10). Its engines take and
 from __future__ import annotations
 
 import re
-import sys
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from segship.backends import _elsewhere
-from segship.core import kits
 from segship.core.artifacts import EngineOption
-from segship.core.errors import BackendError
 from segship.core.kits import CALIBRATION_LIST, ENGINES, INPUT_LIST, OUTPUTS, KitJob, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from segship.core.artifacts import Device, Engine, Graph, Session
-    from segship.core.kits import KitBackend
-    from segship.core.target import Target
 
 __all__ = ["INFO", "PROGRAMS", "convert", "explain", "free", "open", "probe", "read_speed", "recipe"]
 
@@ -44,20 +37,13 @@ PROGRAMS: Sequence[str] = ("snpe-onnx-to-dlc",)
 _SPEED = re.compile(r"Total throughput:\s*([\d.]+)\s*infs/sec")
 
 
-def free(target: Target) -> bool:
-    """Never: its engines take one size."""
-    del target
-    return False
-
-
 def recipe(job: KitJob) -> Recipe:
     """The commands of SNPE.
 
     Raises:
         BackendError: Several images at once are asked for.
     """
-    if job.batches != (1,):
-        raise BackendError("SNPE: one image at once is converted and calibrated: leave the option batch out")
+    _elsewhere.require_one(job, INFO.title)
     shape = ",".join(map(str, job.shape(1)))
     name, quantised = f"{ENGINES}/model_bs1.dlc", job.target.precision == "int8"
     made = f"{ENGINES}/model_float.dlc" if quantised else name
@@ -87,30 +73,10 @@ def recipe(job: KitJob) -> Recipe:
 
 def read_speed(text: str, batch: int) -> float | None:
     """The throughput of snpe-throughput-net-run."""
-    found = _SPEED.findall(text)
-    return float(found[-1]) * batch if found else None
+    per_batch = _elsewhere.last_number(_SPEED, text)
+    return per_batch and per_batch * batch
 
 
-def explain(text: str) -> str:
-    """The last line in which the program speaks of an error."""
-    return _elsewhere.last_error(text)
-
-
-def convert(graph: Graph, target: Target, directory: Path) -> Engine:
-    """Let the vendor's program make the engine, where it is on PATH."""
-    return kits.build_here(cast("KitBackend", sys.modules[__name__]), graph, target, directory)
-
-
-def open(engine: Engine, *, device: str = INFO.default_device, threads: int | None = None) -> Session:
-    """Refuse: the vendor's own runtime opens it.
-
-    Raises:
-        BackendError: Always; it says what to do.
-    """
-    del device, threads
-    _elsewhere.refuse(engine, INFO)
-
-
-def probe() -> tuple[Device, ...]:
-    """The device, which nothing here opens."""
-    return _elsewhere.absent(INFO)
+free = _elsewhere.never_free
+explain = _elsewhere.last_error
+convert, open, probe = _elsewhere.kit_functions(__name__, INFO)

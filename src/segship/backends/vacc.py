@@ -6,22 +6,15 @@ The program of a kit follows MMDeploy's onnx2vacc; the cards are driven by vamp 
 from __future__ import annotations
 
 import re
-import sys
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from segship.backends import _elsewhere, _scripts
-from segship.core import kits
 from segship.core.artifacts import EngineOption
-from segship.core.errors import BackendError
 from segship.core.kits import CALIBRATION_ARRAY, ENGINES, OUTPUTS, KitJob, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from segship.core.artifacts import Device, Engine, Graph, Session
-    from segship.core.kits import KitBackend
-    from segship.core.target import Target
 
 __all__ = ["INFO", "PROGRAMS", "convert", "explain", "free", "open", "probe", "read_speed", "recipe"]
 
@@ -46,20 +39,13 @@ PROGRAMS: Sequence[str] = ("vamp",)
 _QPS = re.compile(r"throughput \(qps\):\s*([\d.]+)")
 
 
-def free(target: Target) -> bool:
-    """Never: its engines take one size."""
-    del target
-    return False
-
-
 def recipe(job: KitJob) -> Recipe:
     """The program that compiles, and vamp.
 
     Raises:
         BackendError: Several images at once are asked for.
     """
-    if job.batches != (1,):
-        raise BackendError("VACC: engines of one image at once are made: leave the option batch out")
+    _elsewhere.require_one(job, INFO.title)
     precision = job.target.precision
     shape = " ".join(map(str, job.shape(1)))
     fitted = ""
@@ -88,30 +74,9 @@ def recipe(job: KitJob) -> Recipe:
 def read_speed(text: str, batch: int) -> float | None:
     """The throughput of vamp."""
     del batch
-    found = _QPS.findall(text)
-    return float(found[-1]) if found else None
+    return _elsewhere.last_number(_QPS, text)
 
 
-def explain(text: str) -> str:
-    """The last line in which the program speaks of an error."""
-    return _elsewhere.last_error(text)
-
-
-def convert(graph: Graph, target: Target, directory: Path) -> Engine:
-    """Let the vendor's program make the engine, where it is on PATH."""
-    return kits.build_here(cast("KitBackend", sys.modules[__name__]), graph, target, directory)
-
-
-def open(engine: Engine, *, device: str = INFO.default_device, threads: int | None = None) -> Session:
-    """Refuse: the vendor's own runtime opens it.
-
-    Raises:
-        BackendError: Always; it says what to do.
-    """
-    del device, threads
-    _elsewhere.refuse(engine, INFO)
-
-
-def probe() -> tuple[Device, ...]:
-    """The device, which nothing here opens."""
-    return _elsewhere.absent(INFO)
+free = _elsewhere.never_free
+explain = _elsewhere.last_error
+convert, open, probe = _elsewhere.kit_functions(__name__, INFO)

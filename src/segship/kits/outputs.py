@@ -6,6 +6,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -32,6 +33,7 @@ _RAW = (".bin", ".raw", ".dat", "")
 _SUFFIXES = (*_RAW, ".npy", ".txt")
 _MOST_TEXT = 64  # characters of a number in a text file
 _LARGEST_LOG = 16 * 2**20
+_LEAST, _GREATEST = 1e-30, 1e30  # between them lie the sizes of all networks' scores
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,8 @@ def _check_sums(kit: Kit, folder: Path) -> dict[str, str]:
 
 def _read_sums(folder: Path) -> dict[str, str]:
     path, known = folder / SUMS, {}
+    if path.stat().st_size > _LARGEST_LOG:
+        raise InputError(f"{path} is larger than {_LARGEST_LOG} bytes: run.sh did not write it")
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         found = _LINE.fullmatch(line)
         if found is None:
@@ -203,7 +207,10 @@ class OutputReader:
         size, wanted = path.stat().st_size, int(np.prod(shape)) * self._dtype.itemsize
         if size != wanted:
             raise InputError(f"{path} has {size} bytes, expected {wanted}: {_size_reason(size, wanted, self._dtype)}")
-        return np.frombuffer(path.read_bytes(), self._dtype).reshape(shape)
+        values: NDArray[Any] = np.frombuffer(path.read_bytes(), self._dtype).reshape(shape)
+        if reason := _type_reason(values):
+            raise InputError(f"{path} has the size of {self._dtype.name}, but holds {reason}")
+        return values
 
 
 def _size_reason(size: int, wanted: int, dtype: np.dtype[Any]) -> str:
@@ -216,11 +223,27 @@ def _size_reason(size: int, wanted: int, dtype: np.dtype[Any]) -> str:
     return "it is of another type or network"
 
 
+def _type_reason(values: NDArray[Any]) -> str:
+    """What bytes of the right number are, where they are no scores; nothing where they may be."""
+    if values.dtype.itemsize != 4:  # noqa: PLR2004
+        return ""
+    with np.errstate(invalid="ignore"):
+        sizes = np.abs(values[values != 0])
+    if sizes.size and np.nanmax(sizes) < _LEAST:
+        return "whole numbers, as int32 has: the output is of another type, labels perhaps"
+    other = np.abs(values.byteswap())
+    if not (sizes < _GREATEST).all() and np.isfinite(other).all() and other.max() < _GREATEST:
+        return "numbers whose bytes are in another order"
+    return ""
+
+
 def _load(path: Path) -> NDArray[Any]:
     try:
         values: NDArray[Any] = np.load(path, allow_pickle=False, mmap_mode="r")
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, OverflowError, MemoryError, BadZipFile) as error:
         raise InputError(f"{path} cannot be read ({one_line(error)}): it is cut off or damaged") from None
+    if not isinstance(values, np.ndarray):
+        raise InputError(f"{path} holds several arrays, expected one")
     if values.dtype.kind != "f":
         raise InputError(f"{path} holds {values.dtype}, expected floating-point scores: the output is of another type")
     return values

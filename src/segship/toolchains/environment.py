@@ -66,7 +66,8 @@ class Toolchain:
         packages: Exact version of each package that results depend on.
         alone: Those of ``packages`` that are installed without what they require, as that is older than what works.
         requirements: Further requirements, as pip takes them.
-        index: Address of a package index that is searched besides the user's own; empty: none.
+        index: Address of a package index that ``indexed`` are looked for in, besides the user's own; empty: none.
+        indexed: Exact requirements that come first, each from one wheel; what they need is looked for as all else is.
         imports: Modules that are imported to see that the environment works.
         reported: Further distributions whose versions are recorded.
         variables: Environment variables that the converter's processes get.
@@ -81,6 +82,7 @@ class Toolchain:
     alone: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()
     index: str = ""
+    indexed: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
     reported: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -149,7 +151,8 @@ class Toolchain:
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
         }
-        return inherited | {"PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"} | dict(self.variables)
+        patience = {"PIP_RETRIES": "2"}  # of an index that does not answer; pip's own five take minutes
+        return patience | inherited | {"PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"} | dict(self.variables)
 
     def _uv(self) -> str | None:
         """The uv that brings a Python of another version; None where this one will do.
@@ -173,9 +176,6 @@ class Toolchain:
         """The commands that make the environment and install its packages."""
         exact = {name: f"{name}=={version}" for name, version in self.packages.items()}
         alone = [exact.pop(name) for name in self.alone]
-        requirements = [*exact.values(), *self.requirements]
-        if self.index:
-            requirements = ["--extra-index-url", self.index, *requirements]
         if uv is not None:
             python = ".".join(map(str, self.pythons[1]))
             pip = [uv, "pip", "install", "--python", str(made.python), "--no-progress"]
@@ -184,7 +184,10 @@ class Toolchain:
             # Byte code is written at the first use, when the folder has its final name.
             pip = [str(made.python), "-I", "-m", "pip", "install", "--no-compile", "--progress-bar", "off"]
             first = [sys.executable, "-I", "-m", "venv", str(made.folder)]
-        return [first, [*pip, *requirements], *([[*pip, "--no-deps", *alone]] if alone else [])]
+        commands = [first, [*pip, *self.indexed, *exact.values(), *self.requirements]]
+        if self.indexed:
+            commands.insert(1, [*pip, "--no-deps", "--extra-index-url", self.index, *self.indexed])
+        return [*commands, *([[*pip, "--no-deps", *alone]] if alone else [])]
 
     def _probe(self, made: Environment) -> list[str]:
         """The command that imports the modules and writes the packages' versions."""

@@ -15,12 +15,12 @@ TOOLCHAIN = Toolchain(
     title="RKNN-Toolkit2",
     purpose="networks are converted for Rockchip's chips, and simulated,",
     size="1.5 GB",
-    pythons=((3, 8), (3, 12)),
+    pythons=((3, 10), (3, 12)),
     packages={"rknn-toolkit2": "2.5.0", "onnx": "1.18.0", "numpy": "1.26.4"},
     alone=("rknn-toolkit2",),
-    index="https://download.pytorch.org/whl/cpu",  # without libraries for GPUs, which are three times as large
+    index="https://download.pytorch.org/whl/cpu",
+    indexed=("torch==2.13.0+cpu",),  # without libraries for GPUs, which are three times as large
     requirements=(
-        "torch==2.13.0",
         "onnxruntime<1.24",  # newer ones refuse the toolkit's protobuf
         "protobuf==4.25.4",
         "opencv-python-headless<4.12",
