@@ -54,7 +54,7 @@ def test_a_package_runs_from_cpp(tmp_path: Path) -> None:
     abi = f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}"
     program = str(tmp_path / "run")
     subprocess.run(
-        [compiler, "-std=c++20", "-O1", "-w", abi, *headers, str(tmp_path / "run.cpp"), *linked, "-o", program],
+        [compiler, "-std=c++20", "-O0", "-w", abi, *headers, str(tmp_path / "run.cpp"), *linked, "-o", program],
         check=True,
     )
     arguments = [package / engine.files[0], tmp_path / "image", tmp_path / "logits", height, width]

@@ -15,9 +15,9 @@ from segship.core.target import Shape, Target
 from segship.deploy import Int8
 from segship.deploy.shapes import resolve
 from segship.verification.inputs import spread
+from support.demo import ASSETS, CHECKPOINT, CONFIG, small_demo
 
-ASSETS = Path(__file__).parents[2] / "src" / "segship" / "assets" / "demo"
-DEMO = ASSETS / "fast_scnn_scenes.py", ASSETS / "fast_scnn_scenes.pth"
+DEMO = CONFIG, CHECKPOINT
 
 
 def test_int8_without_images_says_what_it_needs(tmp_path: Path) -> None:
@@ -45,9 +45,10 @@ def test_half_precision_passes_its_gate_and_is_written_down(tmp_path: Path) -> N
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_int8_is_judged_by_iou_and_gives_layers_back_until_it_passes(tmp_path: Path) -> None:
     pytest.importorskip("nncf", reason="int8 needs segship[int8]")
+    network = small_demo(tmp_path)
     options = Int8(calibration=ASSETS / "images", labels=ASSETS / "labels", images=6)
     with pytest.warns(SegshipWarning, match="calibrated on 6 images"):
-        manifest = export(*DEMO, tmp_path / "first", target="onnxruntime-int8_dynamic", int8=options).manifest
+        manifest = export(*network, tmp_path / "first", target="onnxruntime-int8_dynamic", int8=options).manifest
     record = manifest.quantization
     assert record is not None
     assert (record.images, record.labelled) == (6, 6)
@@ -62,8 +63,8 @@ def test_int8_is_judged_by_iou_and_gives_layers_back_until_it_passes(tmp_path: P
         pytest.warns(SegshipWarning, match="calibrated on 3 images"),
         pytest.raises(VerificationError, match=r"mIoU .* at most -1 allowed"),
     ):
-        export(*DEMO, tmp_path / "second", target="onnxruntime-int8_dynamic", int8=impossible)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["first"]
+        export(*network, tmp_path / "second", target="onnxruntime-int8_dynamic", int8=impossible)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first", network[0].name]
 
 
 @pytest.mark.slow
@@ -73,7 +74,7 @@ def test_a_failed_gate_may_be_accepted_and_is_then_in_the_manifest(tmp_path: Pat
     options = Int8(calibration=ASSETS / "images", images=2, agreement=1.1)
     with pytest.warns(SegshipWarning, match="calibrated on 2 images"):
         manifest = export(
-            *DEMO, tmp_path / "out", target="onnxruntime-int8_dynamic", int8=options, allow_inexact=True
+            *small_demo(tmp_path), tmp_path / "out", target="onnxruntime-int8_dynamic", int8=options, allow_inexact=True
         ).manifest
     assert len(manifest.failures) == 1
     assert "keep their label" in manifest.failures[0]

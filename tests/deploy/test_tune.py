@@ -16,9 +16,9 @@ from segship.deploy.tune.journal import Journal
 from segship.deploy.tune.measure import fastest
 from segship.deploy.tune.result import Prefer, Timing, Tried, choose, pareto_front
 from segship.sources import Source
+from support.demo import ASSETS, CHECKPOINT, CONFIG, small_demo
 
-ASSETS = Path(__file__).parents[2] / "src" / "segship" / "assets" / "demo"
-DEMO = Source(ASSETS / "fast_scnn_scenes.py", ASSETS / "fast_scnn_scenes.pth")
+DEMO = Source(CONFIG, CHECKPOINT)
 
 
 def timed(milliseconds: float) -> Timing:
@@ -130,7 +130,7 @@ def test_tuning_wants_images_and_numbers_that_mean_something(tmp_path: Path) -> 
 def run(tmp_path: Path, progress: Callable[[str, int, int], None] | None = None) -> Tuning:
     with pytest.warns(segship.SegshipWarning, match="calibrated on 2 images"):
         return segship.tune(
-            DEMO,
+            Source(*small_demo(tmp_path)),
             tmp_path / "out",
             calibration=ASSETS / "images",
             labels=ASSETS / "labels",
@@ -159,7 +159,7 @@ def test_what_was_interrupted_goes_on_and_ends_with_a_package(tmp_path: Path, mo
     assert "onnxruntime_dynamic: building the ONNX Runtime engine" not in built
     assert found.finished
     assert {one.target for one in found.tried} == {
-        f"onnxruntime{precision}_{shape}" for precision in ("", "-fp16") for shape in ("dynamic", "static-512x1024")
+        f"onnxruntime{precision}_{shape}" for precision in ("", "-fp16") for shape in ("dynamic", "static-128x256")
     }
     manifest = read_manifest(tmp_path / "out")
     assert str(manifest.target) == found.chosen.target
