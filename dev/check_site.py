@@ -35,7 +35,7 @@ SWITCHES = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--mute-audio"),
 )
-# One window shows a page after the other in a frame of each width, so that Chromium starts once.
+# One window shows a page after the other in a frame, so that Chromium starts once and loads each page once.
 HARNESS = """<!doctype html><meta charset="utf-8"><body><script>
 const pages = PAGES, widths = WIDTHS, found = [];
 function mistakes(window, page, width) {
@@ -60,15 +60,18 @@ function mistakes(window, page, width) {
   for (const text of names.slice(0, 5)) found.push([page, width, text]);
 }
 (async () => {
-  for (const page of pages) for (const width of widths) {
+  for (const page of pages) {
     const frame = document.createElement("iframe");
-    frame.style.cssText = "border:0;height:900px;width:" + width + "px";
+    frame.style.cssText = "border:0;height:900px;width:" + widths[0] + "px";
     frame.src = "/" + page;
     const loaded = new Promise(done => frame.onload = done);
     document.body.append(frame);
     await loaded;
-    await new Promise(done => setTimeout(done, 150));
-    mistakes(frame.contentWindow, page, width);
+    for (const width of widths) {  // as when a window is resized or a phone turned
+      frame.style.width = width + "px";
+      await new Promise(done => setTimeout(done, 150));
+      mistakes(frame.contentWindow, page, width);
+    }
     frame.remove();
   }
   await fetch("/found", {method: "POST", body: JSON.stringify(found)});
