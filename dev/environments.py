@@ -9,7 +9,8 @@
   download of gigabytes: it is the one of constraints.txt.
 - ``phones``: ExecuTorch, LiteRT and Core ML, which pin torch and others, and the tests of the three.
 - ``pythons``: ``base`` on each newer Python: one that is on the path, one that uv can get, or, for root, one of another
-  release of Debian in a folder of its own. Where none can be had, a line says so.
+  release of Debian in a folder of its own. Where none can be had, a line says so. Those between this Python and the
+  newest take some of the tests.
 
 What the indexes offered on the day `AS_OF` is installed: what is published later is no verdict on a commit. Each ends
 with pytest's summary, and a line that says how long it took; the status is the number of environments that failed.
@@ -37,6 +38,11 @@ TORCH_FREE = (
     *("tests/formats/test_deploy_config.py", "tests/reading/configs/test_config.py", "tests/reading/test_options.py"),
     "tests/verification/test_compare.py",
     *(f"tests/vision/test_{name}.py" for name in ("bands", "decode", "draw", "geometry", "palette", "preprocess")),
+)
+# What depends on the language most: the whole of it runs on this Python and on the newest.
+SMOKE = (
+    *("tests/base", "tests/house/test_torch_free.py", "tests/core/test_manifest.py"),
+    *("tests/reading/configs/test_config.py", "tests/vision/test_decode.py", "tests/vision/test_preprocess.py"),
 )
 LOWEST = ("tests/backends/test_onnxruntime.py", "tests/backends/test_openvino.py", "tests/onnxgraph", "tests/runtime")
 PHONES = (
@@ -88,11 +94,11 @@ def package() -> Path:
     return out
 
 
-def base(name: str = "base", python: str = sys.executable) -> bool:
+def base(name: str = "base", python: str = sys.executable, tests: tuple[str, ...] = TORCH_FREE) -> bool:
     """No torch."""
     made = environment(name, python)
     install(made, "-e", ".", "--group", "test")
-    return passes([str(made)], "-n", "2", *TORCH_FREE, variables={"SEGSHIP_PACKAGE": str(package())})
+    return passes([str(made)], "-n", "2", *tests, variables={"SEGSHIP_PACKAGE": str(package())})
 
 
 def lowest() -> bool:
@@ -124,10 +130,11 @@ def pythons() -> bool:
     passed = True
     for version, release in PYTHONS.items():
         found = _here(version) or _download(version)
+        tests = TORCH_FREE if version == max(PYTHONS) else SMOKE
         if found:
-            passed &= base(f"python{version}", found)
+            passed &= base(f"python{version}", found, tests)
         elif release and os.geteuid() == 0 and shutil.which("debootstrap"):
-            passed &= _debian(version, release)
+            passed &= _debian(version, release, tests)
         else:
             print(f"Python {version}: none is here, and none could be fetched: not tried", flush=True)
     return passed
@@ -155,7 +162,7 @@ def _download(version: str) -> str | None:
     return done.stdout.strip()
 
 
-def _debian(version: str, release: str) -> bool:
+def _debian(version: str, release: str, tests: tuple[str, ...]) -> bool:
     """A release of Debian in a folder; packages are laid into it from outside, for it has no pip."""
     root, mirror = PLACE / release, _mirror()
     if not (root / "usr" / "bin" / f"python{version}").exists():
@@ -176,7 +183,7 @@ def _debian(version: str, release: str) -> bool:
     variables = ["PYTHONPATH=/opt/site", "SEGSHIP_PACKAGE=/checkout/package", "OMP_NUM_THREADS=1", "HOME=/root"]
     inside = f'cd /checkout && exec python{version} "$@"'
     command = ["chroot", str(root), "/usr/bin/env", "-i", "PATH=/usr/bin:/bin", *variables, "sh", "-c", inside, "sh"]
-    return passes(command, *TORCH_FREE)
+    return passes(command, *tests)
 
 
 def _mirror() -> str:
