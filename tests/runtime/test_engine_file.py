@@ -36,7 +36,6 @@ MORE = [
     ("onnxruntime-fp16_dynamic", ".onnx"),
     ("openvino-bf16_dynamic", ".xml"),
     ("torch_dynamic", ".pt2"),
-    ("torch_static-64x96", ".pt2"),
     ("onnxruntime-int8_dynamic", ".onnx"),
 ]
 
