@@ -29,9 +29,8 @@ from segship.runtime.package import PackageFiles, find_package
 from segship.sources import Loaded, load
 from segship.vision.decode import find_images, read_image
 from segship.vision.preprocess import prepare
+from support.demo import ASSETS, small_demo
 
-ASSETS = Path(__file__).parents[2] / "src" / "segship" / "assets" / "demo"
-NETWORK = (ASSETS / "fast_scnn_scenes.py", ASSETS / "fast_scnn_scenes.pth")
 TRACED, OTHERS = (128, 192), ((161, 225), (96, 160))
 # Least share of equal labels, on masks of a trained network, and greatest mean difference of the logits.
 TOLERANCES = {"fp32": (0.9999, 1e-5), "fp16": (0.995, 2e-3), "bf16": (0.98, 1e-2), "int8": (0.95, 5e-2)}
@@ -70,8 +69,13 @@ def require(name: str, request: Request) -> None:
 
 
 @pytest.fixture(scope="module")
-def network() -> Loaded:
-    return load(*NETWORK)
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return small_demo(tmp_path_factory.mktemp("demo"))
+
+
+@pytest.fixture(scope="module")
+def network(files: tuple[Path, Path]) -> Loaded:
+    return load(*files)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +89,7 @@ def at(image: np.ndarray, size: tuple[int, int], spec: ModelSpec) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def build(scenes: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Build:
+def build(files: tuple[Path, Path], scenes: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Build:
     made: dict[Case, PackageFiles] = {}
     calibration = tmp_path_factory.mktemp("calibration")
     for place, scene in enumerate(scenes):
@@ -107,7 +111,7 @@ def build(scenes: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) ->
             int8 = Int8(calibration=calibration, agreement=0.9) if precision == "int8" else None
             inexact = precision != "fp32"
             folder = tmp_path_factory.mktemp("-".join(case)) / "package"
-            package = export(*NETWORK, folder, target=target, int8=int8, allow_inexact=inexact)
+            package = export(*files, folder, target=target, int8=int8, allow_inexact=inexact)
             made[case] = find_package(package.path)
         return made[case]
 
