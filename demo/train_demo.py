@@ -41,8 +41,8 @@ MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 WEIGHTS = (1.0, 1.3, 1.0, 1.0, 1.0, 2.0, 1.2)  # of the classes in the cross entropy: the rare ones count for more
 
 
-def draw_held_out(folder: Path) -> list[Scene]:
-    """Draw the held-out scenes and write them: JPEG pictures and palette PNG labels.
+def draw_held_out(folder: Path, seeds: range = HELD_OUT) -> list[Scene]:
+    """Draw scenes that nothing is trained on and write them: JPEG pictures and palette PNG labels.
 
     Returns:
         The scenes as they were written: the pictures have passed through JPEG.
@@ -50,7 +50,7 @@ def draw_held_out(folder: Path) -> list[Scene]:
     for name in ("images", "labels"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     scenes = []
-    for seed in HELD_OUT:
+    for seed in seeds:
         scene = draw_scene(seed, *ODD) if seed == HELD_OUT[-1] else draw_scene(seed)
         picture = folder / "images" / f"scene_{seed:02}.jpg"
         Image.fromarray(scene.image).save(picture, quality=95)

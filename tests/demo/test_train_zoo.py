@@ -13,7 +13,6 @@ import torch
 import segship
 
 DEMO = Path(__file__).resolve().parents[2] / "demo"
-SETTINGS = {"steps": 4, "batch": 2, "seed": 3, "device": "cpu"}
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +33,9 @@ def test_a_training_that_was_stopped_comes_to_the_same_weights(zoo: Any, scenes:
     folders = [tmp_path / name for name in ("stopped", "whole")]
     for folder in folders:
         folder.mkdir()
-    zoo.train("ddrnet-23-slim", scenes, folders[0], **SETTINGS, until=1)
-    stopped, whole = (zoo.train("ddrnet-23-slim", scenes, folder, **SETTINGS, until=2) for folder in folders)
+    settings = zoo.Settings(steps=4, batch=2, seed=3, until=2)
+    assert zoo.train("ddrnet-23-slim", scenes, folders[0], settings._replace(deadline=0)) is None
+    stopped, whole = (zoo.train("ddrnet-23-slim", scenes, folder, settings) for folder in folders)
     first = zoo.build("ddrnet-23-slim").state_dict()
     for key, value in whole.state_dict().items():
         assert torch.equal(value, stopped.state_dict()[key]), key
