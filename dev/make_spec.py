@@ -110,7 +110,7 @@ def _cells(side: int, stride: int) -> int:
 def _input(case: Case, prepared: Prepared, writer: Writer) -> dict[str, Any]:
     """The digest of the network's input; the input itself where its last bits depend on the machine."""
     tensor, spec = prepared.tensor, make_spec(case.classes, case.image[2], case.spec)
-    rounded = all(step.resampling != "float_bilinear" for step in spec.geometry)
+    rounded = all(not step.resampling.startswith("float") for step in spec.geometry)
     if spec.geometry and not (rounded and spec.pixels == "uint8"):
         return {**writer.raw(f"{case.name}/input", tensor), "tolerance": _TOLERANCE}
     data = tensor.astype("<f4").tobytes()

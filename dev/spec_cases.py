@@ -331,4 +331,9 @@ CASES = (
         stride=7,
         spec={"geometry": (ResizeNear(width=56, height=42, multiple_of=14, interpolation="torchvision_bicubic"),)},
     ),
+    Case(
+        "edges_antialiased",
+        "ResizeEdges with antialiasing, not rounded to whole pixels",
+        spec={"geometry": (ResizeEdges(short=29, interpolation="float_antialiased"),)},
+    ),
 )

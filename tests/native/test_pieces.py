@@ -150,9 +150,10 @@ def test_bands_are_taken_as_they_are_stored(library: Library, dtype: str, bands:
 
 def test_unrounded_resizes_are_opencvs_but_for_its_last_digits(library: Library) -> None:
     image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
-    spec = make_spec(geometry=(Resize(width=77, height=33, interpolation="float_bilinear"),))
-    found = library.spec(manifest_text(spec)).prepare(image)
-    np.testing.assert_allclose(found, prepare(image, spec, channel_order="rgb").tensor, atol=2e-5)
+    for kind in ("float_bilinear", "float_antialiased"):
+        spec = make_spec(geometry=(Resize(width=77, height=33, interpolation=kind),))
+        found = library.spec(manifest_text(spec)).prepare(image)
+        np.testing.assert_allclose(found, prepare(image, spec, channel_order="rgb").tensor, atol=2e-5)
 
 
 def test_rows_may_lie_apart_and_upside_down(library: Library) -> None:

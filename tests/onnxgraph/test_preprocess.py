@@ -14,7 +14,7 @@ import torch
 from onnx import TensorProto, helper
 
 from segship.core.errors import UnsupportedError
-from segship.core.geometry_steps import ImageStep
+from segship.core.geometry_steps import ImageStep, Interpolation
 from segship.core.spec import (
     GeometryStep,
     Letterbox,
@@ -122,8 +122,9 @@ def test_pillows_filters_are_the_same_to_the_bit_where_rows_come_first(spec: Mod
             np.testing.assert_array_equal(session.run(None, {"image": image})[0], expected, str(image.shape))
 
 
-def test_what_is_not_rounded_is_equal_but_for_float32_noise() -> None:
-    spec = described(Resize(width=97, height=64, interpolation="float_bilinear"), Pad(height=70, width=99))
+@pytest.mark.parametrize("interpolation", ["float_bilinear", "float_antialiased"])
+def test_what_is_not_rounded_is_equal_but_for_float32_noise(interpolation: Interpolation) -> None:
+    spec = described(Resize(width=97, height=64, interpolation=interpolation), Pad(height=70, width=99))
     session = onnxruntime.InferenceSession(model(spec).SerializeToString(), providers=["CPUExecutionProvider"])
     for image in images(8):
         expected = preprocess.prepare(image, spec, channel_order="rgb").tensor

@@ -178,6 +178,8 @@ def pillow_axis(image: Array, positions: int, kernel: str) -> Array:
 
 
 def resampled(image: Array, size: Size, kind: str) -> Array:
+    if kind == "float_antialiased":
+        return resampled(image.astype(np.float32), size, "pillow_bilinear")
     if kind.startswith(("pillow", "torchvision")):
         lower, narrower = image.shape[0] - size[0], image.shape[1] - size[1]
         bytes_of_torchvision = kind.startswith("torchvision") and image.dtype == np.uint8

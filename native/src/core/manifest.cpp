@@ -75,7 +75,8 @@ GeometryStep step_of(const Json &record) {
   step.crop = truth(record, "crop");
   step.interpolation = static_cast<Interpolation>(
       choice(word(record, "interpolation", "bilinear"), {"bilinear", "float_bilinear", "pillow_bilinear", "pillow_bicubic",
-                                                         "torchvision_bilinear", "torchvision_bicubic"}));
+                                                         "torchvision_bilinear", "torchvision_bicubic",
+                                                         "float_antialiased"}));
   step.value = numbers<double>(record, "value", {0.0});
   return step;
 }

@@ -109,6 +109,8 @@ Pixels resize(Pixels image, Size size, Interpolation interpolation) {
       return resize_pillow(image, size, true);
     case Interpolation::torchvision_bilinear:
       return resize_torchvision(image, size, false);
+    case Interpolation::float_antialiased:
+      return resize_pillow(as_floats(std::move(image)), size, false);
     case Interpolation::torchvision_bicubic:
       break;
   }

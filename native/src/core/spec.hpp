@@ -25,7 +25,8 @@ enum class Interpolation {
   pillow_bilinear,
   pillow_bicubic,
   torchvision_bilinear,
-  torchvision_bicubic
+  torchvision_bicubic,
+  float_antialiased
 };
 
 // The sizes that a step makes: it resizes the image to `inner` and puts it into a frame at `origin` (top, left).

@@ -37,10 +37,12 @@ __all__ = [
 _MOST_PIXELS = 2**27  # of the network's input; in float32, 1.6 GB for three channels
 
 Interpolation = Literal[
-    "bilinear", "float_bilinear", "pillow_bilinear", "pillow_bicubic", "torchvision_bilinear", "torchvision_bicubic"
-]
+    "bilinear", "float_bilinear", "pillow_bilinear", "pillow_bicubic", "torchvision_bilinear", "torchvision_bicubic",
+    "float_antialiased",
+]  # fmt: skip
 """How pixels are resized: OpenCV's bilinear, rounded to whole numbers; the same unrounded, as torch does; Pillow's
-filters, which widen where they shrink (antialiasing); torchvision's of bytes, the same with weights of 16 bits."""
+filters, which widen where they shrink (antialiasing); torchvision's of bytes, the same with weights of 16 bits; and
+Pillow's bilinear filter unrounded, as torch does with antialiasing."""
 
 
 @dataclass(frozen=True)

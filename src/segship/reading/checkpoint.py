@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Checkpoint", "read_checkpoint"]
 
-_OF_NNUNET = "network_weights"
-_NESTS = ("state_dict", "model", "model_state_dict", "model_state", "net", "network", "module", "params", _OF_NNUNET)
+_OF_NNUNET, _OF_LIGHTLY = "network_weights", "train_model"
+_NESTS = (
+    "state_dict", "model", "model_state_dict", "model_state", "net", "network", "module", "params", _OF_NNUNET,
+    _OF_LIGHTLY,
+)  # fmt: skip
 _PREFIXES = ("module.", "_orig_mod.")
 _META_VALUES = 200_000
 
@@ -103,7 +106,7 @@ def _find_state(path: Path, values: Any, kind: type[Any]) -> tuple[dict[str, Any
     """The weights among ``values``, without wrappers' prefixes, and the meta data beside them."""
     if not isinstance(values, Mapping):
         raise CheckpointError(f"{path} holds a {type(values).__name__}, expected a dictionary of weights")
-    meta = _of_nnunet(values) if _OF_NNUNET in values else values.get("meta", {})
+    meta = _meta(values)
     for nest in (values.get(name) for name in _NESTS):
         if isinstance(nest, Mapping) and _weights(nest, kind):
             values = nest
@@ -113,6 +116,15 @@ def _find_state(path: Path, values: Any, kind: type[Any]) -> tuple[dict[str, Any
         found = ", ".join(repr(str(key)[:40]) for key in list(values)[:8]) or "nothing"
         raise CheckpointError(f"{path} holds no weights: found {found}, expected a dictionary of tensors")
     return _without_averages(_without_prefixes(state)), meta
+
+
+def _meta(values: Mapping[Any, Any]) -> Any:
+    """What a framework notes beside the weights."""
+    if _OF_NNUNET in values:
+        return _of_nnunet(values)
+    if _OF_LIGHTLY in values:
+        return {name: values.get(name) for name in ("model_class_path", "model_init_args")}
+    return values.get("meta", {})
 
 
 def _of_nnunet(values: Mapping[Any, Any]) -> dict[str, Any]:

@@ -23,8 +23,10 @@ __all__ = ["Pixels", "apply"]
 Pixels: TypeAlias = "NDArray[np.uint8 | np.uint16 | np.float32]"
 
 _PILLOW = {"pillow_bilinear": Image.Resampling.BILINEAR, "pillow_bicubic": Image.Resampling.BICUBIC}
+_UNROUNDED = ("float_bilinear", "float_antialiased")
 _TORCHVISION = ("torchvision_bilinear", "torchvision_bicubic")
 _PILLOW |= dict(zip(_TORCHVISION, tuple(_PILLOW.values()), strict=True))  # of other numbers than bytes
+_PILLOW["float_antialiased"] = Image.Resampling.BILINEAR
 
 
 def apply(step: ImageStep, image: Pixels, *, rgb: bool = False) -> Pixels:
@@ -65,7 +67,7 @@ def _framed(image: Pixels, size: tuple[int, int], origin: tuple[int, int], value
 
 def _resize(image: Pixels, size: tuple[int, int], interpolation: Interpolation) -> Pixels:
     """``image`` at ``size`` (width, height)."""
-    if interpolation == "float_bilinear":
+    if interpolation in _UNROUNDED:
         image = image.astype(np.float32, copy=False)
     if interpolation in _TORCHVISION and image.dtype == np.uint8:
         return resize_as_torchvision(np.asarray(image, np.uint8), size[::-1], cubic=interpolation == _TORCHVISION[1])

@@ -24,7 +24,8 @@ __all__ = ["Preprocessed", "add_preprocess"]
 
 _ONE = 2048  # OpenCV's weights have eleven bits
 _GREY = (9798, 19235, 3735)  # of red, green and blue in OpenCV's grey, of 2 ** 15
-_FILTERS = {"pillow_bilinear", "pillow_bicubic", "torchvision_bilinear", "torchvision_bicubic"}
+_ANTIALIASED = "float_antialiased"
+_FILTERS = {"pillow_bilinear", "pillow_bicubic", "torchvision_bilinear", "torchvision_bicubic", _ANTIALIASED}
 _CUBIC = -0.5  # Pillow's
 _UNIT = 2.0**22  # Pillow's weights have as many bits
 
@@ -88,7 +89,7 @@ def _geometry(b: Builder, pixels: Value, size: Size, spec: ModelSpec, *, branche
             kind = step.resampling if whole or step.resampling in _FILTERS else "float_bilinear"
             resize = _resize_unless_right if branches else _resize
             pixels = resize(b, pixels, sizes[-2], sizes[-1], kind)
-            whole = kind != "float_bilinear"
+            whole = kind not in {"float_bilinear", _ANTIALIASED}
     return pixels, sizes
 
 
@@ -195,20 +196,24 @@ class _Taps:
 
 
 def _filtered(b: Builder, pixels: Value, old: Value, new: Value, interpolation: Interpolation, axis: int) -> Value:
-    """One pass of Pillow's resize or torchvision's, rounded to bytes: positions are weighted means of many cells."""
+    """One pass of Pillow's resize or torchvision's: positions are weighted means of cells, mostly rounded to bytes."""
     places, cells = b.reshape(b.count(new), (-1, 1)), b.reshape(b.count(old), (1, -1))
     widened = old.maximum(new)  # where it shrinks, the filter is as wide as the step
     distance = ((2 * cells + 1) * new - (2 * places + 1) * old).to("float64") / (2 * widened).to("float64")
     weight = _kernel(b, b.add("Abs", distance), interpolation)
     weight = weight / b.add("ReduceSum", weight, b.constant(1, "int64"), keepdims=1)
+    rounded = interpolation != _ANTIALIASED
     unit = _unit(b, weight) if interpolation.startswith("torchvision") else b.constant(_UNIT, "float64")
-    whole = b.add("Sign", weight) * b.add("Floor", b.add("Abs", weight) * unit + 0.5)  # as both round them
+    if rounded:
+        weight = b.add("Sign", weight) * b.add("Floor", b.add("Abs", weight) * unit + 0.5)  # as both round them
     # The axis that changes goes to the front, for one product of matrices.
     order = [0, 1, 2] if axis == 0 else [1, 0, 2]
     front = b.add("Transpose", pixels.to("float64"), perm=order)
-    product = b.add("MatMul", whole, b.add("Flatten", front, axis=1))
+    product = b.add("MatMul", weight, b.add("Flatten", front, axis=1))
     shape = b.join(new, b.length(front, 1), b.length(front, 2))
     found = b.add("Transpose", b.add("Reshape", product, shape), perm=order)
+    if not rounded:
+        return found.to("float32")
     return b.add("Floor", (found + unit / 2) / unit).maximum(0.0).minimum(255.0).to("float32")
 
 
@@ -222,7 +227,7 @@ def _unit(b: Builder, weight: Value) -> Value:
 
 def _kernel(b: Builder, distance: Value, interpolation: Interpolation) -> Value:
     """The filter's weight at distances that are not negative."""
-    if interpolation.endswith("bilinear"):
+    if interpolation.endswith("bilinear") or interpolation == _ANTIALIASED:
         return (1.0 - distance).maximum(0.0)
     near = ((_CUBIC + 2.0) * distance - (_CUBIC + 3.0)) * distance * distance + 1.0
     far = (((distance - 5.0) * distance + 8.0) * distance - 4.0) * _CUBIC
