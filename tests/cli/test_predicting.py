@@ -60,7 +60,7 @@ def test_other_commands_and_completion_are_typers(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_mask_is_made_without_what_only_rasters_videos_and_others_formats_need(package: Path, street: Path) -> None:
-    left = "typer pydantic rich tempfile segship.formats.mmdeploy segship.datasets segship.rasters.canvas"
+    left = "typer pydantic rich tempfile PIL segship.formats.mmdeploy segship.datasets segship.rasters.canvas"
     left += "".join(
         f" segship.formats.masks.{name}" for name in ("coco", "cvat", "geojson", "labelstudio", "rle", "yolo")
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 import signal
@@ -27,6 +28,7 @@ _BUG_STATUS = 70  # EX_SOFTWARE of sysexits.h
 _INTERRUPTED_STATUS = 130
 _SIGNALLED_STATUS = 128
 _ENDING = ("SIGTERM", "SIGHUP")
+_OBJECTS_MADE = 20_000  # between two searches for garbage: what a start imports is none, and was searched seventy times
 _REPORT = "https://github.com/segship/segship/issues"
 
 
@@ -36,6 +38,7 @@ def main() -> None:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _end)
     os.environ.setdefault("MPLCONFIGDIR", str(cache_folder() / "matplotlib"))  # no folder of its own in the user's home
+    gc.set_threshold(_OBJECTS_MADE, *gc.get_threshold()[1:])
     try:
         _prepare_streams()
         status = _run()

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, overload
 
 import numpy as np
-import PIL.Image
 
 from segship.core.errors import InputError, SegshipWarning
 from segship.runtime.arguments import require_order, require_whole
@@ -26,13 +25,14 @@ from segship.runtime.throughput import FEW, Room, throughput_of
 from segship.runtime.tuned import tuned_elsewhere
 from segship.vision import confidence
 from segship.vision.bands import as_stored, read_pixels
-from segship.vision.decode import from_pillow, is_encoded
+from segship.vision.decode import from_pillow, is_encoded, is_pillow
 from segship.vision.preprocess import as_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
     from types import TracebackType
 
+    import PIL.Image
     from numpy.typing import NDArray
 
     from segship.core.manifest import Manifest
@@ -397,7 +397,7 @@ class Segmentor(ScoresOfImages, MasksOfFrames, PicturesOfMasks):
         pixels: Any = image
         order = self._channel_order if channel_order is None else channel_order
         require_order(order)
-        if isinstance(image, PIL.Image.Image):
+        if is_pillow(image):
             pixels, order = from_pillow(image, max_pixels=self._max_pixels, stored=stored), "rgb"
         return (as_stored(pixels, self.spec.channels), "rgb") if stored else (as_image(pixels), order)
 

@@ -23,6 +23,7 @@ import numpy as np
 from segship.core.errors import InputError, SegshipError, SegshipWarning, one_line, printable
 from segship.core.memory import is_out_of_memory
 from segship.vision.formats import HEAD, IMAGE_SUFFIXES, KNOWN, decode_by_pillow, find_format, has_whole_chunks
+from segship.vision.headers import usual_size
 from segship.vision.opencv_log import SILENCE
 from segship.vision.tiff_tags import FirstPage
 
@@ -43,6 +44,7 @@ __all__ = [
     "from_pillow",
     "image_size",
     "is_encoded",
+    "is_pillow",
     "open_encoded",
     "other_files",
     "read_image",
@@ -61,6 +63,7 @@ _ANIMATED = ("GIF", "WebP", "AVIF")
 _ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}  # without it the file was cut off
 _GREY_STEPS = {"L;2": 85, "L;4": 17}  # Pillow stretches 2- and 4-bit grey to 0-255
 _MOST_SCANNED = 2_000_000_000  # pixels times passes of a progressive file; usual ones have ten passes
+_FIRST = 1 << 16  # bytes of a file that mostly hold its header
 _MILLIONS = 1_000_000  # from here on a limit is told in millions
 WARNING_FILTERS = threading.Lock()
 """Held while Python's warning filters, which are process-wide, are changed."""
@@ -127,6 +130,16 @@ def is_encoded(image: object) -> TypeGuard[Encoded]:
         image: Anything.
     """
     return isinstance(image, (str, os.PathLike, bytes, bytearray, memoryview)) or hasattr(image, "read")
+
+
+def is_pillow(image: object) -> TypeGuard[Image]:
+    """Return whether ``image`` is one of Pillow's; where Pillow was not imported, there is none.
+
+    Args:
+        image: Anything.
+    """
+    module = sys.modules.get("PIL.Image")
+    return module is not None and isinstance(image, module.Image)
 
 
 def _require_file(path: Path) -> None:
@@ -196,17 +209,32 @@ def read_image(image: Encoded, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.ui
         form = _format(name, file)
         if form.name == "TIFF":
             return _read_tiff(name, file.read(), max_pixels)
-        picture = _header(name, form, file, max_pixels)
-        if form.name in _ANIMATED and getattr(picture, "is_animated", False):
-            warnings.warn(f"{name} holds several pictures: the first is taken", SegshipWarning, stacklevel=2)
-        if form.by_pillow:
-            return _checked(name, form.name, picture.size, lambda: decode_by_pillow(picture))
-        file.seek(0)
+        if form.name not in _ENDS:
+            return _read_picture(name, form, file, max_pixels)
         data = file.read()
-    if form.name == "JPEG" and data.count(b"\xff\xda") * picture.width * picture.height > _MOST_SCANNED:
+        size = usual_size(data) or _size_by_pillow(name, form, file, max_pixels)
+    _require_bearable(name, size, max_pixels)
+    if form.name == "JPEG" and data.count(b"\xff\xda") * size[0] * size[1] > _MOST_SCANNED:
         raise InputError(f"{name} is a JPEG of so many passes that decoding it takes minutes: save it again")
-    if data.rfind(_ENDS.get(form.name, b"")) < 0 or (form.name == "PNG" and not has_whole_chunks(data)):
+    if data.rfind(_ENDS[form.name]) < 0 or (form.name == "PNG" and not has_whole_chunks(data)):
         raise _damaged(name, form.name)
+    return _checked(name, form.name, size, lambda: _decode(data))
+
+
+def _size_by_pillow(name: str, form: Format, file: BinaryIO, max_pixels: int) -> tuple[int, int]:
+    file.seek(0)
+    return _header(name, form, file, max_pixels).size
+
+
+def _read_picture(name: str, form: Format, file: BinaryIO, max_pixels: int) -> NDArray[np.uint8]:
+    """Decode the first picture of a format that may have several, or that Pillow decodes."""
+    picture = _header(name, form, file, max_pixels)
+    if form.name in _ANIMATED and getattr(picture, "is_animated", False):
+        warnings.warn(f"{name} holds several pictures: the first is taken", SegshipWarning, stacklevel=3)
+    if form.by_pillow:
+        return _checked(name, form.name, picture.size, lambda: decode_by_pillow(picture))
+    file.seek(0)
+    data = file.read()
     return _checked(name, form.name, picture.size, lambda: _decode(data))
 
 
@@ -270,7 +298,7 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int] | None:
                 page = FirstPage.of(data)
             return None if page is None else page.size
         try:
-            return _header(name, form, file, sys.maxsize).size
+            return usual_size(file.read(_FIRST)) or _size_by_pillow(name, form, file, sys.maxsize)
         except SegshipError:
             return None
 

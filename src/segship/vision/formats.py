@@ -1,4 +1,7 @@
-"""Formats of image files: known by their first bytes, their headers read by Pillow before any pixel is decoded."""
+"""Formats of image files: known by their first bytes, their headers read by Pillow before any pixel is decoded.
+
+Pillow is imported when it is needed: that takes longer than most images take to decode.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
-from PIL import ImageOps
 
 from segship.core.errors import InputError, MissingExtraError
 
@@ -132,6 +134,8 @@ def decode_by_pillow(picture: ImageFile) -> NDArray[np.uint8]:
     Raises:
         Exception: Pillow raises many types on damaged files.
     """
+    from PIL import ImageOps  # noqa: PLC0415
+
     upright = ImageOps.exif_transpose(picture)
     if upright.mode.startswith("I;16"):
         grey = (np.asarray(upright) >> 8).astype(np.uint8)

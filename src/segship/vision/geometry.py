@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from segship.vision.filters import resize_as_torchvision
 
@@ -22,11 +21,11 @@ __all__ = ["Pixels", "apply"]
 
 Pixels: TypeAlias = "NDArray[np.uint8 | np.uint16 | np.float32]"
 
-_PILLOW = {"pillow_bilinear": Image.Resampling.BILINEAR, "pillow_bicubic": Image.Resampling.BICUBIC}
 _UNROUNDED = ("float_bilinear", "float_antialiased")
 _TORCHVISION = ("torchvision_bilinear", "torchvision_bicubic")
-_PILLOW |= dict(zip(_TORCHVISION, tuple(_PILLOW.values()), strict=True))  # of other numbers than bytes
-_PILLOW["float_antialiased"] = Image.Resampling.BILINEAR
+# Names of Pillow's filters; of torchvision's for other numbers than bytes.
+_PILLOW = dict.fromkeys(("pillow_bilinear", "float_antialiased", _TORCHVISION[0]), "BILINEAR")
+_PILLOW |= dict.fromkeys(("pillow_bicubic", _TORCHVISION[1]), "BICUBIC")
 
 
 def apply(step: ImageStep, image: Pixels, *, rgb: bool = False) -> Pixels:
@@ -74,8 +73,10 @@ def _resize(image: Pixels, size: tuple[int, int], interpolation: Interpolation) 
     if interpolation not in _PILLOW:
         with _opencv_alone():
             return _three_axes(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR))
-    bands = (image[:, :, band] for band in range(image.shape[2]))
-    resized = [np.asarray(Image.fromarray(band).resize(size, _PILLOW[interpolation])) for band in bands]
+    from PIL import Image  # noqa: PLC0415  (takes longer to import than an image to prepare)
+
+    bands, filtered = (image[:, :, band] for band in range(image.shape[2])), Image.Resampling[_PILLOW[interpolation]]
+    resized = [np.asarray(Image.fromarray(band).resize(size, filtered)) for band in bands]
     return np.stack(resized, axis=2)
 
 

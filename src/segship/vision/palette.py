@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import io
+import struct
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from segship.core.errors import InputError
 from segship.core.files import write_atomically
+from segship.core.memory import is_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,8 @@ UNLABELLED = (0, 0, 0)
 """Colour of labels that the palette does not hold, such as 255 for "ignore"."""
 
 _BYTE_LABELS = 256
+_PNG_HEADER, _PNG_SIZE, _PNG_REST = 8, 16, 33  # places in a file: its first chunk, the size in it, the second chunk
+_BY_PALETTE = 3  # what the first chunk says of pixels that are numbers of colours
 # M. Okabe, K. Ito, "Color Universal Design" (2008); black is last, which a dark image hides.
 _OKABE_ITO = (
     (0, 114, 178), (230, 159, 0), (0, 158, 115), (204, 121, 167),
@@ -115,15 +118,31 @@ def encode_mask(mask: NDArray[Any], palette: Sequence[tuple[int, int, int]]) -> 
     """
     if mask.ndim != 2 or mask.dtype not in (np.uint8, np.uint16):
         raise InputError(f"a mask is uint8 or uint16 (height, width), not {mask.dtype} of shape {mask.shape}")
-    image = Image.fromarray(np.ascontiguousarray(mask))
-    if mask.dtype == np.uint8:
-        colours = np.zeros((_BYTE_LABELS, 3), np.uint8)
-        colours[: len(palette)] = np.asarray(palette[:_BYTE_LABELS], np.uint8).reshape(-1, 3)
-        image.putpalette(colours.tobytes())
-    buffer = io.BytesIO()
     # Label maps are flat: the fastest level is a third of the time of the default and a few per cent larger.
-    image.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
+    options = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+    try:
+        done, data = cv2.imencode(".png", np.ascontiguousarray(mask), options)
+    except cv2.error as error:
+        if is_out_of_memory(error):
+            raise MemoryError from error
+        raise
+    if not done:
+        raise InputError(f"a mask of shape {mask.shape} cannot be encoded as PNG")
+    return data.tobytes() if mask.dtype == np.uint16 else _coloured(data.tobytes(), palette)
+
+
+def _coloured(png: bytes, palette: Sequence[tuple[int, int, int]]) -> bytes:
+    """A grey PNG of 8 bits as one with a palette: its pixels are stored alike."""
+    colours = np.zeros((_BYTE_LABELS, 3), np.uint8)
+    colours[: len(palette)] = np.asarray(palette[:_BYTE_LABELS], np.uint8).reshape(-1, 3)
+    width, height = struct.unpack_from(">II", png, _PNG_SIZE)
+    header = struct.pack(">IIBBBBB", width, height, 8, _BY_PALETTE, 0, 0, 0)
+    return png[:_PNG_HEADER] + _chunk(b"IHDR", header) + _chunk(b"PLTE", colours.tobytes()) + png[_PNG_REST:]
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    """One chunk of a PNG."""
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
 def write_mask_png(path: Path, mask: NDArray[Any], palette: Sequence[tuple[int, int, int]]) -> None:
