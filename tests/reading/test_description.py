@@ -67,3 +67,26 @@ def test_an_answer_may_repeat_what_is_said_but_not_contradict_it() -> None:
     assert read_description(said, normalize="unit").normalized("net", 3).channel_order == "bgr"
     with pytest.raises(ConfigError, match="normalize=imagenet contradicts the normalization"):
         read_description(said, normalize="imagenet")
+
+
+def test_a_threshold_is_for_one_channel_of_scores() -> None:
+    said = read_description({"classes": 3, "normalization": "unit", "threshold": 0.4})
+    with pytest.raises(ConfigError, match="tells a threshold, which is for one channel of scores; this network has 3"):
+        said.spec(source="onnx", architecture="net", outputs=3)
+    binary = read_description({"normalization": "unit", "threshold": 0.4}).spec(source="x", architecture="x", outputs=1)
+    assert binary.spec.threshold == 0.4
+
+
+@pytest.mark.parametrize(
+    ("said", "doubted"),
+    [
+        ({"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}, True),
+        ({"mean": [0.5] * 3, "std": [0.5] * 3, "max_pixel_value": 255}, False),
+        ({"mean": [0.5] * 3, "std": [0.5] * 3, "max_pixel_value": 1}, False),
+        ({"mean": [0] * 3, "std": [1] * 3}, False),
+        ({"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}, False),
+    ],
+)
+def test_mean_and_std_of_pixels_of_0_to_1_are_doubted(said: dict[str, Any], doubted: bool) -> None:
+    notes = read_description({"normalization": said}).spec(source="onnx", architecture="net", outputs=3).notes
+    assert any("normalization.max_pixel_value: 255" in note for note in notes) == doubted

@@ -178,7 +178,7 @@ def test_package_gives_the_files_own_labels(tmp_path: Path, size: tuple[Any, ...
 def test_a_package_of_our_own_describes_itself(tmp_path: Path) -> None:
     path = write(tmp_path / "a.onnx")
     package = export(
-        path, None, tmp_path / "package", spec={"classes": CLASSES, "threshold": 0.25, "normalization": "unit"}
+        path, None, tmp_path / "package", spec={"classes": CLASSES, "align_corners": True, "normalization": "unit"}
     )
     file = next((tmp_path / "package").glob("*.onnx"))
     assert load(file).spec.model_dump(exclude={"source"}) == package.manifest.spec.model_dump(exclude={"source"})

@@ -154,6 +154,11 @@ class Description(Frozen):
         """
         output = self.output or ("sigmoid" if outputs == 1 else "softmax")
         count = _BINARY if output == "sigmoid" else outputs
+        if output == "softmax" and self._place_of("threshold"):
+            raise ConfigError(
+                f"{self._place} tells a threshold, which is for one channel of scores; this network has {outputs}, of "
+                "which the greatest counts: remove it"
+            )
         classes, palette, notes = self._classes(count)
         layout = find_layout(self.layout) if self.layout else None
         normalization = self.normalized("the network", channels)
@@ -178,7 +183,17 @@ class Description(Frozen):
             )
         except ValidationError as error:
             raise ConfigError(f"{self._place} cannot be used: {validation_line(error)}") from None
-        return Described(spec, notes, self._provenance(outputs, guessed))
+        return Described(spec, (*notes, *self._doubts()), self._provenance(outputs, guessed))
+
+    def _doubts(self) -> tuple[str, ...]:
+        """Notes on what is used as it is told, though it is probably meant otherwise."""
+        if self.normalization is None or not self.normalization.seems_of_unit:
+            return ()
+        note = (
+            f"The mean and std that {self._place} tells are taken to be of pixels of 0-255, and are as small as those "
+            "of pixels of 0-1: if they are, say normalization.max_pixel_value: 255. If not, say 1"
+        )
+        return (note,)
 
     def _provenance(self, outputs: int, guessed: str) -> Provenance:
         channels = read(f"the network has {outputs} channels of scores")
@@ -309,6 +324,8 @@ def _told(spec: ModelSpec, exclude: AbstractSet[str]) -> dict[str, Any]:
     spec.require_common("a description")
     values = spec.model_dump(exclude=exclude)
     values["normalization"] = {name: values["normalization"][name] for name in ("channel_order", "mean", "std")}
+    if spec.output == "softmax":
+        values.pop("threshold", None)  # it is of no use there
     return values
 
 

@@ -61,6 +61,13 @@ class DescribedNormalization(Frozen):
         numbers = self.mean or self.std
         return len(numbers) if numbers else _RGB if self.preset == "imagenet" else None
 
+    @property
+    def seems_of_unit(self) -> bool:
+        """True where mean and std are as small as those of pixels of 0-1, and nothing says that they are."""
+        if self.mean is None or self.std is None or "max_pixel_value" in self.model_fields_set:
+            return False
+        return all(0 < value < 1 for value in self.mean) and all(0 < value < 1 for value in self.std)
+
     def normalization(self, channels: int) -> Normalization:
         """Return the normalisation of pixels of 0-255, for ``channels`` channels where no mean tells their number."""
         if self.preset is not None:

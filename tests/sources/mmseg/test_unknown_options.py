@@ -64,6 +64,11 @@ def test_an_option_that_no_version_has_is_an_error_that_names_it(values: dict[st
         assert word in str(caught.value)
 
 
+def test_what_is_missing_is_told_beside_the_name_that_is_not_known() -> None:
+    with pytest.raises(ConfigError, match=r"Pad has no option 'size_divisors', .* 'size_divisor'\? Pad.size is None"):
+        build_spec(config(LOAD, RESIZE, {"type": "Pad", "size_divisors": 32}, PACK), Network(), {})  # type: ignore[arg-type]
+
+
 def test_all_of_them_are_named_at_once_and_noted_where_they_are_to_be_ignored() -> None:
     values = config(LOAD, RESIZE | {"keepratio": True}, PACK, to_rgb=True)
     with pytest.raises(ConfigError, match=r"keepratio.*to_rgb"):

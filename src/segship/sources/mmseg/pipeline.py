@@ -111,9 +111,14 @@ class Pipeline:
                 f"the test pipeline has the transform {name!r:.80}, which is not provided: known are "
                 f"{', '.join(_STEPS)}; take it out of test_pipeline if it changes no pixels"
             )
-        self.unknown += unknown_options(transform, TRANSFORMS[name], f"test_pipeline: {name}", new=self._new)
-        if step is not None:
+        unknown = unknown_options(transform, TRANSFORMS[name], f"test_pipeline: {name}", new=self._new)
+        self.unknown += unknown
+        if step is None:
+            return
+        try:
             step(self, transform)
+        except (ConfigError, UnsupportedError) as error:  # what is missing may stand under a name that is not known
+            raise type(error)(" ".join((*unknown, str(error)))) from None
 
     def load_image(self, cfg: dict[str, Any]) -> None:
         """Take in how the file is read."""

@@ -167,7 +167,8 @@ def _preprocessing(values: Mapping[str, Any], pipeline: Pipeline) -> tuple[Chann
     """What the data preprocessor of 1.x does, or the pipeline of 0.x did."""
     cfg = data_preprocessor(values)
     if not isinstance(cfg, dict) or str(cfg.get("type")).rpartition(".")[2] not in _PREPROCESSORS:
-        raise UnsupportedError(f"the data preprocessor {cfg!r:.80} is not provided: SegDataPreProcessor is")
+        named = cfg.get("type") if isinstance(cfg, dict) else cfg
+        raise UnsupportedError(f"the data preprocessor {named!r:.80} is not provided: SegDataPreProcessor is")
     backbone, padding = values["model"].get("backbone"), _padding(cfg)
     channels = read_channels(cfg, pipeline, backbone.get("in_channels") if isinstance(backbone, dict) else None)
     if pipeline.padding is not None and padding is not None:
