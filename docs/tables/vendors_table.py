@@ -56,17 +56,19 @@ class _TooLongError(Exception):
     """A cell's time is over."""
 
 
-def measure(family: str, target: Target, network: Any, size: tuple[int, int]) -> Cell:
-    """The share of equal labels, or that it is built and nothing here runs it, for each kind of card that there is."""
-    if (cards := find_backend(target.backend).INFO.options.get("capability")) is None:
+def measure(family: str, target: Target, network: Any, size: tuple[int, int], cards: list[str]) -> Cell:
+    """The share of equal labels, or that nothing here runs what is built, for each kind of card that is asked for."""
+    if (known := find_backend(target.backend).INFO.options.get("capability")) is None:
         return _measured(family, target, network, size)
-    refused = {}
-    for card in cards.choices:
+    refused, tried = {}, [card for card in known.choices if not cards or card in cards]
+    for card in tried:
         try:
             built = _measured(family, target.model_copy(update={"options": {"capability": card}}), network, size)
         except SegshipError as error:
             refused[card] = str(error)
-    return built | {"refused_for": refused} if len(refused) < len(cards.choices) else {"refused": refused[card]}
+    if len(refused) == len(tried):
+        return {"refused": refused[card], "cards": tried}
+    return built | {"refused_for": refused, "cards": tried}
 
 
 def _measured(family: str, target: Target, network: Any, size: tuple[int, int]) -> Cell:
@@ -111,20 +113,21 @@ def _built(graph: Graph, plan: Plan, directory: Path, size: tuple[int, int]) -> 
     return reduced.build((), directory, lambda made: made)
 
 
-def guarded(family: str, name: str, network: Any, size: tuple[int, int], seconds: int) -> Cell:
+def guarded(family: str, name: str, network: Any, size: tuple[int, int], options: argparse.Namespace) -> Cell:
     """As `measure`, with a reason for whatever goes wrong, and the limit where its time is over."""
 
     def end(*_: object) -> None:
         raise _TooLongError
 
     signal.signal(signal.SIGALRM, end)
-    signal.alarm(seconds)
+    signal.alarm(options.seconds)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return measure(family, Target.parse(f"{name}_static-{size[0]}x{size[1]}"), network, size)
+            target = Target.parse(f"{name}_static-{size[0]}x{size[1]}")
+            return measure(family, target, network, size, list(filter(None, options.cards.split(","))))
     except _TooLongError:
-        return {"unfinished": seconds}
+        return {"unfinished": options.seconds}
     except SegshipError as error:
         return {"refused": str(error)}
     finally:
@@ -148,7 +151,9 @@ def _told(cell: Cell | None) -> str:
     if "built" in cell:
         refused = cell.get("refused_for", {})
         reason = _short(next(iter(refused.values()))) if refused else ""
-        return f"builds, not for {', '.join(refused)}: {reason}" if refused else "builds"
+        cards = cell.get("cards", [] if "refused_for" in cell else ["SM89"])  # as they were made at first
+        built = f"builds for {cards[0]}" if len(cards) == 1 else "builds"
+        return f"{built}, not for {', '.join(refused)}: {reason}" if refused else built
     if "unfinished" in cell:
         return f"not finished in {cell['unfinished']} s"
     return f"no: {_short(cell['refused'])}"
@@ -171,6 +176,7 @@ def main() -> None:
     parser.add_argument("--targets", default=",".join(TARGETS))
     parser.add_argument("--size", default="64x128")
     parser.add_argument("--seconds", type=int, default=600, help="limit of a cell")
+    parser.add_argument("--cards", default="", metavar="SM89,SM120", help="of tensorrt-rtx; all by default")
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--table", action="store_true", help="only write the page")
     options = parser.parse_args()
@@ -189,7 +195,7 @@ def main() -> None:
         fill.fill_network(network, DAMPING[family] if family in _OVERFLOWING else None)
         size = network.sizes.nearest(near[0], near[1])
         for name in missing:
-            cell = guarded(family, name, network, size, options.seconds)
+            cell = guarded(family, name, network, size, options)
             print(family, name, cell, flush=True)
             results = _read()  # anew: two runs may share the families between them
             results.setdefault(family, {})[name] = cell | {"size": list(size)}
