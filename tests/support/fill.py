@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,7 @@ EMBEDDINGS = (
     "mask_token",
     "absolute_pos_embed",
 )
+LARGE = 100_000
 
 
 def fill(key: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -39,6 +41,12 @@ def fill(key: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
         if not single and not any(name in key for name in EMBEDDINGS):
             return (random.randn(*shape) * math.sqrt(2.0 / math.prod(shape[1:]))).astype(np.float32)
     return np.asarray(_special(key, leaf, shape, random), dtype=np.float32)
+
+
+@lru_cache(maxsize=128)
+def _shared(key: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """A backbone's larger weights, which many of the recorded networks have in common: drawing them takes longest."""
+    return fill(key, shape)
 
 
 def _special(key: str, leaf: str, shape: tuple[int, ...], random: np.random.RandomState) -> NDArray[np.float64] | float:
@@ -85,5 +93,6 @@ def fill_network(network: torch.nn.Module, damping: Mapping[str, float] | None =
         for key, value in network.state_dict().items():
             if value.is_floating_point():
                 factor = next((factor for end, factor in (damping or {}).items() if key.endswith(end)), 1.0)
-                value.copy_(factor * torch.from_numpy(fill(key, tuple(value.shape))))
+                draw = _shared if key.startswith("backbone.") and value.numel() > LARGE else fill
+                value.copy_(factor * torch.from_numpy(draw(key, tuple(value.shape))))
     return network
