@@ -9,7 +9,8 @@ import pytest
 
 import segship
 from segship.backends import backend_names, find_backend
-from segship.core.kits import has_recipe
+from segship.core.artifacts import TensorInfo
+from segship.core.kits import KitJob, has_recipe
 from segship.deploy import find_target
 from segship.deploy.requirements import able_target
 from support.standins import run_script, target
@@ -101,4 +102,15 @@ def test_every_name_of_mmdeploys_leads_to_an_engine_or_a_kit(name: str) -> None:
     chosen = able_target(found)
     backend = find_backend(chosen.backend)
     assert chosen.precision in backend.INFO.precisions
-    assert callable(backend.convert)
+    if not has_recipe(backend):
+        assert callable(backend.convert)
+        return
+    needed = chosen.model_copy(update={"options": {"soc": "Ascend310P3"}}) if chosen.backend == "ascend" else chosen
+    sides = chosen.shape.static or ("height", "width")
+    image = TensorInfo(name="image", dtype="float32", shape=(1, 3, *sides))
+    logits = TensorInfo(name="logits", dtype="float32", shape=(1, 4, *sides))
+    inputs = (("00000", chosen.shape.static or (512, 1024)),)
+    recipe = backend.recipe(KitJob(needed, {1: "model_bs1.onnx"}, image, logits, calibration=1, inputs=inputs))
+    assert any("model_bs1.onnx" in line for line in (*recipe.convert, *recipe.files.values()))
+    assert recipe.run
+    assert recipe.engines[1]
