@@ -55,3 +55,38 @@ def test_arithmetic_on_whole_numbers_of_the_image_is_refused(tmp_path: Path) -> 
     save(model, tmp_path / "model.onnx")
     with pytest.raises(UnsupportedError, match="Mul 'twice' computes with whole numbers"):
         plain_graph(Graph(tmp_path / "model.onnx", "onnx", (), ()), tmp_path / "plain.onnx", 17)
+
+
+def test_large_weights_are_the_same_and_in_the_file(tmp_path: Path) -> None:
+    """They lie in a file while the graph is rewritten; a normalisation becomes part of them, one is transposed."""
+    random = np.random.default_rng(0)
+    weights = {
+        "kernel": random.normal(size=(128, 64, 3, 3)),
+        "factor": random.uniform(0.5, 2, 128),
+        "shift": random.normal(size=128),
+        "mean": random.normal(size=128),
+        "variance": random.uniform(0.5, 2, 128),
+        "turned": random.normal(size=(512, 128)),
+        "last": random.normal(size=(512, 256)),
+    }
+    model = parsed(
+        """g (float[1, 64, 6, 5] image) => (float[1, 4, 3, 256] logits) {
+            some = Conv(image, kernel)
+            normal = BatchNormalization(some, factor, shift, mean, variance)
+            rows = Transpose<perm = [0, 2, 3, 1]>(normal)
+            weight = Transpose<perm = [1, 0]>(turned)
+            more = MatMul(rows, weight)
+            logits = MatMul(more, last)
+        }""",
+        **{name: value.astype(np.float32) for name, value in weights.items()},
+    )
+    save(model, tmp_path / "model.onnx")
+    path = plain_graph(Graph(tmp_path / "model.onnx", "onnx", (), ()), tmp_path / "plain.onnx", 17).path
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["model.onnx", "plain.onnx"]
+    assert sorted(kinds(load(path))) == ["Conv", "MatMul", "MatMul", "Transpose"]
+    image = random.normal(size=(1, 64, 6, 5)).astype(np.float32)
+    before, after = (
+        onnxruntime.InferenceSession(str(each), providers=["CPUExecutionProvider"]).run(None, {"image": image})[0]
+        for each in (tmp_path / "model.onnx", path)
+    )
+    assert np.abs(before - after).max() < 1e-5 * np.abs(before).max()
