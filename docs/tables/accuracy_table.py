@@ -6,8 +6,11 @@
         --images DIR --labels DIR --targets onnxruntime_dynamic,openvino-int8_dynamic [--name CGNet/CamVid] [--limit N]
         [--latency]
 
-Calibration sees images that the table is not made from. --latency times anew what the table has already, which wants a
-machine without other work. Results are merged into docs/tables/accuracy.json and written to
+    python docs/tables/accuracy_table.py --zoo DIR --targets torch_dynamic,onnxruntime_dynamic,openvino-int8_dynamic
+
+``--zoo`` takes every network that ``demo/train_zoo.py --to DIR`` has trained, with its held-out scenes and those for
+calibration. Calibration sees images that the table is not made from. --latency times anew what the table has already,
+which wants a machine without other work. Results are merged into docs/tables/accuracy.json and written to
 docs/tables/accuracy.md.
 """
 
@@ -25,7 +28,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from segship import Segmentor, SegshipError, export, load_network
+from segship import Segmentor, SegshipError, Source, export, load_network
 from segship.backends import find_backend
 from segship.core.errors import SegshipWarning
 from segship.core.manifest import read_manifest
@@ -51,8 +54,7 @@ def measure(options: argparse.Namespace, target: str, progress: Progress, old: d
     with tempfile.TemporaryDirectory() as folder:
         try:
             package = export(
-                options.config,
-                options.checkpoint,
+                options.source,
                 Path(folder) / "package",
                 target=target,
                 int8=int8 if "-int8_" in target else None,
@@ -80,6 +82,7 @@ def measure(options: argparse.Namespace, target: str, progress: Progress, old: d
         "aAcc": result.scores.aAcc,
         "mIoU": result.scores.mIoU,
         "mAcc": result.scores.mAcc,
+        "IoU": dict(zip(result.classes, map(float, result.scores.IoU), strict=True)),
         "bytes": size,
         "latency": latency,
         "kept": len(record.kept) if record else 0,
@@ -91,7 +94,7 @@ def latency_of(options: argparse.Namespace, package: Path, image: Path) -> float
     """The engine's time on one image, as a share of the eager network's: medians of one interleaved run."""
     manifest = read_manifest(package)
     torch.set_num_threads(options.threads)
-    original = EagerSession(load_network(options.config, options.checkpoint))
+    original = EagerSession(load_network(options.source))
     engine = find_backend(manifest.target.backend).open(manifest.engine(package), threads=options.threads)
     feeds = {manifest.inputs[0].name: prepare(read_image(image), manifest.spec).tensor}
     image_only = {"image": feeds[manifest.inputs[0].name]}
@@ -102,25 +105,59 @@ def latency_of(options: argparse.Namespace, package: Path, image: Path) -> float
 def write_page(results: dict[str, dict[str, Any]]) -> None:
     """Put the table between its marks."""
     lines = [
-        "| network | target | aAcc | mIoU | mAcc | Δ mIoU | latency | size | layers kept in floating point |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| network | target | aAcc | mIoU | mAcc | Δ mIoU | worst class | latency | size | kept in floating point |",
+        "|---|---|---:|---:|---:|---:|---|---:|---:|---:|",
     ]
     for name, rows in results.items():
         first = next((row for row in rows.values() if "mIoU" in row), None)
         for target, row in rows.items():
             if "refused" in row:
-                lines.append(f"| {name} | `{target}` | refused: {row['refused'].replace('|', '/')} | | | | | | |")
+                lines.append(f"| {name} | `{target}` | refused: {row['refused'].replace('|', '/')} | | | | | | | |")
                 continue
             change = row["mIoU"] - first["mIoU"] if first else 0.0
             latency = f"{row['latency']:.2f}" if "latency" in row else ""
             kept = f"{row['kept']} of {row['layers']}" if row["layers"] else ""
             lines.append(
                 f"| {name} | `{target}` | {row['aAcc']:.2f} | {row['mIoU']:.2f} | {row['mAcc']:.2f} | {change:+.2f} "
-                f"| {latency} | {row['bytes'] / 1e6:.1f} MB | {kept} |"
+                f"| {_worst(row, first)} | {latency} | {row['bytes'] / 1e6:.1f} MB | {kept} |"
             )
     page = PAGE.read_text(encoding="utf-8")
     head, rest = page.split(BEGIN)
     PAGE.write_text(f"{head}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{rest.split(END)[1]}", encoding="utf-8")
+
+
+def _worst(row: dict[str, Any], first: dict[str, Any] | None) -> str:
+    """The class that loses most IoU against the network's first row; nothing where that is not known."""
+    if first is None or not {"IoU"} <= row.keys() & first.keys():
+        return ""
+    changes = {name: value - first["IoU"][name] for name, value in row["IoU"].items() if value >= 0}
+    name = min(changes, key=lambda one: changes[one])
+    return f"{name} {changes[name]:+.2f}"
+
+
+def _trained(folder: Path) -> list[tuple[str, Source]]:
+    """Name and source of each network that ``demo/train_zoo.py`` left in a folder."""
+    sys.path.append(str(HERE.parents[1] / "demo"))
+    from train_zoo import configs
+
+    found = []
+    for file in sorted(folder.glob("*.pth")):
+        record = json.loads(file.with_suffix(".json").read_text())
+        source = Source(configs() / record["config"], file, cfg_options=record["options"])
+        found.append((f"{file.stem}, scenes", source))
+    return found
+
+
+def _of_zoo(options: argparse.Namespace) -> list[tuple[str, Source]]:
+    """The networks of the command line, whose data are those of the zoo where one is named."""
+    if options.zoo is None:
+        given = options.config is not None
+        return [(options.name, Source(options.config, options.checkpoint))] if given else []
+    options.images, options.labels = (options.zoo / "held_out" / name for name in ("images", "labels"))
+    options.calibration, options.calibration_labels = (
+        options.zoo / "calibration" / name for name in ("images", "labels")
+    )
+    return _trained(options.zoo)
 
 
 def main() -> None:
@@ -129,6 +166,7 @@ def main() -> None:
     parser.add_argument("config", type=Path, nargs="?")
     parser.add_argument("checkpoint", type=Path, nargs="?")
     parser.add_argument("--name", default="network")
+    parser.add_argument("--zoo", type=Path, help="folder of demo/train_zoo.py, instead of CONFIG and data")
     parser.add_argument("--targets", default="onnxruntime_dynamic")
     for option in ("--calibration", "--calibration-labels", "--images", "--labels"):
         parser.add_argument(option, type=Path)
@@ -139,8 +177,9 @@ def main() -> None:
     options = parser.parse_args()
     results: dict[str, dict[str, Any]] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     warnings.simplefilter("ignore", SegshipWarning)
-    if options.config is not None:
-        rows = results.setdefault(options.name, {})
+    for name, source in _of_zoo(options):
+        options.source = source
+        rows = results.setdefault(name, {})
         with Progress(console=Console(stderr=True)) as progress:
             for target in options.targets.split(","):
                 rows[target] = measure(options, target, progress, rows.get(target, {}))

@@ -11,6 +11,7 @@ names; a source of which nothing is there is left out, and keeps its rows on the
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -29,12 +30,16 @@ from segship import Segmentor, Source, export
 from segship.runtime.pipeline import Pipeline
 from segship.sources import load
 from segship.vision.decode import read_image
+from support import lightly as weights_of
 from support.fill import fill
+from support.references import REFERENCES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
+
+    from segship import Package
 
 PAGE = Path(__file__).parent / "sources.md"
 HEAD = ("| network | sizes | recorded at | max Δ of the logits | labels | seconds |", "|---|---|---|---:|---:|---:|")
@@ -151,9 +156,72 @@ def _five_bands(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.dstack([image, mean.astype(np.uint8), 255 - image[:, :, 1]])
 
 
+def nnunet(recordings: Path) -> Iterator[Row]:
+    """Folders that nnU-Net's trainer wrote, and its own predictor: one fold and several, plain and mirrored."""
+    folder = recordings / "nnunet"
+    index, recorded = json.loads((folder / "index.json").read_text()), np.load(folder / "predictions.npz")
+    for folds in sorted({tuple(case["folds"]) for case in index["cases"]}):
+        source = Source(folder / index["folder"], cfg_options={"folds": list(folds)})
+        with _exported(source) as (package, seconds):
+            for mirrored in (False, True):
+                shares, sizes = [], []
+                with Segmentor(package.path, tta=mirrored or None) as segmentor:
+                    for case in index["cases"]:
+                        if (tuple(case["folds"]), case["mirroring"]) == (folds, mirrored):
+                            found = segmentor(folder / "images" / case["files"][0])
+                            shares.append(float((found == recorded[f"labels_{case['key']}"]).mean()))
+                            sizes.append("x".join(map(str, case["shape"])))
+                name = f"{index['network'].rsplit('.', 1)[-1]}, {len(folds)} fold{'s' * (len(folds) > 1)}"
+                yield _row(f"{name}{', mirrored' * mirrored}", package, sizes, shares, seconds)
+
+
+def monai(recordings: Path) -> Iterator[Row]:
+    """A bundle that MONAI wrote, and its own inference, which has the width first."""
+    folder = recordings / "monai"
+    index, recorded = json.loads((folder / "index.json").read_text()), np.load(folder / "predictions.npz")
+    with _exported(Source(folder / index["bundle"])) as (package, seconds), Segmentor(package.path) as segmentor:
+        shares, sizes = [], []
+        for case in index["cases"]:
+            found = segmentor(folder / "images" / case["image"])
+            shares.append(float((found == recorded[f"pred_{Path(case['image']).stem}"].T).mean()))
+            sizes.append(f"{case['height']}x{case['width']}")
+        yield _row("UNet", package, sizes, shares, seconds)
+
+
+def lightly(_: Path) -> Iterator[Row]:
+    """Checkpoints as lightly-train exports them, and its own ``predict``; recorded in tests/references."""
+    folder = REFERENCES / "lightly"
+    with np.load(folder / "labels.npz") as recorded, tempfile.TemporaryDirectory() as scratch:
+        for name, entry in json.loads((folder / "index.json").read_text())["networks"].items():
+            arguments = entry["model_init_args"]
+            source = Source(weights_of.write(Path(scratch) / f"{name}.pt", entry))
+            with _exported(source) as (package, seconds), Segmentor(package.path) as segmentor:
+                found = segmentor(REFERENCES / "pipeline" / "street_300x401.png")
+                numbers = np.array([int(number) for number in arguments["classes"]])
+                share = float((numbers[found] == recorded[f"{name}_labels"]).mean())
+                yield _row(f"{arguments['model_name']}, {name}", package, ["300x401"], [share], seconds)
+
+
+@contextlib.contextmanager
+def _exported(source: Source) -> Iterator[tuple[Package, float]]:
+    """A package in a folder of its own, and the CPU seconds of its export."""
+    with tempfile.TemporaryDirectory() as scratch:
+        start = process_time()
+        package = export(source, Path(scratch) / "package")
+        yield package, process_time() - start
+
+
+def _row(name: str, package: Package, sizes: list[str], shares: list[float], seconds: float) -> Row:
+    worst = max(check.max_difference for check in package.manifest.checks)
+    return Row(name, str(package.manifest.sizes), ", ".join(dict.fromkeys(sizes)), worst, min(shares), seconds)
+
+
 SOURCES: dict[str, tuple[str, Callable[[Path], Iterator[Row]]]] = {
     "huggingface": ("Hugging Face's transformers", huggingface),
     "smp": ("segmentation_models_pytorch", smp),
+    "nnunet": ("nnU-Net", nnunet),
+    "monai": ("MONAI", monai),
+    "lightly": ("lightly-train", lightly),
 }
 """Title and rows of each source; another one is a line here and a function."""
 
@@ -176,7 +244,7 @@ def main() -> None:
     options = parser.parse_args()
     recordings = Path(os.environ.get("SEGSHIP_RECORDINGS", "recordings"))
     for name in options.sources or SOURCES:
-        if not (recordings / name).is_dir():
+        if not (recordings / name).is_dir() and not (REFERENCES / name / "index.json").is_file():
             print(f"{name}: nothing is recorded in {recordings / name} (SEGSHIP_RECORDINGS names the folder)")
             continue
         rows = list(HEAD)
