@@ -39,6 +39,7 @@ __all__ = ["export"]
 _FOLDERS = {  # layouts, and what opens them
     "mmdeploy": "mmdeploy_runtime",
     "transformersjs": "transformers.js",
+    "huggingface": "Hugging Face's transformers",
     "deepness": "Deepness, the plugin of QGIS",
     "model_api": "OpenVINO's Model API",
     "ultralytics": "Ultralytics",
@@ -162,7 +163,7 @@ _Layout = Annotated[
     typer.Option(
         help="Of the files: segship; or what others open in fp32: mmdeploy or transformersjs, a folder for "
         "mmdeploy_runtime or transformers.js; deepness or ultralytics, an ONNX file of square tiles for QGIS's plugin "
-        "or Ultralytics; model_api, a model for OpenVINO's Model API."
+        "or Ultralytics; model_api, a model for OpenVINO's Model API; huggingface, a folder for transformers."
     ),
 ]
 
@@ -300,6 +301,8 @@ def _write_folder(layout: str, given: Source, out: Path, target: Target, images:
             equal = deploy.export_mmdeploy(given, out, target, images=images, progress=progress)
         elif layout == "transformersjs":
             equal = deploy.export_transformersjs(given, out, target, images=images, progress=progress)
+        elif layout == "huggingface":
+            equal = deploy.export_huggingface(given, out, images=images, progress=progress)
         else:
             equal = deploy.export_pixels(given, out, layout, target, images=images, progress=progress)  # type: ignore[arg-type]
     output.say(f"{out}: for {_FOLDERS[layout]}, {equal:.4%} of the labels are the network's")

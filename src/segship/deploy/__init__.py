@@ -9,6 +9,7 @@ from segship.backends import DEFAULT
 from segship.core.errors import BackendError, ConfigError, InputError, validated
 from segship.core.plan import Int8, Temperature, read_embed
 from segship.deploy.contract import Described, describe
+from segship.deploy.huggingface import build_huggingface_folder
 from segship.deploy.mmdeploy import build_mmdeploy_folder
 from segship.deploy.pixels import LAYOUTS, PixelLayout, build_pixel_model
 from segship.deploy.ship import ExportOptions, build_package, ignore_progress
@@ -37,6 +38,7 @@ __all__ = [
     "Temperature",
     "describe",
     "export",
+    "export_huggingface",
     "export_mmdeploy",
     "export_module",
     "export_pixels",
@@ -309,6 +311,34 @@ def export_transformersjs(
         raise BackendError(f"folders for transformers.js are written for {DEFAULT} in fp32, not for {chosen}")
     options = ExportOptions(target=chosen, images=_paths(images), progress=progress or ignore_progress)
     return build_transformersjs_folder(as_source(source).load, Path(out), options)
+
+
+def export_huggingface(
+    source: Source | str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    images: Sequence[str | os.PathLike[str]] = (),
+    progress: Callable[[str], None] | None = None,
+) -> float:
+    """Write a folder that Hugging Face's transformers opens, where the network is one of theirs.
+
+    Networks of their folders are written with the weights, options and names that are given, and MMSegmentation's
+    UPerNet on ConvNeXt or Swin under transformers' own names.
+
+    Args:
+        source: As for `export_mmdeploy`.
+        out: Folder to write: ``config.json``, ``model.safetensors``, ``preprocessor_config.json``.
+        images: As for `export`.
+        progress: As for `export`.
+
+    Returns:
+        The least share of labels, 0-1, that transformers, with its own processor, and the network have in common.
+
+    Raises:
+        SegshipError: transformers has no such network, or something cannot be read or verified; nothing was written.
+    """
+    options = ExportOptions(target=find_target(_DYNAMIC), images=_paths(images), progress=progress or ignore_progress)
+    return build_huggingface_folder(as_source(source), Path(out), options)
 
 
 def export_pixels(
