@@ -86,13 +86,13 @@ def as_transformers(request: LoadRequest, network: nn.Module, spec: ModelSpec) -
     """
     if is_theirs(request.path):
         return _of_folder(request, spec)
-    require_writable(spec)
+    _require_writable(spec)
     if not isinstance(network, EncoderDecoder):
         raise UnsupportedError(f"{spec.architecture} is no network of transformers: {_THEIRS}")
     return _upernet(network, spec), _processor(spec)
 
 
-def require_writable(spec: ModelSpec) -> None:
+def _require_writable(spec: ModelSpec) -> None:
     """Refuse what an image processor of transformers cannot be told, or its networks do not do.
 
     Raises:
