@@ -143,16 +143,35 @@ def test_an_address_where_nothing_answers(exported: segship.Package, photos: Pat
 
 
 def _kill_a_worker(driver: int) -> bool:
-    """Kill the first process that works on an image of the run of ``driver``."""
+    """Kill the first process that works on an image of the run of ``driver``, all of which listens here alone."""
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         for path in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 if b"ray::_work" in (path / "cmdline").read_bytes() and driver in _parents(path.name):
+                    heard = _heard_elsewhere(driver)
+                    assert not heard, heard
                     os.kill(int(path.name), signal.SIGKILL)
                     return True
         time.sleep(0.01)
     return False
+
+
+def _heard_elsewhere(driver: int) -> list[str]:
+    """Addresses, in hexadecimal digits, that processes below ``driver`` listen at and that are not this machine's own."""
+    sockets = dict[str, str]()
+    for table in ("tcp", "tcp6"):
+        for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+            address, state, inode = (line.split()[column] for column in (1, 3, 9))
+            if state == "0A" and not address.startswith(("0100007F", "0000000000000000FFFF00000100007F")):
+                sockets[f"socket:[{inode}]"] = address
+    found = []
+    for file in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            name = str(file.readlink())
+            if name in sockets and driver in _parents(file.parts[2]):
+                found.append(sockets[name])
+    return found
 
 
 def _parents(process: str) -> list[int]:

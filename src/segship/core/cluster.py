@@ -19,6 +19,7 @@ __all__ = ["LOCAL", "connected", "load_ray"]
 LOCAL = "local"
 """In place of an address: a cluster is started on this machine, and ends with the work."""
 
+_MANY_MACHINES = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # 0, and Ray listens at 127.0.0.1 alone, on every system
 _OBJECT_STORE = 100 << 20  # bytes; images do not pass through it
 
 
@@ -54,24 +55,25 @@ def connected(address: str, what: str) -> Iterator[Any]:
         MissingExtraError: Ray is not installed.
         BackendError: No cluster answers, or it gave up.
     """
+    if address == LOCAL:
+        os.environ.setdefault(_MANY_MACHINES, "0")
     ray = load_ray(what)
     own = (
         {"address": address}
         if address != LOCAL
-        else {
-            "num_cpus": processors(),
-            "object_store_memory": _OBJECT_STORE,
-            "include_dashboard": False,
-            "_node_ip_address": "127.0.0.1",
-        }
+        else {"num_cpus": processors(), "object_store_memory": _OBJECT_STORE, "include_dashboard": False}
     )
     try:
         # The log of the workers is the cluster's: what they have to tell is returned.
-        ray.init(
-            log_to_driver=False, logging_level=logging.ERROR, **(own if address == LOCAL else {"address": address})
-        )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **own)
+    except Exception as error:
         reason = one_line(error)
+        if (
+            address == LOCAL
+        ):  # which ends in a plain Exception where the machine is too busy to start it in half a minute
+            raise BackendError(f"Ray does not start a cluster on this machine ({reason})") from error
+        if not isinstance(error, (ConnectionError, RuntimeError, ValueError)):
+            raise
         raise BackendError(f"no Ray cluster answers at {address!r} ({reason}): --ray local starts one here") from error
     try:
         yield ray

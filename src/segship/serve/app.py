@@ -19,6 +19,7 @@ from segship.core.errors import InputError, SegshipError, UnsupportedError
 from segship.core.files import DEMO
 from segship.serve import inference, torchserve
 from segship.serve.bodies import Bodies, BodyError, LeftError
+from segship.serve.direct import Direct
 from segship.serve.metrics import MEDIA_TYPE, Metrics
 from segship.serve.models import Models
 from segship.serve.multipart import image_of
@@ -155,7 +156,6 @@ def _models(service: Service) -> APIRouter:
         with service.model(request, name) as model:
             return {**_short(model), "manifest": model.segmentor.manifest.model_dump(mode="json")}
 
-    @router.post("/{name}/segment", response_class=Response, responses={**MASK, **errors()}, openapi_extra=IMAGE)
     async def segment(request: Request, name: str, format: str | None = None) -> Response:  # noqa: A002
         """The mask of the image that the body holds, in the form that ``format`` or ``Accept`` asks for."""
         body = await service.body(request)
@@ -166,6 +166,10 @@ def _models(service: Service) -> APIRouter:
         size = {"x-image-height": str(made.height), "x-image-width": str(made.width)}
         return Response(made.body, media_type=made.media_type, headers={**size, "vary": "accept"})
 
+    router.add_api_route(
+        "/{name}/segment", segment, methods=["POST"], response_class=Response, responses={**MASK, **errors()},
+        openapi_extra=IMAGE, route_class_override=Direct,
+    )  # fmt: skip
     return router
 
 

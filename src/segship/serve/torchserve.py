@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request, Response
 
 from segship.serve.multipart import image_of
+from segship.serve.direct import Direct
 from segship.serve.openapi import IMAGE, errors
 from segship.serve.replies import reply
 
@@ -31,7 +32,6 @@ def routes(service: Service) -> APIRouter:
 
     png: dict[int | str, dict[str, Any]] = {200: {"description": "the mask", "content": {"image/png": {}}}}
 
-    @router.post("/predictions/{name}", response_class=Response, responses={**png, **errors()}, openapi_extra=IMAGE)
     async def predictions(request: Request, name: str) -> Response:
         """The mask of the image that the body holds, as PNG."""
         body = await service.body(request)
@@ -40,4 +40,8 @@ def routes(service: Service) -> APIRouter:
             made = await service.work(request, model, lambda segmentor: reply(segmentor, image, "png"))
         return Response(made.body, media_type=made.media_type)
 
+    router.add_api_route(
+        "/predictions/{name}", predictions, methods=["POST"], response_class=Response, responses={**png, **errors()},
+        openapi_extra=IMAGE, route_class_override=Direct,
+    )  # fmt: skip
     return router
