@@ -2,12 +2,13 @@
 
 ::
 
-    python benchmarks/serve.py PACKAGE IMAGE [--rounds 5] [--requests 60] [--clients 1,8] [--torchserve]
+    python benchmarks/serve.py PACKAGE IMAGE [--rounds 5] [--requests 64] [--clients 1,8] [--torchserve] [--ray]
 
 The services and the loop take turns, each in processes of its own with one thread of the engine; what is compared is
 user and system time of a service's whole tree of processes for each image, which does not depend on what else the
-machine does. ``--torchserve`` puts the same package behind TorchServe (``segship archive --format torchserve``), with a
-worker for each core: `pip install torchserve==0.12.0 captum pyyaml` beside Segship, and a JDK 17.
+machine does. The loop makes as many masks at a time as there are clients, or cores. ``--ray`` adds the same application
+on Ray Serve (extra ``ray``). ``--torchserve`` puts the same package behind TorchServe (``segship archive --format
+torchserve``), with a worker for each core: `pip install torchserve==0.12.0 captum pyyaml` beside Segship, and a JDK 17.
 """
 
 from __future__ import annotations
@@ -37,28 +38,42 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def loop(package: str, image: bytes, requests: int, pipe: multiprocessing.connection.Connection) -> None:
-    """The plain loop; it sends the milliseconds of an image."""
+    """The plain loop; for each number that comes it sends the milliseconds of an image, that many made at a time."""
     from segship import Segmentor
     from segship.vision.palette import encode_mask
 
     with Segmentor(package, threads=1) as segmentor:
-        segmentor(image)
-        before = resource.getrusage(resource.RUSAGE_SELF)
-        for _ in range(requests):
+
+        def one(_: int) -> None:
             encode_mask(segmentor(image), segmentor.spec.palette)
-        after = resource.getrusage(resource.RUSAGE_SELF)
-    pipe.send(1000 * (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / requests)
+
+        one(0)
+        for at_once in iter(pipe.recv, None):
+            with ThreadPoolExecutor(at_once) as pool:
+                before = resource.getrusage(resource.RUSAGE_SELF)
+                list(pool.map(one, range(requests)) if at_once > 1 else map(one, range(requests)))
+                after = resource.getrusage(resource.RUSAGE_SELF)
+            pipe.send(1000 * (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / requests)
 
 
-def of_loop(package: str, image: bytes, requests: int) -> float:
-    """Milliseconds of an image in a loop, in a process of its own."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=loop, args=(package, image, requests, theirs))
-    process.start()
-    milliseconds = ours.recv()
-    process.join()
-    return float(milliseconds)
+class Loop:
+    """The plain loop, in a process of its own that stays warm, as a service does."""
+
+    def __init__(self, package: str, image: bytes, requests: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=loop, args=(package, image, requests, theirs))
+        self._process.start()
+
+    def milliseconds(self, at_once: int) -> float:
+        """Of an image, that many made at a time."""
+        self._pipe.send(at_once)
+        return float(self._pipe.recv())
+
+    def stop(self) -> None:
+        """End it."""
+        self._pipe.send(None)
+        self._process.join()
 
 
 class Service:
@@ -96,14 +111,18 @@ class Service:
         connection.close()
 
     def _ticks(self) -> int:
-        """Of all processes of its session."""
-        found = 0
+        """Of all processes of its session, and below them: Ray's have sessions of their own."""
+        known = dict[int, tuple[int, int, int]]()  # parent, session, ticks
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 fields = (process / "stat").read_text().rpartition(")")[2].split()
-                if int(fields[3]) == self._process.pid:
-                    found += int(fields[11]) + int(fields[12])
-        return found
+                known[int(process.name)] = int(fields[1]), int(fields[3]), int(fields[11]) + int(fields[12])
+
+        def is_mine(number: int) -> bool:
+            parent, session, _ = known.get(number, (0, 0, 0))
+            return session == self._process.pid or (parent > 1 and is_mine(parent))
+
+        return sum(ticks for number, (_, _, ticks) in known.items() if is_mine(number))
 
     def milliseconds(self, image: bytes, requests: int, clients: int) -> float:
         """Processor time of a request, with so many clients at once."""
@@ -123,7 +142,11 @@ class Service:
 
     def stop(self) -> None:
         """End it, and all that it started."""
-        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(30)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
 
@@ -159,36 +182,67 @@ def torchserve(package: str, folder: Path) -> Service:
     return Service(command, "/predictions/model", ports[0], cwd=folder, env=environment)
 
 
+def ray_serve(package: str) -> Service:
+    """``segship serve --ray local``: Ray Serve with the same application, as many replicas as cores."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "segship", "serve", f"model={package}", "--ray", "local", "--port", str(port)]
+    return Service(command, "/v1/models/model/segment", port)
+
+
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("package")
     parser.add_argument("image", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--requests", type=int, default=60)
+    parser.add_argument("--requests", type=int, default=64)
     parser.add_argument("--clients", default="1,8")
     parser.add_argument("--torchserve", action="store_true")
+    parser.add_argument("--ray", action="store_true")
     options = parser.parse_args()
     image, clients = options.image.read_bytes(), [int(part) for part in options.clients.split(",")]
-    plain: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         services = {"segship serve": ours(options.package)}
         if options.torchserve:
             services["TorchServe"] = torchserve(options.package, Path(folder))
-        served: dict[tuple[str, int], list[float]] = {(name, number): [] for name in services for number in clients}
+        if options.ray:
+            services["Ray Serve"] = ray_serve(options.package)
+        plain = Loop(options.package, image, options.requests)
         try:
-            for _ in range(options.rounds):
-                plain.append(of_loop(options.package, image, options.requests))
-                for (name, number), times in served.items():
-                    times.append(services[name].milliseconds(image, options.requests, number))
+            show(measure(services, plain, image, options.rounds, options.requests, clients))
         finally:
+            plain.stop()
             for service in services.values():
                 service.stop()
+
+
+Times = dict[tuple[str, int], list[float]]
+"""Milliseconds of each round, by what was measured and the number of clients."""
+
+
+def measure(
+    services: dict[str, Service], plain: Loop, image: bytes, rounds: int, requests: int, clients: list[int]
+) -> Times:
+    """Ask all in turns, so that other work on the machine meets them alike."""
+    times: Times = {(name, number): [] for number in clients for name in ("plain loop", *services)}
+    for round_number in range(rounds + 1):  # the first one is not counted
+        for (name, number), found in times.items():
+            at_once = min(number, os.cpu_count() or 1)
+            service = services.get(name)
+            taken = service.milliseconds(image, requests, number) if service else plain.milliseconds(at_once)
+            if round_number:
+                found.append(taken)
+    return times
+
+
+def show(times: Times) -> None:
+    """Print the table; a ratio is the median of the rounds', each to the loop of its own round."""
     print("| what | clients | CPU ms an image | spread | ratio |\n|---|---|---|---|---|")
-    middle = statistics.median(plain)
-    for (name, number), times in ((("plain loop", 1), plain), *served.items()):
-        found = statistics.median(times)
-        print(f"| {name} | {number} | {found:.1f} | {min(times):.1f}-{max(times):.1f} | {found / middle:.3f} |")
+    for (name, number), found in times.items():
+        ratio = statistics.median(a / b for a, b in zip(found, times["plain loop", number], strict=True))
+        middle = statistics.median(found)
+        print(f"| {name} | {number} | {middle:.1f} | {min(found):.1f}-{max(found):.1f} | {ratio:.3f} |")
 
 
 if __name__ == "__main__":

@@ -158,7 +158,7 @@ def _kill_a_worker(driver: int) -> bool:
 
 
 def _heard_elsewhere(driver: int) -> list[str]:
-    """Addresses, in hexadecimal digits, that processes below ``driver`` listen at and that are not this machine's own."""
+    """Addresses, in hexadecimal digits, that processes below ``driver`` listen at and that others reach."""
     sockets = dict[str, str]()
     for table in ("tcp", "tcp6"):
         for line in Path("/proc/net", table).read_text().splitlines()[1:]:

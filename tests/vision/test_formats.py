@@ -125,16 +125,16 @@ def test_a_tag_of_several_values_is_read_where_it_points_to() -> None:
 def test_lack_of_memory_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.fromarray(picture()).save(tmp_path / "a.jpg")
 
-    def fail(_: bytes) -> Any:
+    def fail(*_: object) -> Any:
         raise cv2.error(
             "OpenCV(5.0.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 243000000 bytes"
         )
 
-    monkeypatch.setattr(decode, "_decode", fail)
+    monkeypatch.setattr(decode, "decode_by_opencv", fail)
     with pytest.raises(SegshipError, match="not enough memory for 60x40 pixels") as caught:
         read_image(tmp_path / "a.jpg")
     assert not isinstance(caught.value, InputError)  # which an evaluation would count as a damaged file
-    monkeypatch.setattr(decode, "_decode", lambda _: None)
+    monkeypatch.setattr(decode, "decode_by_opencv", lambda *_: None)
     with pytest.raises(InputError, match="cut off or damaged"):
         read_image(tmp_path / "a.jpg")
     monkeypatch.setattr(decode, "_has_memory", lambda _: False)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
 
-from segship.serve.multipart import image_of
 from segship.serve.direct import Direct
+from segship.serve.multipart import image_of
 from segship.serve.openapi import IMAGE, errors
 from segship.serve.replies import reply
 

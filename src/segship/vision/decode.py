@@ -17,14 +17,13 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeGuard
 
-import cv2
 import numpy as np
 
 from segship.core.errors import InputError, SegshipError, SegshipWarning, one_line, printable
 from segship.core.memory import is_out_of_memory
 from segship.vision.formats import HEAD, IMAGE_SUFFIXES, KNOWN, decode_by_pillow, find_format, has_whole_chunks
 from segship.vision.headers import usual_size
-from segship.vision.opencv_log import SILENCE
+from segship.vision.opencv_decode import decode_by_opencv
 from segship.vision.tiff_tags import FirstPage
 
 if TYPE_CHECKING:
@@ -218,7 +217,7 @@ def read_image(image: Encoded, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.ui
         raise InputError(f"{name} is a JPEG of so many passes that decoding it takes minutes: save it again")
     if data.rfind(_ENDS[form.name]) < 0 or (form.name == "PNG" and not has_whole_chunks(data)):
         raise _damaged(name, form.name)
-    return _checked(name, form.name, size, lambda: _decode(data))
+    return _checked(name, form.name, size, lambda: decode_by_opencv(data, size[0] * size[1]))
 
 
 def _size_by_pillow(name: str, form: Format, file: BinaryIO, max_pixels: int) -> tuple[int, int]:
@@ -235,7 +234,7 @@ def _read_picture(name: str, form: Format, file: BinaryIO, max_pixels: int) -> N
         return _checked(name, form.name, picture.size, lambda: decode_by_pillow(picture))
     file.seek(0)
     data = file.read()
-    return _checked(name, form.name, picture.size, lambda: _decode(data))
+    return _checked(name, form.name, picture.size, lambda: decode_by_opencv(data))
 
 
 def _read_tiff(name: str, data: bytes, max_pixels: int) -> NDArray[np.uint8]:
@@ -251,7 +250,7 @@ def _read_tiff(name: str, data: bytes, max_pixels: int) -> NDArray[np.uint8]:
             "colours of 3 or 4 bands, of uint8 or uint16; convert it, or, if the network was trained on such images, "
             "say so in its description (pixels: multispectral)"
         )
-    return _checked(name, "TIFF", page.size, lambda: _decode(data))
+    return _checked(name, "TIFF", page.size, lambda: decode_by_opencv(data))
 
 
 def _checked(
@@ -407,13 +406,6 @@ def _require_bearable(name: str, size: tuple[int, int], max_pixels: int) -> None
             f"{name} is too large: {width}x{height} pixels are {found}, the limit is {limit}; shrink it, or raise the "
             "limit (--max-pixels of predict and evaluate, max_pixels in Python)"
         )
-
-
-def _decode(data: bytes) -> NDArray[np.uint8] | None:
-    """OpenCV's decoder; None when the file is damaged."""
-    with SILENCE:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    return None if image is None else np.asarray(image, np.uint8)
 
 
 def _indices(name: str, picture: ImageFile) -> NDArray[np.uint8] | NDArray[np.uint16]:
