@@ -66,14 +66,10 @@ def connected(address: str, what: str) -> Iterator[Any]:
     try:
         # The log of the workers is the cluster's: what they have to tell is returned.
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **own)
-    except Exception as error:
+    except Exception as error:  # a plain one where the machine is too busy to start a cluster in half a minute
         reason = one_line(error)
-        if (
-            address == LOCAL
-        ):  # which ends in a plain Exception where the machine is too busy to start it in half a minute
+        if address == LOCAL:
             raise BackendError(f"Ray does not start a cluster on this machine ({reason})") from error
-        if not isinstance(error, (ConnectionError, RuntimeError, ValueError)):
-            raise
         raise BackendError(f"no Ray cluster answers at {address!r} ({reason}): --ray local starts one here") from error
     try:
         yield ray
