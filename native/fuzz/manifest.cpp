@@ -1,7 +1,7 @@
 // libFuzzer on the manifest's reader, and on the sizes that follow from what it accepts:
 //
 //     CXX=clang++ cmake -S native -B build/fuzz -DSEGSHIP_FUZZ=ON && cmake --build build/fuzz
-//     build/fuzz/fuzz_manifest -runs=1000000 -max_len=4096 CORPUS
+//     build/fuzz/fuzz_manifest -runs=1000000 -max_len=8192 CORPUS
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

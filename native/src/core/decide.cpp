@@ -14,44 +14,53 @@ namespace {
 
 // ---- Winners of the cells
 
-// Argmax over the classes of one row of cells, the first of equals; false where a value is not finite.
-SEGSHIP_CLONES bool winners_of_row(const Logits &logits, std::size_t cell, std::int32_t *winner) {
+// Argmax over the classes (classes, width) of one row of cells, the first of equals; false where a value is not finite.
+template <std::size_t lanes>
+SEGSHIP_INLINE bool winners_of_row_by(const float *line, std::size_t classes, std::size_t width, std::int32_t *winner) {
+  using Floats = typename Wide<lanes>::Floats;
+  using Ints = typename Wide<lanes>::Ints;
   bool finite = true;
   std::size_t x = 0;
-  for (; x + kLanes <= logits.width; x += kLanes) {
+  for (; x + lanes <= width; x += lanes) {
     Floats best, value;
     Ints place{}, fine = Ints{} - 1;
-    load(logits.row(0, cell) + x, best);
+    load(line + x, best);
     fine &= best - best == 0;
-    for (std::size_t label = 1; label < logits.classes; ++label) {
-      load(logits.row(label, cell) + x, value);
+    for (std::size_t label = 1; label < classes; ++label) {
+      load(line + label * width + x, value);
       fine &= value - value == 0;
       const Ints leads = value > best;
       place = leads ? Ints{} + static_cast<std::int32_t>(label) : place;
       best = leads ? value : best;
     }
     std::memcpy(winner + x, &place, sizeof(place));
-    for (std::size_t lane = 0; lane < kLanes; ++lane) finite = finite && fine[lane] != 0;
+    for (std::size_t lane = 0; lane < lanes; ++lane) finite = finite && fine[lane] != 0;
   }
-  for (; x < logits.width; ++x) {
-    float best = logits.row(0, cell)[x];
+  for (; x < width; ++x) {
+    float best = line[x];
     winner[x] = 0;
     finite = finite && best - best == 0;
-    for (std::size_t label = 1; label < logits.classes; ++label) {
-      const float value = logits.row(label, cell)[x];
+    for (std::size_t label = 1; label < classes; ++label) {
+      const float value = line[label * width + x];
       finite = finite && value - value == 0;
       if (value > best) best = value, winner[x] = static_cast<std::int32_t>(label);
     }
   }
   return finite;
 }
+SEGSHIP_LEVELS(winners_of_row,
+                 (const float *line, std::size_t classes, std::size_t width, std::int32_t *winner),
+                 (line, classes, width, winner))
 
 // ---- Blocks in doubt
 
-// What one block is decided with; sized once.
+// What blocks are decided with; sized once.
 struct Room {
-  std::vector<float> values, lead, down;
-  std::vector<std::int32_t> candidates;
+  std::vector<float> lead, down;
+  std::vector<bool> wanted;
+  std::vector<std::uint32_t> chances;     // (classes / 32, width): a bit for each class that may win
+  std::vector<std::int32_t> candidates;   // of all blocks, ascending within one
+  std::vector<std::size_t> ends;          // where the candidates of a block end
 };
 
 // Rows of cells of all classes, each made once: those of the last run are kept, for the next one shares some.
@@ -103,65 +112,103 @@ class Lines {
   std::size_t at_ = 0;
 };
 
-// The classes that may win in a block, from their values (classes, support): ascending.
-void find_candidates(const float *values, std::size_t classes, std::size_t support, std::vector<std::int32_t> &found) {
-  float floor = -HUGE_VALF;
-  for (std::size_t label = 0; label < classes; ++label) {
-    float least = values[label * support];
-    for (std::size_t cell = 1; cell < support; ++cell) least = std::min(least, values[label * support + cell]);
-    floor = std::max(floor, least);
-  }
-  found.clear();
-  for (std::size_t label = 0; label < classes; ++label) {
-    float most = values[label * support];
-    for (std::size_t cell = 1; cell < support; ++cell) most = std::max(most, values[label * support + cell]);
-    if (most >= floor) found.push_back(static_cast<std::int32_t>(label));
-  }
-}
-
-// The values of a block: (classes, rows of cells, columns of cells).
-void gather(const std::vector<const float *> &lines, std::size_t classes, std::size_t width, const Run &columns,
-            float *values) {
-  for (std::size_t label = 0; label < classes; ++label) {
-    for (const float *line : lines) {
-      for (const std::int32_t column : columns.cells) *values++ = line[label * width + static_cast<std::size_t>(column)];
+// The classes that may win in blocks of `across` neighbouring columns of cells, for all columns at once: a bit for each
+// class in `chances` (classes / 32, stride). A class that is nowhere above what another is everywhere cannot win.
+// `wanted`: whether kLanes columns matter.
+template <std::size_t lanes>
+SEGSHIP_INLINE void find_chances_by(const std::vector<const float *> &lines, std::size_t classes, std::size_t width,
+                                    std::size_t across, const std::vector<bool> &wanted, std::uint32_t *chances) {
+  using Floats = typename Wide<lanes>::Floats;
+  using Ints = typename Wide<lanes>::Ints;
+  const std::size_t stride = wanted.size() * kLanes;
+  for (std::size_t x = 0; x < stride; x += lanes) {
+    if (!wanted[x / kLanes]) continue;
+    Floats floor = Floats{} - HUGE_VALF, value;
+    for (std::size_t label = 0; label < classes; ++label) {
+      Floats least = Floats{} + HUGE_VALF;
+      for (const float *line : lines) {
+        for (std::size_t column = 0; column < across; ++column) {
+          load(line + label * width + x + column, value);
+          least = value < least ? value : least;
+        }
+      }
+      floor = least > floor ? least : floor;
+    }
+    for (std::size_t first = 0; first < classes; first += 32) {
+      Ints found{};
+      for (std::size_t label = first; label < std::min(first + 32, classes); ++label) {
+        Floats most = Floats{} - HUGE_VALF;
+        for (const float *line : lines) {
+          for (std::size_t column = 0; column < across; ++column) {
+            load(line + label * width + x + column, value);
+            most = value > most ? value : most;
+          }
+        }
+        const Ints reaches = most >= floor;
+        found |= reaches & static_cast<std::int32_t>(1U << (label - first));
+      }
+      std::memcpy(chances + first / 32 * stride + x, &found, sizeof(found));
     }
   }
 }
+SEGSHIP_LEVELS(find_chances,
+                 (const std::vector<const float *> &lines, std::size_t classes, std::size_t width, std::size_t across,
+                  const std::vector<bool> &wanted, std::uint32_t *chances),
+                 (lines, classes, width, across, wanted, chances))
 
-// One line of cells to eight positions of a run.
-inline void spread(const float *values, const Run &run, std::size_t position, Few &out) {
+// The same for one block of any columns: appended to `found`.
+void find_candidates(const std::vector<const float *> &lines, std::size_t classes, std::size_t width,
+                     const Run &columns, std::vector<std::int32_t> &found) {
+  const auto extreme = [&](std::size_t label, auto &&better) {
+    float value = lines[0][label * width + static_cast<std::size_t>(columns.cells[0])];
+    for (const float *line : lines) {
+      for (const std::int32_t column : columns.cells) {
+        const float other = line[label * width + static_cast<std::size_t>(column)];
+        if (better(other, value)) value = other;
+      }
+    }
+    return value;
+  };
+  float floor = -HUGE_VALF;
+  for (std::size_t label = 0; label < classes; ++label) floor = std::max(floor, extreme(label, std::less<float>()));
+  for (std::size_t label = 0; label < classes; ++label) {
+    if (extreme(label, std::greater<float>()) >= floor) found.push_back(static_cast<std::int32_t>(label));
+  }
+}
+
+// Values of cells, `step` floats apart, to eight positions of a run.
+inline void spread(const float *values, std::size_t step, const Run &run, std::size_t position, Few &out) {
   const std::size_t cells = run.cells.size();
   out = Few{} + values[0];
   if (cells == 1) return;
   Few weight;
   load(run.weight.data() + position, weight);
-  out = weight * (values[1] - values[0]);
+  out = weight * (values[step] - values[0]);
   for (std::size_t tap = 1; tap + 1 < cells; ++tap) {
     load(run.weight.data() + tap * run.stride + position, weight);
-    out += weight * (values[tap + 1] - values[0]);
+    out += weight * (values[(tap + 1) * step] - values[0]);
   }
   out += values[0];
 }
 
-// The lead of each candidate over the first one, in every row of a block: (candidates - 1, rows, columns of cells).
-inline void lead_down(const Run &rows, std::size_t across, Room &room) {
-  const std::size_t count = rows.cells.size(), support = count * across;
-  room.lead.resize(support);
-  room.down.resize((room.candidates.size() - 1) * rows.positions() * across);
-  const float *base = room.values.data() + static_cast<std::size_t>(room.candidates[0]) * support;
+// The lead of each candidate over the first one, at every row of a block: (candidates - 1, columns of cells, rows).
+inline void lead_down(const std::vector<const float *> &lines, std::size_t width, const Run &rows, const Run &columns,
+                      const std::int32_t *candidates, std::size_t count, Room &room) {
+  room.lead.resize(lines.size());
+  room.down.resize((count - 1) * columns.cells.size() * rows.stride);
   float *down = room.down.data(), *lead = room.lead.data();
-  for (std::size_t rank = 1; rank < room.candidates.size(); ++rank) {
-    const float *values = room.values.data() + static_cast<std::size_t>(room.candidates[rank]) * support;
-    for (std::size_t cell = 0; cell < support; ++cell) lead[cell] = values[cell] - base[cell];
-    for (std::size_t row = 0; row < rows.positions(); ++row) {
-      for (std::size_t column = 0; column < across; ++column) {
-        const float first = lead[column];
-        float value = count == 1 ? first : rows.weight[row] * (lead[across + column] - first);
-        for (std::size_t tap = 1; tap + 1 < count; ++tap) {
-          value += rows.weight[tap * rows.stride + row] * (lead[(tap + 1) * across + column] - first);
-        }
-        *down++ = count == 1 ? value : value + first;
+  for (std::size_t rank = 1; rank < count; ++rank) {
+    const std::size_t own = static_cast<std::size_t>(candidates[rank]) * width;
+    const std::size_t base = static_cast<std::size_t>(candidates[0]) * width;
+    for (const std::int32_t cell : columns.cells) {
+      const auto column = static_cast<std::size_t>(cell);
+      for (std::size_t line = 0; line < lines.size(); ++line) {
+        lead[line] = lines[line][own + column] - lines[line][base + column];
+      }
+      for (std::size_t row = 0; row < rows.stride; row += kFew, down += kFew) {
+        Few value;
+        spread(lead, 1, rows, row, value);
+        std::memcpy(down, &value, sizeof(value));
       }
     }
   }
@@ -169,24 +216,30 @@ inline void lead_down(const Run &rows, std::size_t across, Room &room) {
 
 // Decide every pixel of a block. What is interpolated is each candidate's lead over the first one.
 template <class Label>
-SEGSHIP_CLONES void settle(const Run &rows, const Run &columns, Room &room, Label *mask, std::size_t width) {
-  const std::size_t across = columns.cells.size(), step = rows.positions() * across;
-  lead_down(rows, across, room);
+SEGSHIP_CLONES void settle(const std::vector<const float *> &lines, std::size_t cells, const Run &rows,
+                           const Run &columns, const std::int32_t *candidates, std::size_t count, Room &room,
+                           Label *mask, std::size_t width) {
+  typedef Label Labels __attribute__((vector_size(kFew * sizeof(Label))));
+  lead_down(lines, cells, rows, columns, candidates, count, room);
+  const std::size_t step = rows.stride * columns.cells.size();
   for (std::size_t row = 0; row < rows.positions(); ++row) {
     Label *out = mask + (rows.begin + row) * width + columns.begin;
     for (std::size_t place = 0; place < columns.positions(); place += kFew) {
       Few best{}, value;
-      FewInts winner = FewInts{} + room.candidates[0];
-      const float *down = room.down.data() + row * across;
-      for (std::size_t rank = 1; rank < room.candidates.size(); ++rank, down += step) {
-        spread(down, columns, place, value);
+      FewInts winner = FewInts{} + candidates[0];
+      const float *down = room.down.data() + row;
+      for (std::size_t rank = 1; rank < count; ++rank, down += step) {
+        spread(down, rows.stride, columns, place, value);
         const FewInts leads = value > best;
-        winner = leads ? FewInts{} + room.candidates[rank] : winner;
+        winner = leads ? FewInts{} + candidates[rank] : winner;
         best = leads ? value : best;
       }
-      typedef Label Labels __attribute__((vector_size(kFew * sizeof(Label))));
       const Labels narrow = __builtin_convertvector(winner, Labels);
-      std::memcpy(out + place, &narrow, std::min(kFew, columns.positions() - place) * sizeof(Label));
+      if (place + kFew <= columns.positions()) {  // of a length that the compiler knows: one store
+        std::memcpy(out + place, &narrow, sizeof(narrow));
+      } else {
+        std::memcpy(out + place, &narrow, (columns.positions() - place) * sizeof(Label));
+      }
     }
   }
 }
@@ -207,7 +260,7 @@ SEGSHIP_CLONES void widen(const Logits &logits, std::size_t cell, const std::vec
       for (std::size_t tap = 0; tap < cells.size(); ++tap) cells[tap] = row[run.cells[tap]];
       for (std::size_t place = 0; place < run.positions(); place += kFew) {
         Few value;
-        spread(cells.data(), run, place, value);
+        spread(cells.data(), 1, run, place, value);
         std::memcpy(out + label * stride + run.begin + place, &value, sizeof(value));
       }
     }
@@ -220,20 +273,11 @@ Lines wide_lines(const Logits &logits, const std::vector<Run> &columns, std::siz
           [&logits, &columns, stride](std::size_t cell, float *line) { widen(logits, cell, columns, stride, line); }};
 }
 
-// Rows of cells as they are, all classes beside one another: planes that lie a power of two apart fight for the same
-// places in the cache.
-Lines near_lines(const Logits &logits) {
-  return {logits.classes * logits.width, [&logits](std::size_t cell, float *line) {
-            for (std::size_t label = 0; label < logits.classes; ++label) {
-              std::copy_n(logits.row(label, cell), logits.width, line + label * logits.width);
-            }
-          }};
-}
-
-// A class's values at kLanes pixels of one row of the image.
+// A class's values at some pixels of one row of the image.
+template <class Vector>
 inline void values_at(const std::vector<const float *> &rows, const float *weight, std::size_t step, std::size_t place,
-                      Floats &out) {
-  Floats first, next;
+                      Vector &out) {
+  Vector first, next;
   load(rows[0] + place, first);
   out = first;
   if (rows.size() == 1) return;
@@ -246,11 +290,13 @@ inline void values_at(const std::vector<const float *> &rows, const float *weigh
   out += first;
 }
 
-template <class Label>
-SEGSHIP_CLONES void decide_row(const std::vector<const float *> &rows, const Run &run, std::size_t row,
-                               std::size_t classes, std::size_t stride, std::size_t width, Label *mask) {
+template <std::size_t lanes, class Label>
+SEGSHIP_INLINE void decide_row_by(const std::vector<const float *> &rows, const Run &run, std::size_t row,
+                                  std::size_t classes, std::size_t stride, std::size_t width, Label *mask) {
+  using Floats = typename Wide<lanes>::Floats;
+  using Ints = typename Wide<lanes>::Ints;
   const float *weight = run.weight.data() + row;
-  for (std::size_t place = 0; place < width; place += kLanes) {
+  for (std::size_t place = 0; place < width; place += lanes) {
     Floats best, value;
     Ints winner{};
     values_at(rows, weight, run.stride, place, best);
@@ -260,10 +306,18 @@ SEGSHIP_CLONES void decide_row(const std::vector<const float *> &rows, const Run
       winner = leads ? Ints{} + static_cast<std::int32_t>(label) : winner;
       best = leads ? value : best;
     }
-    const std::size_t count = std::min(kLanes, width - place);
+    const std::size_t count = std::min(lanes, width - place);
     for (std::size_t x = 0; x < count; ++x) mask[place + x] = static_cast<Label>(winner[x]);
   }
 }
+SEGSHIP_LEVELS(decide_row,
+                 (const std::vector<const float *> &rows, const Run &run, std::size_t row, std::size_t classes,
+                  std::size_t stride, std::size_t width, std::uint8_t *mask),
+                 (rows, run, row, classes, stride, width, mask))
+SEGSHIP_LEVELS(decide_row,
+                 (const std::vector<const float *> &rows, const Run &run, std::size_t row, std::size_t classes,
+                  std::size_t stride, std::size_t width, std::uint16_t *mask),
+                 (rows, run, row, classes, stride, width, mask))
 
 // ---- Values that are not finite
 
@@ -304,30 +358,43 @@ std::size_t first_greatest(const float *values, std::size_t step, std::size_t cl
 
 // ---- The whole of a mask
 
-// What the cells of the rows say: who wins, and whether all values are finite. Filled as rows are needed.
+// What the cells of the rows say: their values, who wins, and whether all are finite. Made as rows are needed.
 class Cells {
  public:
-  explicit Cells(const Logits &logits) : logits_(logits), winner_(logits.rows * logits.width), state_(logits.rows) {}
+  explicit Cells(const Logits &logits)
+      : logits_(logits), winner_(logits.rows * logits.width), finite_(logits.rows),
+        // What finds chances looks beyond the last column.
+        lines_(logits.classes * logits.width + 2 * kLanes, [this](std::size_t cell, float *line) { make(cell, line); }) {}
+  Cells(const Cells &) = delete;
+  Cells &operator=(const Cells &) = delete;
 
-  const std::int32_t *winners(std::int32_t cell) {
-    const std::size_t row = static_cast<std::size_t>(cell) - logits_.first;
-    std::int32_t *winner = winner_.data() + row * logits_.width;
-    if (state_[row] == 0) state_[row] = winners_of_row(logits_, static_cast<std::size_t>(cell), winner) ? 1 : 2;
-    return winner;
-  }
+  // The rows of cells that a run draws on, each (classes, width).
+  const std::vector<const float *> &lines(const Run &run) { return lines_.of(run); }
+
+  // Of a row whose line was made.
+  const std::int32_t *winners(std::int32_t cell) const { return winner_.data() + row_of(cell) * logits_.width; }
+
   bool is_finite(const Run &run) {
-    bool finite = true;
-    for (const std::int32_t cell : run.cells) {
-      winners(cell);
-      finite = finite && state_[static_cast<std::size_t>(cell) - logits_.first] == 1;
-    }
-    return finite;
+    lines(run);
+    return std::all_of(run.cells.begin(), run.cells.end(), [this](std::int32_t cell) { return finite_[row_of(cell)]; });
   }
 
  private:
+  std::size_t row_of(std::int32_t cell) const { return static_cast<std::size_t>(cell) - logits_.first; }
+
+  // All classes beside one another: planes that lie a power of two apart fight for the same places in the cache.
+  void make(std::size_t cell, float *line) {
+    for (std::size_t label = 0; label < logits_.classes; ++label) {
+      std::copy_n(logits_.row(label, cell), logits_.width, line + label * logits_.width);
+    }
+    const std::size_t row = cell - logits_.first;
+    finite_[row] = winners_of_row(line, logits_.classes, logits_.width, winner_.data() + row * logits_.width);
+  }
+
   const Logits &logits_;
   std::vector<std::int32_t> winner_;
-  std::vector<std::uint8_t> state_;
+  std::vector<bool> finite_;
+  Lines lines_;
 };
 
 // Least and greatest winner of the cells of a run, in every column of cells.
@@ -344,8 +411,8 @@ template <class Label>
 class Decision {
  public:
   Decision(const Logits &logits, const std::vector<Run> &columns, std::size_t width, Label *mask)
-      : logits_(logits), columns_(columns), width_(width), mask_(mask), cells_(logits),
-        near_(near_lines(logits)), wide_(wide_lines(logits, columns, width)) {}
+      : logits_(logits), blocks_(blocks_of(columns)), width_(width), mask_(mask), cells_(logits),
+        wide_(wide_lines(logits, columns, width)) {}
 
   bool is_finite(const Run &rows) { return cells_.is_finite(rows); }
 
@@ -357,6 +424,9 @@ class Decision {
       span(cells_.winners(rows.cells[tap]), logits_.width, low_.data(), high_.data());
     }
     fill(rows);
+    if (doubts_.empty()) return;
+    const auto &lines = cells_.lines(rows);
+    find(lines);
     if (costs_more(rows)) {
       const auto &wide = wide_.of(rows);
       for (std::size_t row = 0; row < rows.positions(); ++row) {
@@ -364,132 +434,188 @@ class Decision {
       }
       return;
     }
-    for (const Run *columns : doubts_) {
-      load(rows, *columns);
-      settle(rows, *columns, room_, mask_, width_);
+    std::size_t begin = 0;
+    for (std::size_t block = 0; block < doubts_.size(); begin = room_.ends[block++]) {
+      settle(lines, logits_.width, rows, *doubts_[block]->run, room_.candidates.data() + begin, room_.ends[block] - begin,
+             room_, mask_, width_);
     }
   }
 
  private:
+  // Columns of the image that draw on the same columns of cells.
+  struct Block {
+    const Run *run;
+    std::size_t begin, first;
+    std::size_t across;  // neighbouring columns of cells; 0: others lie between them
+  };
+
+  static std::vector<Block> blocks_of(const std::vector<Run> &columns) {
+    std::vector<Block> blocks;
+    for (const Run &run : columns) {
+      const auto first = static_cast<std::size_t>(run.cells.front()), last = static_cast<std::size_t>(run.cells.back());
+      const bool solid = last - first + 1 == run.cells.size() && run.cells.size() <= kLanes;
+      blocks.push_back({&run, run.begin, first, solid ? run.cells.size() : 0});
+    }
+    return blocks;
+  }
+
+  bool is_mixed(const Block &block) const {
+    const std::int32_t *low = low_.data(), *high = high_.data();
+    if (block.across == 2) {  // by far the most
+      const std::size_t first = block.first;
+      return std::min(low[first], low[first + 1]) != std::max(high[first], high[first + 1]);
+    }
+    const std::int32_t winner = low[block.first];
+    return std::any_of(block.run->cells.begin(), block.run->cells.end(), [=](std::int32_t cell) {
+      return low[static_cast<std::size_t>(cell)] != winner || high[static_cast<std::size_t>(cell)] != winner;
+    });
+  }
+
   // Labels of the blocks without doubt; the others are gathered.
   void fill(const Run &rows) {
     doubts_.clear();
     doubtful_ = 0;
     Label *first = mask_ + rows.begin * width_;
-    for (const Run &columns : columns_) {
-      std::int32_t low = low_[static_cast<std::size_t>(columns.cells[0])];
-      std::int32_t high = high_[static_cast<std::size_t>(columns.cells[0])];
-      for (std::size_t tap = 1; tap < columns.cells.size(); ++tap) {
-        low = std::min(low, low_[static_cast<std::size_t>(columns.cells[tap])]);
-        high = std::max(high, high_[static_cast<std::size_t>(columns.cells[tap])]);
-      }
-      std::fill_n(first + columns.begin, columns.positions(), static_cast<Label>(low));
-      if (low != high) {
-        doubts_.push_back(&columns);
-        doubtful_ += columns.positions();
+    std::size_t begin = 0;  // of neighbours with the same label
+    std::int32_t label = 0;
+    for (const Block &block : blocks_) {
+      if (is_mixed(block)) {
+        doubts_.push_back(&block);
+        doubtful_ += block.run->positions();
+      } else if (const std::int32_t winner = low_[block.first]; winner != label) {
+        std::fill(first + begin, first + block.begin, static_cast<Label>(label));
+        begin = block.begin;
+        label = winner;
       }
     }
+    std::fill(first + begin, first + width_, static_cast<Label>(label));
     for (std::size_t row = 1; row < rows.positions(); ++row) {
       std::memcpy(first + row * width_, first, width_ * sizeof(Label));
     }
   }
 
-  void load(const Run &rows, const Run &columns) {
-    const std::size_t support = rows.cells.size() * columns.cells.size();
-    room_.values.resize(logits_.classes * support);
-    gather(near_.of(rows), logits_.classes, logits_.width, columns, room_.values.data());
-    find_candidates(room_.values.data(), logits_.classes, support, room_.candidates);
+  // The candidates of the blocks in doubt.
+  void find(const std::vector<const float *> &lines) {
+    room_.wanted.assign((logits_.width + kLanes - 1) / kLanes, false);
+    for (const Block *block : doubts_) room_.wanted[block->first / kLanes] = true;
+    const std::size_t stride = room_.wanted.size() * kLanes;
+    room_.chances.resize((logits_.classes + 31) / 32 * stride);
+    room_.candidates.clear();
+    room_.ends.clear();
+    std::size_t known = 0;  // columns of a block that the chances are of
+    for (const Block *block : doubts_) {
+      if (block->across == 0) {
+        find_candidates(lines, logits_.classes, logits_.width, *block->run, room_.candidates);
+      } else {
+        if (block->across != known) {
+          known = block->across;
+          find_chances(lines, logits_.classes, logits_.width, known, room_.wanted, room_.chances.data());
+        }
+        append(room_.chances.data() + block->first, stride);
+      }
+      room_.ends.push_back(room_.candidates.size());
+    }
   }
 
-  // Whether settling the doubts takes longer than interpolating everything: measured nanoseconds, and the rivals in a
-  // few of the blocks.
+  void append(const std::uint32_t *chances, std::size_t stride) {
+    for (std::size_t label = 0; label < logits_.classes; label += 32, chances += stride) {
+      for (std::uint32_t left = *chances; left != 0; left &= left - 1) {
+        room_.candidates.push_back(static_cast<std::int32_t>(label) + __builtin_ctz(left));
+      }
+    }
+  }
+
+  // Whether settling the doubts takes longer than interpolating everything: measured nanoseconds.
   bool costs_more(const Run &rows) {
     if (4 * doubtful_ < width_) return false;
-    std::size_t rivals = 0, looked = 0;
-    for (std::size_t block = 0; block < doubts_.size(); block += std::max<std::size_t>(1, doubts_.size() / 8)) {
-      load(rows, *doubts_[block]);
-      rivals += room_.candidates.size() - 1;
-      ++looked;
-    }
     const auto number = [](std::size_t count) { return static_cast<double>(count); };
-    const double support = number(rows.cells.size() * columns_[columns_.size() / 2].cells.size());
-    const double classes = number(logits_.classes);
-    const double finding = number(doubts_.size()) * (40 + 0.7 * classes * support);
-    const double settling = 0.5 * number(rivals) / number(looked) * number(doubtful_ * rows.positions());
-    const double all = classes * (0.3 * number(width_ * rows.positions()) + 1.0 * number(width_));
-    return finding + settling > all;
+    const double rivals = number(room_.candidates.size() - doubts_.size()) / number(doubts_.size());
+    const double settling = 0.5 * rivals * number(doubtful_ * rows.positions()) + 30 * number(doubts_.size());
+    const double all = number(logits_.classes) * (0.25 * number(width_ * rows.positions()) + 0.3 * number(width_));
+    return settling > all;
   }
 
   const Logits &logits_;
-  const std::vector<Run> &columns_;
+  std::vector<Block> blocks_;
   std::size_t width_;
   Label *mask_;
   Cells cells_;
-  Lines near_, wide_;
+  Lines wide_;
   Room room_;
   std::vector<std::int32_t> low_, high_;
-  std::vector<const Run *> doubts_;
+  std::vector<const Block *> doubts_;
   std::size_t doubtful_ = 0;
 };
 
 // ---- Scores
 
-// Softmax over the classes of kLanes pixels: values (classes, kLanes), in place.
+// Softmax over the classes of some pixels: values (classes, lanes), in place.
+template <std::size_t lanes>
 inline void softmax(float *values, std::size_t classes) {
+  using Floats = typename Wide<lanes>::Floats;
   Floats most, sum{}, value;
   load(values, most);
   for (std::size_t label = 1; label < classes; ++label) {
-    load(values + label * kLanes, value);
+    load(values + label * lanes, value);
     most = value > most ? value : most;
   }
   for (std::size_t first = 0; first < classes; first += 16) {  // few at a time, so that little is lost of small ones
     Floats part{};
     for (std::size_t label = first; label < std::min(first + 16, classes); ++label) {
-      load(values + label * kLanes, value);
+      load(values + label * lanes, value);
       value -= most;
-      exponential(value);
-      store(value, values + label * kLanes);
+      exponential<lanes>(value);
+      store(value, values + label * lanes);
       part += value;
     }
     sum += part;
   }
   for (std::size_t label = 0; label < classes; ++label) {
-    load(values + label * kLanes, value);
+    load(values + label * lanes, value);
     value /= sum;
-    store(value, values + label * kLanes);
+    store(value, values + label * lanes);
   }
 }
 
+template <std::size_t lanes>
 inline void sigmoid(float *values, std::size_t classes) {
+  using Floats = typename Wide<lanes>::Floats;
   for (std::size_t label = 0; label < classes; ++label) {
     Floats value;
     const Floats most = Floats{} + 88.0f;
-    load(values + label * kLanes, value);
+    load(values + label * lanes, value);
     value = -value < most ? -value : most;
-    exponential(value);
+    exponential<lanes>(value);
     value = 1.0f / (value + 1.0f);
-    store(value, values + label * kLanes);
+    store(value, values + label * lanes);
   }
 }
 
-SEGSHIP_CLONES void score_row(const std::vector<const float *> &rows, const Run &run, std::size_t row,
-                              std::size_t classes, std::size_t stride, std::size_t width, Activation activation,
-                              float *room, float *scores, std::size_t plane) {
+template <std::size_t lanes>
+SEGSHIP_INLINE void score_row_by(const std::vector<const float *> &rows, const Run &run, std::size_t row,
+                                 std::size_t classes, std::size_t stride, std::size_t width, Activation activation,
+                                 float *room, float *scores, std::size_t plane) {
+  using Floats = typename Wide<lanes>::Floats;
   const float *weight = run.weight.data() + row;
-  for (std::size_t place = 0; place < width; place += kLanes) {
+  for (std::size_t place = 0; place < width; place += lanes) {
     for (std::size_t label = 0; label < classes; ++label) {
       Floats value;
       values_at(rows, weight, run.stride, label * stride + place, value);
-      store(value, room + label * kLanes);
+      store(value, room + label * lanes);
     }
-    if (activation == Activation::sigmoid) sigmoid(room, classes);
-    if (activation == Activation::softmax) softmax(room, classes);
-    const std::size_t count = std::min(kLanes, width - place);
+    if (activation == Activation::sigmoid) sigmoid<lanes>(room, classes);
+    if (activation == Activation::softmax) softmax<lanes>(room, classes);
+    const std::size_t count = std::min(lanes, width - place);
     for (std::size_t label = 0; label < classes; ++label) {
-      std::memcpy(scores + label * plane + place, room + label * kLanes, count * sizeof(float));
+      std::memcpy(scores + label * plane + place, room + label * lanes, count * sizeof(float));
     }
   }
 }
+SEGSHIP_LEVELS(score_row,
+                 (const std::vector<const float *> &rows, const Run &run, std::size_t row, std::size_t classes,
+                  std::size_t stride, std::size_t width, Activation activation, float *room, float *scores,
+                  std::size_t plane),
+                 (rows, run, row, classes, stride, width, activation, room, scores, plane))
 
 // Of values that need not be finite: (classes), `step` floats apart, in place. As NumPy: NaN wins, and spreads.
 void activate(float *values, std::size_t step, std::size_t classes, Activation activation) {

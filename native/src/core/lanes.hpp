@@ -1,5 +1,5 @@
-// Sixteen numbers at once, in the vectors that GCC and clang know on every machine; the compiler cuts them into what the
-// processor has. (Loops over sixteen numbers it unrolls one by one instead.)
+// Several numbers at once, in the vectors that GCC and clang know on every machine. (Loops over so few GCC unrolls one by
+// one instead.)
 #pragma once
 
 #include <cstdint>
@@ -11,20 +11,31 @@
 
 namespace segship {
 
-constexpr std::size_t kLanes = 16;
-
-typedef float Floats __attribute__((vector_size(4 * kLanes)));
-typedef std::int32_t Ints __attribute__((vector_size(4 * kLanes)));
+constexpr std::size_t kLanes = 16;  // of the widest processor
 
 typedef float Few __attribute__((vector_size(32)));
 typedef std::int32_t FewInts __attribute__((vector_size(32)));
 constexpr std::size_t kFew = 8;
 
-inline void load(const float *from, Few &to) { std::memcpy(&to, from, sizeof(to)); }
-inline void load(const float *from, Floats &to) { std::memcpy(&to, from, sizeof(to)); }
-inline void store(const Floats &from, float *to) { std::memcpy(to, &from, sizeof(from)); }
+template <std::size_t lanes>
+struct Wide {
+  typedef float Floats __attribute__((vector_size(4 * lanes)));
+  typedef std::int32_t Ints __attribute__((vector_size(4 * lanes)));
+};
 
-inline void exponential(Floats &x) {
+template <class Vector>
+inline void load(const float *from, Vector &to) {
+  std::memcpy(&to, from, sizeof(to));
+}
+template <class Vector>
+inline void store(const Vector &from, float *to) {
+  std::memcpy(to, &from, sizeof(from));
+}
+
+template <std::size_t lanes>
+inline void exponential(typename Wide<lanes>::Floats &x) {
+  using Floats = typename Wide<lanes>::Floats;
+  using Ints = typename Wide<lanes>::Ints;
   // e to the power of x, for x at most 88, within 2 units in the last place.
   constexpr float least = -104, rounder = 12582912;  // 1.5 * 2^23: added to a number, it leaves the nearest whole one
   const Floats floor = Floats{} + least;
