@@ -99,7 +99,8 @@ PACKAGES = (
         classes=4,
         spec={"geometry": (Resize(width=96, height=64),)},
         seed=51,
-        gain=0.5,  # a temperature below 1 multiplies the last digits in which engines differ: small logits have small ones
+        gain=0.5,
+        # A temperature below 1 multiplies the last digits in which engines differ; those of small logits are small.
         temperatures=(0.5, 1.0, 1.5, 2.25),
     ),
     Small(
