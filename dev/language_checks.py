@@ -153,7 +153,7 @@ def _broken_packages(package: Path, folder: Path) -> dict[str, Path]:
             "another engine",
             "a broken engine",
         ),
-        *("a huge manifest", "colours missing", "edited"),
+        *("a huge manifest", "colours missing", "edited", "a longer file"),
     )
     places = {kind: folder / kind.replace(" ", "-") for kind in kinds}
     for place in list(places.values())[1:]:
@@ -163,6 +163,8 @@ def _broken_packages(package: Path, folder: Path) -> dict[str, Path]:
     (places["not JSON"] / "manifest.json").write_text('{"spec": ')
     (places["newer"] / "manifest.json").write_text(json.dumps({**manifest, "schema_version": 99}))
     (places["a changed file"] / "model.onnx").write_bytes(b"changed")
+    with (places["a longer file"] / "model.onnx").open("ab") as model:
+        model.write(b"longer")
     (places["a file missing"] / "model.onnx").unlink()
     (places["a huge manifest"] / "manifest.json").write_text(" " * (16 * 2**20) + json.dumps(manifest))
     broken = places["a broken engine"] / "model.onnx"

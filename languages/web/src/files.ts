@@ -16,6 +16,9 @@ interface Digest {
   sha256: string;
 }
 
+/** Bytes up to which a file that grew is read whole, so that the error can tell its size and digest. */
+const DESCRIBED = 64 * 2 ** 20;
+
 /** The files of a package. */
 export interface Files {
   /** For messages. */
@@ -40,7 +43,7 @@ export async function openFiles(source: Source, name?: string): Promise<Files> {
       throw new SegshipError("SEGSHIP_PACKAGE_ERROR", `${called} names a file outside itself ('${file}'): do not use it`);
     }
     if (expected === undefined) throw new SegshipError("SEGSHIP_PACKAGE_ERROR", least);
-    const bytes = await folder.read(file, expected.size, called);
+    const bytes = await folder.read(file, Math.max(expected.size, DESCRIBED), called);
     if (bytes === undefined) throw new SegshipError("SEGSHIP_PACKAGE_ERROR", least);
     await check(bytes, expected, `${called}/${file}`);
     return bytes;
@@ -116,7 +119,7 @@ class Served {
   }
 }
 
-/** At most one byte more than the limit is taken: whatever is longer is not the file that was written. */
+/** Whatever is longer than the limit is not the file that was written, and is not taken whole. */
 async function collect(stream: ReadableStream<Uint8Array>, limit: number, path: string): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let length = 0;
