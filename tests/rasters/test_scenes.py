@@ -161,6 +161,8 @@ def test_bands_are_counted_and_chosen(photographs: Segmentor, sliding: Segmentor
     image = np.moveaxis(read(path), 0, 2)
     chosen = np.asarray(photographs.scene(path, bands=(3, 1, 2)))
     assert np.array_equal(chosen, photographs(np.ascontiguousarray(image[:, :, [2, 0, 1]])))
+    with pytest.raises(InputError, match=r"has 2 bands, this network takes 4$"):
+        sliding.scene(write_raster(tmp_path / "two.tif", (90, 80), bands=2))
     with pytest.raises(InputError, match="band 7 is asked for"):
         sliding.scene(path, bands=(1, 2, 3, 7))
     with pytest.raises(InputError, match="float32 numbers, this network takes photographs"):

@@ -40,10 +40,10 @@ def choose_bands(raster: Raster, spec: ModelSpec, bands: Sequence[int] | None) -
     if bands is None and raster.count not in wanted:
         found = tuple(band for band in every if band not in raster.alpha)
     if len(found) not in wanted:
+        hint = f": choose them with --bands, as --bands {','.join(str(number + 1) for number in range(wanted[-1]))}"
         raise InputError(
             f"{raster.path} has {raster.count} band{'s' * (raster.count > 1)}, this network takes "
-            f"{' or '.join(map(str, wanted))}: choose them with --bands, as --bands "
-            f"{','.join(str(number + 1) for number in range(wanted[-1]))}"
+            f"{' or '.join(map(str, wanted))}{hint if raster.count >= wanted[-1] else ''}"
         )
     raster.select(found)
     if spec.pixels == "uint8" and raster.dtype not in ("uint8", "uint16"):
