@@ -99,18 +99,19 @@ def is_large(model: onnx.ModelProto) -> bool:
 
 
 def split(
-    model: ir.Model | onnx.ModelProto, *, folder: Path | None = None, least: int = _SMALL
+    model: ir.Model | onnx.ModelProto, *, folder: Path | None = None, least: int | None = None
 ) -> tuple[onnx.ModelProto, Weights]:
     """Separate a model from its weights.
 
     Args:
         model: The model. One of onnx_ir loses its weights; a protobuf message is left as it is.
         folder: Where weights lie that a message only names; None: they stay as they are named.
-        least: Bytes of a weight that stays in the model.
+        least: Bytes of a weight that stays in the model; None: those of sizes and axes.
 
     Returns:
         The model without its larger weights, which is small, and those weights by name, in the graph's order.
     """
+    least = _SMALL if least is None else least
     if isinstance(model, onnx.ModelProto):
         return _split_message(model, folder, least)
     import onnx_ir as ir
