@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segship.core.processor import processor, processors
-from segship.vision.decode import find_images
+from segship.vision.image_files import find_images
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent

@@ -31,7 +31,8 @@ import numpy as np
 from mmdeploy import Runtime
 from native import processor
 from packages import NETWORKS, SCENES, Network, find_network, keeping, mmdeploy_package_of, package_of
-from segship.vision.decode import find_images, read_image
+from segship.vision.decode import read_image
+from segship.vision.image_files import find_images
 from timing import Timing, interleave
 
 ROOT = Path(__file__).parents[1]

@@ -31,7 +31,8 @@ import timing
 from packages import NETWORKS, SCENES, Network, find_network, keeping, overrides, weights_of
 from segship import Segmentor
 from segship.core.errors import SegshipWarning
-from segship.vision.decode import find_images, read_image
+from segship.vision.decode import read_image
+from segship.vision.image_files import find_images
 
 LIMIT = 1.15
 

@@ -23,7 +23,8 @@ import numpy as np
 import segship
 from engines import parser_of, row_of, show
 from packages import SCENES, Network, find_network, keeping, mmdeploy_package_of, package_of
-from segship.vision.decode import find_images, read_image
+from segship.vision.decode import read_image
+from segship.vision.image_files import find_images
 from timing import interleave
 
 WORKER = """

@@ -25,7 +25,8 @@ import timing
 from packages import NETWORKS, SCENES, Network, find_network, keeping, package_of
 from segship.runtime.package import find_package
 from segship.vision import native
-from segship.vision.decode import find_images, read_image
+from segship.vision.decode import read_image
+from segship.vision.image_files import find_images
 
 
 def measure(network: Network, size: tuple[int, int], folder: Path, options: argparse.Namespace) -> list[str]:

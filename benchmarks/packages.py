@@ -20,7 +20,8 @@ from segship.core.errors import SegshipWarning, UnsupportedError
 from segship.core.manifest import Manifest, read_manifest
 from segship.deploy import Int8, export_mmdeploy
 from segship.sources import Source
-from segship.vision.decode import find_images, read_image, read_labels
+from segship.vision.decode import read_image, read_labels
+from segship.vision.image_files import find_images
 
 __all__ = [
     "NETWORKS",

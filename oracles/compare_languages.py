@@ -25,7 +25,8 @@ from language_builds import BUILDS
 from language_checks import read_mask
 from segship import Segmentor
 from segship.core.errors import SegshipError
-from segship.vision.decode import find_images, read_image
+from segship.vision.decode import read_image
+from segship.vision.image_files import find_images
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -23,7 +23,8 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests")]
 import segship
-from segship.vision.decode import find_images, read_image
+from segship.vision.decode import read_image
+from segship.vision.image_files import find_images
 from support.native import Library, Segmentor
 
 if TYPE_CHECKING:

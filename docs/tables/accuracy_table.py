@@ -35,7 +35,8 @@ from segship.core.manifest import read_manifest
 from segship.deploy import Int8
 from segship.evaluation import evaluate, pair_files
 from segship.networks.session import EagerSession
-from segship.vision.decode import find_images, read_image
+from segship.vision.decode import read_image
+from segship.vision.image_files import find_images
 from segship.vision.preprocess import prepare
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))

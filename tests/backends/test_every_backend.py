@@ -27,7 +27,8 @@ from segship.deploy import Int8, export
 from segship.networks.session import EagerSession
 from segship.runtime.package import PackageFiles, find_package
 from segship.sources import Loaded, load
-from segship.vision.decode import find_images, read_image
+from segship.vision.decode import read_image
+from segship.vision.image_files import find_images
 from segship.vision.preprocess import prepare
 from support.demo import ASSETS, small_demo
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import segship
-from segship.vision.decode import find_images
+from segship.vision.image_files import find_images
 
 PACKAGE = os.environ.get("SEGSHIP_PACKAGE", "")
 DEMO = Path(segship.__file__).parent / "assets" / "demo"

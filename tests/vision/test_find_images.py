@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from segship.core.errors import InputError
-from segship.vision.decode import find_images
+from segship.vision.image_files import find_images
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,8 @@ from PIL import Image, features
 
 from segship.core.errors import InputError, SegshipError, SegshipWarning
 from segship.vision import decode
-from segship.vision.decode import find_images, read_image, read_labels
+from segship.vision.decode import read_image, read_labels
+from segship.vision.image_files import find_images
 from segship.vision.tiff_tags import FirstPage
 
 

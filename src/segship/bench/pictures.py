@@ -10,7 +10,8 @@ import numpy as np
 
 from segship.core.files import DEMO
 from segship.vision.bands import read_pixels, synthesize_bands
-from segship.vision.decode import find_images, read_image
+from segship.vision.decode import read_image
+from segship.vision.image_files import find_images
 
 if TYPE_CHECKING:
     import os

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segship.core.errors import InputError, did_you_mean
-from segship.vision.decode import find_images
 from segship.vision.formats import IMAGE_SUFFIXES
+from segship.vision.image_files import find_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -19,8 +19,8 @@ from segship.verification.compare import Reference, compare, compare_labels
 from segship.verification.gates import failures, mask_failures
 from segship.verification.inputs import find_scenes
 from segship.vision.bands import read_pixels, synthesize_bands
-from segship.vision.decode import find_images
 from segship.vision.draw import write_png
+from segship.vision.image_files import find_images
 from segship.vision.palette import colorize
 
 if TYPE_CHECKING:

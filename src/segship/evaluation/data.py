@@ -12,7 +12,7 @@ from segship.core.errors import InputError, SegshipWarning
 from segship.datasets import choose_layout
 from segship.datasets.label_encoding import LabelEncoding, encoding_for, survey
 from segship.datasets.samples import NameEnds, Sample, find_folder, find_samples, pair_up
-from segship.vision.decode import find_images
+from segship.vision.image_files import find_images
 
 if TYPE_CHECKING:
     import os

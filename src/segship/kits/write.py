@@ -35,7 +35,7 @@ from segship.sources import as_source
 from segship.tools.tensors.index import Index, Packed, StoredEncoding, TensorFile
 from segship.verification.inputs import first_window, spread
 from segship.vision.bands import read_pixels
-from segship.vision.decode import find_images
+from segship.vision.image_files import find_images
 from segship.vision.preprocess import prepare
 
 if TYPE_CHECKING:

@@ -22,8 +22,9 @@ from segship.runtime.results import is_of_the_image, reason_of, write_results
 from segship.runtime.scene_files import is_scene, write_scene
 from segship.runtime.segmentor import Segmentor
 from segship.runtime.throughput import FEW
-from segship.vision.decode import MAX_PIXELS, other_files
+from segship.vision.decode import MAX_PIXELS
 from segship.vision.draw import Style
+from segship.vision.image_files import other_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence

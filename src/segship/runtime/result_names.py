@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from segship.runtime.object_store import find_objects
-from segship.vision.decode import find_images
+from segship.vision.image_files import find_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

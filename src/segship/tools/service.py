@@ -17,8 +17,8 @@ from PIL import Image
 from segship.core.errors import InputError, one_line
 from segship.runtime import Segmentor
 from segship.vision.bands import as_picture, read_pixels
-from segship.vision.decode import find_images
 from segship.vision.draw import contact_sheet, overlay, write_jpeg
+from segship.vision.image_files import find_images
 
 if TYPE_CHECKING:
     import os

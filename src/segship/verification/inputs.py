@@ -14,7 +14,8 @@ from segship.core.errors import InputError
 from segship.core.files import DEMO
 from segship.verification.compare import Reference
 from segship.vision.bands import read_pixels, synthesize_bands
-from segship.vision.decode import find_images, read_image
+from segship.vision.decode import read_image
+from segship.vision.image_files import find_images
 from segship.vision.preprocess import prepare, prepare_at, prepared_size
 from segship.vision.upsample import Step
 

@@ -18,7 +18,7 @@ from segship.verification.compare import compare_labels
 from segship.verification.gates import accuracy_failures
 from segship.verification.inputs import spread
 from segship.vision.bands import read_pixels
-from segship.vision.decode import find_images
+from segship.vision.image_files import find_images
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
