@@ -12,7 +12,7 @@ import numpy as np
 
 from segship.core.errors import InputError
 from segship.core.files import write_atomically
-from segship.core.memory import is_out_of_memory
+from segship.vision.opencv_encode import encode_by_opencv
 from segship.vision.palette import colorize, colour_blind
 
 if TYPE_CHECKING:
@@ -274,12 +274,4 @@ def write_png(path: Path, image: NDArray[np.uint8]) -> None:
 def _encode(suffix: str, image: NDArray[np.uint8], options: list[int]) -> bytes:
     if max(image.shape[:2]) > 65535:  # the format's own limit
         raise InputError(f"JPEG holds at most 65535 pixels a side, the image has {image.shape[:2]}: write PNG")
-    try:
-        done, data = cv2.imencode(suffix, cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR), options)
-    except cv2.error as error:
-        if is_out_of_memory(error):
-            raise MemoryError from error
-        raise
-    if not done:
-        raise InputError(f"the image of shape {image.shape} cannot be encoded as {suffix}")
-    return bytes(data)
+    return encode_by_opencv(suffix, cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR), options)

@@ -11,7 +11,7 @@ import numpy as np
 
 from segship.core.errors import InputError
 from segship.core.files import write_atomically
-from segship.core.memory import is_out_of_memory
+from segship.vision.opencv_encode import encode_by_opencv
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,16 +119,8 @@ def encode_mask(mask: NDArray[Any], palette: Sequence[tuple[int, int, int]]) -> 
     if mask.ndim != 2 or mask.dtype not in (np.uint8, np.uint16):
         raise InputError(f"a mask is uint8 or uint16 (height, width), not {mask.dtype} of shape {mask.shape}")
     # Label maps are flat: the fastest level is a third of the time of the default and a few per cent larger.
-    options = [cv2.IMWRITE_PNG_COMPRESSION, 1]
-    try:
-        done, data = cv2.imencode(".png", np.ascontiguousarray(mask), options)
-    except cv2.error as error:
-        if is_out_of_memory(error):
-            raise MemoryError from error
-        raise
-    if not done:
-        raise InputError(f"a mask of shape {mask.shape} cannot be encoded as PNG")
-    return data.tobytes() if mask.dtype == np.uint16 else _coloured(data.tobytes(), palette)
+    data = encode_by_opencv(".png", mask, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    return data if mask.dtype == np.uint16 else _coloured(data, palette)
 
 
 def _coloured(png: bytes, palette: Sequence[tuple[int, int, int]]) -> bytes:
