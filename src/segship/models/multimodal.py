@@ -43,7 +43,7 @@ class MultimodalEncoderDecoder(nn.Module):
         """The input sizes that the network takes."""
         return SizeRule()
 
-    def logits(self, x: Tensor) -> NoReturn:  # noqa: ARG002
+    def logits(self, x: Tensor) -> NoReturn:
         """Nothing can be computed.
 
         Raises:

@@ -106,7 +106,7 @@ class Value:
         OpenVINO compares the bits of whole numbers as if they were floats: denormal ones, and all of them equal in a
         thread that takes denormals for zero, as ONNX Runtime's sessions are told to do.
         """
-        assert self.dtype.startswith("float")  # noqa: S101
+        assert self.dtype.startswith("float")
         sides = (self, other if isinstance(other, Value) else self.builder.constant(other, self.dtype))
         return self.builder.add(operator, *sides, dtype="bool")
 

@@ -163,7 +163,7 @@ def _widen(canvas: Canvas, to: Path) -> None:
 
 def _describe(plain: Path, canvas: Canvas, dtype: str, ground: Georeference, meaning: Meaning) -> bytes:
     """A VRT of the plain numbers with all that is known of them."""
-    from xml.etree import ElementTree as ET  # noqa: PLC0415  (loaded for rasters alone)
+    from xml.etree import ElementTree as ET  # loaded for rasters alone
 
     height, width = canvas.size
     root = ET.Element("VRTDataset", rasterXSize=str(width), rasterYSize=str(height))
@@ -185,7 +185,7 @@ def _describe(plain: Path, canvas: Canvas, dtype: str, ground: Georeference, mea
 
 
 def _describe_band(root: ET.Element, plain: Path, number: int, dtype: str, meaning: Meaning) -> None:
-    from xml.etree import ElementTree as ET  # noqa: PLC0415
+    from xml.etree import ElementTree as ET
 
     band = ET.SubElement(root, "VRTRasterBand", dataType=_TYPES[dtype][0], band=str(number))
     if meaning.bands:

@@ -38,8 +38,8 @@ def rasterio() -> Any:
         MissingExtraError: It is not installed.
     """
     try:
-        import rasterio  # noqa: PLC0415
-        import rasterio.shutil  # noqa: PLC0415
+        import rasterio
+        import rasterio.shutil
     except ImportError as error:
         raise MissingExtraError("Reading and writing rasters by windows", "geo", "rasterio") from error
     return rasterio

@@ -52,7 +52,7 @@ def sources_of(path: Path) -> Iterator[str]:
     Raises:
         InputError: It is none.
     """
-    from xml.etree import ElementTree as ET  # noqa: PLC0415  (loaded for rasters alone)
+    from xml.etree import ElementTree as ET  # loaded for rasters alone
 
     if path.stat().st_size > _MOST_BYTES:
         raise InputError(f"{path} is larger than {_MOST_BYTES} bytes: no list of rasters")

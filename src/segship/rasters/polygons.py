@@ -39,9 +39,9 @@ def require_writer(form: VectorFormat, *, simplify: bool) -> None:
     """
     try:
         if form == "gpkg":
-            import pyogrio  # noqa: F401, PLC0415
+            import pyogrio  # noqa: F401
         if form == "gpkg" or simplify:
-            import shapely  # noqa: F401, PLC0415
+            import shapely  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("Writing polygons", "geo", "pyogrio and shapely") from error
 
@@ -78,8 +78,8 @@ def _regions(
     raster: Path, ground: Georeference, classes: Sequence[str], simplify: float | None
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Each polygon as GeoJSON has it, in the raster's coordinates, and what is known of it."""
-    import rasterio  # noqa: PLC0415
-    from rasterio.features import shapes  # noqa: PLC0415
+    import rasterio
+    from rasterio.features import shapes
 
     with open_dataset(str(raster)) as data:
         size = abs(data.transform.a * data.transform.e - data.transform.b * data.transform.d)
@@ -97,7 +97,7 @@ def _regions(
 
 def _metres(crs: Any) -> Any:
     """A function from a polygon and its area in its own plane to square metres."""
-    from rasterio.warp import transform_geom  # noqa: PLC0415
+    from rasterio.warp import transform_geom
 
     if crs is not None and crs.is_projected and crs.to_epsg() not in (3857, 3395):  # Mercator's areas grow polewards
         unit = crs.linear_units_factor[1]
@@ -116,15 +116,15 @@ def _plane_area(shape: dict[str, Any]) -> float:
 
 
 def _simplified(shape: dict[str, Any], distance: float) -> dict[str, Any]:
-    import shapely  # noqa: PLC0415
-    from shapely.geometry import mapping  # noqa: PLC0415
+    import shapely
+    from shapely.geometry import mapping
 
     found: dict[str, Any] = mapping(shapely.simplify(shapely.geometry.shape(shape), distance, preserve_topology=True))
     return found
 
 
 def _write_geojson(regions: Iterator[tuple[dict[str, Any], dict[str, Any]]], to: Path, ground: Georeference) -> int:
-    from rasterio.warp import transform_geom  # noqa: PLC0415
+    from rasterio.warp import transform_geom
 
     count = 0
     with _arriving(to) as temporary, temporary.open("w", encoding="utf-8") as file:
@@ -139,9 +139,9 @@ def _write_geojson(regions: Iterator[tuple[dict[str, Any], dict[str, Any]]], to:
 
 
 def _write_gpkg(regions: Iterator[tuple[dict[str, Any], dict[str, Any]]], to: Path, ground: Georeference) -> int:
-    import pyogrio.raw  # noqa: PLC0415
-    import shapely  # noqa: PLC0415
-    from shapely.geometry import shape as as_shape  # noqa: PLC0415
+    import pyogrio.raw
+    import shapely
+    from shapely.geometry import shape as as_shape
 
     shapes, facts = [], []
     for shape, fact in regions:

@@ -256,7 +256,7 @@ class Raster:
         return held
 
     def _resampled(self, rows: slice, columns: slice, shape: tuple[int, int]) -> NDArray[Any]:
-        from rasterio.enums import Resampling  # noqa: PLC0415
+        from rasterio.enums import Resampling
 
         return np.asarray(
             self._dataset.read(
@@ -269,7 +269,7 @@ class Raster:
 
 
 def _window(rows: slice, columns: slice) -> Any:
-    from rasterio.windows import Window  # noqa: PLC0415
+    from rasterio.windows import Window
 
     return Window(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
 

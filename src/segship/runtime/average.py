@@ -196,7 +196,7 @@ class AveragedPipeline:
         for member in self._members:
             found = self._member_scores(*member, image, channel_order, raw=raw)
             total = found if total is None else np.add(total, found, out=total)
-        assert total is not None  # noqa: S101  (there is one member at least)
+        assert total is not None  # there is one member at least
         return total if len(self._members) == 1 else np.divide(total, np.float32(len(self._members)), out=total)
 
     @staticmethod
@@ -216,7 +216,7 @@ class AveragedPipeline:
             found = _view_scores(pipeline, spec, augmentation, view, image, channel_order, raw=raw)
             found = found if times == 1 else found * np.float32(times)
             total = np.ascontiguousarray(found) if total is None else np.add(total, found, out=total)
-        assert total is not None  # noqa: S101  (an augmentation that is used has views)
+        assert total is not None  # an augmentation that is used has views
         return np.divide(total, np.float32(len(augmentation.views)), out=total)
 
 

@@ -326,7 +326,7 @@ class Pipeline:
             raise SizeError(f"the image becomes {height}x{width} pixels, this network takes {self._sizes}")
 
     def _windows(self, prepared: Prepared) -> tiling.Windows:
-        assert self._spec.slide is not None  # noqa: S101  (asked by the callers)
+        assert self._spec.slide is not None  # asked by the callers
         height, width = prepared.tensor.shape[2:]
         return tiling.plan((height, width), self._spec.slide, self._sizes)
 

@@ -133,7 +133,7 @@ def _sum(parts: Any) -> NDArray[np.float32]:
     total: NDArray[np.float32] | None = None
     for part in parts:
         total = np.array(part, order="C") if total is None else np.add(total, part, out=total)
-    assert total is not None  # noqa: S101  (there is one at least)
+    assert total is not None  # there is one at least
     return total
 
 

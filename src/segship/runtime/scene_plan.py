@@ -196,7 +196,7 @@ def _own(
             "it, --resolution 0.3 brings it to 0.3 m a pixel, --window 1024 gives windows to the rule"
         )
     slide = spec.slide
-    assert slide is not None  # noqa: S101  (asked by the caller)
+    assert slide is not None  # asked by the caller
     if options.overlap is not None:
         slide = _sliding(slide.crop, options.overlap)
     windows = tiling.plan(prepared_size(spec, *seen), slide, manifest.sizes)

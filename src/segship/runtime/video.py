@@ -203,7 +203,7 @@ class _Video:
         if self._stream is None:
             self._begin = item.time
             self._start(picture.shape[:2])
-        assert self._stream is not None  # noqa: S101  (it was started)
+        assert self._stream is not None  # it was started
         if picture.shape[:2] != (self._stream.height, self._stream.width):
             raise InputError(
                 f"{self._clip.name}: the frames change from {self._stream.height}x{self._stream.width} to "

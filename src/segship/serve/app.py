@@ -208,24 +208,24 @@ def _error(status: int, reason: str, headers: dict[str, str] | None = None) -> R
 
 
 async def _http(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101  (as all below: the framework sorts them)
+    assert isinstance(error, HTTPException)  # as all below: the framework sorts them
     return _error(error.status_code, str(error.detail), dict(error.headers or {}))
 
 
 async def _validation(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101
+    assert isinstance(error, RequestValidationError)
     where = ".".join(map(str, error.errors()[0]["loc"])) if error.errors() else "the request"
     return _error(HTTPStatus.BAD_REQUEST, f"{where} cannot be used")
 
 
 async def _body(_: Request, error: Exception) -> Response:
-    assert isinstance(error, BodyError)  # noqa: S101
+    assert isinstance(error, BodyError)
     retry = {"retry-after": "1"} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
     return _error(error.status, str(error), retry)
 
 
 async def _busy(_: Request, error: Exception) -> Response:
-    assert isinstance(error, BusyError)  # noqa: S101
+    assert isinstance(error, BusyError)
     return _error(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"retry-after": str(error.seconds)})
 
 

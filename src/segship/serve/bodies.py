@@ -55,7 +55,7 @@ class Bodies:
         """
         self._require_length(scope)
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101  (a coroutine runs in one)
+        assert task is not None  # a coroutine runs in one
         self._reading[task] = False
         body = bytearray()
         try:

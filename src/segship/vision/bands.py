@@ -217,7 +217,7 @@ def _rgb_order(samples: int) -> list[int]:
 
 def _by_tifffile(name: str, data: bytes, max_pixels: int) -> NDArray[Any]:
     try:
-        import tifffile  # noqa: PLC0415
+        import tifffile
     except ImportError as error:
         raise MissingExtraError("Reading TIFF files of more than four samples a pixel", "tiff", "tifffile") from error
     try:

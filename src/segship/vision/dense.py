@@ -151,7 +151,7 @@ def _each_part(
         for piece in pieces:
             run(piece)
         return
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  (brings logging)
+    from concurrent.futures import ThreadPoolExecutor  # brings logging
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(run, pieces))

@@ -167,7 +167,7 @@ def legend(
     Returns:
         uint8 (H, width, 3), RGB.
     """
-    from PIL import Image, ImageDraw, ImageFont  # noqa: PLC0415  (a mask has no letters)
+    from PIL import Image, ImageDraw, ImageFont  # a mask has no letters
 
     font = ImageFont.load_default(size)
     line = size + _GAP
@@ -206,7 +206,7 @@ def contact_sheet(
     """
     if not pictures or len(titles) > columns:
         raise InputError(f"a contact sheet has pictures and at most one title a column: {len(pictures)}, {len(titles)}")
-    from PIL import Image, ImageDraw, ImageFont  # noqa: PLC0415
+    from PIL import Image, ImageDraw, ImageFont
 
     tiles = [_shrunk(picture, width) for picture in pictures]
     rows = [tiles[first : first + columns] for first in range(0, len(tiles), columns)]
@@ -232,7 +232,7 @@ def _places(sides: Sequence[int], first: int) -> list[int]:
 
 
 def _shrunk(picture: NDArray[np.uint8], width: int) -> Image.Image:
-    from PIL import Image  # noqa: PLC0415
+    from PIL import Image
 
     height = max(1, round(picture.shape[0] * width / picture.shape[1]))
     if picture.shape[1] <= width:
@@ -264,7 +264,7 @@ def write_png(path: Path, image: NDArray[np.uint8]) -> None:
     Raises:
         InputError: The file cannot be written.
     """
-    from PIL import Image  # noqa: PLC0415
+    from PIL import Image
 
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(image)).save(buffer, "PNG")

@@ -134,7 +134,7 @@ def decode_by_pillow(picture: ImageFile) -> NDArray[np.uint8]:
     Raises:
         Exception: Pillow raises many types on damaged files.
     """
-    from PIL import ImageOps  # noqa: PLC0415
+    from PIL import ImageOps
 
     upright = ImageOps.exif_transpose(picture)
     if upright.mode.startswith("I;16"):

@@ -73,7 +73,7 @@ def _resize(image: Pixels, size: tuple[int, int], interpolation: Interpolation) 
     if interpolation not in _PILLOW:
         with _opencv_alone():
             return _three_axes(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR))
-    from PIL import Image  # noqa: PLC0415  (takes longer to import than an image to prepare)
+    from PIL import Image  # takes longer to import than an image to prepare
 
     bands, filtered = (image[:, :, band] for band in range(image.shape[2])), Image.Resampling[_PILLOW[interpolation]]
     resized = [np.asarray(Image.fromarray(band).resize(size, filtered)) for band in bands]

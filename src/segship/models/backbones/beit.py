@@ -151,7 +151,7 @@ class BEiT(nn.Module):
         patch_norm: bool = False,
         final_norm: bool = False,
         num_fcs: int = 2,
-        init_values: float = 0.1,  # noqa: ARG002
+        init_values: float = 0.1,
     ) -> None:
         super().__init__()
         height, width = pair(img_size)

@@ -108,11 +108,11 @@ class BiSeNetV1(nn.Module):
         spatial_channels: Sequence[int] = (64, 64, 64, 128),
         context_channels: Sequence[int] = (128, 256, 512),
         out_indices: Sequence[int] = (0, 1, 2),
-        align_corners: bool = False,  # noqa: ARG002
+        align_corners: bool = False,
         out_channels: int = 256,
-        conv_cfg: Cfg | None = None,  # noqa: ARG002
-        norm_cfg: Cfg | None = None,  # noqa: ARG002
-        act_cfg: Cfg | None = None,  # noqa: ARG002
+        conv_cfg: Cfg | None = None,
+        norm_cfg: Cfg | None = None,
+        act_cfg: Cfg | None = None,
     ) -> None:
         super().__init__()
         if (len(spatial_channels), len(context_channels)) != (4, 3):

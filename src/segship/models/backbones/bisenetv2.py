@@ -186,9 +186,9 @@ class BiSeNetV2(nn.Module):
         bga_channels: int = 128,
         out_indices: Sequence[int] = (0, 1, 2, 3, 4),
         align_corners: bool = False,
-        conv_cfg: Cfg | None = None,  # noqa: ARG002
-        norm_cfg: Cfg | None = None,  # noqa: ARG002
-        act_cfg: Cfg | None = None,  # noqa: ARG002
+        conv_cfg: Cfg | None = None,
+        norm_cfg: Cfg | None = None,
+        act_cfg: Cfg | None = None,
     ) -> None:
         super().__init__()
         self.out_indices = tuple(out_indices)

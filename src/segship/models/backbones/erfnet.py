@@ -111,9 +111,9 @@ class ERFNet(nn.Module):
         dec_upsample_channels: Sequence[int] = (64, 16),
         dec_stages_non_bottleneck: Sequence[int] = (2, 2),
         dec_non_bottleneck_channels: Sequence[int] = (64, 16),
-        conv_cfg: Cfg | None = None,  # noqa: ARG002
-        norm_cfg: Cfg | None = None,  # noqa: ARG002
-        act_cfg: Cfg | None = None,  # noqa: ARG002
+        conv_cfg: Cfg | None = None,
+        norm_cfg: Cfg | None = None,
+        act_cfg: Cfg | None = None,
     ) -> None:
         super().__init__()
         steps = {

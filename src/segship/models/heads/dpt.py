@@ -138,7 +138,7 @@ class DPTHead(DecodeHead):
         embed_dims: int = 768,
         post_process_channels: Sequence[int] = (96, 192, 384, 768),
         readout_type: Readout = "ignore",
-        patch_size: int = 16,  # noqa: ARG002
+        patch_size: int = 16,
         expand_channels: bool = False,
         out_channels: int | None = None,
         threshold: float | None = None,

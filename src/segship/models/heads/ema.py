@@ -81,7 +81,7 @@ class EMAHead(DecodeHead):
         num_bases: int,
         num_stages: int,
         concat_input: bool = True,
-        momentum: float = 0.1,  # noqa: ARG002  (training updates the bases with it)
+        momentum: float = 0.1,  # training updates the bases with it
         out_channels: int | None = None,
         threshold: float | None = None,
         in_index: int | Sequence[int] = -1,

@@ -84,7 +84,7 @@ class Mask2FormerHead(MaskClassificationHead):
         positional_encoding: Cfg = SINE,
         enforce_decoder_input_project: bool = False,
         align_corners: bool = False,
-        strides: Sequence[int] | None = None,  # noqa: ARG002
+        strides: Sequence[int] | None = None,
     ) -> None:
         super().__init__(feat_channels, out_channels, num_classes=num_classes, align_corners=align_corners)
         kind = str(pixel_decoder.get("type")).rpartition(".")[2]

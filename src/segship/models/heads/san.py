@@ -109,17 +109,17 @@ class _MaskRecognition(nn.Module):
         self,
         *,
         sos_token_format: str = "cls_token",  # noqa: S107  (no password)
-        sos_token_num: int = 100,  # noqa: ARG002  (tokens are copies of the class token: no weights)
+        sos_token_num: int = 100,  # tokens are copies of the class token: no weights
         num_layers: int = 3,
-        cross_attn: bool = False,  # noqa: ARG002  (another order of the same weights)
+        cross_attn: bool = False,  # another order of the same weights
         embed_dims: int = 768,
         num_heads: int = 12,
         mlp_ratio: int = 4,
-        num_fcs: int = 2,  # noqa: ARG002  (upstream does not pass it on)
+        num_fcs: int = 2,  # upstream does not pass it on
         qkv_bias: bool = True,
         out_dims: int = 512,
-        final_norm: bool = True,  # noqa: ARG002  (a division, no weights)
-        act_cfg: Cfg = GELU,  # noqa: ARG002
+        final_norm: bool = True,  # a division, no weights
+        act_cfg: Cfg = GELU,
         norm_cfg: Cfg = LAYER_NORM,
     ) -> None:
         super().__init__()
@@ -154,7 +154,7 @@ class SideAdapterCLIPHead(nn.Module):
         *,
         san_cfg: Cfg,
         maskgen_cfg: Cfg,
-        deep_supervision_idxs: Sequence[int] = (),  # noqa: ARG002
+        deep_supervision_idxs: Sequence[int] = (),
         align_corners: bool = False,
     ) -> None:
         super().__init__()

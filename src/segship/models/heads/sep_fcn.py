@@ -47,14 +47,14 @@ class DepthwiseSeparableFCNHead(DecodeHead):
         kernel_size: int = 3,
         concat_input: bool = True,
         dw_act_cfg: Cfg | None = None,
-        dilation: int = 1,  # noqa: ARG002
+        dilation: int = 1,
         out_channels: int | None = None,
         threshold: float | None = None,
         in_index: int | Sequence[int] = -1,
         input_transform: InputTransform = None,
         align_corners: bool = False,
         norm_cfg: Cfg | None = None,
-        act_cfg: Cfg | None = RELU,  # noqa: ARG002
+        act_cfg: Cfg | None = RELU,
     ) -> None:
         super().__init__(
             in_channels,

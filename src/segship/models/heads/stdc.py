@@ -41,7 +41,7 @@ class STDCHead(FCNHead):
         channels: int,
         *,
         num_classes: int,
-        boundary_threshold: float = 0.1,  # noqa: ARG002
+        boundary_threshold: float = 0.1,
         num_convs: int = 2,
         kernel_size: int = 3,
         concat_input: bool = True,

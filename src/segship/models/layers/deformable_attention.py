@@ -79,7 +79,7 @@ class MultiScaleDeformableAttention(nn.Module):
         num_points: int = 4,
         *,
         value_proj_ratio: float = 1.0,
-        norm_cfg: Cfg | None = None,  # noqa: ARG002  (upstream takes it and does nothing with it)
+        norm_cfg: Cfg | None = None,  # upstream takes it and does nothing with it
     ) -> None:
         super().__init__()
         values = int(embed_dims * value_proj_ratio)

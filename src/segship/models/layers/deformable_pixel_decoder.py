@@ -57,7 +57,7 @@ class MSDeformAttnPixelDecoder(TopDown):
         positional_encoding: Cfg = SINE,
         norm_cfg: Cfg | None = GROUP_NORM,
         act_cfg: Cfg | None = RELU,
-        strides: Sequence[int] | None = None,  # noqa: ARG002
+        strides: Sequence[int] | None = None,
     ) -> None:
         transformer = build_nested(DeformableEncoder, encoder)
         levels = transformer.num_levels

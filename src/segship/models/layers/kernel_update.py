@@ -127,8 +127,8 @@ class KernelUpdateHead(nn.Module):
         with_ffn: bool = True,
         feat_gather_stride: int = 1,
         mask_transform_stride: int = 1,
-        num_classes: int = 150,  # noqa: ARG002
-        kernel_init: bool = False,  # noqa: ARG002
+        num_classes: int = 150,
+        kernel_init: bool = False,
     ) -> None:
         super().__init__()
         transform = dict(feat_transform_cfg or {})

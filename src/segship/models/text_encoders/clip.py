@@ -52,10 +52,10 @@ class CLIPTextEncoder(nn.Module):
         output_dims: int = 512,
         cat_bg: bool = True,
         norm_cfg: Cfg = LAYER_NORM,
-        dataset_name: str | None = None,  # noqa: ARG002
-        vocabulary: Sequence[str] | None = None,  # noqa: ARG002
-        templates: str | Sequence[str] = "vild",  # noqa: ARG002
-        cache_feature: bool = True,  # noqa: ARG002
+        dataset_name: str | None = None,
+        vocabulary: Sequence[str] | None = None,
+        templates: str | Sequence[str] = "vild",
+        cache_feature: bool = True,
     ) -> None:
         super().__init__()
         self.token_embedding = nn.Embedding(total_vocab_size, embed_dims)

@@ -48,7 +48,7 @@ class Way:
         b = self._b
         none, first = b.constant(0, "int64"), b.constant(0, "int64")
         for side, matrix in enumerate(self._matrices):
-            assert matrix is not None  # noqa: S101  (nothing is cropped before it is resized)
+            assert matrix is not None  # nothing is cropped before it is resized
             self._matrices[side] = b.add("Slice", matrix, none, size[side], first)
         self._now = size
         return self
@@ -56,8 +56,8 @@ class Way:
     def axes(self) -> tuple[_Axis, _Axis]:
         """The rows and the columns, ready to decide."""
         rows, columns = self._matrices
-        assert rows is not None  # noqa: S101  (every way ends in a resize)
-        assert columns is not None  # noqa: S101
+        assert rows is not None  # every way ends in a resize
+        assert columns is not None
         return _axis(self._b, rows, self.cells[0]), _axis(self._b, columns, self.cells[1])
 
     def _source(self, old: Value, new: Value) -> Value:
