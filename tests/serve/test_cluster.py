@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -43,15 +44,23 @@ def test_replicas_give_the_masks_of_the_package_and_outlive_one_that_is_killed(p
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "segship", "serve", f"one={package}", "--ray", "local", "--port", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    ) as process:
         assert process.stdout is not None
-        told = next((line for line in process.stdout if _LISTENING in line), None)
-        assert told is not None
+        told = list[str]()
+        for line in process.stdout:
+            told.append(line)
+            if _LISTENING in line:
+                break
+        assert _LISTENING in told[-1], told
         try:
             _ask(Client(port), package, scene, process.pid)
         finally:
-            process.send_signal(signal.SIGTERM)
+            begin = time.monotonic()
+            os.killpg(process.pid, signal.SIGTERM)  # as `timeout` does, or a supervisor of services
             process.communicate()
+    assert time.monotonic() - begin < 25  # without its cluster, it waits for that half a minute
     assert process.returncode == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import logging
 import os
@@ -20,6 +21,8 @@ LOCAL = "local"
 """In place of an address: a cluster is started on this machine, and ends with the work."""
 
 _MANY_MACHINES = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # 0, and Ray listens at 127.0.0.1 alone, on every system
+_PATIENCE = "RAY_worker_register_timeout_seconds"
+_SECONDS = "300"  # a machine that is busy starts a process of Python in more than the minute that Ray waits
 _OBJECT_STORE = 100 << 20  # bytes; images do not pass through it
 
 
@@ -40,6 +43,31 @@ def load_ray(what: str) -> Any:
         raise MissingExtraError(what, "ray", "ray") from error
 
 
+_apart = False
+"""Whether processes that start now belong to a group of their own."""
+
+
+@functools.cache
+def _watch_forks() -> None:
+    # Ray starts its own by a function that runs after the fork, so that Python calls this in them, too.
+    os.register_at_fork(after_in_child=lambda: os.setpgid(0, 0) if _apart else None)
+
+
+@contextlib.contextmanager
+def _groups_of_their_own() -> Iterator[None]:
+    """A signal to this process's group (`timeout`'s, for one) must not end the cluster before its work is done."""
+    global _apart  # noqa: PLW0603  (what runs after a fork has no arguments)
+    if not hasattr(os, "register_at_fork"):
+        yield
+        return
+    _watch_forks()
+    _apart = True
+    try:
+        yield
+    finally:
+        _apart = False
+
+
 @contextlib.contextmanager
 def connected(address: str, what: str) -> Iterator[Any]:
     """Connect to a cluster, or start one.
@@ -57,6 +85,7 @@ def connected(address: str, what: str) -> Iterator[Any]:
     """
     if address == LOCAL:
         os.environ.setdefault(_MANY_MACHINES, "0")
+        os.environ.setdefault(_PATIENCE, _SECONDS)
     ray = load_ray(what)
     own = (
         {"address": address}
@@ -65,7 +94,8 @@ def connected(address: str, what: str) -> Iterator[Any]:
     )
     try:
         # The log of the workers is the cluster's: what they have to tell is returned.
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **own)
+        with _groups_of_their_own() if address == LOCAL else contextlib.nullcontext():
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **own)
     except Exception as error:  # a plain one where the machine is too busy to start a cluster in half a minute
         reason = one_line(error)
         if address == LOCAL:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib
+import logging
 import signal
 import threading
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,7 @@ def serve_on_ray(options: ServeOptions, address: str, *, listening: Callable[[st
         except ImportError as error:
             raise MissingExtraError("Serving from a cluster", "ray", "ray.serve") from error
         try:
+            logging.getLogger("ray.serve").setLevel(logging.ERROR)  # what it tells of its start is told below
             _start(ray, serve, replica, options.workers)
             if listening is not None:
                 listening(f"http://{options.host}:{options.port}")
