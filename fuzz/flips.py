@@ -2,7 +2,7 @@
 
 ::
 
-    python fuzz/flips.py [PACKAGE] [--bits 1-8] [--write]
+    python fuzz/flips.py [PACKAGE] [--bits 8] [--write]
 
 The exit status is 1 where a change goes unnoticed or ends in anything but one `SegshipError`.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,17 @@ def test_all_of_them_are_named_at_once_and_noted_where_they_are_to_be_ignored() 
     ignored = [note for note in notes if note.startswith("Ignored, as you asked for")]
     assert len(ignored) == 2
     assert "'keepratio'" in ignored[0]
+
+
+def test_an_option_that_a_data_set_does_not_have_is_told() -> None:
+    def notes(**dataset: Any) -> str:
+        values = config() | {"test_dataloader": {"dataset": dataset}}
+        return " ".join(build_spec(values, Network(), {})[1])  # type: ignore[arg-type]
+
+    told = "test_dataloader.dataset has no option 'reduce_zero_lable', .* 'reduce_zero_label'\\?"
+    assert re.search(told, notes(type="CityscapesDataset", reduce_zero_lable=True))
+    assert "has no option" not in notes(type="mmseg.CityscapesDataset", reduce_zero_label=True, data_root="x")
+    assert "has no option" not in notes(type="DatasetOfAUser", folds=3)
 
 
 def test_the_multi_scale_flip_of_mmcv_2_resizes_as_it_says() -> None:

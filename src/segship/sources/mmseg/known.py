@@ -13,7 +13,7 @@ from segship.core.errors import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["PREPROCESSOR", "PREPROCESSOR_TEST", "TEST", "TRANSFORMS", "Known", "unknown_options"]
+__all__ = ["DATASET", "PREPROCESSOR", "PREPROCESSOR_TEST", "TEST", "TRANSFORMS", "Known", "unknown_options"]
 
 
 class Known(NamedTuple):
@@ -88,6 +88,15 @@ TEST = _known(
     "whether, and in which windows, an image is cut up",
 )
 """Of a model's ``test_cfg``: those of the heads among them."""
+
+DATASET = _known(
+    "ann_file img_suffix img_suffix2 seg_map_suffix depth_map_suffix metainfo data_root data_prefix filter_cfg indices "
+    "serialize_data pipeline test_mode lazy_init max_refetch ignore_index reduce_zero_label backend_args used_labels "
+    "specific_key_path pre_transform img_dir ann_dir split classes palette gt_seg_map_loader_cfg file_client_args "
+    "samples_per_gpu workers_per_gpu",
+    "which labels the figures are of",
+)
+"""Of MMSegmentation's own data sets, in 0.x and 1.x."""
 
 
 def unknown_options(cfg: Mapping[str, Any], known: Known, where: str, *, new: bool = False) -> list[str]:

@@ -13,8 +13,8 @@ from segship.sources.mmseg.augmentation import find_views, plain_pipeline
 from segship.sources.mmseg.build import architecture
 from segship.sources.mmseg.channels import Channels, Mix, read_channels
 from segship.sources.mmseg.classes import FoundClasses, Places, name_classes
-from segship.sources.mmseg.known import PREPROCESSOR, PREPROCESSOR_TEST, TEST, unknown_options
-from segship.sources.mmseg.tested import find_dataset, find_pipeline
+from segship.sources.mmseg.known import DATASET, PREPROCESSOR, PREPROCESSOR_TEST, TEST, unknown_options
+from segship.sources.mmseg.tested import find_pipeline, locate_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +28,7 @@ __all__ = ["DEFAULT_THRESHOLD", "IGNORED", "Contract", "build_spec", "data_prepr
 _BINARY = 2
 DEFAULT_THRESHOLD = 0.3
 """Of MMSegmentation's binary networks that say none."""
+_PLAIN_DATASETS = {"BaseSegDataset", "CustomDataset", "BaseCDDataset"}
 _PREPROCESSORS = {"SegDataPreProcessor", "None"}
 
 
@@ -84,10 +85,10 @@ def build_spec(
     pipeline, chosen = plain_pipeline(transforms, new=new)
     notes += [*chosen, *_unknown(values, pipeline, ignore=ignore_unknown)]
     channels, padding = _preprocessing(values, pipeline)
-    dataset = find_dataset(values)
+    key, dataset = locate_dataset(values)
     binary = network.out_channels == 1
     classes = name_classes(_BINARY if binary else network.num_classes, meta, dataset, places, binary=binary)
-    notes += [*channels.notes, *classes.notes, _label_suffix(dataset)]
+    notes += [*channels.notes, *classes.notes, _label_suffix(dataset), *_unread(key, dataset)]
     fields: dict[str, Any] = {
         "source": "mmseg",
         "architecture": architecture(values["model"]),
@@ -124,6 +125,12 @@ def _label_suffix(dataset: Mapping[str, Any]) -> str:
         f"The names of the config's label maps end in {suffix!r:.60} (seg_map_suffix): evaluate finds them with "
         f"{option}--label-suffix {suffix:.60}"
     )
+
+
+def _unread(key: str, dataset: Mapping[str, Any]) -> list[str]:
+    """Notes of options that a data set of MMSegmentation's does not have; those of a user's own class are not known."""
+    own = layout_of_mmseg_type(_type(dataset)) is None and _type(dataset) not in _PLAIN_DATASETS
+    return [] if own else unknown_options(dataset, DATASET, key)
 
 
 def _type(dataset: Mapping[str, Any]) -> str:
