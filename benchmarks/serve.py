@@ -236,13 +236,27 @@ def measure(
     return times
 
 
+def rows(times: Times) -> list[dict[str, Any]]:
+    """The lines of the table; a ratio is the median of the rounds', each to the loop of its own round."""
+    return [
+        {
+            "what": name,
+            "clients": number,
+            "ms": statistics.median(found),
+            "least": min(found),
+            "most": max(found),
+            "ratio": statistics.median(a / b for a, b in zip(found, times["plain loop", number], strict=True)),
+        }
+        for (name, number), found in times.items()
+    ]
+
+
 def show(times: Times) -> None:
-    """Print the table; a ratio is the median of the rounds', each to the loop of its own round."""
+    """Print the table."""
     print("| what | clients | CPU ms an image | spread | ratio |\n|---|---|---|---|---|")
-    for (name, number), found in times.items():
-        ratio = statistics.median(a / b for a, b in zip(found, times["plain loop", number], strict=True))
-        middle = statistics.median(found)
-        print(f"| {name} | {number} | {middle:.1f} | {min(found):.1f}-{max(found):.1f} | {ratio:.3f} |")
+    for row in rows(times):
+        spread = f"{row['least']:.1f}-{row['most']:.1f}"
+        print(f"| {row['what']} | {row['clients']} | {row['ms']:.1f} | {spread} | {row['ratio']:.3f} |")
 
 
 if __name__ == "__main__":

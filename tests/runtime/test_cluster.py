@@ -11,19 +11,23 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 import segship
+from scene_parts import write_network, write_raster
 from segship.core.errors import InputError, MissingExtraError, SegshipError
 from segship.runtime import Segmentor
-from segship.runtime.cluster import _work
+from segship.runtime.cluster import Cluster, _work
 from segship.runtime.object_store import find_objects, places_of
 from segship.runtime.predict import predict_files
 from segship.runtime.result_form import ResultForm
 from segship.runtime.result_index import INDEX, begin_index
+from segship.runtime.scene_files import SceneForm, write_scene
 from segship.runtime.video_names import is_video
 from support.commands import segship as command
 
@@ -63,7 +67,8 @@ def test_what_a_process_of_the_cluster_does(exported: segship.Package, photos: P
         identity = segmentor.identity
         predict_files(segmentor, [photos], tmp_path / "plain", ResultForm())
     opening = partial(Segmentor, exported.path, threads=1)
-    told = pickle.dumps((opening, identity, tmp_path / "out", ResultForm()))
+    opened = pickle.dumps((opening, identity))
+    told = pickle.dumps((opened, tmp_path / "out", ResultForm()))
     done = _work(told, (photos / "0.png", "0"))
     assert isinstance(done, dict)
     assert done["files"] == {"labels": "0.png", "overlay": "0_overlay.jpg"}
@@ -72,9 +77,52 @@ def test_what_a_process_of_the_cluster_does(exported: segship.Package, photos: P
     cut = _work(told, (photos / "cut.png", "cut"))
     assert not isinstance(cut, dict)
     assert (cut.of_the_image, str(photos / "cut.png") in cut.reason) == (True, True)
-    other = _work(pickle.dumps((opening, "another", tmp_path / "out", ResultForm())), (photos / "0.png", "0"))
+    other = _work(
+        pickle.dumps((pickle.dumps((opening, "another")), tmp_path / "out", ResultForm())), (photos / "0.png", "0")
+    )
     assert not isinstance(other, dict)
     assert (other.of_the_image, "not the package" in other.reason) == (False, True)
+
+
+class Here:
+    """What is asked of Ray, done at once in this process."""
+
+    exceptions = SimpleNamespace(WorkerCrashedError=(), NodeDiedError=(), OutOfMemoryError=())
+
+    @staticmethod
+    def remote(**_: Any) -> Any:
+        return lambda function: SimpleNamespace(remote=function)
+
+    @staticmethod
+    def cluster_resources() -> dict[str, float]:
+        return {"CPU": 2}
+
+    @staticmethod
+    def get(answer: object) -> object:
+        return answer
+
+
+def test_parts_of_a_raster_are_its_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rasterio = pytest.importorskip("rasterio", reason="rasterio is not installed")
+    monkeypatch.setattr("segship.vision.mosaic._WHOLE", 1000)
+    monkeypatch.setattr("segship.vision.mosaic._SIDE", 64)
+    network = write_network(tmp_path / "network", slide={"crop": [48, 48], "stride": [32, 32]})
+    path = write_raster(tmp_path / "a.tif", (700, 150))
+    form = SceneForm(scores=True, confidence="margin", reject=0.3)
+    with Segmentor(segship.export(network, tmp_path / "package").path) as segmentor, segmentor.scene(path) as scene:
+        shared = Cluster(Here, segmentor)
+        write_scene(scene, tmp_path / "plain", "a", form, {})
+        told = write_scene(scene, tmp_path / "out", "a", form, {}, share=shared.blocks)
+        assert scene.count_blocks() == 33
+        (tmp_path / "part").mkdir()
+        counted = [blocks for blocks, _ in shared.blocks(scene, form, tmp_path / "part", 4)]
+        with pytest.raises(InputError, match="not seen by all machines"):
+            list(shared.blocks(scene, form, tmp_path / "none", 0))
+    assert counted == [5, 9, 9, 6]  # three lines of three each, from the middle of the second line on
+    assert told["windows_run"] > scene.windows  # the windows at the edges of parts are run twice
+    for kind in form.files("a").values():
+        found, expected = (rasterio.open(tmp_path / run / kind).read() for run in ("out", "plain"))
+        assert np.array_equal(found, expected)
 
 
 def test_the_index_is_not_emptied_by_a_second_beginning(tmp_path: Path) -> None:

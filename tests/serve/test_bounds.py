@@ -5,10 +5,8 @@ from __future__ import annotations
 import io
 import json
 import socket
-import struct
 import threading
 import time
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,40 +18,9 @@ import segship
 from segship.core.errors import InputError
 from segship.serve import Limits, ServeOptions
 from segship.serve.models import named
+from support.hostile_images import bad_images
 
 from .conftest import Client, running
-
-
-def png(width: int, height: int, data: bytes = b"", *, spoil: bool = False) -> bytes:
-    """A grey PNG of any header."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        check = zlib.crc32(kind + body) ^ spoil
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", check)
-
-    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    parts = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(data, 9)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + parts
-
-
-def bad_images(scene: bytes) -> dict[str, bytes]:
-    return {
-        "empty": b"",
-        "junk": bytes(range(256)) * 8,
-        "svg": b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
-        "a bomb": png(30_000, 30_000, bytes(30_001) * 3000),
-        "a huge header": png(2**31 - 1, 2**31 - 1),
-        "no width": png(0, 10),
-        "a wrong sum": png(8, 8, bytes(72), spoil=True),
-        "a cut JPEG": scene[: len(scene) // 2],
-        "a cut PNG": png(64, 64, bytes(65 * 64))[:60],
-        "a huge JPEG": scene[:2]
-        + b"\xff\xc0\x00\x11\x08\xff\xff\xff\xff\x03\x01\x22\x00\x02\x11\x01\x03\x11\x01\xff\xd9",
-        "a GIF": b"GIF89a" + bytes(20),
-        "a pickle": b"\x80\x04\x95" + bytes(30),
-        "a TIFF": b"II*\x00" + bytes(30),
-        "a page": b"<!doctype html><title>404</title>",
-    }
 
 
 def test_no_image_breaks_the_service(client: Client, scene: bytes) -> None:

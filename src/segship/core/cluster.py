@@ -23,6 +23,7 @@ LOCAL = "local"
 _MANY_MACHINES = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # 0, and Ray listens at 127.0.0.1 alone, on every system
 _PATIENCE = "RAY_worker_register_timeout_seconds"
 _SECONDS = "300"  # a machine that is busy starts a process of Python in more than the minute that Ray waits
+_NICENESS = "RAY_worker_niceness"  # 15 without it, and any other work on the machine comes first
 _OBJECT_STORE = 100 << 20  # bytes; images do not pass through it
 
 
@@ -86,6 +87,8 @@ def connected(address: str, what: str) -> Iterator[Any]:
     if address == LOCAL:
         os.environ.setdefault(_MANY_MACHINES, "0")
         os.environ.setdefault(_PATIENCE, _SECONDS)
+        if hasattr(os, "nice"):
+            os.environ.setdefault(_NICENESS, str(os.nice(0)))
     ray = load_ray(what)
     own = (
         {"address": address}

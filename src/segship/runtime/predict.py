@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
     from segship.formats.masks import MaskFormat
     from segship.runtime.augmentation import Tta
+    from segship.runtime.cluster import Cluster
     from segship.runtime.object_store import Place
+    from segship.runtime.scene_blocks import Share
     from segship.runtime.scene_files import SceneForm
     from segship.vision.confidence import ConfidenceKind
     from segship.vision.draw import PaletteKind
@@ -264,11 +266,12 @@ class _Run:
         failed: dict[Place, str] = {}
         form = self._form
         done = resumed = len(self._names) - len(wanted)
-        with contextlib.closing(self._results(wanted, ray)) as made:
+        with self._shared(wanted, ray) as cluster, contextlib.closing(self._results(wanted, cluster)) as made:
             for file, result in zip(wanted, made, strict=True):
                 try:
                     if isinstance(file, Path) and file in self._scenes:
-                        self._write_scene(file, wanted[file], windows, resume=resume)
+                        share = None if cluster is None else cluster.blocks
+                        self._write_scene(file, wanted[file], windows, share, resume=resume)
                     else:
                         self._note(file, wanted[file], result())
                 except Exception as error:
@@ -285,12 +288,20 @@ class _Run:
         masks = [self._labels(file, name) for file, name in self._names.items() if file not in failed]
         return Predictions(masks, failed, resumed, dict(self._left_out), self._told)
 
+    def _shared(self, wanted: Collection[Place], ray: str | None) -> contextlib.AbstractContextManager[Cluster | None]:
+        """The cluster that shares the work, if one is asked for."""
+        if ray is None or not wanted:
+            return contextlib.nullcontext()
+        from segship.runtime.cluster import cluster
+
+        return cluster(self._segmentor, ray)
+
     def _results(
-        self, wanted: Mapping[Place, str], ray: str | None
+        self, wanted: Mapping[Place, str], cluster: Cluster | None
     ) -> Generator[Callable[[], dict[str, Any]], None, None]:
         """What returns the results of each image, in order; of one alone when it is asked, without threads."""
-        if ray is not None and wanted:
-            return self._results_on_ray(wanted, ray)
+        if cluster is not None:
+            return self._results_on_ray(wanted, cluster)
         if len(wanted) == 1:
             return (partial(self._work, self._segmentor, item) for item in wanted.items())
         return self._segmentor.for_each(self._work, wanted.items(), many=len(wanted.keys() - self._scenes) > FEW)
@@ -313,14 +324,12 @@ class _Run:
         return [path for _, file in listed if (path := self._to / file).is_file()]
 
     def _results_on_ray(
-        self, wanted: Mapping[Place, str], ray: str
+        self, wanted: Mapping[Place, str], cluster: Cluster
     ) -> Generator[Callable[[], dict[str, Any]], None, None]:
-        from segship.runtime.cluster import results_on_ray
-
         plain = [item for item in wanted.items() if item[0] not in self._scenes]
-        with contextlib.closing(results_on_ray(self._segmentor, self._to, self._form, plain, ray)) as made:
+        with contextlib.closing(cluster.results(self._to, self._form, plain)) as made:
             for file in wanted:
-                yield dict if file in self._scenes else next(made)  # scenes are made here, when their turn comes
+                yield dict if file in self._scenes else next(made)  # scenes are shared out when their turn comes
 
     def _is_done(self, file: Place, name: str) -> bool:
         form = self._scene_form if file in self._scenes else self._form
@@ -334,13 +343,21 @@ class _Run:
             return {}  # window by window, when its turn comes
         return write_results(segmentor, file, self._to, name, self._form, self._index.begin)
 
-    def _write_scene(self, file: Path, name: str, windows: Callable[[int, int], None] | None, *, resume: bool) -> None:
+    def _write_scene(
+        self,
+        file: Path,
+        name: str,
+        windows: Callable[[int, int], None] | None,
+        share: Share | None,
+        *,
+        resume: bool,
+    ) -> None:
         """Make the results of a raster, and note them."""
         form = self._scene_form
         decides = identify(file, self._package) | form.settings()
         with self._segmentor.scene(file, options=form.options) as scene:
             self._index.begin()
-            told = write_scene(scene, self._to, name, form, decides, resume=resume, progress=windows)
+            told = write_scene(scene, self._to, name, form, decides, resume=resume, progress=windows, share=share)
         self._told[file] = told
         self._note(file, name, {"files": form.files(name)} | told | form.settings())
 

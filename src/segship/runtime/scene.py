@@ -166,6 +166,7 @@ class Scene:
     def blocks(
         self,
         begin: int = 0,
+        end: int | None = None,
         *,
         scores: bool = False,
         raw: bool = False,
@@ -178,15 +179,16 @@ class Scene:
 
         Args:
             begin: How many blocks to leave out.
+            end: How many there are with these; None: all.
             scores: Give the probabilities, too.
             raw: The network's own, whatever the package's temperatures are.
             scratch: Folder for logits that find no room in memory.
-            progress: Called with (windows done, all windows of the blocks that are not left out).
+            progress: Called with (windows done, all windows of these blocks).
 
         Yields:
             The labels of each block.
         """
-        yield from self._run(block_places(self.size)[begin:], scratch, scores=scores, raw=raw, progress=progress)
+        yield from self._run(block_places(self.size)[begin:end], scratch, scores=scores, raw=raw, progress=progress)
 
     def _run(
         self,

@@ -6,8 +6,8 @@ import json
 import mmap
 import os
 import time
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +17,8 @@ from segship.core.files import require_apart
 from segship.rasters.mosaics import SUFFIX
 from segship.runtime.average import AveragedPipeline
 from segship.runtime.result_index import identify
+from segship.runtime.scene_blocks import open_canvases, write_blocks
 from segship.runtime.scene_plan import SceneOptions
-from segship.vision import confidence
 from segship.vision.decode import MAX_PIXELS, image_size
 from segship.vision.tiff_tags import is_georeferenced
 
@@ -26,13 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from segship.core.manifest import Manifest
     from segship.rasters.canvas import Canvas
     from segship.rasters.polygons import VectorFormat
     from segship.runtime.pipeline import Pipeline
-    from segship.runtime.scene import Decided, Scene
+    from segship.runtime.scene import Scene
+    from segship.runtime.scene_blocks import Share
     from segship.vision.confidence import ConfidenceKind
 
 __all__ = ["SceneForm", "is_scene", "open_scene", "write_scene", "write_scene_alone"]
@@ -135,6 +134,7 @@ def write_scene(
     *,
     resume: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    share: Share | None = None,
 ) -> dict[str, Any]:
     """Write a scene block by block, or go on where a killed run stopped.
 
@@ -145,7 +145,8 @@ def write_scene(
         form: Which there are.
         decides: What decides them beside the version of this software.
         resume: Go on where a run for which all this was the same stopped.
-        progress: As for `segship.runtime.scene.Scene.blocks`.
+        progress: As for `segship.runtime.scene.Scene.blocks`; with ``share``, by the blocks that are there.
+        share: Writes the blocks in place of `write_blocks`, and yields what that yields.
 
     Returns:
         What an index says of the results.
@@ -155,7 +156,7 @@ def write_scene(
     """
     writer = _Writer(scene, to, name, form, dict(decides) | {"files": form.files(name)}, resume=resume)
     try:
-        return writer.write(progress)
+        return writer.write(progress, share)
     except SegshipError:
         writer.discard()
         raise
@@ -239,69 +240,31 @@ class _Writer:
 
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def write(self, progress: Callable[[int, int], None] | None) -> dict[str, Any]:
-        with ExitStack() as opened:
-            canvases = {kind: opened.enter_context(canvas) for kind, canvas in self._canvases().items()}
-            began = time.monotonic()
-            windows = self._fill(canvases, progress)
-            seconds = time.monotonic() - began
+    def write(self, progress: Callable[[int, int], None] | None, share: Share | None) -> dict[str, Any]:
+        began = time.monotonic()
+        windows = self._fill(progress, share)
+        seconds = time.monotonic() - began
+        with open_canvases(self._scene, self._form, self._folder) as canvases:
             facts = self._facts(canvases["labels"])
             self._publish(canvases)
         self.discard()
         return facts | {"seconds": round(seconds, 3), "windows_run": windows}
 
-    def _canvases(self) -> dict[str, Canvas]:
-        from segship.rasters.canvas import Canvas
-
-        size, kinds = self._scene.size, {"labels": (np.dtype(self._scene.dtype).name, 1)}
-        if self._form.scores:
-            kinds["scores"] = ("float16", self._scene.channels)
-        if self._form.confidence:
-            kinds["confidence"] = ("uint8", 1)
-        return {kind: Canvas(self._folder / f"{kind}.bin", size, *how) for kind, how in kinds.items()}
-
-    def _fill(self, canvases: Mapping[str, Canvas], progress: Callable[[int, int], None] | None) -> int:
+    def _fill(self, progress: Callable[[int, int], None] | None, share: Share | None) -> int:
         """Write the blocks that are not there yet; return the number of windows that were run."""
-        run = 0
-
-        def count(done: int, every: int) -> None:
-            nonlocal run
-            run = done
-            if progress is not None:
-                progress(done, every)
-
+        made = share or partial(write_blocks, progress=progress)
+        run, blocks = 0, self._scene.count_blocks()
         done = os.open(self._folder / "done", os.O_WRONLY | os.O_APPEND)
         try:
             begin = os.fstat(done).st_size
-            wanted = bool(self._form.scores or self._form.confidence) or self._form.reject is not None
-            if begin < self._scene.count_blocks():
-                for block in self._scene.blocks(
-                    begin, scores=wanted, raw=self._form.raw_scores, scratch=self._folder, progress=count
-                ):
-                    canvases["labels"].write(block.rows, block.columns, self._accepted(block))
-                    if block.scores is not None:
-                        self._write_scores(canvases, block.rows, block.columns, block.scores)
-                    os.write(done, b".")
+            for written, windows in made(self._scene, self._form, self._folder, begin) if begin < blocks else ():
+                os.write(done, b"." * written)
+                begin, run = begin + written, run + windows
+                if share is not None and progress is not None:
+                    progress(self._scene.windows * begin // blocks, self._scene.windows)
         finally:
             os.close(done)
         return run
-
-    def _accepted(self, block: Decided) -> NDArray[Any]:
-        if self._form.reject is None or block.scores is None:
-            return block.labels
-        return confidence.reject(
-            block.labels, block.scores, self._form.reject, sigmoid=self._scene.spec.output == "sigmoid"
-        )
-
-    def _write_scores(
-        self, canvases: Mapping[str, Canvas], rows: slice, columns: slice, scores: NDArray[np.float32]
-    ) -> None:
-        if self._form.scores:
-            canvases["scores"].write(rows, columns, scores.astype(np.float16))
-        if self._form.confidence:
-            sigmoid = self._scene.spec.output == "sigmoid"
-            share = confidence.confidence(scores, self._form.confidence, sigmoid=sigmoid)
-            canvases["confidence"].write(rows, columns, confidence.as_grey(share))
 
     def _facts(self, canvas: Canvas) -> dict[str, Any]:
         spec, counts = self._scene.spec, np.zeros(self._scene.nodata + 1, np.int64)
