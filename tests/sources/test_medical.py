@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NNUNET, MONAI = REFERENCES / "nnunet", REFERENCES / "monai"
-LABELS = 0.999  # nnU-Net adds up in half precision, fold by fold: of 11 011 labels, a few are ties
+LABELS = 0.9999  # one of the 11 011 labels may be a tie
 
 
 def nnunet(name: str, to: Path, folds: int = 2, **changes: Any) -> Path:
@@ -185,6 +185,26 @@ def test_weights_of_windows_are_those_of_the_libraries() -> None:
         tiling.merge(one[:, :, ::2], windows, slide)
 
 
+@pytest.mark.parametrize("blend", ["gaussian_half", "mean_half"])
+def test_windows_of_members_are_summed_as_torch_sums_them(blend: Any) -> None:
+    slide = Slide(crop=(6, 8), stride=(3, 4), spread=True, nearest=True, blend=blend, members=2)
+    windows = tiling.plan((11, 17), slide)
+    logits = np.random.default_rng(3).normal(0, 9, (len(windows), 6, 6, 8)).astype(np.float32)
+    weights = torch.from_numpy(tiling._weights((6, 8), slide))
+    members = []
+    for each in torch.from_numpy(logits).split(3, 1):
+        total, count = torch.zeros(3, 11, 17, dtype=torch.half), torch.zeros(11, 17, dtype=torch.half)
+        places = [(top, left) for top in windows.tops for left in windows.lefts]
+        for found, (top, left) in zip(each, places, strict=True):
+            total[:, top : top + 6, left : left + 8] += found * weights
+            count[top : top + 6, left : left + 8] += weights
+        members.append(total / count)
+    mean = (members[0] + members[1]) / 2
+    assert (tiling.merge(logits, windows, slide) == mean.float().numpy()).all()
+    with pytest.raises(ValueError, match="members are put together"):
+        Slide(crop=(6, 8), stride=(3, 4), members=2)
+
+
 @pytest.mark.slow
 def test_all_recorded_predictions_of_nnunet(shared: Path) -> None:
     folder = shared / "reference" / "nnunet"
@@ -197,7 +217,7 @@ def test_all_recorded_predictions_of_nnunet(shared: Path) -> None:
             for name in ("large", "small", "tall"):
                 labels = pipeline.labels(read_image(folder / "images" / f"{name}_0000.png"), "bgr")
                 same = (labels == recorded[f"labels_{name}_folds{folds}_{way}"]).mean()
-                assert same >= (0.9999 if folds == "0" else 0.9997), (folds, way, name, same)
+                assert same >= 0.9999, (folds, way, name, same)
 
 
 def test_all_recorded_predictions_of_monai(shared: Path) -> None:

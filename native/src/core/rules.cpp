@@ -143,6 +143,16 @@ std::string model_spec(const Json &record) {
   return "";
 }
 
+std::uint64_t members_of(const Json *slide) {
+  const Json *members = slide == nullptr ? nullptr : given(*slide, "members");
+  return members == nullptr ? 1 : static_cast<std::uint64_t>(members->get<double>());
+}
+
+std::string slide(const Json &record) {
+  if (members_of(&record) == 1 || choice_of(record, "blend", "mean") != "mean") return "";
+  return "members are put together where windows are weighed or added up in half precision";
+}
+
 bool embeds(const Json &record, const char *part) {
   const Json *embed = given(record, "embed");
   return embed != nullptr && std::find(embed->begin(), embed->end(), part) != embed->end();
@@ -162,10 +172,11 @@ std::string manifest(const Json &record) {
   const std::string kind = record["outputs"][0]["dtype"].get<std::string>();
   const bool whole = kind.rfind("int", 0) == 0 || kind.rfind("uint", 0) == 0;
   const std::size_t scores = choice_of(spec, "output", "softmax") == "sigmoid" ? 1 : spec["classes"].size();
-  if (output.size() == 4 && !whole && !embeds(record, "post") && output[1].is_number() && output[1] != scores) {
+  const std::uint64_t every = scores * members_of(given(spec, "slide"));
+  if (output.size() == 4 && !whole && !embeds(record, "post") && output[1].is_number() && output[1] != every) {
     const std::string found =
         output[1].is_number_float() ? std::to_string(output[1].get<std::int64_t>()) : output[1].dump();
-    return "the engine returns " + found + " scores for each pixel, and there are " + std::to_string(scores) + " of classes";
+    return "the engine returns " + found + " scores for each pixel, and there are " + std::to_string(every) + " of classes";
   }
   const Json *calibration = given(record, "calibration");
   const std::size_t temperatures = calibration == nullptr ? 1 : (*calibration)["engine"]["temperatures"].size();
@@ -178,6 +189,7 @@ std::string contradiction(const std::string &name, const Json &record) {
   if (name == "Normalization") return normalization(record);
   if (name == "ResizeByEdge") return by_edge(record);
   if (name == "Pad") return pad(record);
+  if (name == "Slide") return slide(record);
   if (name == "ModelSpec") return model_spec(record);
   if (name == "Manifest") return manifest(record);
   return "no reader knows what else a " + name + " has to be";  // tests read the names of all that ask for it

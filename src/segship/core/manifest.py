@@ -267,9 +267,10 @@ class Manifest(EmbeddedSpec):
         if not _MASK_AXES <= len(output.shape) <= _TENSOR_AXES:
             raise ValueError(f"the engine's output has {len(output.shape)} axes, expected scores (N, classes, h, w)")
         scores = 1 if self.spec.output == "sigmoid" else len(self.spec.classes)
-        found = output.shape[1] if len(output.shape) == _TENSOR_AXES else scores
-        if not output.is_whole and "post" not in self.embed and isinstance(found, int) and found != scores:
-            raise ValueError(f"the engine returns {found} scores for each pixel, and there are {scores} of classes")
+        every = scores * (1 if self.spec.slide is None else self.spec.slide.members)
+        found = output.shape[1] if len(output.shape) == _TENSOR_AXES else every
+        if not output.is_whole and "post" not in self.embed and isinstance(found, int) and found != every:
+            raise ValueError(f"the engine returns {found} scores for each pixel, and there are {every} of classes")
         if self.calibration is not None and len(self.calibration.temperatures) not in {1, scores}:
             given = len(self.calibration.temperatures)
             raise ValueError(f"there are {given} temperatures, expected one, or one for each of {scores} scores")

@@ -61,6 +61,7 @@ Byte = Annotated[int, Bound(ge=0, le=255)]
 """A number of 0-255."""
 MOST_CLASSES = 2**16
 """Labels are whole numbers of at most 16 bits."""
+_MOST_MEMBERS = 64  # nnU-Net trains five folds
 _MOST_STEPS = 16  # real pipelines have at most three
 _MOST_CHANNELS = 1024  # of `segship.core.frozen.Values`
 _LEAST_STD = 1e-30  # below, a division overflows float32
@@ -165,21 +166,32 @@ class Slide(Frozen):
         nearest: Whether the places of spread windows are rounded to the nearest pixel instead of down.
         blend: How much a window says at each of its pixels: ``"mean"``: everywhere the same; ``"gaussian"``: as far as
             a Gaussian around its centre says, at least a thousandth (MONAI); ``"gaussian_half"``: the same without a
-            least, and the sums in half precision (nnU-Net).
+            least, and the sums in half precision (nnU-Net); ``"mean_half"``: everywhere the same, and the sums in half
+            precision (nnU-Net without its Gaussian).
         sigma: Standard deviation of the Gaussian, as a share of the window's side.
+        members: How many networks' scores lie one behind another in the channels. The windows of each are put
+            together by themselves, and the label is that of their mean (nnU-Net's folds).
     """
 
     crop: tuple[Side, Side]
     stride: tuple[Side, Side]
     spread: bool = False
     nearest: bool = False
-    blend: Literal["mean", "gaussian", "gaussian_half"] = "mean"
+    blend: Literal["mean", "gaussian", "gaussian_half", "mean_half"] = "mean"
     sigma: Annotated[float, Bound(gt=0, le=64)] = 0.125
+    members: Annotated[int, Bound(ge=1, le=_MOST_MEMBERS)] = 1
+
+    def _require_consistent(self) -> None:
+        if self.members > 1 and self.blend == "mean":
+            raise ValueError("members are put together where windows are weighed or added up in half precision")
+
+    def _omitted(self) -> tuple[str, ...]:
+        return () if self.members > 1 else ("members",)
 
     def __str__(self) -> str:
         (height, width), (down, right) = self.crop, self.stride
-        weighed = "" if self.blend == "mean" else ", weighed by a Gaussian"
-        weighed += ", added up in half precision" if self.blend == "gaussian_half" else ""
+        weighed = ", weighed by a Gaussian" if self.blend.startswith("gaussian") else ""
+        weighed += ", added up in half precision" if self.blend.endswith("half") else ""
         if self.spread:
             return (
                 f"windows of {height}x{width} (height x width), as few as cover the input, at equal distances{weighed}"

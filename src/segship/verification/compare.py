@@ -10,6 +10,7 @@ import numpy as np
 from segship.core.errors import VerificationError
 from segship.core.manifest import Comparison
 from segship.vision import upsample
+from segship.vision.tiling import mean_of_members
 from segship.vision.upsample import score_above
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ def compare(reference: Reference, output: NDArray[Any], spec: ModelSpec) -> Comp
         _require_shape(reference, output.shape, logits.shape)
         difference = np.abs(logits - output)
         largest, mean = float(difference.max()) / greatest, float(difference.mean()) / greatest
+        output = _means(output, spec)
+    logits = _means(logits, spec)
     expected = _labels(logits, reference, spec)
     found = _labels(output, reference, spec) if has_logits else _as_maps(output, reference, expected)
     differ = expected != found
@@ -137,6 +140,13 @@ def compare_labels(
         pixels_differ=wrong,
         has_logits=False,
     )
+
+
+def _means(logits: NDArray[Any], spec: ModelSpec) -> NDArray[Any]:
+    """The mean of all networks whose scores lie one behind another (`Slide.members`), of which labels are made."""
+    if spec.slide is None or spec.slide.members == 1:
+        return logits
+    return np.stack([mean_of_members(each, spec.slide) for each in logits])
 
 
 def _labels(logits: NDArray[np.float32], reference: Reference, spec: ModelSpec) -> NDArray[Any]:

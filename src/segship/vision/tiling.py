@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from segship.vision.mosaic import Logits
     from segship.vision.upsample import Step
 
-__all__ = ["Windows", "labels", "merge", "plan", "scores"]
+__all__ = ["Windows", "labels", "mean_of_members", "merge", "plan", "scores"]
 
 
 _LEAST_WEIGHT = 1e-3
@@ -148,22 +148,52 @@ def merge(logits: NDArray[np.float32], windows: Windows, slide: Slide) -> NDArra
             "are weighed by a Gaussian where there is a score for every pixel"
         )
     weights = _weights(windows.window, slide)
+    members = [_summed(each, windows, weights) for each in np.split(logits, slide.members, axis=1)]
+    return mean_of_members(np.concatenate(members), slide).astype(np.float32)
+
+
+def mean_of_members(scores: NDArray[Any], slide: Slide | None) -> NDArray[Any]:
+    """The mean of the networks whose scores lie one behind another, summed in their own precision, as nnU-Net does it.
+
+    Args:
+        scores: (members * C, H, W).
+        slide: How many members there are; None: one.
+
+    Returns:
+        (C, H, W).
+    """
+    if slide is None or slide.members == 1:
+        return scores
+    first, *others = np.split(scores, slide.members)
+    total = first.copy()
+    for other in others:
+        total += other
+    total /= total.dtype.type(slide.members)
+    return total
+
+
+def _summed(logits: NDArray[np.float32], windows: Windows, weights: NDArray[Any]) -> NDArray[Any]:
+    """The windows of one network, put together in the precision of ``weights``."""
+    height, width = windows.window
     total = np.zeros((logits.shape[1], *windows.size), weights.dtype)
     count = np.zeros(windows.size, weights.dtype)
     corners = [(top, left) for top in windows.tops for left in windows.lefts]
     for found, (top, left) in zip(logits, corners, strict=True):
-        place = (slice(top, top + height), slice(left, left + width))
-        total[:, *place] += (found * weights).astype(weights.dtype)  # weighed in float32, whatever the sum is kept in
-        count[place] += weights
+        rows, columns = slice(top, top + height), slice(left, left + width)
+        # As torch adds float32 to half in place: in float32, rounded once.
+        total[:, rows, columns] = total[:, rows, columns].astype(np.float32) + found * weights
+        count[rows, columns] += weights
     total /= count
-    return total.astype(np.float32)
+    return total
 
 
 def _weights(window: tuple[int, int], slide: Slide) -> NDArray[Any]:
-    """How much each pixel of a window weighs: float16 in nnU-Net, float32 in MONAI.
+    """How much each pixel of a window weighs: float16 in nnU-Net, float32 in MONAI; the sums are of that type.
 
     Sources: nnunetv2.inference.sliding_window_prediction.compute_gaussian; monai.data.utils.compute_importance_map.
     """
+    if slide.blend == "mean_half":
+        return np.ones(window, np.float16)
     half = slide.blend == "gaussian_half"
     sides = []
     for length in window:

@@ -1,6 +1,7 @@
 """Folders of nnU-Net 2 with ``plans.json``, ``dataset.json`` and a checkpoint of each fold; two-dimensional ones.
 
-The network is the mean of the folds' scores. What nnU-Net mirrors at inference is the package's own test-time
+The network returns the scores of all folds, one behind another: nnU-Net puts the windows of each together by
+themselves, in half precision, and takes their mean. What nnU-Net mirrors at inference is the package's own test-time
 augmentation (``--tta``). Source: nnunetv2.inference.predict_from_raw_data.nnUNetPredictor.
 """
 
@@ -169,13 +170,13 @@ def _spec(plan: Plan, own: dict[str, Any], folds: int) -> tuple[ModelSpec, tuple
             normalization=Normalization.model_validate(given),
             pixels="uint8" if plan.channels == 3 else "multispectral",  # noqa: PLR2004
             padding=Padding(height=plan.patch[0], width=plan.patch[1], center=True),
-            slide=_slide(plan, own),
+            slide=_slide(plan, own, max(folds, 1)),
             trims_zeros=True,
         )
     return spec, tuple(notes)
 
 
-def _slide(plan: Plan, own: dict[str, Any]) -> Slide:
+def _slide(plan: Plan, own: dict[str, Any], members: int) -> Slide:
     share, weighed = own.get("tile_step_size", 0.5), own.get("use_gaussian", True)
     if not isinstance(share, (int, float)) or not 0 < share <= 1:
         raise ConfigError(f"tile_step_size is {share!r:.80}, expected a number above 0 and at most 1")
@@ -191,7 +192,8 @@ def _slide(plan: Plan, own: dict[str, Any]) -> Slide:
         stride=(int(steps[0]), int(steps[1])),
         spread=True,
         nearest=True,
-        blend="gaussian_half" if weighed else "mean",
+        blend="gaussian_half" if weighed else "mean_half",
+        members=members,
     )
 
 

@@ -232,7 +232,7 @@ class UNet(nn.Module):
 
 
 class UNets(Network):
-    """The mean of the scores of networks that were trained on several folds.
+    """Networks that were trained on several folds; their scores lie one behind another in the channels.
 
     Args:
         members: The networks.
@@ -243,7 +243,7 @@ class UNets(Network):
     def __init__(self, members: Sequence[nn.Module], classes: int, sizes: SizeRule) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
-        self.num_classes = self.out_channels = classes
+        self.num_classes, self.out_channels = classes, classes * len(members)
         self.align_corners, self.threshold = False, None
         self._sizes = sizes
 
@@ -253,12 +253,8 @@ class UNets(Network):
         return self._sizes
 
     def logits(self, x: Tensor) -> Tensor:
-        """float32 (N, C, H, W) -> scores (N, classes, H, W)."""
-        total = self.members[0](x)
-        for member in self.members[1:]:
-            total = total + member(x)
-        found: Tensor = total / len(self.members) if len(self.members) > 1 else total
-        return found
+        """float32 (N, C, H, W) -> scores (N, members * classes, H, W)."""
+        return torch.cat([member(x) for member in self.members], 1)
 
 
 def own_keys(state: dict[str, Any], stages: int) -> dict[str, Any]:
