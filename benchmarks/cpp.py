@@ -8,8 +8,8 @@
 PYTHON is an interpreter (3.11) that has mmdeploy_runtime 1.3.1 and NumPy below 2. Networks, weights and packages are
 those of packages.py; the image has the network's own size. All times are medians of one interleaved run. *ratio* is
 mmdeploy_runtime / C++: above 1 is faster. *outside* is (mask - engine) / engine, of processor time. *start* is a C++
-program up to its first mask, from its start to its end, over one that opens the engine and makes no mask. Build the
-library first::
+program that makes one mask, from its start to its end; *run once* one that opens the engine and runs it once, without
+a package around it; *session* one that opens the engine and runs nothing. Build the library first::
 
     cmake -S native -B build/native && cmake --build build/native
 """
@@ -80,6 +80,10 @@ class Program:
         """Start anew, make one mask and end."""
         subprocess.run([*self._whole, "first"], check=True, env=environment())
 
+    def bare(self) -> None:
+        """Start anew, open the engine, run it once and end."""
+        subprocess.run([*self._whole, "bare"], check=True, env=environment())
+
     def session(self) -> None:
         """Start anew, open the engine and end."""
         subprocess.run(self._opening, check=True, env=environment())
@@ -118,7 +122,8 @@ def measure(network: Network, size: tuple[int, int], options: argparse.Namespace
         rows = []
         for name, one in ours.items():
             share = outside(one, options.rounds)
-            starts = interleave({"first": one.first, "session": one.session}, rounds=options.rounds, warm_up=1)
+            programs = {"start": one.first, "run once": one.bare, "session": one.session}
+            starts = interleave(programs, rounds=options.rounds, warm_up=1)
             rows.append(
                 row_of(f"{network.name} | {size[0]}x{size[1]} | {name}", times["mmdeploy"], times[name], share, starts)
             )
@@ -130,11 +135,11 @@ def measure(network: Network, size: tuple[int, int], options: argparse.Namespace
 
 def row_of(what: str, theirs: Timing, ours: Timing, share: float, starts: dict[str, Timing]) -> str:
     """A row of the table."""
-    first, session = starts["first"], starts["session"]
-    return (
-        f"| {what} | {theirs} | {ours} | {theirs.median / ours.median:.2f} | {share:.1%} "
-        f"| {first} / {session} = {first.median / session.median:.2f} |"
+    start = starts["start"]
+    beside = " | ".join(
+        f"{starts[name]} = {start.median / starts[name].median:.2f}" for name in ("run once", "session")
     )
+    return f"| {what} | {theirs} | {ours} | {theirs.median / ours.median:.2f} | {share:.1%} | {start} | {beside} |"
 
 
 def main() -> None:
@@ -155,8 +160,8 @@ def main() -> None:
         f"Processor: {processor()}. {options.threads} threads, wall clock, {options.rounds} interleaved rounds, load "
         f"{os.getloadavg()[0]:.1f} at the start; milliseconds: median (quartiles)."
     )
-    columns = "| network | size | engine | mmdeploy_runtime | C++ | ratio | outside the engine | start / session |"
-    lines = [told, "", columns, "|---|---|---|---:|---:|---:|---:|---:|"]
+    columns = "| network | size | engine | mmdeploy_runtime | C++ | ratio | outside | start | / run once | / session |"
+    lines = [told, "", columns, "|---|---|---|---:|---:|---:|---:|---:|---:|---:|"]
     print("\n".join(lines))
     with keeping(options.packages) as folder, tempfile.TemporaryDirectory() as temporary:
         options.program = compile_program(Path(temporary), options.library)
