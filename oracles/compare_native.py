@@ -48,7 +48,7 @@ def in_double(network: Any, spec: ModelSpec, image: NDArray) -> torch.Tensor:
     with torch.inference_mode():
         logits = network.logits(torch.from_numpy(prepare(image, spec, channel_order="bgr").tensor).double())
         for step in inverse_steps(spec, image.shape[:2]):
-            (top, left), (height, width) = step.origin, step.crop
+            (top, left), (height, width) = step.origin, step.crop or step.size
             logits = torch.nn.functional.interpolate(
                 logits, size=step.size, mode="bilinear", align_corners=spec.align_corners
             )[..., top : top + height, left : left + width]
