@@ -31,9 +31,12 @@ double processor_seconds() {
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
+// segship.hpp has a Spec of its own.
+using Spec = decltype(segship::parse_spec("", "", "", true));
+
 // The engine without the package around it: no digest is looked at.
 struct Bare {
-  segship::Spec spec;
+  Spec spec;
   std::unique_ptr<segship::Engine> engine;
 
   Bare(const std::string &folder, std::int32_t threads) {
