@@ -102,6 +102,18 @@ class Here:
         return answer
 
 
+def test_a_cluster_may_become_smaller(
+    exported: segship.Package, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segship.runtime.cluster._LOOK", 1)
+    sizes = iter([{"CPU": 3}, {}, {"CPU": 1}, {"CPU": 1}, {"CPU": 1}, {"CPU": 1}])
+    monkeypatch.setattr(Here, "cluster_resources", lambda: next(sizes))
+    items = [(photos / "0.png", f"{number}") for number in range(5)]
+    with Segmentor(exported.path) as segmentor:
+        made = [wait()["height"] for wait in Cluster(Here, segmentor).results(tmp_path, ResultForm(), items)]
+    assert made == [40] * 5
+
+
 def test_parts_of_a_raster_are_its_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rasterio = pytest.importorskip("rasterio", reason="rasterio is not installed")
     monkeypatch.setattr("segship.vision.mosaic._WHOLE", 1000)

@@ -107,7 +107,8 @@ class Cluster:
         for number in itertools.count():
             if number % _LOOK == 0:
                 most = max(2, _AHEAD * self._together())
-            running += [(work.remote(told, item), item) for item in itertools.islice(waiting, most - len(running))]
+            more = max(0, most - len(running))  # a machine that is lost makes it less than what runs
+            running += [(work.remote(told, item), item) for item in itertools.islice(waiting, more)]
             if not running:
                 return
             reference, item = running.popleft()
