@@ -6,12 +6,14 @@
 
 One network of each family, with weights from a formula, is converted at SIZE, or the nearest that it takes, and run
 where a simulator of the vendor's is here. Each cell is kept in docs/tables/vendors.json as soon as it is there, and is
-made once: ``--again`` makes those that are asked for anew, ``--table`` only writes the page.
+made once: ``--again`` makes those that are asked for anew, ``--table`` only writes the page. The limit of a cell counts
+seconds of processors, the vendors' processes included, so that other work on the machine ends none.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import signal
 import sys
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import psutil
 
 from segship import SegshipError, Target, load_network
 from segship.backends import find_backend
@@ -48,6 +51,7 @@ BEGIN, END = "<!-- vendors: begin -->", "<!-- vendors: end -->"
 CALIBRATION = 4  # images of other numbers than the one that is compared
 _OVERFLOWING = {"segnext"}  # with weights as they are; what else is damped elsewhere is so for larger images
 _MOST = 240  # characters of a reason
+_LOOK = 5  # seconds between two looks at how long a cell has taken
 
 Cell = dict[str, Any]
 
@@ -115,12 +119,14 @@ def _built(graph: Graph, plan: Plan, directory: Path, size: tuple[int, int]) -> 
 
 def guarded(family: str, name: str, network: Any, size: tuple[int, int], options: argparse.Namespace) -> Cell:
     """As `measure`, with a reason for whatever goes wrong, and the limit where its time is over."""
+    begin = _spent()
 
-    def end(*_: object) -> None:
-        raise _TooLongError
+    def look(*_: object) -> None:
+        if _spent() - begin > options.seconds:
+            raise _TooLongError
 
-    signal.signal(signal.SIGALRM, end)
-    signal.alarm(options.seconds)
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, _LOOK, _LOOK)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -131,7 +137,16 @@ def guarded(family: str, name: str, network: Any, size: tuple[int, int], options
     except SegshipError as error:
         return {"refused": str(error)}
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _spent() -> float:
+    """Seconds of processors that this process and all that it has started have taken."""
+    spent, own = 0.0, psutil.Process()
+    for process in (own, *own.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            spent += sum(process.cpu_times()[:4])  # its own, and those of its children that have ended
+    return spent
 
 
 def table(results: dict[str, dict[str, Cell]]) -> str:
@@ -155,7 +170,7 @@ def _told(cell: Cell | None) -> str:
         built = f"builds for {cards[0]}" if len(cards) == 1 else "builds"
         return f"{built}, not for {', '.join(refused)}: {reason}" if refused else built
     if "unfinished" in cell:
-        return f"not finished in {cell['unfinished']} s"
+        return f"not finished in {cell['unfinished']} s of a processor"
     return f"no: {_short(cell['refused'])}"
 
 
@@ -175,7 +190,7 @@ def main() -> None:
     parser.add_argument("--only", default="", metavar="FAMILY,FAMILY")
     parser.add_argument("--targets", default=",".join(TARGETS))
     parser.add_argument("--size", default="64x128")
-    parser.add_argument("--seconds", type=int, default=600, help="limit of a cell")
+    parser.add_argument("--seconds", type=int, default=300, help="of processors, the limit of a cell")
     parser.add_argument("--cards", default="", metavar="SM89,SM120", help="of tensorrt-rtx; all by default")
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--table", action="store_true", help="only write the page")
@@ -195,7 +210,8 @@ def main() -> None:
         fill.fill_network(network, DAMPING[family] if family in _OVERFLOWING else None)
         size = network.sizes.nearest(near[0], near[1])
         for name in missing:
-            cell = guarded(family, name, network, size, options)
+            begin = _spent()
+            cell = guarded(family, name, network, size, options) | {"seconds": round(_spent() - begin, 1)}
             print(family, name, cell, flush=True)
             results = _read()  # anew: two runs may share the families between them
             results.setdefault(family, {})[name] = cell | {"size": list(size)}

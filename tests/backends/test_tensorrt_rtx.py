@@ -8,13 +8,18 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from segship.backends import tensorrt_rtx
 from segship.core.artifacts import Engine, Graph, TensorInfo
 from segship.core.errors import BackendError, MissingExtraError
+from segship.core.manifest import Manifest
 from segship.core.target import Target
-from segship.deploy import export
+from segship.deploy import Int8, export
+from segship.vision.draw import write_png
 from support.trained import write_trained
 
 INSTALLED = importlib.util.find_spec("tensorrt_rtx_bindings") is not None
@@ -129,6 +134,47 @@ def test_without_its_wheels_the_pip_line_is_told(tmp_path: Path, monkeypatch: py
     monkeypatch.setitem(sys.modules, "tensorrt_rtx_libs", None)
     with pytest.raises(MissingExtraError, match=r"segship\[tensorrt-rtx\]"):
         tensorrt_rtx.convert(graph(tmp_path), Target.parse("tensorrt-rtx_dynamic"), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:int8 is calibrated on")
+def test_int8_is_judged_by_the_graph_that_the_engine_is_built_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("nncf", reason="int8 needs segship[int8]")
+    given: list[onnx.ModelProto] = []
+
+    def convert(graph: Graph, target: Target, directory: Path) -> Engine:
+        assert target.precision == "int8"
+        given.append(onnx.load(graph.path))
+        (directory / "model.rtx").write_bytes(b"an engine")
+        return Engine(directory, ("model.rtx",), graph.inputs, graph.outputs, {"capability": "SM89"})
+
+    monkeypatch.setattr(tensorrt_rtx, "convert", convert)
+    (tmp_path / "images").mkdir()
+    for seed in range(2):
+        pixels = np.random.default_rng(seed).integers(0, 256, (64, 96, 3), np.uint8)
+        write_png(tmp_path / "images" / f"{seed}.png", pixels)
+    trained = write_trained(tmp_path)
+
+    def made(agreement: float) -> Manifest:
+        int8 = Int8(calibration=tmp_path / "images", agreement=agreement)
+        target = "tensorrt-rtx-int8_static-64x96"
+        return export(*trained, tmp_path / "package", target=target, int8=int8).manifest
+
+    manifest = made(0.5)
+    assert (manifest.state, manifest.checks) == ("built, not verified here", ())
+    assert "int8 was judged by its graph" in manifest.notes[-1]
+    assert manifest.quantization is not None
+    assert manifest.quantization.agreement >= 0.5
+    assert len(given) == 1  # the engine is built once, whatever was tried before
+    zeros = {each.name: each for each in given[0].graph.initializer}
+    pairs = [node for node in given[0].graph.node if node.op_type == "QuantizeLinear"]
+    assert pairs
+    assert not any(numpy_helper.to_array(zeros[node.input[2]]).any() for node in pairs)
+    stricter = made(0.9999)
+    assert stricter.quantization.kept
+    assert stricter.quantization.agreement > manifest.quantization.agreement
 
 
 @pytest.mark.slow

@@ -152,6 +152,22 @@ def test_a_folder_that_was_changed_is_refused(returned: Path, tmp_path: Path) ->
     (path.parent / "more.bin").unlink()
     (kit / "engines" / "model_bs1.om").write_bytes(b"another engine")
     refused(kit, "is not the engine that ran")
+    sums = kit / "outputs" / "SHA256SUMS"
+    whole = sums.read_text().splitlines(keepends=True)
+    for place, what in (("kit.json", "kit.json"), ("engines/", "engines")):
+        sums.write_text("".join(line for line in whole if place not in line))
+        refused(kit, f"SHA256SUMS lists no {what}")
+    shutil.copyfile(returned / "engines" / "model_bs1.om", kit / "engines" / "model_bs1.om")
+    sums.unlink()
+    log = kit / "outputs" / "time_bs1.log"
+    log.write_text("throughput 1000*batchsize.mean(1)/NPU_compute_time.mean(3.55): 1.2.3")
+    refused(kit, "time_bs1.log tells no time that can be read")
+    log.unlink()
+    (kit / "outputs" / "result_bs1_summary.json").write_text("[" * 100_000)
+    refused(kit, "result_bs1_summary.json tells no time that can be read")
+    (kit / "outputs" / "result_bs1_summary.json").unlink()
+    shutil.rmtree(kit / "outputs" / "result_bs3")
+    refused(kit, "the engine model_bs3.om has no results")
 
 
 def test_a_kit_that_was_changed_is_refused(returned: Path, tmp_path: Path) -> None:

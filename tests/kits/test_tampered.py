@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import segship
 from segship.backends import find_backend
-from segship.core.errors import InputError
+from segship.core.errors import InputError, VerificationError
 from segship.core.kits import KitJob, has_recipe
 from segship.kits import Kit
 from segship.kits.kit import Expected
@@ -41,8 +41,11 @@ class Returned:
 
     def restore(self) -> None:
         for path, content in zip(self.paths, self.contents, strict=True):
-            path.with_suffix(".npy").unlink(missing_ok=True)
+            for suffix in (".npy", ".bin"):
+                path.with_suffix(suffix).unlink(missing_ok=True)
             path.write_bytes(content)
+        if (another := self.kit.folder / "outputs" / "result_bs5").is_dir():
+            another.rmdir()
 
 
 @pytest.fixture(scope="module", params=TARGETS)
@@ -90,6 +93,21 @@ def as_array(change: Callable[[NDArray[np.float32]], NDArray[np.generic]]) -> Ch
     return apply
 
 
+def beside(suffix: str) -> Change:
+    """The output of another run, under another suffix."""
+
+    def apply(paths: list[Path]) -> None:
+        path = paths[0].with_suffix(suffix)
+        path.write_bytes(paths[0].read_bytes())
+
+    return apply
+
+
+def of_another_batch(paths: list[Path]) -> None:
+    outputs = next(folder for folder in paths[0].parents if folder.name == "outputs")
+    (outputs / "result_bs5").mkdir()
+
+
 def as_archive(paths: list[Path]) -> None:
     paths[0].unlink()
     with paths[0].with_suffix(".npy").open("wb") as file:
@@ -117,6 +135,9 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "array of labels": (as_array(lambda values: values.astype(np.int64)), "holds int64, expected floating-point"),
     "array cut off": (as_array(lambda values: values[1:]), "cut off, or of another network"),
     "archive": (as_archive, "several arrays"),
+    "two of one input": (beside(".bin"), "both for inputs/00000.bin: one is of another run"),
+    "no score": (changed(lambda values: np.where(values == values.max(), np.float32(3e38), values)), "is no score"),
+    "another batch": (of_another_batch, "result_bs5 is for 5 images at once, the kit is for 1"),
 }
 
 
@@ -129,6 +150,19 @@ def test_it_is_refused_with_the_reason(change: str, returned: Returned, tmp_path
         with pytest.raises(InputError, match=reason):
             segship.adopt(folder, folder / "engines", tmp_path / "package", outputs=folder / "outputs")
         assert not (tmp_path / "package").exists()
+    finally:
+        returned.restore()
+
+
+def test_scores_of_another_scale_are_refused(returned: Returned, tmp_path: Path) -> None:
+    folder = returned.kit.folder
+    try:
+        for path in returned.paths:
+            (3 * np.fromfile(path, np.float32)).tofile(path)
+        with pytest.raises(
+            VerificationError, match=r"scores are not those of the network: they differ by 200%|logits differ"
+        ):
+            segship.adopt(folder, folder / "engines", tmp_path / "package", outputs=folder / "outputs")
     finally:
         returned.restore()
 

@@ -25,8 +25,9 @@ _CAPABILITIES = ("SM75", "SM80", "SM86", "SM89", "SM120")
 INFO = BackendInfo(
     title="TensorRT for RTX",
     graph="onnx",
-    precisions=("fp32", "fp16"),
-    lowered=("fp16",),
+    precisions=("fp32", "fp16", "int8"),
+    lowered=("fp16", "int8"),
+    symmetric=True,
     opset=20,
     extra="tensorrt-rtx",
     modules=("tensorrt_rtx_libs", "tensorrt_rtx_bindings"),
@@ -42,7 +43,6 @@ INFO = BackendInfo(
         "tried": "parsed and built; nothing has run an engine yet, and this Segship does not open them",
         "bf16": "the graph would have to be rewritten in bfloat16; fp16 is as fast",
         "cpu": "it runs on NVIDIA's RTX cards only",
-        "int8": "its gate has to run the engine, which needs a card",
         "dynamic": "it wants bounds: without them, 32x32 to 2048x2048, tuned for 512x1024",
     },
 )
@@ -62,7 +62,7 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     """Parse a graph and build an engine for one kind of card; no card is needed.
 
     Args:
-        graph: float32 or float16.
+        graph: float32, float16 or QDQ.
         target: Its shape gives the profile, its option ``capability`` the kind of card.
         directory: Where the engine goes.
 

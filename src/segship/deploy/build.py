@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from segship.backends import find_backend, reference_backend
+from segship.backends import DEFAULT, find_backend, reference_backend
 from segship.core.artifacts import Engine
 from segship.core.manifest import Quantization
 from segship.deploy.give_back import GivingBack
 from segship.deploy.lower import build_lower, can_mix
-from segship.quantize import quantize
+from segship.quantize import ReducedGraph, quantize
 from segship.runtime.pipeline import Pipeline
 from segship.verification.inputs import first_window, spread
 from segship.verification.int8 import Int8Judge, Measurement, calibration_samples
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from segship.core.artifacts import Backend, Graph, Session
     from segship.core.plan import Plan
+    from segship.core.target import Target
+    from segship.quantize import Ranked, Reduced
     from segship.verification.compare import Reference
 
     Progress = Callable[[str], None]
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
 __all__ = ["BuiltEngine", "build_engine", "finished"]
 
 _RANKED_ON = 2  # images; the order of the layers hardly changes with more
+_JUDGED_AS_GRAPH = (
+    "int8 was judged by its graph on the processor, which rounds as the engine does and may sum in another order: "
+    "nothing here runs the engine"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,11 +50,13 @@ class BuiltEngine:
         quantization: How int8 was made, or what of another precision stays in float32; None where there is nothing
             to say.
         failures: What did not pass, in words.
+        note: What a user should know of how the precision was judged; empty: nothing.
     """
 
     engine: Engine
     quantization: Quantization | None = None
     failures: tuple[str, ...] = ()
+    note: str = ""
 
 
 def build_engine(
@@ -133,21 +141,24 @@ class _Int8Build:
         self._progress("measuring the original network")
         with reference_backend(self._graph.format).open(_engine_of(self._graph)) as original:
             before = self._measure(original)
+        judged, target = self._judged_as(quantized)
+        runs = judged is quantized
         giving = GivingBack(
-            quantized,
-            self._plan.target,
+            judged,
+            target,
             self._graph.path.parent,
             self._suited,
             lambda _, session: self._judged(session, before),
             self._progress,
         )
         image = self._feed(self._samples[0].image)
-        timed = not _is_simulated(self._backend)
+        timed = runs and not _is_simulated(self._backend)
         longest = self._plan.layer_timing
         unpaid, worth = giving.leave_unpaid(image, longest) if timed and longest else ((), None)
         kept, after, failures = giving.search(self._ranked_on)
         slower = giving.slowdown(kept, image) if kept and timed else None
-        engine = giving.build(kept, directory, lambda graph: _with_images(graph, self._plan))
+        layers = tuple(dict.fromkeys((*unpaid, *kept)))
+        engine = quantized.build(layers, directory, lambda graph: _with_images(graph, self._plan))
         record = Quantization(
             images=len(self._samples),
             labelled=self._judge.labelled,
@@ -160,7 +171,15 @@ class _Int8Build:
             after=after.accuracy,
             agreement=after.agreement,
         )
-        return BuiltEngine(engine, record, failures)
+        return BuiltEngine(engine, record, failures, "" if runs else _JUDGED_AS_GRAPH)
+
+    def _judged_as(self, quantized: Reduced) -> tuple[Reduced, Target]:
+        """What is run in the engine's place where no device here runs it, and the target that opens that."""
+        target, devices = self._plan.target, self._backend.probe()
+        known = not self._backend.INFO.unverified or any(device.usable for device in devices)
+        if known or not isinstance(quantized, ReducedGraph):
+            return quantized, target
+        return _Graphs(quantized, target), target.model_copy(update={"backend": DEFAULT})
 
     def _suited(self, graph: Graph) -> Graph:
         return _suited(graph, self._plan)
@@ -179,6 +198,20 @@ class _Int8Build:
 
     def _ranked_on(self) -> list[NDArray[np.float32]]:
         return [self._feed(sample.image) for sample in spread(self._samples, _RANKED_ON)]
+
+
+class _Graphs:
+    """A reduced network that is judged by its graphs, on the processor, because nothing here runs its engines."""
+
+    def __init__(self, reduced: ReducedGraph, target: Target) -> None:
+        self._reduced, self._target = reduced, target
+        self.layers, self.kinds = reduced.layers, reduced.kinds
+
+    def build(self, kept: tuple[str, ...], directory: Path, finish: Callable[[Graph], Graph]) -> Engine:
+        return find_backend(DEFAULT).convert(finish(self._reduced.graph(kept)), self._target, directory)
+
+    def rank(self, inputs: Sequence[Any], progress: Callable[[int, int], None]) -> Ranked:
+        return self._reduced.rank(inputs, progress)
 
 
 def _is_simulated(backend: Backend) -> bool:

@@ -136,7 +136,7 @@ def build_package(
         options.progress("comparing the engine with the network")
         found, emulated = _checked(built, plan, expected)
         calibration, untold = _calibration(manifest, plan, directory, beside, options.progress)
-        notes = (*manifest.notes, *filter(None, [emulated, untold]))
+        notes = (*manifest.notes, *filter(None, [built.note, emulated, untold]))
         manifest = manifest.model_copy(update={**found, "notes": notes, "calibration": calibration}).write(directory)
     return Package(out, manifest)
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Adopted", "adopt", "score_kit"]
 
+_FAR = 0.5  # of the network's scores: what differs more, on average over fields, is no rounding
 _ALIKE = 0.5  # of the distance to its own answer: an output that is so near another's is that one's
 
 
@@ -50,6 +51,7 @@ class _Found:
     checks: tuple[Comparison, ...]
     agreement: float
     matrix: NDArray[np.int64] | None
+    drift: float
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def adopt(
     recipe = backend.recipe(_job(opened))
     expected = Expected.read(opened)
     found = {}
-    for count, place in _chosen(results, batch, files).items():
+    for count, place in _chosen(opened, results, batch, files).items():
         reader = OutputReader(place, opened, recipe, dtype)
         found[count] = _compare(opened, expected, reader, tell)
     failed = [text for each in found.values() for text in _failures(opened, each)]
@@ -205,9 +207,16 @@ def _require_engine_ran(engine: Path, files: Mapping[str, Path], results: Result
     return int(stem) if stem.isdigit() and not engine.is_dir() else None
 
 
-def _chosen(results: Results, batch: int | None, files: Mapping[str, Path]) -> Mapping[int, Path]:
+def _chosen(kit: Kit, results: Results, batch: int | None, files: Mapping[str, Path]) -> Mapping[int, Path]:
     """The results of this engine; of a folder of several engines, all."""
-    if batch is None or len(results.folders) == 1:
+    if batch is None:
+        for name in files:
+            of = Path(name).stem.rpartition("_bs")[2]
+            if of.isdigit() and int(of) in batches_of(kit.manifest.target) and int(of) not in results.folders:
+                raise InputError(
+                    f"the engine {name} has no results, there are those for {', '.join(map(str, results.folders))} "
+                    "images at once: bring all back, or name one engine"
+                )
         return results.folders
     if batch not in results.folders:
         raise InputError(
@@ -219,11 +228,11 @@ def _chosen(results: Results, batch: int | None, files: Mapping[str, Path]) -> M
 
 def _compare(kit: Kit, expected: Expected, reader: OutputReader, tell: Callable[[str], None]) -> _Found:
     """Hold every output against the network's own, and evaluate those of the data set."""
-    checks, equal, pixels = [], 0, 0
+    checks, equal, pixels, drift = [], 0, 0, 0.0
     for number, entry in enumerate(kit.inputs):
         tell(f"comparing the outputs: {number + 1} of {len(kit.inputs)}")
         logits = reader.read(number, _shape(kit, expected, number))
-        _require_in_order(kit, expected, number, logits)
+        drift = max(drift, _drift_in_order(kit, expected, number, logits))
         labels = expected.labels[number]
         if entry.check:
             blank = np.broadcast_to(np.float32(0), (1, kit.manifest.spec.channels, *entry.size))
@@ -238,7 +247,7 @@ def _compare(kit: Kit, expected: Expected, reader: OutputReader, tell: Callable[
 
     matrix = _evaluate(kit, expected, reader, told).matrix if kit.labelled else None
     least = min((check.labels_equal for check in checks), default=1.0)
-    return _Found(tuple(checks), min(least, equal / pixels if pixels else 1.0), matrix)
+    return _Found(tuple(checks), min(least, equal / pixels if pixels else 1.0), matrix, drift)
 
 
 def _shape(kit: Kit, expected: Expected, number: int) -> tuple[int, int, int, int]:
@@ -252,11 +261,11 @@ def _decided(logits: NDArray[np.float32]) -> NDArray[Any]:
     return labels
 
 
-def _require_in_order(kit: Kit, expected: Expected, number: int, logits: NDArray[np.float32]) -> None:
-    """An output that is nearer the network's answer to another input is that one's.
+def _drift_in_order(kit: Kit, expected: Expected, number: int, logits: NDArray[np.float32]) -> float:
+    """How far an output is from the network's answer, as a share of that.
 
     Raises:
-        InputError: It is.
+        InputError: It is nearer the network's answer to another input, so that it is that one's.
     """
     distances = np.linalg.norm(expected.signatures - signature(logits), axis=1)
     nearest = int(distances.argmin())
@@ -265,6 +274,8 @@ def _require_in_order(kit: Kit, expected: Expected, number: int, logits: NDArray
             f"the output of {kit.inputs[number].file} is that of {kit.inputs[nearest].file}: the outputs are in "
             "another order than the inputs; run run.sh again"
         )
+    size = float(np.linalg.norm(expected.signatures[number]))
+    return float(distances[number]) / size if size else 0.0
 
 
 def _evaluate(
@@ -283,6 +294,11 @@ def _failures(kit: Kit, found: _Found) -> list[str]:
     """The gate of the target's precision, and of int8 the loss of IoU where there are label maps."""
     precision = kit.manifest.target.precision
     failed = failures(found.checks, precision)
+    if found.drift > _FAR and not failed:
+        failed.append(
+            f"the scores are not those of the network: they differ by {found.drift:.0%} of their size, as behind a "
+            "softmax, another scale or another layer"
+        )
     if precision == "int8" and found.matrix is not None and kit.matrix is not None:
         before, after = (_accuracy(kit, matrix) for matrix in (np.array(kit.matrix, np.int64), found.matrix))
         return [*failed, *accuracy_failures(before, after, Int8())]

@@ -12,7 +12,7 @@ import numpy as np
 
 from segship.core.errors import InputError, one_line
 from segship.core.files import digest
-from segship.core.kits import ENGINES, OUTPUTS
+from segship.core.kits import ENGINES, OUTPUTS, batches_of
 from segship.kits.kit import KIT
 from segship.kits.scripts import SUMS
 
@@ -76,19 +76,27 @@ def find_results(kit: Kit, outputs: Path, backend: KitBackend) -> Results:
         for path in sorted(outputs.iterdir())
         if path.is_dir() and (found := _BATCH.fullmatch(path.name))
     }
+    known = batches_of(kit.manifest.target)
     if not folders:
         found = _BATCH.fullmatch(outputs.name)
-        folders = {int(found[1]) if found else 1: outputs}
+        folders = {int(found[1]) if found else known[0]: outputs}
+    if strange := sorted(folders.keys() - set(known)):
+        raise InputError(
+            f"{folders[strange[0]]} is for {strange[0]} images at once, the kit is for {', '.join(map(str, known))}: "
+            "it is of another kit"
+        )
     return Results(folders, _speeds(whole, backend), engines, sealed=(whole / SUMS).is_file())
 
 
 def _check_sums(kit: Kit, folder: Path) -> dict[str, str]:
     """Hold all files of a folder against the digests in it; the digests of engines by their names."""
     known = _read_sums(folder)
-    own = known.pop(KIT, None)
-    if own is not None and own != digest(kit.folder / KIT).sha256:
-        raise InputError(f"{folder} was made by another kit than {kit.folder}: its {KIT} had SHA-256 {own[:12]}…")
+    own = known.pop(KIT, "")
     engines = {name: value for name, value in known.items() if name.startswith(f"{ENGINES}/")}
+    if not own or not engines:
+        raise InputError(f"{folder / SUMS} lists no {ENGINES if own else KIT}, which run.sh does: run run.sh again")
+    if own != digest(kit.folder / KIT).sha256:
+        raise InputError(f"{folder} was made by another kit than {kit.folder}: its {KIT} had SHA-256 {own[:12]}…")
     expected = {name.removeprefix(f"{OUTPUTS}/"): value for name, value in known.items() if name not in engines}
     there = {
         path.relative_to(folder).as_posix(): path
@@ -130,7 +138,12 @@ def _speeds(folder: Path, backend: KitBackend) -> dict[int, float]:
             continue
         if int(batch[1]) in found and path.suffix == ".json":
             continue  # what was timed by itself tells more than what was timed besides
-        speed = backend.read_speed(path.read_text(encoding="utf-8", errors="replace"), int(batch[1]))
+        try:
+            speed = backend.read_speed(path.read_text(encoding="utf-8", errors="replace"), int(batch[1]))
+        except (ValueError, ArithmeticError, RecursionError) as error:
+            raise InputError(
+                f"{path} tells no time that can be read ({one_line(error):.80}): run run.sh again"
+            ) from None
         if speed is not None and np.isfinite(speed) and speed > 0:
             found[int(batch[1])] = min(speed, found.get(int(batch[1]), speed))
     return found
@@ -176,6 +189,8 @@ class OutputReader:
         found: NDArray[np.float32] = np.ascontiguousarray(values, np.float32)
         if not np.isfinite(found).all():
             raise InputError(f"{path} holds NaN or infinity: the engine is broken, or the file")
+        if (greatest := float(np.abs(found).max())) > _GREATEST:
+            raise InputError(f"{path} holds {greatest:.1e}, which is no score: the engine is broken, or the file")
         return found
 
     def digests(self) -> str:
@@ -190,10 +205,15 @@ class OutputReader:
             pattern.format(stem=entry.stem, number=number, output=self._output)
             for pattern in (*self._recipe.results, "{stem}")
         ]
-        for name in names:
-            for suffix in _SUFFIXES:
-                if path := self._files.get(f"{name}{suffix}"):
-                    return path
+        every = [f"{name}{suffix}" for name in dict.fromkeys(names) for suffix in _SUFFIXES]
+        there = [name for name in every if name in self._files]
+        if len(there) > 1:
+            raise InputError(
+                f"{self._folder} holds {there[0]} and {there[1]}, both for {entry.file}: one is of another run; empty "
+                "the folder, and run run.sh again"
+            )
+        if there:
+            return self._files[there[0]]
         raise InputError(
             f"{self._folder} holds no output of {entry.file}, which would be called {names[0]}.bin, .npy or .txt; it "
             f"holds {len(self._files)} files of {len(self._kit.inputs)} that are expected"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from segship.core.artifacts import Backend, Engine, Graph
     from segship.core.target import Target
 
-__all__ = ["Inputs", "Ranked", "Reduced", "quantize"]
+__all__ = ["Inputs", "Ranked", "Reduced", "ReducedGraph", "quantize"]
 
 Ranked: TypeAlias = "list[tuple[str, float]]"
 """Names of layers, and the damage that each does alone; the worst first."""
@@ -59,6 +59,18 @@ class Reduced(Protocol):
         Args:
             inputs: Images to rank on, float32 (1, C, H, W) each; a few are enough.
             progress: Called with (done, all) after each layer.
+        """
+
+
+@runtime_checkable
+class ReducedGraph(Reduced, Protocol):
+    """A `Reduced` whose engines are built of a graph that has the precision already."""
+
+    def graph(self, kept: tuple[str, ...]) -> Graph:
+        """Return this graph.
+
+        Args:
+            kept: Layers that stay in floating point.
         """
 
 

@@ -111,7 +111,7 @@ class _Quantized:
         self.layers = tuple(self.kinds)
 
     def build(self, kept: tuple[str, ...], directory: Path, finish: Callable[[Graph], Graph]) -> Engine:
-        return self._backend.convert(finish(self._with(kept)), self._target, directory)
+        return self._backend.convert(finish(self.graph(kept)), self._target, directory)
 
     def rank(self, inputs: Sequence[NDArray[np.float32]], progress: Callable[[int, int], None]) -> Ranked:
         def alone(name: str) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
@@ -121,7 +121,7 @@ class _Quantized:
         original = functools.partial(self._run, self._original)
         return rank_layers(self.layers, inputs, original, alone, progress)
 
-    def _with(self, kept: tuple[str, ...]) -> Graph:
+    def graph(self, kept: tuple[str, ...]) -> Graph:
         if not kept:
             return self._graph
         path = self._graph.path.parent / f"kept-{len(kept)}" / self._graph.path.name
