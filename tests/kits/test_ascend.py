@@ -133,11 +133,13 @@ def test_bad_outputs_are_refused_whether_their_digests_fit_or_are_not_there(
     assert not (tmp_path / "package").exists()
 
 
-def test_a_folder_that_was_changed_is_refused(returned: Path, tmp_path: Path) -> None:
-    def refused(kit: Path, match: str) -> None:
-        with pytest.raises(InputError, match=match):
-            segship.adopt(kit, kit / "engines", tmp_path / "package", outputs=kit / "outputs")
+def refused(kit: Path, match: str) -> None:
+    with pytest.raises(InputError, match=match):
+        segship.adopt(kit, kit / "engines", kit.parent / "package", outputs=kit / "outputs")
+    assert not (kit.parent / "package").exists()
 
+
+def test_a_folder_that_was_changed_is_refused(returned: Path, tmp_path: Path) -> None:
     kit = copied(returned, tmp_path)
     path = kit / "outputs" / "result_bs1" / "00004_0.bin"
     data = bytearray(path.read_bytes())
@@ -152,12 +154,15 @@ def test_a_folder_that_was_changed_is_refused(returned: Path, tmp_path: Path) ->
     (path.parent / "more.bin").unlink()
     (kit / "engines" / "model_bs1.om").write_bytes(b"another engine")
     refused(kit, "is not the engine that ran")
+
+
+def test_a_folder_that_is_not_all_of_a_run_is_refused(returned: Path, tmp_path: Path) -> None:
+    kit = copied(returned, tmp_path)
     sums = kit / "outputs" / "SHA256SUMS"
     whole = sums.read_text().splitlines(keepends=True)
     for place, what in (("kit.json", "kit.json"), ("engines/", "engines")):
         sums.write_text("".join(line for line in whole if place not in line))
         refused(kit, f"SHA256SUMS lists no {what}")
-    shutil.copyfile(returned / "engines" / "model_bs1.om", kit / "engines" / "model_bs1.om")
     sums.unlink()
     log = kit / "outputs" / "time_bs1.log"
     log.write_text("throughput 1000*batchsize.mean(1)/NPU_compute_time.mean(3.55): 1.2.3")

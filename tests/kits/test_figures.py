@@ -107,6 +107,8 @@ GUIDES = {
     },
 }
 
+PRECISIONS = {"ascend": ["fp16", "fp16"], "magicmind": ["force_float32", "force_float16", "qint8_mixed_float16"]}
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("guide", sorted(GUIDES))
@@ -129,6 +131,8 @@ def test_a_guides_commands_run_from_the_first_to_the_last(
     done = run_script(path, PYTHONPATH=f"{PYTHON}:{source}")
     assert done.returncode == 0, done.stdout + done.stderr
     report = (tmp_path / "report" / "report.md").read_text()
+    precisions = re.findall(r"^\| [^|]+ \| \d+ \| 48x80 \| (\w+) \|", report, re.MULTILINE)
+    assert precisions == PRECISIONS[guide]
     assert "| Batch_Size | Shape | Precision |" in report
     assert "| FPS |" in report
     assert "classes" in json.loads((tmp_path / "figures.json").read_text())["batches"]["1"]

@@ -17,6 +17,7 @@ from segship.backends import _outside
 from segship.core.errors import BackendError, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from segship.core.artifacts import Backend, FileBackend, GraphFormat
@@ -31,6 +32,7 @@ __all__ = [
     "find_file_backend",
     "reference_backend",
     "refused_backends",
+    "runs_here",
 ]
 
 DEFAULT = "onnxruntime"
@@ -85,6 +87,18 @@ def refused_backends() -> dict[str, str]:
         if reason:
             refused[name] = reason
     return refused
+
+
+def runs_here(backend: Backend, options: Mapping[str, object]) -> bool:
+    """Whether a device here runs a backend's engine.
+
+    Args:
+        backend: Its module.
+        options: Of the target, or of the engine.
+    """
+    if not any(device.usable for device in backend.probe()):
+        return False
+    return backend.INFO.foreign is None or not backend.INFO.foreign(options)
 
 
 def default_device(name: str) -> str:

@@ -1,19 +1,23 @@
 """TensorRT for RTX: NVIDIA's engine for RTX cards, built here without one and finished on the user's.
 
 Its wheels (``tensorrt-rtx-cu13-libs`` and ``-bindings``) parse networks and build engines where no card and no driver
-is. Engines have not been run: that needs a card, and the documented interface of version 1.7 for it is TensorRT's own.
+is. Where a card of that kind is, they are run by the documented interface of version 1.7, which is TensorRT's own; no
+card has run one yet.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from segship.backends import _nvidia
 from segship.backends._profile import profile
 from segship.core.artifacts import BackendInfo, Device, Engine, EngineOption, Graph, Session
 from segship.core.errors import BackendError, MissingExtraError, engine_errors, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from segship.core.target import Target
@@ -21,6 +25,26 @@ if TYPE_CHECKING:
 __all__ = ["INFO", "convert", "open", "probe"]
 
 _CAPABILITIES = ("SM75", "SM80", "SM86", "SM89", "SM120")
+
+
+def _card() -> str:
+    """The kind of the first card that is here; empty: there is none."""
+    with contextlib.suppress(BackendError, MissingExtraError):
+        return _nvidia.capability(INFO, 0)
+    return ""
+
+
+def _capability(options: Mapping[str, object]) -> str:
+    """The kind of card that is meant: the one that is named, else the one that is here, else the default."""
+    here = _card()
+    return str(options.get("capability") or (here if here in _CAPABILITIES else INFO.options["capability"].default))
+
+
+def _foreign(options: Mapping[str, object]) -> str:
+    """Why the card that is here does not run an engine."""
+    built, here = _capability(options), _card()
+    return "" if built == here else f"it is built for {built}, and the card here is {here or 'none'}"
+
 
 INFO = BackendInfo(
     title="TensorRT for RTX",
@@ -36,11 +60,17 @@ INFO = BackendInfo(
     threads="",
     parallel=False,
     unverified=True,
+    foreign=_foreign,
     options={
-        "capability": EngineOption(str, "the kind of card that it is built for", choices=_CAPABILITIES, default="SM89"),
+        "capability": EngineOption(
+            str,
+            "the kind of card that it is built for; where one is here, that",
+            choices=_CAPABILITIES,
+            default="SM89",
+        ),
     },
     gaps={
-        "tried": "parsed and built; nothing has run an engine yet, and this Segship does not open them",
+        "tried": "parsed and built; written to run by NVIDIA's documentation, and no card has run an engine yet",
         "bf16": "the graph would have to be rewritten in bfloat16; fp16 is as fast",
         "cpu": "it runs on NVIDIA's RTX cards only",
         "dynamic": "it wants bounds: without them, 32x32 to 2048x2048, tuned for 512x1024",
@@ -70,7 +100,7 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
         BackendError: The wheels are missing, or TensorRT refuses the network; the message is its own.
     """
     trt = _load()
-    said = _listener(trt)
+    said = _nvidia.listener(trt)
     with engine_errors("TensorRT for RTX cannot start"):
         builder = trt.Builder(said)
         network = builder.create_network(0)  # types are always the graph's own
@@ -78,8 +108,8 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     if not parser.parse_from_file(str(graph.path)):
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
         told = "; ".join(f"{each.node_operator()} {each.node_name()!r}: {one_line(each.desc())}" for each in errors)
-        raise BackendError(f"TensorRT for RTX cannot read the graph: {told[:500] or said.last()}")
-    capability = str(target.options.get("capability", INFO.options["capability"].default))
+        raise BackendError(f"TensorRT for RTX cannot read the graph: {told[:500] or said.said()}")
+    capability = _capability(target.options)
     config = builder.create_builder_config()
     config.num_compute_capabilities = 1
     config.set_compute_capability(getattr(trt.ComputeCapability, capability), 0)
@@ -89,52 +119,34 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     config.add_optimization_profile(bounds)
     built = builder.build_serialized_network(network, config)
     if built is None:
-        raise BackendError(f"TensorRT for RTX cannot build the network for {capability}: {said.last()}")
+        raise BackendError(f"TensorRT for RTX cannot build the network for {capability}: {said.said()}")
     (directory / _FILE).write_bytes(memoryview(built))
     options = {"capability": capability, "profile": [list(least), list(typical), list(greatest)]}
     return Engine(directory, (_FILE,), graph.inputs, graph.outputs, options | {"tensorrt_rtx": str(trt.__version__)})
 
 
-def _listener(trt: Any) -> Any:
-    class Listener(trt.ILogger):  # type: ignore[misc]
-        """Keeps the last error for our own message instead of printing it."""
-
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self._last = "it does not say why"
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity in {trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR}:
-                self._last = one_line(message)[:500]
-
-        def last(self) -> str:
-            return self._last
-
-    return Listener()
-
-
 def open(engine: Engine, *, device: str = INFO.default_device, threads: int | None = None) -> Session:
-    """Refuse: engines are built here, and run by what opens them on the user's card.
+    """Open an engine on a card of the kind that it was built for.
 
     Args:
         engine: As `convert` made it.
-        device: No device will do.
-        threads: None.
+        device: ``cuda``, or ``cuda:1`` for the second card.
+        threads: A card has none to set; anything but None is an error.
 
     Raises:
-        BackendError: Always.
+        BackendError: The card is not there, or the engine is of another version or for another kind of card.
     """
-    del threads
-    raise BackendError(
-        f"{engine.directory / engine.files[0]} is for an RTX card, and this Segship builds such engines only: nothing "
-        f"runs it on {device}"
-    )
+    _nvidia.require_gpu(INFO, device, threads)
+    return _nvidia.open_plan(_load(), INFO, engine, device)
 
 
 def probe() -> tuple[Device, ...]:
-    """Engines are built here, not run."""
+    """The cards there are; engines are built where there is none, too."""
     try:
-        version = _load().__version__
+        version = str(_load().__version__)
     except MissingExtraError as error:
         return (Device("cuda", usable=False, note=str(error)),)
-    return (Device("cuda", usable=False, note=f"TensorRT for RTX {version} builds engines here and runs none"),)
+    found = _nvidia.gpus(INFO, version)
+    if not found[0].usable or _card() in _CAPABILITIES:
+        return found
+    return (Device("cuda", usable=False, note=f"{INFO.title} {version} is for RTX cards, and this is {_card()}"),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from segship.backends import DEFAULT, find_backend, reference_backend
+from segship.backends import DEFAULT, find_backend, reference_backend, runs_here
 from segship.core.artifacts import Engine
 from segship.core.manifest import Quantization
 from segship.deploy.give_back import GivingBack
@@ -175,8 +175,8 @@ class _Int8Build:
 
     def _judged_as(self, quantized: Reduced) -> tuple[Reduced, Target]:
         """What is run in the engine's place where no device here runs it, and the target that opens that."""
-        target, devices = self._plan.target, self._backend.probe()
-        known = not self._backend.INFO.unverified or any(device.usable for device in devices)
+        target = self._plan.target
+        known = not self._backend.INFO.unverified or runs_here(self._backend, target.options)
         if known or not isinstance(quantized, ReducedGraph):
             return quantized, target
         return _Graphs(quantized, target), target.model_copy(update={"backend": DEFAULT})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from segship.backends import find_backend
+from segship.backends import find_backend, runs_here
 from segship.core.manifest import Quantization
 from segship.deploy.give_back import GivingBack
 from segship.verification.compare import compare
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from segship.core.artifacts import Backend, Engine, Graph, Session
     from segship.core.plan import Plan
+    from segship.core.target import Target
     from segship.verification.compare import Reference
 
     Progress = Callable[[str], None]
@@ -69,7 +70,7 @@ def build_lower(
 
     backend = find_backend(plan.target.backend)
     reduced = round_onnx(graph, plan.target, backend)
-    if not _computes(backend, plan.target.precision):
+    if not _computes(backend, plan.target):
         return reduced.build((), directory, finish), None
 
     def measure(engine: Engine, session: Session) -> tuple[float, list[str]]:
@@ -99,8 +100,8 @@ def build_lower(
     return engine, record
 
 
-def _computes(backend: Backend, precision: str) -> bool:
-    """Whether a device here runs the engine in that precision."""
+def _computes(backend: Backend, target: Target) -> bool:
+    """Whether a device here, and no simulator, runs the engine in the target's precision."""
     emulated = backend.INFO.emulated
-    usable = any(device.usable and not device.simulator for device in backend.probe())
-    return usable and not (emulated is not None and emulated(precision))
+    real = any(device.usable and not device.simulator for device in backend.probe())
+    return real and runs_here(backend, target.options) and not (emulated is not None and emulated(target.precision))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segship import __version__
-from segship.backends import find_backend
+from segship.backends import find_backend, runs_here
 from segship.core.errors import VerificationError
 from segship.core.files import digest, replace_directory, require_replaceable
 from segship.core.manifest import Comparison, Manifest, is_package
@@ -168,7 +168,7 @@ def _calibration(
     if plan.temperature is None:
         return None, ""
     backend = find_backend(plan.target.backend)
-    runs = any(device.usable for device in backend.probe())
+    runs = runs_here(backend, manifest.options)
     if reason := _scoreless(plan) or ("" if runs else "its engine does not run on the machine that exported it"):
         return None, f"the package's scores are not calibrated: {reason}"
     files = PackageFiles(directory, directory, manifest)
@@ -213,11 +213,10 @@ def verify_engine(
         VerificationError: The engine's output has another shape.
     """
     backend = find_backend(plan.target.backend)
-    devices = backend.probe()
-    if not any(device.usable for device in devices):
+    if not runs_here(backend, engine.options):
         if backend.INFO.unverified:
             return (), []
-        reason = f"the engine cannot be compared with the network here ({devices[0].note})"
+        reason = f"the engine cannot be compared with the network here ({backend.probe()[0].note})"
         where = f", and {backend.INFO.elsewhere}" if backend.INFO.elsewhere else ""
         return (), [f"{reason}: only --allow-inexact writes it{where}"]
     release_memory()
