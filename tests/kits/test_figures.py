@@ -38,7 +38,7 @@ def test_a_report_has_the_tables_of_the_documents(package: Path, tmp_path: Path)
     assert network is not None
     figures = f"{network.aAcc:.2f} | {network.mIoU:.2f} | {network.mAcc:.2f}"
     assert "| Model | Batch_Size | Shape | Precision | aAcc(%) | mIoU(%) | mAcc |" in text
-    assert text.count(f" | 1 | 48x80 | fp32 | {figures} | Ascend310P3 | {network.mIoU:.2f} |") == 2
+    assert text.count(f" | 1 | 48x80 | fp32 | {figures} | Ascend310P3 | {network.mIoU:.2f} |  |") == 2
     assert text.count(f" | 3 | 48x80 | fp32 | {figures} | ") == 2
     assert "| Model | Chip | Precision | Batch Size | FPS |" in text
     assert "Ascend310P3: verified on the engine, by what it returned elsewhere" in text
@@ -54,6 +54,12 @@ def test_the_page_of_targets_shows_chips_beside_them(package: Path) -> None:
     rows = chip_rows(read_adopted([package]))
     report = Report("net", ("a.py",), "data", (), (TargetResult(ORIGINAL, {"classes": [1]}),), {}, "now", chips=rows)
     assert "On chips elsewhere" in page(report)
+    named = [
+        each.model_copy(update={"adopted": each.adopted.model_copy(update={"dataset": "Cityscapes"})})
+        for each in read_adopted([package])
+        if each.adopted is not None
+    ]
+    assert as_markdown(chip_rows(named)).count(" | Cityscapes |") == 2
     assert "On chips elsewhere" not in page(Report("net", (), "", (), report.candidates, {}, "now"))
 
 

@@ -195,6 +195,7 @@ class Adoption(Frozen):
         sealed: Whether the outputs came with digests that fit.
         inputs: How many inputs the chip ran.
         images: How many labelled images the figures are over.
+        dataset: Name of the data set that they are of; empty: not known.
         agreement: Least share of labels, 0-1, that the chip and the network have in common.
         network: Accuracy of the network itself on the same images.
         results: What it returned, by the number of images at once.
@@ -204,6 +205,7 @@ class Adoption(Frozen):
     sealed: bool
     inputs: Count
     images: Count
+    dataset: Words = ""
     agreement: Share
     network: Figures | None = None
     results: Annotated[tuple[ChipResult, ...], Bound(most=_SOME)] = ()

@@ -353,6 +353,7 @@ def _adoption(kit: Kit, results: Results, found: Mapping[int, _Found]) -> Adopti
         sealed=results.sealed,
         inputs=len(kit.inputs),
         images=kit.labelled,
+        dataset=kit.dataset,
         agreement=min(each.agreement for each in found.values()),
         network=_figures(None if kit.matrix is None else np.array(kit.matrix, np.int64)),
         results=tuple(

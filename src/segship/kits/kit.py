@@ -62,6 +62,7 @@ class Kit:
         labelled: How many of them have a label map.
         matrix: Confusion matrix of the network itself over them; None: no label maps.
         files: Size and SHA-256 of each file of the kit.
+        dataset: Name of the data set; empty: not known.
     """
 
     folder: Path
@@ -71,6 +72,7 @@ class Kit:
     labelled: int = 0
     matrix: tuple[tuple[int, ...], ...] | None = None
     files: Mapping[str, Mapping[str, Any]] | None = None
+    dataset: str = ""
 
     def write(self) -> None:
         """Write ``kit.json`` with the digests of all files that lie in the folder by now."""
@@ -83,6 +85,7 @@ class Kit:
             "schema_version": _VERSION,
             "package": self.manifest.model_dump(mode="json"),
             "inputs": [asdict(each) for each in self.inputs],
+            "dataset": self.dataset,
             "images": self.images,
             "labelled": self.labelled,
             "matrix": self.matrix,
@@ -193,6 +196,7 @@ def read_kit(folder: Path) -> Kit:
             record["labelled"],
             matrix,
             record["files"],
+            str(record.get("dataset", "")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is not valid ({error}): write the kit again") from None

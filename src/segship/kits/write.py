@@ -151,8 +151,9 @@ class _Writer:
         inputs = tuple(self._packed.inputs)
         self._scripts(self._job(made, len(calibration), inputs), 0 if samples is None else len(samples.samples))
         self._packed.expected().write(self._folder)
-        kit = Kit(self._folder, manifest, inputs, len(samples.samples) if samples else 0, labelled, matrix)
-        kit.write()
+        images = len(samples.samples) if samples else 0
+        known = samples.layout.title if samples and samples.layout else ""
+        Kit(self._folder, manifest, inputs, images, labelled, matrix, dataset=known).write()
 
     def _job(self, made: KitGraphs, calibration: int, inputs: Sequence[KitInput]) -> KitJob:
         first = next(iter(made.graphs.values()))

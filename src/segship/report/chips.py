@@ -27,7 +27,18 @@ __all__ = ["ChipRow", "as_html", "as_markdown", "chip_rows", "read_adopted", "wr
 _CHIPS = ("soc", "arch", "platform", "march", "hw_arch")
 """Options that name a chip, as the backends call them."""
 
-_ACCURACY = ("Model", "Batch_Size", "Shape", "Precision", "aAcc(%)", "mIoU(%)", "mAcc", "Chip", "Network mIoU(%)")
+_ACCURACY = (
+    "Model",
+    "Batch_Size",
+    "Shape",
+    "Precision",
+    "aAcc(%)",
+    "mIoU(%)",
+    "mAcc",
+    "Chip",
+    "Network mIoU(%)",
+    "Dataset",
+)
 _SPEED = ("Model", "Chip", "Precision", "Batch Size", "FPS")
 _NOTE = "FPS is what the vendor's tool told of the engine alone; accuracy is over {images} images. {state}."
 
@@ -43,6 +54,7 @@ class ChipRow:
         batch: Images at once.
         shape: Height x width of the input.
         images: Number of labelled images.
+        dataset: Name of the data set that they are of; empty: not known.
         aAcc, mIoU, mAcc: In percent; None: not known.
         network: mIoU of the network itself, on the same images, in percent.
         images_per_second: Of the engine alone, as the vendor's tool told it; None: it was not timed.
@@ -56,6 +68,7 @@ class ChipRow:
     batch: int
     shape: str
     images: int
+    dataset: str
     aAcc: float | None
     mIoU: float | None
     mAcc: float | None
@@ -112,6 +125,7 @@ def _rows(manifest: Manifest) -> list[ChipRow]:
         "precision": _precision(manifest.target),
         "shape": "x".join(map(str, manifest.inputs[0].shape[2:])),
         "images": adopted.images,
+        "dataset": adopted.dataset,
         "network": None if adopted.network is None else adopted.network.mIoU,
         "labels_equal": adopted.agreement,
         "state": "; ".join((manifest.standing, *manifest.failures)),
@@ -140,7 +154,7 @@ def _tables(found: Sequence[ChipRow]) -> list[list[tuple[str, ...]]]:
         (
             *(row.model, str(row.batch), row.shape, row.precision),
             *(_percent(value) for value in (row.aAcc, row.mIoU, row.mAcc)),
-            *(row.chip, _percent(row.network)),
+            *(row.chip, _percent(row.network), row.dataset),
         )
         for row in found
         if row.mIoU is not None
