@@ -1,10 +1,11 @@
-"""Qualcomm, PPLNN and Horizon: kits run by stand-ins; Hailo and VACC: their commands; MMDeploy's names."""
+"""Qualcomm, PPLNN, Horizon, Hailo and VACC: kits run by stand-ins; MMDeploy's names."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import segship
@@ -13,7 +14,8 @@ from segship.core.artifacts import TensorInfo
 from segship.core.kits import KitJob, has_recipe
 from segship.deploy import find_target
 from segship.deploy.requirements import able_target
-from support.standins import run_script, target
+from segship.kits.kit import Expected
+from support.standins import PROGRAMS, run_script, target
 
 
 @pytest.mark.parametrize(
@@ -23,6 +25,8 @@ from support.standins import run_script, target
         ("qairt-fp16_static-48x80", {}, None),
         ("pplnn_static-48x80", {"batch": "2"}, 250),
         ("horizon-int8_static-48x80", {}, 25.5),
+        ("horizon-int8_static-48x80", {"march": "nash-e"}, 25.5),
+        ("hailo-int8_static-48x80", {}, 310.7),
     ],
 )
 def test_a_kit_is_made_run_and_adopted(
@@ -52,34 +56,30 @@ def test_a_kit_is_made_run_and_adopted(
     assert "decode_head.resize is not supported" in backend.explain(failed.stdout + failed.stderr)
 
 
-@pytest.mark.parametrize(
-    ("text", "lines"),
-    [
-        (
-            "hailo-int8_static-48x80",
-            [
-                "hailo parser onnx model_bs1.onnx --net-name model_bs1 --hw-arch hailo8 --har-path",
-                "hailo optimize engines/model_bs1.har --hw-arch hailo8 --calib-set-path calibration.npy",
-                "hailo compiler engines/model_bs1_optimized.har --hw-arch hailo8 --output-dir engines",
-            ],
-        ),
-        (
-            "vacc-fp16_static-48x80",
-            ["python3 build.py --onnx model_bs1.onnx --input image --shape 1 3 48 80"],
-        ),
-    ],
-)
-def test_commands_that_no_stand_in_runs(
-    text: str, lines: list[str], trained: tuple[Path, Path], pictures: segship.Data, tmp_path: Path
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_vaccs_program_compiles_and_the_card_is_driven_by_hand(
+    precision: str, trained: tuple[Path, Path], pictures: segship.Data, tmp_path: Path
 ) -> None:
-    chosen = target(text)
     assert pictures.root is not None
-    int8 = segship.Int8(calibration=pictures.root) if chosen.precision == "int8" else None
-    kit = segship.export_kit(segship.Source(*trained), tmp_path / "kit", chosen, int8=int8).folder
-    convert = (kit / "convert.sh").read_text()
-    assert all(line in convert for line in lines)
-    for program in kit.glob("*.py"):
-        compile(program.read_text(), program.name, "exec")
+    int8 = segship.Int8(calibration=pictures.root) if precision == "int8" else None
+    made = segship.export_kit(
+        segship.Source(*trained), tmp_path / "kit", target(f"vacc-{precision}_static-48x80"), int8=int8
+    )
+    kit, tools = made.folder, {"PYTHONPATH": str(PROGRAMS / "vacc"), "VDSP_PARAMS": "vdsp.json"}
+    done = run_script(kit / "convert.sh", **tools)
+    assert done.returncode == 0, done.stdout + done.stderr
+    engine = kit / "engines" / f"model-{precision}"
+    assert {path.name for path in engine.iterdir()} == {"model.so", "model.json", "model.params"}
+    assert "VDSP_PARAMS" in run_script(kit / "run.sh", PYTHONPATH=tools["PYTHONPATH"]).stderr
+    done = run_script(kit / "run.sh", **tools)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "write the output of inputs/NAME.bin as outputs/result_bs1/NAME.npy" in done.stdout
+    for name, logits in Expected.read(made).logits.items():
+        np.save(kit / "outputs" / "result_bs1" / f"{name}.npy", logits)
+    again = run_script(kit / "run.sh", **tools)
+    assert "outputs holds something else: take it away first" in again.stderr  # and is not deleted
+    found = segship.adopt(kit, kit / "engines", tmp_path / "package", outputs=kit / "outputs")
+    assert found.speeds == {1: 77.5}
 
 
 def mmdeploy_names() -> list[str]:

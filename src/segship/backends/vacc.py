@@ -62,12 +62,14 @@ def recipe(job: KitJob) -> Recipe:
         run=[
             f"mkdir -p {OUTPUTS}/result_bs1",
             f"{tool} -i 1 -p 1 -b 1 2>&1 | tee {OUTPUTS}/time_bs1.log",
-            f'echo "write the output of inputs/NAME.bin as {OUTPUTS}/result_bs1/NAME.npy by your program on the card"',
+            f'echo "write the output of inputs/NAME.bin as {OUTPUTS}/result_bs1/NAME.npy, by your program,"',
+            'echo "then bring engines/ and outputs/ back, and run segship adopt"',
         ],
         engines={1: name},
         results=("{stem}",),
         needs="VastAI's SDK: its TVM with vacc to compile, vamp and a card to run",
         files={"build.py": _scripts.script("vacc_build.py")},
+        by_hand=True,
     )
 
 

@@ -118,6 +118,7 @@ class Recipe:
         dtype: Of raw outputs without a type of their own.
         options: What the backend wants to remember to open an engine.
         by_size: Whether inputs lie in a folder for each size, ``inputs/512x1024``.
+        by_hand: Whether somebody's own program writes the outputs after ``run``, so that there are no digests of them.
     """
 
     convert: Sequence[str]
@@ -131,6 +132,7 @@ class Recipe:
     dtype: str = "float32"
     options: Mapping[str, Any] = field(default_factory=dict)
     by_size: bool = False
+    by_hand: bool = False
 
 
 @runtime_checkable

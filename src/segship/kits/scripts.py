@@ -56,8 +56,12 @@ def run_script(title: str, made: Recipe) -> str:
         "",
         *made.run,
         "",
-        "# What segship adopt holds the results against.",
         f"rm {OUTPUTS}/.kit",
+    ]
+    if made.by_hand:
+        return "\n".join([*lines, ""])
+    lines += [
+        "# What segship adopt holds the results against.",
         f"find {OUTPUTS} {engines} kit.json -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum > {SUMS}.new",
         f"mv {SUMS}.new {OUTPUTS}/{SUMS}",
         f"touch {OUTPUTS}/.kit",
