@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -171,3 +172,5 @@ def test_what_the_network_answers_is_adopted(returned: Returned, tmp_path: Path)
     folder = returned.kit.folder
     found = segship.adopt(folder, folder / "engines", tmp_path / "package", outputs=folder / "outputs")
     assert found.agreement == 1
+    for script in ("convert.sh", "run.sh"):
+        assert subprocess.run(["bash", "-n", str(folder / script)], check=False).returncode == 0

@@ -54,7 +54,7 @@ def recipe(job: KitJob) -> Recipe:
         fitted = f" --calibration {CALIBRATION_ARRAY} --calibrate_mode {mode}"
     build = f"python3 build.py --onnx {job.model(1)} --input {job.image.name} --shape {shape} --dtype {precision}"
     name = f"model-{precision}"
-    tool = f'vamp -m {ENGINES}/{name}/model --vdsp_params "${{VDSP_PARAMS:?names the vendor\'s file of preprocessing}}"'
+    tool = f'vamp -m {ENGINES}/{name}/model --vdsp_params "${{VDSP_PARAMS:?names a file of preprocessing}}"'
     return Recipe(
         convert=[
             f"{build} --output {ENGINES}{fitted}",
