@@ -173,4 +173,5 @@ def test_what_the_network_answers_is_adopted(returned: Returned, tmp_path: Path)
     found = segship.adopt(folder, folder / "engines", tmp_path / "package", outputs=folder / "outputs")
     assert found.agreement == 1
     for script in ("convert.sh", "run.sh"):
-        assert subprocess.run(["bash", "-n", str(folder / script)], check=False).returncode == 0
+        command = ["bash", "-n", str(folder / script)]
+        assert subprocess.run(command, check=False).returncode == 0

@@ -123,7 +123,7 @@ def _rows(manifest: Manifest) -> list[ChipRow]:
         "model": manifest.spec.architecture,
         "chip": _chip(manifest.target),
         "precision": _precision(manifest.target),
-        "shape": "x".join(map(str, manifest.inputs[0].shape[2:])),
+        "shape": "x".join(map(str, manifest.target.shape.static or manifest.inputs[0].shape[2:])),
         "images": adopted.images,
         "dataset": adopted.dataset,
         "network": None if adopted.network is None else adopted.network.mIoU,
