@@ -2,14 +2,16 @@
 
 ::
 
-    python benchmarks/cpp.py [NETWORK ...] --python PYTHON [--size 512x1024 1024x2048] [--rounds 9] [--threads 2]
-        [--targets onnxruntime,openvino] [--packages FOLDER] [--configs FOLDER] [--table FILE.md]
+    python benchmarks/cpp.py [NETWORK ...] [--python PYTHON] [--size 512x1024 1024x2048] [--rounds 9] [--threads 2]
+        [--targets onnxruntime,openvino] [--starts wall|cpu] [--packages FOLDER] [--configs FOLDER] [--table FILE.md]
 
-PYTHON is an interpreter (3.11) that has mmdeploy_runtime 1.3.1 and NumPy below 2. Networks, weights and packages are
-those of packages.py; the image has the network's own size. All times are medians of one interleaved run. *ratio* is
-mmdeploy_runtime / C++: above 1 is faster. *outside* is (mask - engine) / engine, of processor time. *start* is a C++
-program that makes one mask, from its start to its end; *run once* one that opens the engine and runs it once, without
-a package around it; *session* one that opens the engine and runs nothing. Build the library first::
+PYTHON is an interpreter (3.11) that has mmdeploy_runtime 1.3.1 and NumPy below 2; left out, C++ runs alone. Networks,
+weights and packages are those of packages.py; the image has the network's own size. All times are medians of one
+interleaved run. *ratio* is mmdeploy_runtime / C++: above 1 is faster. *outside* is (mask - engine) / engine, of
+processor time. *start* is a C++ program that makes one mask, from its start to its end; *run once* one that opens the
+engine and runs it once, without a package around it; *session* one that opens the engine and runs nothing. They are
+timed by the wall's clock, or (``--starts cpu``) in processor time, which a busy machine changes less.
+Build the library first::
 
     cmake -S native -B build/native && cmake --build build/native
 """
@@ -19,9 +21,11 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import resource
 import statistics
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +108,15 @@ def outside(program: Program, rounds: int) -> float:
     return (mask - engine) / engine
 
 
+def children_seconds() -> float:
+    """Processor time of the programs that were run and have ended."""
+    took = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return took.ru_utime + took.ru_stime
+
+
+CLOCKS = {"wall": time.perf_counter, "cpu": children_seconds}
+
+
 def measure(network: Network, size: tuple[int, int], options: argparse.Namespace, folder: Path) -> list[str]:
     """Rows of the table: one for each target."""
     image = np.ascontiguousarray(cv2.resize(read_image(find_images([SCENES])[0]), size[::-1])[:, :, ::-1], np.uint8)
@@ -115,38 +128,43 @@ def measure(network: Network, size: tuple[int, int], options: argparse.Namespace
         target: Program(program, package_of(network, target, size, folder), pixels, size, options.threads)
         for target in options.targets.split(",")
     }
-    theirs = Runtime(options.python, mmdeploy_package_of(network, size, folder), bgr)
     masks: dict[str, Any] = {name: lambda one=one: one.ask("mask") for name, one in ours.items()}
+    theirs = Runtime(options.python, mmdeploy_package_of(network, size, folder), bgr) if options.python else None
+    if theirs is not None:
+        masks = {"mmdeploy": theirs, **masks}
+    clock = CLOCKS[options.starts]
     try:
-        times = interleave({"mmdeploy": theirs, **masks}, rounds=options.rounds)
+        times = interleave(masks, rounds=options.rounds)
         rows = []
         for name, one in ours.items():
             share = outside(one, options.rounds)
             programs = {"start": one.first, "run once": one.bare, "session": one.session}
-            starts = interleave(programs, rounds=options.rounds, warm_up=1)
-            rows.append(
-                row_of(f"{network.name} | {size[0]}x{size[1]} | {name}", times["mmdeploy"], times[name], share, starts)
-            )
+            starts = interleave(programs, rounds=options.rounds, warm_up=1, clock=clock)
+            what = f"{network.name} | {size[0]}x{size[1]} | {name}"
+            rows.append(row_of(what, times.get("mmdeploy"), times[name], share, starts))
         return rows
     finally:
         for one in (theirs, *ours.values()):
-            one.close()
+            if one is not None:
+                one.close()
 
 
-def row_of(what: str, theirs: Timing, ours: Timing, share: float, starts: dict[str, Timing]) -> str:
+def row_of(what: str, theirs: Timing | None, ours: Timing, share: float, starts: dict[str, Timing]) -> str:
     """A row of the table."""
     start = starts["start"]
     beside = " | ".join(
         f"{starts[name]} = {start.median / starts[name].median:.2f}" for name in ("run once", "session")
     )
-    return f"| {what} | {theirs} | {ours} | {theirs.median / ours.median:.2f} | {share:.1%} | {start} | {beside} |"
+    ratio = f"{theirs.median / ours.median:.2f}" if theirs else "-"
+    return f"| {what} | {theirs or '-'} | {ours} | {ratio} | {share:.1%} | {start} | {beside} |"
 
 
 def main() -> None:
     """Measure each network at each size and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", default=list(NETWORKS))
-    parser.add_argument("--python", required=True)
+    parser.add_argument("--python")
+    parser.add_argument("--starts", choices=CLOCKS, default="wall")
     parser.add_argument("--size", nargs="+", default=["512x1024", "1024x2048"])
     parser.add_argument("--targets", default="onnxruntime,openvino")
     parser.add_argument("--rounds", type=int, default=9)
