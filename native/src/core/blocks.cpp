@@ -77,11 +77,11 @@ inline void lead_down(const std::vector<const float *> &lines, std::size_t width
   }
 }
 
-// What is interpolated is each candidate's lead over the first one.
+// Every pixel of a block. What is interpolated is each candidate's lead over the first one.
 template <class Label>
 SEGSHIP_CLONES void decide_pixels(const std::vector<const float *> &lines, std::size_t cells, const Run &rows,
-                           const Run &columns, const std::int32_t *candidates, std::size_t count, Room &room,
-                           Label *mask, std::size_t width) {
+                                  const Run &columns, const std::int32_t *candidates, std::size_t count, Room &room,
+                                  Label *mask, std::size_t width) {
   typedef Label Labels __attribute__((vector_size(kFew * sizeof(Label))));
   lead_down(lines, cells, rows, columns, candidates, count, room);
   const std::size_t step = rows.stride * columns.cells.size();
