@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -156,7 +157,7 @@ def test_a_package_of_monai(tmp_path: Path) -> None:
     ("option", "value", "says"),
     [
         ("network_def.spatial_dims", 3, "two-dimensional"),
-        ("network_def._target_", "SegResNet", "SegResNet"),
+        ("network_def._target_", "DiNTS", "'DiNTS', which is not provided; provided are UNet, .*SwinUNETR"),
         ("network_def.channels", "$[4, 6] + [8]", "is not run"),
         ("network_def.norm", "spectral", "spectral"),
         ("inferer.roi_size", [8, 8, 8], "roi_size"),
@@ -203,6 +204,55 @@ def test_windows_of_members_are_summed_as_torch_sums_them(blend: Any) -> None:
     assert (tiling.merge(logits, windows, slide) == mean.float().numpy()).all()
     with pytest.raises(ValueError, match="members are put together"):
         Slide(crop=(6, 8), stride=(3, 4), members=2)
+
+
+def test_a_static_package_of_nnunet_pads_on_all_sides(tmp_path: Path) -> None:
+    source = Source(nnunet("plain", tmp_path, folds=1))
+    height, width = source.load().spec.slide.crop  # type: ignore[union-attr]
+    package = export(source, tmp_path / "package", target=f"onnxruntime_static-{height}x{width}")
+    image = read_image(NNUNET / "image.png")[:40, :30]
+    loaded = load(tmp_path / "nnUNetTrainer__nnUNetPlans__2d")
+    expected = Pipeline(EagerSession(loaded.network), loaded.spec, loaded.network.sizes).labels(image, "bgr")
+    with Segmentor(package.path) as segmentor:
+        assert (segmentor(image, channel_order="bgr") == expected).mean() >= LABELS
+
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "AttentionUnet": {"channels": [4, 8], "strides": [2]},
+    "SegResNet": {"blocks_down": [1, 1], "blocks_up": [1]},
+    "UNETR": {"img_size": [48, 64], "feature_size": 4, "hidden_size": 16, "mlp_dim": 16, "num_heads": 2},
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_networks_of_monai_give_its_own_labels(name: str, tmp_path: Path) -> None:
+    nets = pytest.importorskip("monai.networks.nets")
+    inferers = pytest.importorskip("monai.inferers")
+    folder = monai("gaussian", tmp_path)
+    file = folder / "configs" / "inference.json"
+    values = json.loads(file.read_text())
+    arguments = {"spatial_dims": 2, "in_channels": 3, "out_channels": 4} | OTHERS[name]
+    values["network_def"] = {"_target_": name} | arguments
+    values["inferer"] = {"_target_": "SlidingWindowInferer", "roi_size": [48, 64], "mode": "gaussian"}
+    file.write_text(json.dumps(values))
+    network = getattr(nets, name)(**arguments).eval()
+    torch.save(network.state_dict(), folder / "models" / "model.pt")
+    package, image = export(folder, tmp_path / "package"), read_image(MONAI / "image.png")
+    pipeline = Pipeline(EagerSession(load(folder).network), package.manifest.spec, package.manifest.sizes)
+    pixels = torch.from_numpy(pipeline.prepare(image[:64, :48], "bgr").tensor).transpose(2, 3)
+    with torch.inference_mode():
+        expected = inferers.SlidingWindowInferer([48, 64], mode="gaussian")(pixels, network)[0].argmax(0).T
+    with Segmentor(package.path) as segmentor:
+        found = segmentor(image[:64, :48], channel_order="bgr")
+    assert (found == expected.numpy()).mean() >= 0.9999
+
+
+def test_another_network_of_monai_needs_monai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = monai("gaussian", tmp_path)
+    for module in ("monai", "monai.networks"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(SegshipError, match=r"segship\[monai\]"):
+        load(folder, cfg_options=["network_def._target_=SegResNet"])
 
 
 @pytest.mark.slow

@@ -68,6 +68,8 @@ def fit(spec: ModelSpec, rule: SizeRule, shape: Shape) -> tuple[ModelSpec, SizeR
             f"the shape is {only[0]}x{only[1]}, but this network slides a window of {crop}: use static-{crop}"
         )
     padding = Padding(height=only[0], width=only[1])
+    if spec.padding is not None:  # its value, and whether it lies on all sides, are the network's own
+        padding = spec.padding.model_copy(update={"height": only[0], "width": only[1]})
     return spec.model_copy(update={"padding": padding}), SizeRule(fixed=only)
 
 

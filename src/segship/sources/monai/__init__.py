@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from segship.core.errors import ConfigError, InputError, SegshipError, UnsupportedError, validated
 from segship.core.files import digest
@@ -23,7 +23,8 @@ from segship.reading.documents import read_mapping
 from segship.reading.options import merge_options
 from segship.reading.weights import load_strict, require_same_keys
 from segship.sources import Framework, Loaded, require_checkpoint
-from segship.sources.monai.network import UNet, UNetArguments
+from segship.sources.monai.library import NETWORKS, LibraryArguments, library_arguments, make, sizes_of
+from segship.sources.monai.network import UNet, UNetArguments, WidthFirst
 from segship.sources.monai.transforms import (
     read_inferer,
     read_postprocessing,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FRAMEWORK", "load", "recognises"]
 
+_Arguments: TypeAlias = UNetArguments | LibraryArguments
 _CONFIGS = ("inference.json", "inference.yaml", "inference.yml")
 _METADATA = "metadata.json"
 _WEIGHTS = re.compile(r"\$@bundle_root \+ ['\"]/?((?:[\w-]+/)*[\w-]+\.(?:pt|pth))['\"]")
@@ -138,21 +140,26 @@ def _part(values: dict[str, Any], name: str, file: Path) -> Any:
     return _resolve(without_places(values[name]), values, file, name)
 
 
-def _network_arguments(values: dict[str, Any], file: Path) -> UNetArguments:
+def _network_arguments(values: dict[str, Any], file: Path) -> _Arguments:
     name = next((name for name in _NETWORKS if target(values.get(name))), None)
     if name is None:
         raise ConfigError(f"{file} has no network: expected one of {', '.join(_NETWORKS)} with _target_")
     said = _resolve(values[name], values, file, name)
-    if (kind := target(said)) != "UNet":
-        raise UnsupportedError(f"{file}: the network is {kind!r:.60}: only MONAI's UNet is provided")
+    kind = target(said)
+    if kind not in {"UNet", "Unet", *NETWORKS}:
+        known = ", ".join(["UNet", *sorted(NETWORKS)])
+        raise UnsupportedError(f"{file}: the network is {kind!r:.60}, which is not provided; provided are {known}")
     arguments = {key: value for key, value in said.items() if not key.startswith("_")}
-    dimensions = arguments.pop("dimensions", arguments.get("spatial_dims"))
+    usual = _PLANE if kind in {"FlexUNet", "FlexibleUNet"} else None
+    dimensions = arguments.pop("dimensions", arguments.get("spatial_dims", usual))
     if dimensions != _PLANE:
         raise UnsupportedError(
             f"{file}: the network has spatial_dims {dimensions!r:.20}: only two-dimensional networks can be exported"
         )
     if number_beyond(arguments) is not None:
         raise ConfigError(f"{file}: the network has a number beyond {MAXIMUM_NUMBER}: no real one has")
+    if kind in NETWORKS:
+        return library_arguments(kind, arguments | {"spatial_dims": _PLANE}, str(file))
     with validated(str(file), ConfigError):
         return UNetArguments.model_validate(arguments | {"spatial_dims": _PLANE})
 
@@ -164,27 +171,42 @@ def _weights(values: dict[str, Any], root: Path) -> Path:
 
 
 def _network(
-    said: UNetArguments, prepared: Prepared, state: dict[str, Tensor] | None, what: str
+    said: _Arguments, prepared: Prepared, state: dict[str, Tensor] | None, what: str
 ) -> tuple[WrappedNetwork, int]:
     """The network, and how many of its weights were set to zero because they were denormal."""
+    rules: list[SizeRule] = []
 
-    def make() -> UNet:
+    def made() -> nn.Module:
+        if isinstance(said, LibraryArguments):
+            return make(said)
         with FewRandomNumbers():
-            return UNet(said, transposed=prepared.transposed)
+            return UNet(said)
 
     def check(bare: nn.Module) -> None:
         if state is not None:
             require_same_keys(bare, state, what=what)
+        rules.append(sizes_of(bare, said) if isinstance(said, LibraryArguments) else _sizes(said))
 
-    module = build_within_bounds(make, check)
+    module = build_within_bounds(made, check)
     denormals = 0 if state is None else load_strict(module, state, what=what)
-    steps = said.strides[: len(said.channels) - 1]
-    sides = [math.prod(one if isinstance(one, int) else one[side] for one in steps) for side in range(_PLANE)]
+    sizes = rules[0]
+    if prepared.transposed:
+        module = WidthFirst(module)
+        sizes = SizeRule(
+            fixed=None if sizes.fixed is None else (sizes.fixed[1], sizes.fixed[0]),
+            multiple_of=sizes.multiple_of,
+            minimum=(sizes.minimum[1], sizes.minimum[0]),
+        )
     classes = max(said.out_channels, 2)
-    sizes = SizeRule(multiple_of=math.lcm(*sides))
     network = WrappedNetwork(module, classes, out_channels=said.out_channels, sizes=sizes)
     network.requires_grad_(requires_grad=False).eval()
     return network, denormals
+
+
+def _sizes(said: UNetArguments) -> SizeRule:
+    steps = said.strides[: len(said.channels) - 1]
+    sides = [math.prod(one if isinstance(one, int) else one[side] for one in steps) for side in range(_PLANE)]
+    return SizeRule(multiple_of=math.lcm(*sides))
 
 
 def _names(metadata: dict[str, Any], channels: int) -> tuple[str, ...]:
@@ -204,7 +226,7 @@ def _names(metadata: dict[str, Any], channels: int) -> tuple[str, ...]:
 def _spec(
     values: dict[str, Any],
     file: Path,
-    said: UNetArguments,
+    said: _Arguments,
     prepared: Prepared,
     decision: Decision,
     names: tuple[str, ...],
@@ -217,7 +239,9 @@ def _spec(
     with validated(str(file), ConfigError):
         spec = ModelSpec(
             source="monai",
-            architecture=f"UNet({'-'.join(map(str, said.channels))})",
+            architecture=said.name
+            if isinstance(said, LibraryArguments)
+            else f"UNet({'-'.join(map(str, said.channels))})",
             classes=classes.names,
             palette=classes.palette,
             normalization=prepared.normalization,

@@ -17,7 +17,7 @@ from segship.core.validation import Bound
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["UNet", "UNetArguments"]
+__all__ = ["UNet", "UNetArguments", "WidthFirst"]
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "celu": nn.CELU,
@@ -151,16 +151,14 @@ class _Skip(nn.Module):
 
 
 class UNet(nn.Module):
-    """A U-Net that sees an image as MONAI reads it.
+    """MONAI's U-Net.
 
     Args:
         said: Its arguments.
-        transposed: Whether its image has the width before the height, as MONAI reads pictures.
     """
 
-    def __init__(self, said: UNetArguments, *, transposed: bool) -> None:
+    def __init__(self, said: UNetArguments) -> None:
         super().__init__()
-        self.transposed = transposed
         self.model = self._level(said, said.in_channels, said.out_channels, 0)
 
     def _level(self, said: UNetArguments, inputs: int, outputs: int, level: int) -> nn.Module:
@@ -182,5 +180,22 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """float32 (N, C, H, W) -> scores (N, classes, H, W)."""
-        found: Tensor = self.model(x.transpose(2, 3) if self.transposed else x)
-        return found.transpose(2, 3) if self.transposed else found
+        found: Tensor = self.model(x)
+        return found
+
+
+class WidthFirst(nn.Module):
+    """A network that sees an image with its width before its height, as MONAI reads pictures.
+
+    Args:
+        network: What sees it.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float32 (N, C, H, W) -> scores (N, classes, H, W)."""
+        found: Tensor = self.network(x.transpose(2, 3))
+        return found.transpose(2, 3)

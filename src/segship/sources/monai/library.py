@@ -1,0 +1,206 @@
+"""Networks whose layers are those of MONAI itself (extra ``monai``): which are known, their arguments and their sizes.
+
+A name stands for a class of ``monai.networks.nets``; a bundle brings no code of its own.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from segship.core.errors import (
+    ConfigError,
+    MissingExtraError,
+    SegshipError,
+    UnsupportedError,
+    did_you_mean,
+    one_line,
+)
+from segship.core.spec import SizeRule
+from segship.models.initialise import FewRandomNumbers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ["NETWORKS", "LibraryArguments", "library_arguments", "make", "sizes_of"]
+
+NETWORKS = frozenset(
+    {
+        "AttentionUnet",
+        "BasicUNet",
+        "BasicUnet",
+        "Basicunet",
+        "DynUNet",
+        "DynUnet",
+        "Dynunet",
+        "FlexUNet",
+        "FlexibleUNet",
+        "HighResNet",
+        "MedNeXt",
+        "SegResNet",
+        "SegResNetDS",
+        "SwinUNETR",
+        "UNETR",
+        "VNet",
+    }
+)
+"""Classes of ``monai.networks.nets`` that return scores of each pixel of a plane, and their other names."""
+
+_PLANE = 2
+_MULTIPLES = (1, 2, 4, 8, 16, 32, 64, 128)
+_PROBE = (5, 7)  # multiples of a side: not square, and odd
+_LEAST = (1, 2, 3, 4, 8, 16, 32, 64, 128)
+
+
+class LibraryArguments(NamedTuple):
+    """A network of MONAI's.
+
+    Attributes:
+        name: Of its class.
+        options: All its arguments that a file gives.
+        in_channels: Of the image.
+        out_channels: Of the scores.
+    """
+
+    name: str
+    options: dict[str, Any]
+    in_channels: int
+    out_channels: int
+
+
+def library_arguments(name: str, said: dict[str, Any], file: str) -> LibraryArguments:
+    """Check the arguments of a network.
+
+    Args:
+        name: Of its class, one of `NETWORKS`.
+        said: What a bundle says.
+        file: For messages.
+
+    Raises:
+        ConfigError: An argument is not known or not plain.
+        MissingExtraError: MONAI is not installed.
+    """
+    known = _parameters(name)
+    options = dict(said)
+    if name == "SwinUNETR" and "img_size" not in known:
+        options.pop("img_size", None)  # earlier versions only compared it with 32
+    if "pretrained" in options:
+        options["pretrained"] = False  # the bundle's own weights take their place; nothing is fetched
+    strange = [key for key in options if key not in known]
+    if strange:
+        raise ConfigError(
+            f"{file}: MONAI's {name} has no option {strange[0]!r:.60}.{did_you_mean(strange[0], sorted(known))}"
+        )
+    channels = []
+    for key in ("in_channels", "out_channels"):
+        value = options.get(key, known[key].default)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ConfigError(f"{file}: {key} of the network is {value!r:.40}, expected a whole number above 0")
+        channels.append(value)
+    return LibraryArguments(name, options, *channels)
+
+
+def _parameters(name: str) -> dict[str, inspect.Parameter]:
+    try:
+        from monai.networks import nets
+    except ImportError as error:
+        raise MissingExtraError(f"Reading MONAI's {name}", "monai", "monai") from error
+    known = dict(inspect.signature(getattr(nets, name).__init__).parameters)
+    return {key: value for key, value in known.items() if key not in {"self", "preprocess", "norm_layer"}}
+
+
+class _OnCpu(TorchFunctionMode):
+    """While it is entered, sequences of numbers are made where they can be read: networks read them to be built."""
+
+    def __torch_function__(
+        self, function: Callable[..., Any], _: Iterable[type], args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        more = {"device": "cpu"} if function is torch.linspace else {}
+        return function(*args, **(dict(kwargs or {}) | more))
+
+
+def make(said: LibraryArguments) -> nn.Module:
+    """Make the network, with whatever numbers.
+
+    Raises:
+        ConfigError: MONAI refuses the arguments.
+    """
+    from monai import __version__
+    from monai.networks import nets
+
+    try:
+        with FewRandomNumbers(), _OnCpu(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made: nn.Module = getattr(nets, said.name)(**said.options)
+    except SegshipError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"MONAI {__version__} does not take this {said.name} ({type(error).__name__}: "
+            f"{one_line(error, joined=True)})"
+        ) from error
+    from monai.networks.nets.basic_unet import UpCat
+
+    for part in made.modules():
+        if isinstance(part, UpCat) and part.is_pad:
+            part.forward = partial(_up_and_join, part)
+        shortcut = getattr(part, "downsample", None)
+        if isinstance(shortcut, partial):
+            part.downsample = partial(_shortcut, **shortcut.keywords)  # type: ignore[assignment]
+    return made.eval()
+
+
+def _shortcut(x: torch.Tensor, planes: int, stride: int, **_: int) -> torch.Tensor:
+    """A residual network's shortcut without weights (type A): every other pixel of a plane, and channels of zeros."""
+    fewer = x[:, :, ::stride, ::stride]
+    return nn.functional.pad(fewer, (0, 0, 0, 0, 0, planes - fewer.shape[1]))
+
+
+def _up_and_join(part: Any, x: torch.Tensor, skip: torch.Tensor | None) -> torch.Tensor:
+    """What ``UpCat`` computes, for every size alike: it repeats the last line where the skip has one more."""
+    x = part.upsample(x)
+    if skip is not None:
+        x = torch.cat((x, x[:, :, -1:]), 2)[:, :, : skip.shape[2]]
+        x = torch.cat((x, x[:, :, :, -1:]), 3)[:, :, :, : skip.shape[3]]
+        x = torch.cat((skip, x), 1)
+    found: torch.Tensor = part.convs(x)
+    return found
+
+
+def sizes_of(bare: nn.Module, said: LibraryArguments) -> SizeRule:
+    """Which sizes the network takes, by MONAI's order of the axes; tried without memory.
+
+    Raises:
+        UnsupportedError: It returns scores of another size than its image, or several outputs, or takes no size.
+    """
+    size = said.options.get("img_size")
+    if size is not None:
+        sides = [size] * _PLANE if isinstance(size, int) else list(size)
+        if len(sides) == _PLANE and _takes(bare, said, sides[0], sides[1]):
+            return SizeRule(fixed=(sides[0], sides[1]))
+    for multiple in _MULTIPLES:
+        unit = multiple if multiple > 1 else 127
+        if _takes(bare, said, unit * _PROBE[0], unit * _PROBE[1]):
+            least = next((few * multiple for few in _LEAST if _takes(bare, said, few * multiple, few * multiple)), unit)
+            return SizeRule(multiple_of=multiple, minimum=(1, 1) if least <= multiple else (least, least))
+    raise UnsupportedError(
+        f"MONAI's {said.name} takes no image of two dimensions that was tried, or does not return one score map of the "
+        "image's size"
+    )
+
+
+def _takes(bare: nn.Module, said: LibraryArguments, rows: int, columns: int) -> bool:
+    """Whether the network returns scores of an image's size."""
+    try:
+        with torch.inference_mode(), torch.device("meta"):
+            found = bare(torch.empty(1, said.in_channels, rows, columns))
+    except Exception:  # noqa: BLE001  (whatever the library raises, it does not take it)
+        return False
+    shape = tuple(found.shape) if isinstance(found, torch.Tensor) else ()
+    return shape == (1, said.out_channels, rows, columns)
