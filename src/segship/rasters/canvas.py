@@ -27,6 +27,7 @@ __all__ = ["Canvas", "Meaning", "write_cog"]
 _BANDS_OF_ROWS = 1024  # rows read at once
 _TYPES = {"uint8": ("Byte", 1), "uint16": ("UInt16", 12), "float32": ("Float32", 4)}  # GDAL's and ENVI's names
 _COLOURS = 256
+_LEAST = 4  # bytes: GDAL recognises no file of one byte
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Canvas:
         self.path, self.size, self.bands, self.dtype = path, size, bands, np.dtype(dtype)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            os.truncate(self._file, bands * size[0] * size[1] * self.dtype.itemsize)
+            os.truncate(self._file, max(_LEAST, bands * size[0] * size[1] * self.dtype.itemsize))
         except OSError as error:
             os.close(self._file)
             raise InputError(f"cannot write {path}: {error.strerror or error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -51,8 +52,9 @@ def write_polygons(
 ) -> int:
     """Write the regions of equal labels, four neighbours to a pixel.
 
-    Each has ``label``, ``class``, ``pixels``, and, where the raster says where it lies, ``area_m2``: of its pixels,
-    before anything is simplified. Memory grows with the number of regions.
+    Each has ``label``, ``class``, ``pixels``, and, where the raster has a system and a transform, ``area_m2``: of its
+    pixels, before anything is simplified. Without one of the two (ground control points, too) coordinates are as they
+    are, pixels where there is no transform. Memory grows with the number of regions.
 
     Args:
         raster: Labels, with a number for pixels without a value.
@@ -68,6 +70,8 @@ def write_polygons(
     Raises:
         InputError: It cannot be written.
     """
+    if ground.transform is None:
+        ground = replace(ground, crs=None)
     with session(), gdal_errors(f"cannot write {to}"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that there is no georeference, as the raster has none
         regions = _regions(raster, ground, classes, simplify)

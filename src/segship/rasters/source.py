@@ -227,13 +227,13 @@ class Raster:
         return None if found.all() else found
 
     def _have_numbers(self, pixels: NDArray[Any]) -> NDArray[np.bool_]:
-        """Whether any band has a number that means something, and none is NaN."""
+        """Whether any band has a number that means something, and all are finite."""
         meant = np.zeros(pixels.shape[1:], np.bool_)
         for band, plane in zip(self.bands, pixels, strict=True):
             nothing = self._dataset.nodatavals[band - 1]
             meant |= np.ones_like(meant) if nothing is None or np.isnan(nothing) else plane != nothing
         if pixels.dtype.kind == "f":
-            meant &= ~np.isnan(pixels).any(axis=0)
+            meant &= np.isfinite(pixels).all(axis=0)
         return meant
 
     def _cut(self, rows: slice, columns: slice) -> NDArray[Any]:

@@ -152,5 +152,5 @@ class SceneReader:
         if pixels.dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
             pixels = pixels.astype(np.float32)
             mean = np.asarray(self._plan.spec.normalization.mean, np.float32)
-            np.copyto(pixels, mean, where=np.isnan(pixels))
+            np.copyto(pixels, mean, where=~np.isfinite(pixels))
         return pixels

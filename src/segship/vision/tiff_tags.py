@@ -17,6 +17,7 @@ WIDTH, HEIGHT, BITS, SAMPLES = 256, 257, 258, 277
 
 _MEANING, _KIND = 262, 339
 _GEO_KEYS = 34735
+_TRANSFORM = (33550, 34264)  # size of a pixel on the ground, or a matrix: all that files without a system have
 _GREY = (0, 1)
 _MOST_GREY, _MOST_COLOURS = 3, 4  # samples of a photograph; colours are often said to be grey
 _PHOTOGRAPHS = ("uint1", "uint2", "uint4", "uint8", "uint16")
@@ -67,13 +68,14 @@ def is_georeferenced(data: bytes | mmap) -> bool:
     Args:
         data: A file of any kind.
     """
-    return data[:2] in {b"II", b"MM"} and _GEO_KEYS in next(pages(data), {})
+    return data[:2] in {b"II", b"MM"} and not next(pages(data), {}).keys().isdisjoint((_GEO_KEYS, *_TRANSFORM))
 
 
 def pages(data: bytes | mmap) -> Iterator[dict[int, int]]:
     """The whole-numbered tags of each page; the last is the last before the file ends or turns back on itself.
 
-    Of a tag that is there twice the greater value: decoders do not agree which of the two they take.
+    Tags of a transform are told as 1. Of a tag that is there twice the greater value: decoders do not agree which of
+    the two they take.
     """
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in {b"+\0", b"\0+"}
@@ -95,7 +97,7 @@ def pages(data: bytes | mmap) -> Iterator[dict[int, int]]:
 
 
 def _tags(data: bytes | mmap, order: str, places: range, *, big: bool) -> Iterator[tuple[int, int]]:
-    """Number and value of each whole-numbered tag at ``places``.
+    """Number and value of each whole-numbered tag at ``places``, and 1 for those of a transform.
 
     Raises:
         struct.error: The file ends before.
@@ -104,6 +106,8 @@ def _tags(data: bytes | mmap, order: str, places: range, *, big: bool) -> Iterat
         tag, kind = struct.unpack_from(order + "HH", data, place)
         if kind in _SIZES:
             yield tag, struct.unpack_from(order + _SIZES[kind], data, _value_at(data, order, place, big=big))[0]
+        elif tag in _TRANSFORM:
+            yield tag, 1
 
 
 def _value_at(data: bytes | mmap, order: str, place: int, *, big: bool) -> int:
