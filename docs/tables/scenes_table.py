@@ -115,7 +115,8 @@ def _repeated(tile: Path, size: tuple[int, int]) -> Path:
     for band in range(1, 5):
         lines.append(f'<VRTRasterBand dataType="Byte" band="{band}">')
         lines += [
-            f'<SimpleSource><SourceFilename relativeToVRT="1">{tile.name}</SourceFilename><SourceBand>{band}</SourceBand>'
+            f'<SimpleSource><SourceFilename relativeToVRT="1">{tile.name}</SourceFilename>'
+            f'<SourceBand>{band}</SourceBand><SrcRect xOff="0" yOff="0" xSize="{_TILE}" ySize="{_TILE}"/>'
             f'<DstRect xOff="{left}" yOff="{top}" xSize="{_TILE}" ySize="{_TILE}"/></SimpleSource>'
             for top in range(0, size[0], _TILE)
             for left in range(0, size[1], _TILE)
