@@ -12,6 +12,7 @@ import warnings
 import zlib
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -92,6 +93,12 @@ def test_a_cog_has_georeference_colours_names_and_nodata(sliding: Segmentor, tmp
         assert json.loads(made.tags()["CLASS_NAMES"]) == list(CLASSES)
         assert np.array_equal(made.read(1), expected)
     assert all(f"<Category>{name}</Category>" in Path(f"{mask}.aux.xml").read_text() for name in CLASSES)
+    style = ET.parse(tmp_path / "out" / "s.qml").getroot()
+    entries = [(one.get("value"), one.get("label"), one.get("color")) for one in style.iter("paletteEntry")]
+    colours = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in sliding.spec.palette]
+    assert entries == [(str(label), *one) for label, one in enumerate(zip(CLASSES, colours, strict=True))]
+    assert [one.get("value") for one in style.iter("category")] == list(CLASSES)
+    (tmp_path / "out" / "s.qml").write_text("mine")
     entry = json.loads((tmp_path / "out" / "index.jsonl").read_text())
     assert entry["nodata_pixels"] == (expected == 255).sum()
     assert sum(entry["classes"].values()) == (expected != 255).sum()
@@ -99,6 +106,8 @@ def test_a_cog_has_georeference_colours_names_and_nodata(sliding: Segmentor, tmp
     whole = sliding.scores(np.ascontiguousarray(np.moveaxis(read(path), 0, 2)))
     assert np.abs(scores - whole)[:, expected != 255].max() < 1e-3
     assert not scores[:, expected == 255].any()
+    segship.predict(sliding, path, tmp_path / "out")
+    assert (tmp_path / "out" / "s.qml").read_text() == "mine"
 
 
 def test_numbers_that_are_none_are_nodata(tmp_path: Path) -> None:
@@ -237,7 +246,8 @@ def test_broken_rasters_are_one_line_and_leave_nothing(sliding: Segmentor, tmp_p
     found = predict_files(sliding, [good, *broken], tmp_path / "out", ResultForm(overlay=False))
     assert list(found.failed) == broken
     assert all(str(path) in line and "\n" not in line for path, line in found.failed.items())
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["good.tif", "good.tif.aux.xml", "index.jsonl"]
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["good.qml", "good.tif", "good.tif.aux.xml", "index.jsonl"]
 
 
 def vrt(path: Path, source: str, *, relative: int = 0) -> Path:

@@ -279,6 +279,7 @@ class _Writer:
     def _publish(self, canvases: Mapping[str, Canvas]) -> None:
         from segship.rasters.canvas import Meaning, write_cog
         from segship.rasters.polygons import write_polygons
+        from segship.rasters.styles import write_style
 
         spec, ground = self._scene.spec, self._scene.georeference
         meanings = {
@@ -288,6 +289,7 @@ class _Writer:
         }
         for kind, canvas in canvases.items():
             write_cog(canvas, self._paths[kind], ground, meanings[kind])
+        write_style(self._paths["labels"], spec.classes, spec.palette)
         if self._form.polygons:
             write_polygons(
                 self._paths["labels"],
