@@ -122,6 +122,31 @@ def test_a_cog_that_is_cut_off_is_one_line_wherever(sliding: Segmentor, pixels: 
     assert len(list((tmp_path / "out").iterdir())) == 4  # of the whole one, and the index
 
 
+@pytest.mark.parametrize("form", ["npz", "coco"])
+def test_labels_in_other_formats_stand_beside_the_raster(
+    sliding: Segmentor, pixels: Any, form: Any, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    put(folder / "placed.tif", pixels)
+    plain = put(folder / "plain.tif", pixels[:, :50], crs=None, transform=None)
+    masks = segship.predict(sliding, folder, tmp_path / "out", format=form, overlay=False)
+    expected = in_memory(sliding, pixels)
+    if form == "npz":
+        with np.load(tmp_path / "out" / "placed.npz") as found:
+            assert np.array_equal(found["labels"], expected)
+    else:
+        told = json.loads((tmp_path / "out" / "annotations.json").read_text())
+        assert [one["file_name"] for one in told["images"]] == ["placed.tif", plain.name]
+        areas = {one["category_id"]: one["area"] for one in told["annotations"] if one["image_id"] == 1}
+        assert areas == {label + 1: (expected == label).sum() for label in np.unique(expected)}
+    assert (tmp_path / "out" / "placed.tif") in masks
+    again = predict_files(sliding, [folder], tmp_path / "out", ResultForm(format=form, overlay=False), resume=True)
+    assert again.resumed == 2
+    with pytest.raises(InputError, match=rf"9,393 pixels, of which {form} is made in memory up to 9,000"):
+        predict_files(sliding, [folder / "placed.tif"], tmp_path / "no", ResultForm(format=form, max_pixels=9_000))
+
+
 def test_numbers_that_no_network_takes_are_named(sliding: Segmentor, pixels: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds complex64 numbers: whole numbers and float are provided"):
         sliding.scene(put(tmp_path / "s.tif", pixels.astype(np.complex64)))

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Predictions", "predict", "predict_files"]
 
+_OF_SCENES = ("png", "geojson")  # what rasters are written as in flat memory: labels, and polygons on the ground
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -100,8 +102,8 @@ def predict(
         to: Folder for the results; made if need be. Nothing in it is written over but results of this function.
         format: Of the labels, in place of ``"png"``: ``"npz"``, ``"rle"`` (``NAME.json``), ``"geojson"``, ``"yolo"``
             (``NAME.txt``), or, for all images together, ``"coco"`` (``annotations.json``), ``"cvat"``
-            (``annotations.xml``), ``"labelstudio"`` (``tasks.json``). Rasters are written as ``NAME.tif``, with
-            ``"geojson"`` as polygons, too.
+            (``annotations.xml``), ``"labelstudio"`` (``tasks.json``). Rasters are written as ``NAME.tif``, and so, too:
+            with ``"geojson"`` as polygons on the ground, with others if they have at most ``max_pixels``.
         opacity: Opacity of the mask in the overlay, 0-1.
         legend: As for `Segmentor.draw`, of the overlay.
         contours: As for `Segmentor.draw`, of the overlay.
@@ -196,6 +198,8 @@ def _of_scenes(form: ResultForm) -> SceneForm:
         confidence=form.confidence,
         reject=form.reject,
         polygons=form.scene.polygons or ("geojson" if form.format == "geojson" else None),
+        masks=None if form.format in _OF_SCENES else form.format,
+        max_pixels=form.max_pixels,
     )
 
 
@@ -242,7 +246,6 @@ class _Run:
         self._left_out = _left_out(paths, results)
         files = [file for file in self._names if isinstance(file, Path)]
         self._scenes = _find_scenes(files, form)
-        self._require_format()
         written = [to / path for file, name in self._names.items() for path in self._files(file, name).values()]
         written += [to / name for name in form.masks.whole]
         require_apart(written, files)
@@ -305,14 +308,6 @@ class _Run:
         if len(wanted) == 1:
             return (partial(self._work, self._segmentor, item) for item in wanted.items())
         return self._segmentor.for_each(self._work, wanted.items(), many=len(wanted.keys() - self._scenes) > FEW)
-
-    def _require_format(self) -> None:
-        """Refuse rasters where the labels are to be what these are not written as."""
-        if self._scenes and self._form.format not in ("png", "geojson"):
-            raise InputError(
-                f"{next(iter(self._scenes))} is read by windows and written as GeoTIFF, not as {self._form.format}: "
-                "leave --format out, or take geojson for polygons, too"
-            )
 
     def _labels(self, file: Place, name: str) -> Path:
         """The file that holds the labels of an image."""

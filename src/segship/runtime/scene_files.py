@@ -8,12 +8,15 @@ import os
 import time
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from segship.core.errors import InputError, SegshipError
-from segship.core.files import require_apart
+from segship.core.files import require_apart, write_atomically
+from segship.formats.masks import Labelled, find
+from segship.formats.masks import Meaning as Classes
 from segship.rasters.mosaics import SUFFIX
 from segship.runtime.average import AveragedPipeline
 from segship.runtime.result_index import identify
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from segship.core.manifest import Manifest
+    from segship.formats.masks import MaskFormat
     from segship.rasters.canvas import Canvas
     from segship.rasters.polygons import VectorFormat
     from segship.runtime.pipeline import Pipeline
@@ -52,6 +56,8 @@ class SceneForm:
         reject: Pixels whose label is less probable get the label 255; None: none does.
         polygons: Which file of polygons is written; None: none.
         simplify: As for `segship.rasters.polygons.write_polygons`.
+        masks: A format in which the labels are written, too, out of memory; None: none.
+        max_pixels: The most pixels of a scene whose labels are written so.
         asked: Whether options of scenes were given, so that every image is one.
     """
 
@@ -62,6 +68,8 @@ class SceneForm:
     reject: float | None = None
     polygons: VectorFormat | None = None
     simplify: float | None = None
+    masks: MaskFormat | None = None
+    max_pixels: int = MAX_PIXELS
     asked: bool = False
 
     def files(self, name: str) -> dict[str, str]:
@@ -73,6 +81,9 @@ class SceneForm:
             found["confidence"] = f"{name}_confidence.tif"
         if self.polygons:
             found["polygons"] = f"{name}.{self.polygons}"
+        if self.masks:
+            form = find(self.masks)
+            found["part" if form.joined else "masks"] = form.own(name)
         return found
 
     def settings(self) -> dict[str, Any]:
@@ -81,7 +92,7 @@ class SceneForm:
         given |= {"raw_scores": self.raw_scores} if self.raw_scores else {}
         given |= {} if self.reject is None else {"reject": self.reject}
         settings: dict[str, Any] = json.loads(json.dumps(given))
-        return {"scene": settings}
+        return {"scene": settings} | ({"format": self.masks} if self.masks else {})
 
 
 def is_scene(path: Path, max_pixels: int) -> bool:
@@ -196,13 +207,24 @@ class _Writer:
     def __init__(
         self, scene: Scene, to: Path, name: str, form: SceneForm, identity: Mapping[str, Any], *, resume: bool
     ) -> None:
-        self._scene, self._to, self._form = scene, to, form
+        self._scene, self._to, self._form, self._name = scene, to, form, name
         self._paths = {kind: to / file for kind, file in form.files(name).items()}
         place = self._paths["labels"]
         self._folder = place.with_name(f".{place.stem}.scene")
         self._identity = json.loads(json.dumps(dict(identity)))
+        self._require_size()
         if not (resume and self._is_mine()):
             self._begin()
+
+    def _require_size(self) -> None:
+        """Refuse labels of a format that is made in memory where they do not fit there."""
+        pixels = self._scene.size[0] * self._scene.size[1]
+        if self._form.masks and pixels > self._form.max_pixels:
+            raise InputError(
+                f"{self._scene.path} has {pixels:,} pixels, of which {self._form.masks} is made in memory up to "
+                f"{self._form.max_pixels:,}: leave --format out (geojson gives polygons of any size), or raise "
+                "--max-pixels"
+            )
 
     def _is_mine(self) -> bool:
         """Whether an earlier run of the same began."""
@@ -290,6 +312,7 @@ class _Writer:
         for kind, canvas in canvases.items():
             write_cog(canvas, self._paths[kind], ground, meanings[kind])
         write_style(self._paths["labels"], spec.classes, spec.palette)
+        self._write_masks(canvases["labels"])
         if self._form.polygons:
             write_polygons(
                 self._paths["labels"],
@@ -299,3 +322,13 @@ class _Writer:
                 classes=spec.classes,
                 simplify=self._form.simplify,
             )
+
+    def _write_masks(self, canvas: Canvas) -> None:
+        """Write the labels in the format that is asked for, too."""
+        if self._form.masks is None:
+            return
+        (labels,) = canvas.read(slice(0, self._scene.size[0]))
+        image = (PurePosixPath(self._name).parent / self._scene.path.name).as_posix()
+        meaning = Classes(self._scene.spec.classes, self._scene.spec.palette)
+        form = find(self._form.masks)
+        write_atomically(self._to / form.own(self._name), form.encode(Labelled(image, labels, meaning)))
