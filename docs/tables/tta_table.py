@@ -2,10 +2,11 @@
 
 ::
 
-    python docs/tables/tta_table.py SHARED [--limit N]
+    python docs/tables/tta_table.py SHARED [--case NUMBER] [--limit N]
 
 SHARED holds ``reference/tta`` (configs, MMSegmentation's figures and label maps), ``weights`` and ``data/camvid``.
-Every config is exported; the package is evaluated with the augmentation that its config describes.
+Every config is exported; the package is evaluated with the augmentation that its config describes. Rows are merged
+into docs/tables/tta.json: about a minute each on two cores.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import argparse
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import segship
 
-PAGE = Path(__file__).parent / "tta.md"
+RESULTS, PAGE = (Path(__file__).parent / name for name in ("tta.json", "tta.md"))
 WEIGHTS = {"cgnet": "cgnet_camvid/cgnet_camvid_mmseg_keys.pth", "ddrnet": "ddrnet_camvid/iter_2400.pth"}
 CASES = (
     ("cgnet_flip", "cgnet_flip", "config"),
@@ -39,8 +41,8 @@ image. Made by `docs/tables/tta_table.py`; one figure stands where two are equal
 """
 
 
-def measure(shared: Path, config: str, recorded: str, tta: str, limit: int | None) -> str:
-    """One row of the table."""
+def measure(shared: Path, config: str, recorded: str, tta: str, limit: int | None) -> dict[str, Any]:
+    """What one row of the table says."""
     folder = shared / "reference" / "tta"
     weights = shared / "weights" / WEIGHTS[config.split("_", maxsplit=1)[0]]
     camvid = shared / "data" / "camvid"
@@ -52,8 +54,17 @@ def measure(shared: Path, config: str, recorded: str, tta: str, limit: int | Non
             masks = ((segmentor(camvid / "img_dir" / "test" / name), labels[name]) for name in labels.files)
             equal = float(np.mean([(mask == label).mean() for mask, label in masks]))
     theirs = json.loads((folder / f"{recorded}.json").read_text())
-    cells = [_cell(found[name], theirs[name]) for name in ("aAcc", "mIoU", "mAcc")]
-    return f"| `{config}.py` | `{tta}` | {' | '.join(cells)} | {equal:.4%} |"
+    pairs = {name: (found[name], theirs[name]) for name in ("aAcc", "mIoU", "mAcc")}
+    return {"config": config, "tta": tta, "equal": equal, **pairs}
+
+
+def page(rows: dict[str, dict[str, Any]]) -> str:
+    """The table of the rows that were measured."""
+    lines = []
+    for _, row in sorted(rows.items()):
+        cells = " | ".join(_cell(*row[name]) for name in ("aAcc", "mIoU", "mAcc"))
+        lines.append(f"| `{row['config']}.py` | `{row['tta']}` | {cells} | {row['equal']:.4%} |")
+    return HEAD + "\n".join(lines) + "\n"
 
 
 def _cell(ours: float, theirs: float) -> str:
@@ -64,10 +75,16 @@ def main() -> None:
     """Measure every case and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("shared", type=Path)
-    parser.add_argument("--limit", type=int, help="evaluate only the first N images, for a trial")
+    parser.add_argument("--case", type=int, choices=range(len(CASES)), help="measure this row only")
+    parser.add_argument("--limit", type=int, help="evaluate only the first N images, for a trial that writes nothing")
     given = parser.parse_args()
-    rows = [measure(given.shared, *case, given.limit) for case in CASES]
-    PAGE.write_text(HEAD + "\n".join(rows) + "\n", encoding="utf-8")
+    rows = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+    for number in range(len(CASES)) if given.case is None else [given.case]:
+        rows[str(number)] = measure(given.shared, *CASES[number], given.limit)
+        print(rows[str(number)], flush=True)
+        if given.limit is None:
+            RESULTS.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+            PAGE.write_text(page(rows), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from pathlib import Path
 
 import onnx
 import pytest
 from torch import nn
 
-from segship import Segmentor, export, export_module
+from segship import Segmentor, Temperature, export, export_module
 from segship.core.errors import BackendError, InputError, SegshipWarning, VerificationError
 from segship.core.manifest import read_manifest
 from segship.core.spec import ModelSpec, Pad, Resize, ResizeShortestEdge, SizeRule, Slide
@@ -55,6 +56,17 @@ def test_int8_is_judged_by_iou_and_gives_layers_back_until_it_passes(tmp_path: P
     assert record.before is not None
     assert record.after is not None
     assert abs(record.after.mIoU - record.before.mIoU) <= 0.5
+    fits = manifest.calibration
+    assert fits is not None
+    assert fits.network is not None
+    assert (fits.images, fits.engine.precision, fits.network.precision) == (6, "int8", "fp32")
+    temperature = Temperature(calibration=ASSETS / "images", labels=ASSETS / "labels", images=6)
+    alone = export(*network, tmp_path / "fp32", temperature=temperature).manifest.calibration
+    assert alone is not None
+    assert fits.network.temperatures == pytest.approx(alone.engine.temperatures, rel=1e-3)
+    assert fits.network.before.ece == pytest.approx(alone.engine.before.ece, abs=1e-4)
+    assert fits.engine != fits.network
+    shutil.rmtree(tmp_path / "fp32")
     mask = Segmentor(tmp_path / "first")(ASSETS / "images" / "scene_00.jpg")
     assert mask.shape == (256, 512)
 

@@ -13,6 +13,7 @@ import pytest
 import segship
 from segship.core.artifacts import Session
 from segship.core.spec import ModelSpec, SizeRule, Slide
+from segship.deploy.temperature import Pixels, calibrate
 from segship.runtime.pipeline import Pipeline
 from segship.vision.palette import generate
 from support.trained import write_trained
@@ -166,6 +167,25 @@ def test_predict_writes_confidence_and_rejects_and_resumes_as_asked(
     with segship.Segmentor(calibrated) as segmentor, np.load(tmp_path / "1_scores.npz") as found:
         raw = segmentor.scores(images / "1.png", raw=True)
         np.testing.assert_array_equal(found["scores"], raw.astype(np.float16))
+
+
+def test_a_reduced_precision_has_its_own_temperature_and_fp32_stands_beside_it() -> None:
+    """Labels are drawn from the network's logits at its temperature; the engine's are half as large."""
+    random = np.random.default_rng(5)
+    logits = random.normal(0, 3, (20_000, 4)).astype(np.float32)
+    honest = np.exp(logits / _PROUD)
+    truth = ((honest / honest.sum(1, keepdims=True)).cumsum(1) > random.random((20_000, 1))).argmax(1)
+    network, engine = (Pixels(2, logits / divisor, logits.argmax(1), truth) for divisor in (1, np.float32(2)))
+    spec = ModelSpec(source="mine", architecture="Net", classes=("a", "b", "c", "d"), palette=generate(4))
+    options = segship.Temperature(calibration="images", labels="labels")
+    found = calibrate(options, spec, "int8", engine, network)
+    assert found.network is not None
+    assert (found.engine.precision, found.network.precision) == ("int8", "fp32")
+    assert found.network.temperatures == pytest.approx((_PROUD,), rel=0.05)
+    assert found.engine.temperatures[0] == pytest.approx(found.network.temperatures[0] / 2, rel=1e-3)
+    assert found.temperatures == found.engine.temperatures
+    assert found.engine.after.ece == pytest.approx(found.network.after.ece, abs=1e-3)
+    assert found.engine.before.ece != pytest.approx(found.network.before.ece, abs=1e-2)
 
 
 def test_too_few_pixels_and_wrong_labels_are_one_line(labelled: Any, tmp_path: Path) -> None:
