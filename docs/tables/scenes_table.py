@@ -2,7 +2,7 @@
 
 ::
 
-    python docs/tables/scenes_table.py [large] [equal] [kills] [throughput] [seams] [--folder FOLDER]
+    python docs/tables/scenes_table.py [large] [equal] [kills] [throughput] [video] [seams] [--folder FOLDER]
 
 Without a name all parts are measured: about an hour on two busy cores, 10 GB of disk and 6 GB of memory, most of these
 for ``large`` and for the in-memory side of ``equal``. Rasters are made by a formula; ``large`` keeps its own in FOLDER.
@@ -31,11 +31,13 @@ from segship.core.files import DEMO
 from segship.runtime.predict import ResultForm, predict_files
 from segship.runtime.scene_files import SceneForm
 from segship.runtime.scene_plan import SceneOptions
+from segship.runtime.video import predict_video
 
 ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "dev"))
+sys.path += [str(ROOT / "dev"), str(ROOT / "benchmarks")]
 
 from scene_parts import write_network, write_raster
+from video import rate_alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +48,7 @@ _SLIDE = {"crop": [1024, 1024], "stride": [768, 768]}
 _LARGE, _EQUAL, _KILLED, _TIMED = (30_000, 30_000), (9_000, 12_000), (9_000, 12_000), (6_000, 6_000)
 _TILE = 6_000  # sides of what the largest is made of, again and again
 _KILLS, _ROUNDS = 10, 3
+_FRAME, _FRAMES = (720, 1280), 150
 
 
 def make_package(folder: Path, channels: int = 8) -> Path:
@@ -202,10 +205,44 @@ def _alone(segmentor: segship.Segmentor) -> float:
     return count / passed
 
 
+def measure_video(folder: Path) -> dict[str, Any]:
+    """Frames a second from clip to overlay, as a share of the engine's own, in turns: the demo's network."""
+    package, clip, shares = _demo(folder), _clip(folder / "clip.mp4"), []
+    with segship.Segmentor(package) as segmentor:
+        for number in range(_ROUNDS):
+            before = rate_alone(segmentor, str(clip))
+            begin = time.perf_counter()
+            frames = predict_video(segmentor, clip, [folder / f"overlay{number}.mp4"]).frames
+            rate = frames / (time.perf_counter() - begin)
+            alone = (before + rate_alone(segmentor, str(clip))) / 2
+            shares.append((rate / alone, alone))
+    share, alone = sorted(shares)[_ROUNDS // 2]
+    return {"size": _FRAME, "milliseconds": 1000 / alone, "share": share}
+
+
+def _clip(path: Path) -> Path:
+    """The demo's scenes, each for a while, moving."""
+    import av
+    import cv2
+
+    scenes = [cv2.resize(cv2.imread(str(name)), _FRAME[::-1]) for name in sorted((DEMO / "images").glob("*"))[:6]]
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=25)
+        (stream.height, stream.width), stream.pix_fmt = _FRAME, "yuv420p"
+        for number in range(_FRAMES):
+            picture = np.roll(scenes[number * len(scenes) // _FRAMES], 4 * number, axis=1)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="bgr24")))
+        out.mux(stream.encode(None))
+    return path
+
+
+def _demo(folder: Path) -> Path:
+    return segship.export(DEMO / "fast_scnn_scenes.py", DEMO / "fast_scnn_scenes.pth", folder / "demo").path
+
+
 def measure_seams(folder: Path) -> list[dict[str, Any]]:
     """The share of labels that change when the windows are moved, for each blend and overlap."""
-    package = segship.export(DEMO / "fast_scnn_scenes.py", DEMO / "fast_scnn_scenes.pth", folder / "demo").path
-    path, found = _quilt(folder / "quilt.tif"), []
+    package, path, found = _demo(folder), _quilt(folder / "quilt.tif"), []
     with segship.Segmentor(package) as segmentor:
         for overlap in (32, 64, 128):
             row: dict[str, Any] = {"overlap": overlap}
@@ -238,6 +275,7 @@ MEASURES: dict[str, Callable[[Path], Any]] = {
     "equal": measure_equal,
     "kills": measure_kills,
     "throughput": measure_throughput,
+    "video": measure_video,
     "seams": measure_seams,
     "large": measure_large,
 }
@@ -264,6 +302,11 @@ def page(found: dict[str, Any]) -> str:
         f"{row['share']:.2f} of the engine's own windows a second |"
         for row in found.get("throughput", [])
     ]
+    if video := found.get("video"):
+        lines.append(
+            f"| a clip of {_of(video['size'])}, an engine of {video['milliseconds']:.0f} ms a frame: clip to overlay | "
+            f"{video['share']:.2f} of the engine's own frames a second |"
+        )
     if seams := found.get("seams"):
         lines += ["", "| pixels shared | `mean` | `hann` | `center` |", "|---|---|---|---|"]
         lines += [
