@@ -69,7 +69,7 @@ def find_results(kit: Kit, outputs: Path, backend: KitBackend) -> Results:
     """
     if not outputs.is_dir():
         raise InputError(f"{outputs} is no folder: give the {OUTPUTS} that run.sh wrote")
-    whole = outputs if (outputs / SUMS).is_file() or not (outputs.parent / SUMS).is_file() else outputs.parent
+    whole = _whole(outputs)
     engines = _check_sums(kit, whole) if (whole / SUMS).is_file() else {}
     folders = {
         int(found[1]): path
@@ -86,6 +86,15 @@ def find_results(kit: Kit, outputs: Path, backend: KitBackend) -> Results:
             "it is of another kit"
         )
     return Results(folders, _speeds(whole, backend), engines, sealed=(whole / SUMS).is_file())
+
+
+def _whole(outputs: Path) -> Path:
+    """The folder with the digests, which is above where one of its folders is given."""
+    return outputs.parent if _is_part(outputs) else outputs
+
+
+def _is_part(outputs: Path) -> bool:
+    return (outputs.parent / SUMS).is_file() and not (outputs / SUMS).is_file()
 
 
 def _check_sums(kit: Kit, folder: Path) -> dict[str, str]:

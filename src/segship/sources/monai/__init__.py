@@ -146,9 +146,7 @@ def _network_arguments(values: dict[str, Any], file: Path) -> _Arguments:
         raise ConfigError(f"{file} has no network: expected one of {', '.join(_NETWORKS)} with _target_")
     said = _resolve(values[name], values, file, name)
     kind = target(said)
-    if kind not in {"UNet", "Unet", *NETWORKS}:
-        known = ", ".join(["UNet", *sorted(NETWORKS)])
-        raise UnsupportedError(f"{file}: the network is {kind!r:.60}, which is not provided; provided are {known}")
+    _require_known(kind, file)
     arguments = {key: value for key, value in said.items() if not key.startswith("_")}
     usual = _PLANE if kind in {"FlexUNet", "FlexibleUNet"} else None
     dimensions = arguments.pop("dimensions", arguments.get("spatial_dims", usual))
@@ -162,6 +160,12 @@ def _network_arguments(values: dict[str, Any], file: Path) -> _Arguments:
         return library_arguments(kind, arguments | {"spatial_dims": _PLANE}, str(file))
     with validated(str(file), ConfigError):
         return UNetArguments.model_validate(arguments | {"spatial_dims": _PLANE})
+
+
+def _require_known(kind: str, file: Path) -> None:
+    if kind not in {"UNet", "Unet", *NETWORKS}:
+        known = ", ".join(["UNet", *sorted(NETWORKS)])
+        raise UnsupportedError(f"{file}: the network is {kind!r:.60}, which is not provided; provided are {known}")
 
 
 def _weights(values: dict[str, Any], root: Path) -> Path:

@@ -53,6 +53,7 @@ NETWORKS = frozenset(
 """Classes of ``monai.networks.nets`` that return scores of each pixel of a plane, and their other names."""
 
 _PLANE = 2
+_CHANNELS = ("in_channels", "out_channels")
 _MULTIPLES = (1, 2, 4, 8, 16, 32, 64, 128)
 _PROBE = (5, 7)  # multiples of a side: not square, and odd
 _LEAST = (1, 2, 3, 4, 8, 16, 32, 64, 128)
@@ -97,13 +98,19 @@ def library_arguments(name: str, said: dict[str, Any], file: str) -> LibraryArgu
         raise ConfigError(
             f"{file}: MONAI's {name} has no option {strange[0]!r:.60}.{did_you_mean(strange[0], sorted(known))}"
         )
-    channels = []
-    for key in ("in_channels", "out_channels"):
-        value = options.get(key, known[key].default)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ConfigError(f"{file}: {key} of the network is {value!r:.40}, expected a whole number above 0")
-        channels.append(value)
+    channels = [options.get(key, known[key].default) for key in _CHANNELS]
+    for key, value in zip(_CHANNELS, channels, strict=True):
+        _require_count(value, f"{file}: {key} of the network")
     return LibraryArguments(name, options, *channels)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value > 0
+
+
+def _require_count(value: Any, what: str) -> None:
+    if not _is_count(value):
+        raise ConfigError(f"{what} is {value!r:.40}, expected a whole number above 0")
 
 
 def _parameters(name: str) -> dict[str, inspect.Parameter]:
@@ -179,11 +186,8 @@ def sizes_of(bare: nn.Module, said: LibraryArguments) -> SizeRule:
     Raises:
         UnsupportedError: It returns scores of another size than its image, or several outputs, or takes no size.
     """
-    size = said.options.get("img_size")
-    if size is not None:
-        sides = [size] * _PLANE if isinstance(size, int) else list(size)
-        if len(sides) == _PLANE and _takes(bare, said, sides[0], sides[1]):
-            return SizeRule(fixed=(sides[0], sides[1]))
+    if (sides := _own_size(said)) is not None and _takes(bare, said, *sides):
+        return SizeRule(fixed=sides)
     for multiple in _MULTIPLES:
         unit = multiple if multiple > 1 else 127
         if _takes(bare, said, unit * _PROBE[0], unit * _PROBE[1]):
@@ -193,6 +197,13 @@ def sizes_of(bare: nn.Module, said: LibraryArguments) -> SizeRule:
         f"MONAI's {said.name} takes no image of two dimensions that was tried, or does not return one score map of the "
         "image's size"
     )
+
+
+def _own_size(said: LibraryArguments) -> tuple[int, int] | None:
+    """The size that the network is built for, where it is built for one."""
+    size = said.options.get("img_size")
+    sides = [size] * _PLANE if isinstance(size, int) else size
+    return (sides[0], sides[1]) if isinstance(sides, (list, tuple)) and len(sides) == _PLANE else None
 
 
 def _takes(bare: nn.Module, said: LibraryArguments, rows: int, columns: int) -> bool:
