@@ -230,7 +230,8 @@ def _ratio(rows: list[dict[str, Any]]) -> list[str]:
         "",
         *_text(
             "Asked for is 1.05: the medians of the second run keep it, those of the first do not, and single rounds of",
-            "both scatter by more than the difference. Around a mask the service itself takes 0.7 ms with one client and",
+            "both scatter by more than the difference. Around a mask the service itself",
+            "takes 0.7 ms with one client and",
             "0.5 with eight (measured with a mask that is there at once). What there is beyond that is probably the",
             "waiting for clients: a loop that does nothing but sleep for 4 ms after each image took 1.09-1.10.",
         ),
