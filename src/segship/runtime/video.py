@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -108,10 +109,40 @@ def _note(result: VideoResult, clip: Clip) -> None:
 
 
 def _labelled(segmentor: Segmentor, clip: Clip) -> Iterator[tuple[Any, NDArray[Any] | None]]:
-    """Frames with their masks, and packets of sound without; the frames are decoded ahead."""
-    with contextlib.closing(ahead(clip.items())) as items:
-        for item in items:
-            yield item, segmentor(item.image, channel_order="rgb") if isinstance(item, Frame) else None
+    """Frames with their masks, and packets of sound without; the frames are decoded ahead.
+
+    Of a file several frames are labelled at a time, which makes the most of a processor; of what is live one, which is
+    seen soonest.
+    """
+
+    def label(opened: Segmentor, part: tuple[list[Any], Frame | None]) -> tuple[list[Any], Any, NDArray[Any] | None]:
+        sounds, frame = part
+        return sounds, frame, None if frame is None else opened(frame.image, channel_order="rgb")
+
+    with contextlib.ExitStack() as stack:
+        parts = stack.enter_context(contextlib.closing(ahead(_with_sound(clip.items()))))
+        if clip.live:
+            made: Iterator[Callable[[], Any]] = (partial(label, segmentor, part) for part in parts)
+        else:
+            made = stack.enter_context(contextlib.closing(segmentor.for_each(label, parts, many=True)))
+        for result in made:
+            sounds, frame, mask = result()
+            yield from ((packet, None) for packet in sounds)
+            if mask is not None:
+                yield frame, mask
+
+
+def _with_sound(items: Iterator[Any]) -> Iterator[tuple[list[Any], Frame | None]]:
+    """Each frame with the packets of sound that come before it."""
+    sounds: list[Any] = []
+    for item in items:
+        if isinstance(item, Frame):
+            yield sounds, item
+            sounds = []
+        else:
+            sounds.append(item)
+    if sounds:
+        yield sounds, None
 
 
 class _Masks:

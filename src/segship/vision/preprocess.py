@@ -155,8 +155,9 @@ def _shaped(
 def _prepare_stored(image: geometry.Pixels, spec: ModelSpec, flip: Flip | None, flip_before: int) -> Prepared:
     """As `prepare`, for bands of any number and kind, which keep their order."""
     size = (image.shape[0], image.shape[1])
-    # In float32 before it is resized, so that nothing is rounded.
-    image = _shaped(image.astype(np.float32), spec, flip, flip_before)
+    if spec.geometry or not spec.normalization.is_fixed:
+        image = image.astype(np.float32)  # before it is resized, so that nothing is rounded
+    image = _shaped(image, spec, flip, flip_before)
     tensor = _normalised(image, spec, (image.shape[0], image.shape[1]), swap=False)
     return Prepared(tensor, size, inverse_steps(spec, size))
 
@@ -215,17 +216,24 @@ def _normalise(
     tensor = np.empty((1, channels, *size), np.float32)
     tensor[:, :, height:] = value
     tensor[:, :, :height, width:] = value
-    if native.is_used() and image.dtype == np.uint8:
+    if native.is_used() and image.dtype == np.uint8 and image.flags.c_contiguous:
         native.normalise(np.asarray(image, np.uint8), _tables(normalization), tensor[0], flip=swap)
         return tensor
     for channel, table in enumerate(_tables(normalization)):
-        plane = cv2.extractChannel(image, channels - 1 - channel if swap else channel)
+        plane = _plane(image, channels - 1 - channel if swap else channel)
         if image.dtype == np.uint8:
             cv2.LUT(plane, table, dst=tensor[0, channel, :height, :width])
         else:
             mean, std = np.float32(normalization.mean[channel]), np.float32(normalization.std[channel])
-            tensor[0, channel, :height, :width] = (np.asarray(plane) - mean) / std
+            np.subtract(plane, mean, out=tensor[0, channel, :height, :width])
+            tensor[0, channel, :height, :width] /= std
     return tensor
+
+
+def _plane(image: geometry.Pixels, channel: int) -> NDArray[Any]:
+    """One channel (H, W) of an image, which rasters hold plane by plane and pictures pixel by pixel."""
+    plane = image[:, :, channel]
+    return plane if plane.flags.c_contiguous else np.asarray(cv2.extractChannel(image, channel))
 
 
 def inverse_steps(spec: ModelSpec, size: tuple[int, int]) -> tuple[Step, ...]:
