@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Prepared", "as_image", "inverse_steps", "prepare", "prepare_at", "prepared_size"]
 
+_WORD = 2  # bytes of a number whose every value float32 holds, so that it is subtracted from as it is stored
+
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
@@ -155,7 +157,7 @@ def _shaped(
 def _prepare_stored(image: geometry.Pixels, spec: ModelSpec, flip: Flip | None, flip_before: int) -> Prepared:
     """As `prepare`, for bands of any number and kind, which keep their order."""
     size = (image.shape[0], image.shape[1])
-    if spec.geometry or not spec.normalization.is_fixed:
+    if spec.geometry or not spec.normalization.is_fixed or image.dtype.itemsize > _WORD:
         image = image.astype(np.float32)  # before it is resized, so that nothing is rounded
     image = _shaped(image, spec, flip, flip_before)
     tensor = _normalised(image, spec, (image.shape[0], image.shape[1]), swap=False)
