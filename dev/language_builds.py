@@ -24,6 +24,8 @@ from language_tools import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Without one, Mono writes question marks and Java refuses file names that are not ASCII.
+LOCALE = "C.UTF-8"
 STRICT = ("-O2", "-Wall", "-Wextra", "-Werror")
 
 
@@ -54,7 +56,7 @@ def csharp() -> None:
     for program_name, file in (("segment", "sample/Segment.cs"), ("golden", "tests/Golden.cs")):
         command = ("mcs", "-warnaserror", "-warn:4", "-optimize", "-r:System.Core", f"-out:{out / program_name}.exe")
         run(*command, source / "Segship.cs", source / file)
-    program("csharp", "mono", out / "segment.exe")
+    program("csharp", "mono", out / "segment.exe", LC_ALL=LOCALE)
     own_tests("csharp", "mono", out / "golden.exe", VECTORS)
 
 
@@ -77,7 +79,7 @@ def java() -> None:
     jni = source / "native" / "segship_jni.c"
     run("gcc", *STRICT, "-shared", "-fPIC", *include, jni, f"-L{native()}", "-lsegship", "-o", library)
     start = ("java", "-cp", out, f"-Djava.library.path={out}")
-    program("java", *start, "Segment")
+    program("java", *start, "Segment", LC_ALL=LOCALE)
     own_tests("java", *start, "Golden", VECTORS)
 
 

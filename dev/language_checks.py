@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from language_pages import check_pages
 from language_tools import NATIVE, PARTS, PLACE, VECTORS, run
 from segship import Segmentor, __version__
 from segship.core.errors import SegshipError
@@ -101,24 +102,14 @@ def mistakes(folder: Path) -> dict[str, tuple[tuple[object, ...], dict[str, str]
     for name, broken in _broken_packages(package, folder).items():
         told = None if name == "another engine" else _python_says(broken)  # Python has more engines to name
         found[name] = ((broken, image, mask), {}, told)
-    huge = folder / "huge.ppm"
-    huge.write_bytes(b"P6\n100000 50000\n255\n")
-    told = (
-        f"{huge} is too large: 100000x50000 pixels are 5000 million, the limit is 100 million; "
-        "shrink it or raise the limit"
-    )
-    found["huge image"] = ((package, huge, mask), {}, told)
-    cut = folder / "cut.ppm"
-    cut.write_bytes(image.read_bytes()[:-1])
-    told = f"{cut} cannot be decoded: the PPM file is cut off or damaged; save or copy it again"
-    found["image cut off"] = ((package, cut, mask), {}, told)
-    nothing = folder / "nothing.ppm"
-    found["no image"] = ((package, nothing, mask), {}, f"cannot read {nothing}: No such file or directory")
-    found["no folder for the mask"] = (
-        (package, image, folder / "nowhere" / "mask.pgm"),
-        {},
-        f"cannot write {folder / 'nowhere' / 'mask.pgm'}: No such file or directory",
-    )
+    for name, (path, told) in _broken_images(image, folder).items():
+        found[name] = ((package, path, mask), {}, told)
+    for name, path, why in (
+        ("no folder for the mask", folder / "nowhere" / "mask.pgm", "No such file or directory"),
+        ("a folder for the mask", folder, "Is a directory"),
+        ("a mask below a file", image / "mask.pgm", "Not a directory"),
+    ):
+        found[name] = ((package, image, path), {}, f"cannot write {path}: {why}")
     series = ".".join(__version__.split(".")[:2])
     told = (
         f"this program was written for Segship {series} with pointers of 4 bytes, the library is {series} with "
@@ -127,6 +118,47 @@ def mistakes(folder: Path) -> dict[str, tuple[tuple[object, ...], dict[str, str]
     others = {"LD_LIBRARY_PATH": str(_with_other_pointers(folder, series))}
     found["another pointer size"] = ((package, image, mask), others, told)
     found["no ONNX Runtime"] = ((package, image, mask), {"SEGSHIP_ONNXRUNTIME": str(folder / "nowhere")}, None)
+    return found
+
+
+def _broken_images(image: Path, folder: Path) -> dict[str, tuple[Path, str]]:
+    """Images that cannot be read, each with what is told of it."""
+    pixels = image.read_bytes()[-61 * 83 * 3 :]
+    expected = "expected a binary PPM (P6) of 8 bits"
+    unknown = f"is not an image of a known format: {expected}"
+    damaged = "cannot be decoded: the PPM file is cut off or damaged; save or copy it again"
+    shrink = "shrink it or raise the limit"
+    kinds = {
+        "huge": (
+            b"P6\n100000 50000\n255\n",
+            f"100000x50000 pixels are 5000 million, the limit is 100 million; {shrink}",
+        ),
+        "larger than a number of 64 bits": (
+            b"P6\n9999999999 9999999999\n255\n",
+            f"9999999999x9999999999 pixels are 99999999980000 million, the limit is 100 million; {shrink}",
+        ),
+        "hardly too large": (
+            b"P6\n10001 10000\n255\n",
+            f"10001x10000 pixels are 100,010,000, the limit is 100,000,000; {shrink}",
+        ),
+        "of a header that lies": (b"P6\n10000 10000\n255\n" + pixels, damaged),
+        "cut off": (b"P6\n83 61\n255\n" + pixels[:-1], damaged),
+        "cut off in its header": (b"P6\n83 61\n255", unknown),
+        "empty": (b"", f"is empty: {expected}"),
+        "of 16 bits": (b"P6\n83 61\n65535\n" + 2 * pixels, unknown),
+        "grey": (b"P5\n83 61\n255\n" + pixels, unknown),
+        "without columns": (b"P6\n0 61\n255\n" + pixels, unknown),
+        "without rows": (b"P6\n83 0\n255\n" + pixels, unknown),
+        "of another format": (b"\x89PNG\r\n\x1a\n" + pixels, unknown),
+    }
+    found = {}
+    for number, (kind, (content, told)) in enumerate(kinds.items()):
+        path = folder / f"{number}.ppm"
+        path.write_bytes(content)
+        found[f"an image {kind}"] = path, f"{path} {'is too large: ' * ('limit' in told)}{told}"
+    nothing = folder / "nothing.ppm"
+    found["no image"] = nothing, f"cannot read {nothing}: No such file or directory"
+    found["a folder for an image"] = folder, f"cannot read {folder}: Is a directory"
     return found
 
 
@@ -226,6 +258,22 @@ def check_errors(names: list[str], folder: Path) -> list[str]:
     return wrong
 
 
+def check_headers(names: list[str], package: dict[str, Any], folder: Path) -> list[str]:
+    """Read an image under other headers that are valid, too; the languages that do not."""
+    wrong = []
+    image = folder / "header.ppm"
+    pixels = (VECTORS / package["image"]["file"]).read_bytes()[-61 * 83 * 3 :]
+    comments = b"# " + b"long " * 2000 + b"\n#\n"
+    for header in (b"P6\t83\r\n 61 255\n", b"P6 # one\n" + comments + b"83 \n# two\n61\n255 ", b"P6\n083 061\n0255\n"):
+        image.write_bytes(header + pixels)
+        for name in names:
+            cell = compared(name, {**package, "image": {"file": image}}, folder)
+            if cell != "equal":
+                print(f"{name}, a header of {header[:20]!r}…: {cell}")
+                wrong.append(name)
+    return wrong
+
+
 def check_tests(names: list[str]) -> list[str]:
     """Run each language's own tests; the languages where one fails."""
     wrong = []
@@ -256,7 +304,8 @@ def check(names: list[str]) -> int:
                 if cell != "equal":
                     print(f"  {name}: {cell}")
                     wrong.append(name)
-        wrong += check_errors(names, folder) + check_tests(names)
+        wrong += check_errors(names, folder) + check_headers(names, packages[0], folder)
+        wrong += check_tests(names) + check_pages(names)
     equal = [name for name in names if name not in wrong]
     print(f"equal to Python in every vector and error: {', '.join(equal) or 'none'}")
     return len(set(wrong))

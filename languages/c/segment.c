@@ -33,6 +33,22 @@ static int refuse(const char *path, const char *why) {
     return 0;
 }
 
+/* In millions, where these tell the image from the limit. */
+static int refuse_huge(const char *path, int64_t width, int64_t height) {
+    double pixels = (double)width * (double)height;
+    char found[64] = "", limit[] = "100,000,000";
+    if (pixels > 100.5e6) {
+        snprintf(found, sizeof found, "%.0f million", pixels / 1e6);
+        snprintf(limit, sizeof limit, "100 million");
+    } else {
+        int count = (int)pixels;
+        snprintf(found, sizeof found, "%d,%03d,%03d", count / 1000000, count / 1000 % 1000, count % 1000);
+    }
+    fprintf(stderr, "error: %s is too large: %lldx%lld pixels are %s, the limit is %s; shrink it or raise the limit\n", path,
+            (long long)width, (long long)height, found, limit);
+    return 0;
+}
+
 static int read_pixels(const char *path, FILE *file, picture *image) {
     int first = getc(file);
     if (first == EOF && ferror(file)) {
@@ -44,13 +60,7 @@ static int read_pixels(const char *path, FILE *file, picture *image) {
     int64_t width = known ? number(file) : -1, height = number(file), most = number(file);
     if (width < 1 || height < 1 || most != 255)
         return refuse(path, "is not an image of a known format: expected a binary PPM (P6) of 8 bits");
-    if (width > MAX_PIXELS / height) {
-        fprintf(stderr,
-                "error: %s is too large: %lldx%lld pixels are %.0f million, the limit is 100 million; shrink it or raise "
-                "the limit\n",
-                path, (long long)width, (long long)height, (double)width * (double)height / 1e6);
-        return 0;
-    }
+    if (width > MAX_PIXELS / height) return refuse_huge(path, width, height);
     size_t bytes = (size_t)(width * height * 3);
     image->pixels = malloc(bytes);
     if (!image->pixels) return refuse(path, "cannot be decoded: there is not enough memory");

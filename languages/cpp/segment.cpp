@@ -42,6 +42,21 @@ std::runtime_error refused(const std::string &path, const std::string &why) {
   return std::runtime_error(path + " " + why);
 }
 
+// In millions, where these tell the image from the limit.
+std::runtime_error huge(const std::string &path, std::int64_t width, std::int64_t height) {
+  const double pixels = static_cast<double>(width) * static_cast<double>(height);
+  const bool told = pixels > 100.5e6;
+  char found[64];
+  if (told) {
+    std::snprintf(found, sizeof found, "%.0f million", pixels / 1e6);
+  } else {
+    const int count = static_cast<int>(pixels);
+    std::snprintf(found, sizeof found, "%d,%03d,%03d", count / 1'000'000, count / 1000 % 1000, count % 1000);
+  }
+  return refused(path, "is too large: " + std::to_string(width) + "x" + std::to_string(height) + " pixels are " + found +
+                           ", the limit is " + (told ? "100 million" : "100,000,000") + "; shrink it or raise the limit");
+}
+
 std::runtime_error unreadable(const std::string &what) { return std::runtime_error(what + ": " + std::strerror(errno)); }
 
 Picture read_ppm(const std::string &path) {
@@ -55,14 +70,7 @@ Picture read_ppm(const std::string &path) {
   if (width < 1 || height < 1 || most != 255) {
     throw refused(path, "is not an image of a known format: expected a binary PPM (P6) of 8 bits");
   }
-  if (width > kMaxPixels / height) {
-    char told[160];
-    std::snprintf(told, sizeof told,
-                  "is too large: %lldx%lld pixels are %.0f million, the limit is 100 million; shrink it or raise the limit",
-                  static_cast<long long>(width), static_cast<long long>(height),
-                  static_cast<double>(width) * static_cast<double>(height) / 1e6);
-    throw refused(path, told);
-  }
+  if (width > kMaxPixels / height) throw huge(path, width, height);
   Picture picture{static_cast<std::int32_t>(height), static_cast<std::int32_t>(width), {}};
   picture.pixels.resize(static_cast<std::size_t>(height * width * 3));
   if (std::fread(picture.pixels.data(), 1, picture.pixels.size(), file.get()) != picture.pixels.size()) {

@@ -197,6 +197,15 @@ def test_what_is_no_json_is_told_in_one_line(library: Library, tmp_path: Path, t
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["", ".", "nowhere/", ".//nowhere/./"])
+def test_a_folder_is_called_as_python_calls_it(library: Library, name: str) -> None:
+    with pytest.raises(PackageError) as expected:
+        segship.Segmentor(name)
+    with pytest.raises(NativeError) as found:
+        Segmentor(library, name)
+    assert str(found.value) == str(expected.value)
+
+
 def test_a_link_that_leads_out_is_not_followed(library: Library, tmp_path: Path) -> None:
     package = tmp_path / "package"
     shutil.copytree(WHOLE, package)
@@ -208,8 +217,16 @@ def test_a_link_that_leads_out_is_not_followed(library: Library, tmp_path: Path)
 
 def test_an_image_above_the_limit_is_refused(library: Library, runtime: str) -> None:
     native = Segmentor(library, WHOLE, runtime=runtime, max_pixels=5000)
-    with pytest.raises(NativeError, match=r"^the image is too large: 83x61 pixels are 0 million, the limit is 0 mil"):
+    told = r"^the image is too large: 83x61 pixels are 5,063, the limit is 5,000; shrink it or raise the limit$"
+    with pytest.raises(NativeError, match=told):
         native.mask(image_for(WHOLE))
+
+
+def test_a_limit_of_millions_is_told_in_millions(library: Library, runtime: str) -> None:
+    native = Segmentor(library, WHOLE, runtime=runtime, max_pixels=2_000_000)
+    for height, told in ((2000, "4 million, the limit is 2 million;"), (1001, "2,002,000, the limit is 2,000,000;")):
+        with pytest.raises(NativeError, match=f"2000x{height} pixels are {told}"):
+            native.mask(np.zeros((height, 2000, 3), np.uint8))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 // segment PACKAGE IMAGE.ppm MASK.pgm [SCORES]: the mask of an image; with SCORES, the probabilities as float32, too.
 using System;
+using System.Globalization;
 using System.IO;
 using System.Text;
 using Segship;
@@ -7,6 +8,7 @@ using Segship;
 static class Program
 {
     const long MaxPixels = 100000000;
+    const int DiskFull = unchecked((int)0x80070070);
 
     static int Main(string[] args)
     {
@@ -44,8 +46,7 @@ static class Program
                 if (width < 1 || height < 1 || most != 255)
                     throw Refused(path + " is not an image of a known format: expected a binary PPM (P6) of 8 bits");
                 if (width > MaxPixels / height)
-                    throw Refused($"{path} is too large: {width}x{height} pixels are {(double)width * height / 1e6:F0} million, " +
-                                  "the limit is 100 million; shrink it or raise the limit");
+                    throw Huge(path, width, height);
                 var pixels = new byte[width * height * 3];
                 for (int done = 0, some; done < pixels.Length; done += some)
                     if ((some = file.Read(pixels, done, pixels.Length - done)) == 0)
@@ -53,10 +54,21 @@ static class Program
                 return new Image(pixels, (int)height, (int)width);
             }
         }
-        catch (Exception error) when (error is IOException || error is UnauthorizedAccessException)
+        catch (Exception error) when (IsOfFiles(error))
         {
-            throw Refused($"cannot read {path}: {Reason(error)}");
+            throw Refused($"cannot read {path}: {Reason(path, error)}");
         }
+    }
+
+    /// <summary>In millions, where these tell the image from the limit.</summary>
+    static SegshipException Huge(string path, long width, long height)
+    {
+        double pixels = (double)width * height;
+        bool millions = pixels > 100.5e6;
+        string found = millions ? Math.Round(pixels / 1e6).ToString("F0") + " million"
+                                : pixels.ToString("#,0", CultureInfo.InvariantCulture);
+        return Refused($"{path} is too large: {width}x{height} pixels are {found}, the limit is " +
+                       $"{(millions ? "100 million" : "100,000,000")}; shrink it or raise the limit");
     }
 
     /// <summary>The next number of a header and the byte behind it; -1: there is none.</summary>
@@ -106,16 +118,26 @@ static class Program
                 file.Write(rest, 0, rest.Length);
             }
         }
-        catch (Exception error) when (error is IOException || error is UnauthorizedAccessException)
+        catch (Exception error) when (IsOfFiles(error))
         {
-            throw Refused($"cannot write {path}: {Reason(error)}");
+            throw Refused($"cannot write {path}: {Reason(path, error)}");
         }
     }
 
-    static string Reason(Exception error)
+    static bool IsOfFiles(Exception error)
     {
-        if (error is FileNotFoundException || error is DirectoryNotFoundException) return "No such file or directory";
-        return error is UnauthorizedAccessException ? "Permission denied" : error.Message;
+        return error is IOException || error is UnauthorizedAccessException || error is ArgumentException;
+    }
+
+    static string Reason(string path, Exception error)
+    {
+        if (Directory.Exists(path)) return "Is a directory";
+        if (path != "" && File.Exists(Path.GetDirectoryName(path))) return "Not a directory";
+        if (error is PathTooLongException) return "File name too long";
+        if (error is UnauthorizedAccessException) return "Permission denied";
+        if (error.HResult == DiskFull) return "No space left on device";
+        bool missing = error is FileNotFoundException || error is DirectoryNotFoundException || error is ArgumentException;
+        return missing ? "No such file or directory" : error.Message;
     }
 
     static SegshipException Refused(string message) { return new SegshipException(ErrorKind.Input, message); }

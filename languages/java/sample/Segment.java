@@ -8,9 +8,12 @@ import java.nio.channels.Channels;
 import java.nio.channels.WritableByteChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.AccessDeniedException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.Locale;
 import segship.Image;
 import segship.Mask;
 import segship.Segmentor;
@@ -38,11 +41,15 @@ public final class Segment {
         } catch (SegshipException error) {
             System.err.println("error: " + error.getMessage());
             System.exit(2);
+        } catch (InvalidPathException error) {
+            System.err.println("error: " + error.getInput()
+                    + " is a name that Java cannot read in this locale: set the variable LC_ALL to C.UTF-8");
+            System.exit(2);
         }
     }
 
     private static Image readPpm(String path) {
-        try (InputStream file = new BufferedInputStream(Files.newInputStream(Path.of(path)))) {
+        try (InputStream file = new BufferedInputStream(Files.newInputStream(named(path)))) {
             int first = file.read();
             if (first == -1) {
                 throw refused(path + " is empty: expected a binary PPM (P6) of 8 bits");
@@ -53,9 +60,7 @@ public final class Segment {
                 throw refused(path + " is not an image of a known format: expected a binary PPM (P6) of 8 bits");
             }
             if (width > MAX_PIXELS / height) {
-                throw refused(path + " is too large: " + width + "x" + height + " pixels are "
-                        + Math.round((double) width * height / 1e6)
-                        + " million, the limit is 100 million; shrink it or raise the limit");
+                throw huge(path, width, height);
             }
             byte[] pixels = file.readNBytes((int) (width * height * 3));
             if (pixels.length < width * height * 3) {
@@ -65,6 +70,17 @@ public final class Segment {
         } catch (IOException error) {
             throw refused("cannot read " + path + ": " + reason(error));
         }
+    }
+
+    /** In millions, where these tell the image from the limit. */
+    private static SegshipException huge(String path, long width, long height) {
+        double pixels = (double) width * height;
+        boolean millions = pixels > 100.5e6;
+        String found = millions
+                ? String.format(Locale.ROOT, "%.0f million", Math.rint(pixels / 1e6))
+                : String.format(Locale.ROOT, "%,d", (long) pixels);
+        return refused(path + " is too large: " + width + "x" + height + " pixels are " + found + ", the limit is "
+                + (millions ? "100 million" : "100,000,000") + "; shrink it or raise the limit");
     }
 
     /** The next number of a header, and the byte behind it; -1: there is none. */
@@ -109,7 +125,7 @@ public final class Segment {
     }
 
     private static void write(String path, String head, ByteBuffer rest) {
-        try (OutputStream file = Files.newOutputStream(Path.of(path))) {
+        try (OutputStream file = Files.newOutputStream(named(path))) {
             file.write(head.getBytes(StandardCharsets.US_ASCII));
             WritableByteChannel channel = Channels.newChannel(file);
             channel.write(rest);
@@ -118,11 +134,24 @@ public final class Segment {
         }
     }
 
+    /** A path; no name is not the folder that the program runs in. */
+    private static Path named(String path) throws NoSuchFileException {
+        if (path.isEmpty()) {
+            throw new NoSuchFileException(path);
+        }
+        return Path.of(path);
+    }
+
     private static String reason(IOException error) {
         if (error instanceof NoSuchFileException) {
             return "No such file or directory";
         }
-        return error instanceof AccessDeniedException ? "Permission denied" : error.getMessage();
+        if (error instanceof AccessDeniedException) {
+            return "Permission denied";
+        }
+        // What the system says, without the path before it.
+        String reason = error instanceof FileSystemException failed ? failed.getReason() : null;
+        return reason != null ? reason : String.valueOf(error.getMessage()).replaceFirst("^.*: ", "");
     }
 
     private static SegshipException refused(String message) {

@@ -48,12 +48,8 @@ fn read_ppm(path: &str) -> Result<(Vec<u8>, usize, usize), String> {
         (Some(width), Some(height), Some(255)) if width > 0 && height > 0 => (width, height),
         _ => return Err(format!("{path} is not an image of a known format: expected a binary PPM (P6) of 8 bits")),
     };
-    if width * height > MAX_PIXELS {
-        return Err(format!(
-            "{path} is too large: {width}x{height} pixels are {:.0} million, the limit is 100 million; shrink it or \
-             raise the limit",
-            (width * height) as f64 / 1e6
-        ));
+    if width > MAX_PIXELS / height {
+        return Err(huge(path, width, height));
     }
     let mut pixels = Vec::new();
     file.take(width * height * 3).read_to_end(&mut pixels).map_err(unreadable)?;
@@ -63,11 +59,23 @@ fn read_ppm(path: &str) -> Result<(Vec<u8>, usize, usize), String> {
     Ok((pixels, height as usize, width as usize))
 }
 
+/// In millions, where these tell the image from the limit.
+fn huge(path: &str, width: u64, height: u64) -> String {
+    let pixels = width as f64 * height as f64;
+    let (found, limit) = if pixels > 100.5e6 {
+        (format!("{:.0} million", pixels / 1e6), "100 million")
+    } else {
+        let count = pixels as u64;
+        (format!("{},{:03},{:03}", count / 1_000_000, count / 1000 % 1000, count % 1000), "100,000,000")
+    };
+    format!("{path} is too large: {width}x{height} pixels are {found}, the limit is {limit}; shrink it or raise the limit")
+}
+
 /// The next number of a header, and the byte behind it.
 fn number(file: &mut impl Read) -> Option<u64> {
     let mut bytes = file.bytes().map_while(Result::ok);
     let mut next = bytes.next()?;
-    while next.is_ascii_whitespace() || next == b'#' {
+    while is_space(next) || next == b'#' {
         if next == b'#' {
             bytes.by_ref().find(|byte| *byte == b'\n')?;
         }
@@ -78,7 +86,11 @@ fn number(file: &mut impl Read) -> Option<u64> {
         number = Some(number.unwrap_or(0) * 10 + u64::from(next - b'0'));
         next = bytes.next()?;
     }
-    number.filter(|_| next.is_ascii_whitespace())
+    number.filter(|_| is_space(next))
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
 fn pgm(mask: &Mask) -> Vec<u8> {

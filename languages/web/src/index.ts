@@ -207,9 +207,16 @@ class Opened {
 }
 
 function hugeImage(width: number, height: number, limit: number): SegshipError {
-  const found = `${width}x${height} pixels are ${((width * height) / 1e6).toFixed(0)} million`;
-  const text = `the image is too large: ${found}, the limit is ${limit / 1e6} million; shrink it or raise the limit`;
-  return new SegshipError("SEGSHIP_INPUT_ERROR", text);
+  const [found, most] = apart(width * height, limit);
+  const text = `${width}x${height} pixels are ${found}, the limit is ${most}; shrink it or raise the limit`;
+  return new SegshipError("SEGSHIP_INPUT_ERROR", `the image is too large: ${text}`);
+}
+
+/** Two counts in millions, where these tell the one from the other. */
+function apart(...counts: [number, number]): string[] {
+  const millions = counts.map((count) => `${(count / 1e6).toFixed(0)} million`);
+  if (millions[0] === millions[1] || counts[1] < 1e6) return counts.map((count) => count.toLocaleString("en-US"));
+  return millions;
 }
 
 async function imported(engine: "wasm" | "webgpu"): Promise<Runtime> {

@@ -28,7 +28,14 @@ async function work(name, engine, width, height, wanted) {
   }
 }
 
-async function main([folder, imagePath, maskPath, scoresPath]) {
+/** A folder's name as Python tells it: without what changes nothing. */
+function tidied(folder) {
+  const parts = folder.split("/").filter((part) => part !== "" && part !== ".");
+  return (folder.startsWith("/") ? "/" : "") + parts.join("/") || ".";
+}
+
+async function main([given, imagePath, maskPath, scoresPath]) {
+  const folder = tidied(given);
   const image = readPpm(imagePath);
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
     throw new Refused(`${folder} is not a package: no such directory`);
@@ -40,8 +47,8 @@ async function main([folder, imagePath, maskPath, scoresPath]) {
   const page = await Page.open(`${server.address}/?package=none`, { webgpu: engine === "webgpu" });
   try {
     const wanted = scoresPath === undefined ? ["mask"] : ["mask", "scores"];
-    const given = [folder.replace(/\/+$/, ""), engine, image.width, image.height, wanted].map((each) => JSON.stringify(each));
-    const { told, wide } = await page.evaluate(`(${work})(${given.join(", ")})`);
+    const values = [folder, engine, image.width, image.height, wanted].map((each) => JSON.stringify(each));
+    const { told, wide } = await page.evaluate(`(${work})(${values.join(", ")})`);
     if (told !== undefined) throw new Refused(told);
     const mask = new Uint8Array(data.get("mask"));
     writePgm(maskPath, { ...image, data: wide ? new Uint16Array(mask.buffer) : mask });

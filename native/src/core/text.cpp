@@ -98,6 +98,12 @@ std::string printable(const std::string &text) {
   return out;
 }
 
+std::string grouped(std::int64_t number) {
+  std::string out = std::to_string(number);
+  for (std::size_t place = out.size(); place > 3;) out.insert(place -= 3, ",");
+  return out;
+}
+
 std::string represented(const Json &value) {
   std::string out;
   represent(value, out);

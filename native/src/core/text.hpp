@@ -1,6 +1,7 @@
 // Texts and values as Python prints them in messages.
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -25,6 +26,9 @@ std::string quoted(const std::string &text);
 
 // What a terminal would take for a command, escaped.
 std::string printable(const std::string &text);
+
+// A whole number from 0 on, with a comma before every three digits.
+std::string grouped(std::int64_t number);
 
 // A value as Python prints it; only the beginning of a long one.
 std::string represented(const Json &value);

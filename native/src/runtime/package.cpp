@@ -110,6 +110,14 @@ void require_listed(const std::string &folder, const Spec &spec) {
 
 }  // namespace
 
+std::string tidied(const std::string &folder) {
+  fs::path out;
+  for (const fs::path &part : path_of(folder)) {
+    if (!part.empty() && part != ".") out /= part;
+  }
+  return out.empty() ? "." : out.u8string();
+}
+
 Spec read_package(const std::string &folder) {
   std::error_code failed;
   const fs::path directory = path_of(folder), path = directory / kManifest;

@@ -1,4 +1,5 @@
 // segship.h: packages opened, and their masks.
+#include <cmath>
 #include <cstring>
 #include <memory>
 #include <vector>
@@ -6,6 +7,7 @@
 #include "api.hpp"
 #include "core/pixels.hpp"
 #include "core/result.hpp"
+#include "core/text.hpp"
 #include "runtime/engine.hpp"
 #include "runtime/package.hpp"
 
@@ -76,15 +78,23 @@ void run(const segship_segmentor &segmentor, const segship_image &image, void *m
   }
 }
 
+// Tells in millions, where these tell the image from the limit.
+Error huge_image(const segship_image &image, std::int64_t pixels, std::int64_t limit) {
+  const auto millions = [](std::int64_t count) {
+    return std::to_string(std::llrint(static_cast<double>(count) / 1e6)) + " million";
+  };
+  const bool exact = limit < 1'000'000 || millions(pixels) == millions(limit);
+  return input_error("the image is too large: " + std::to_string(image.width) + "x" + std::to_string(image.height) +
+                     " pixels are " + (exact ? grouped(pixels) : millions(pixels)) + ", the limit is " +
+                     (exact ? grouped(limit) : millions(limit)) + "; shrink it or raise the limit");
+}
+
 void check(const segship_segmentor *segmentor, const segship_image *image) {
   required(segmentor, "segmentor");
   required(image, "image");
   const std::int64_t pixels = std::int64_t{image->height} * image->width;
   if (image->height > 0 && image->width > 0 && pixels > segmentor->max_pixels) {
-    const auto millions = [](std::int64_t count) { return std::to_string((count + 500'000) / 1'000'000); };
-    throw input_error("the image is too large: " + std::to_string(image->width) + "x" + std::to_string(image->height) +
-                      " pixels are " + millions(pixels) + " million, the limit is " + millions(segmentor->max_pixels) +
-                      " million; shrink it or raise the limit");
+    throw huge_image(*image, pixels, segmentor->max_pixels);
   }
   check_image(*image, segmentor->spec.spec);
 }
@@ -119,7 +129,7 @@ segship_status segship_open(const char *package, const segship_options *options,
                             segship_segmentor **segmentor) noexcept {
   return guarded([&] {
     required(segmentor, "segmentor");
-    const std::string folder = required(package, "package");
+    const std::string folder = segship::tidied(required(package, "package"));
     const segship_options settings = segship::known_options(options);
     auto opened = std::make_unique<segship_segmentor>();
     opened->max_pixels = settings.max_pixels > 0 ? settings.max_pixels : segship::kMaximumPixels;

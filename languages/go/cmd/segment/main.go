@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 
 	segship "github.com/segship/segship/languages/go"
@@ -73,15 +74,27 @@ func readPPM(path string) (image segship.Image, err error) {
 	if string(magic) != "P6" || width < 1 || height < 1 || most != 255 {
 		return image, fmt.Errorf("%s is not an image of a known format: expected a binary PPM (P6) of 8 bits", path)
 	}
-	if width*height > maxPixels {
-		return image, fmt.Errorf("%s is too large: %dx%d pixels are %.0f million, the limit is 100 million; shrink it or "+
-			"raise the limit", path, width, height, float64(width)*float64(height)/1e6)
+	if width > maxPixels/height {
+		return image, huge(path, width, height)
 	}
 	pixels := make([]byte, width*height*3)
 	if _, err := io.ReadFull(file, pixels); err != nil {
 		return image, fmt.Errorf("%s cannot be decoded: the PPM file is cut off or damaged; save or copy it again", path)
 	}
 	return segship.RGB(pixels, height, width), nil
+}
+
+// huge tells in millions, where these tell the image from the limit.
+func huge(path string, width, height int) error {
+	pixels := float64(width) * float64(height)
+	found, limit := fmt.Sprintf("%.0f million", pixels/1e6), "100 million"
+	if pixels <= 100.5e6 {
+		count := int(pixels)
+		found = fmt.Sprintf("%d,%03d,%03d", count/1_000_000, count/1000%1000, count%1000)
+		limit = "100,000,000"
+	}
+	return fmt.Errorf("%s is too large: %dx%d pixels are %s, the limit is %s; shrink it or raise the limit", path, width,
+		height, found, limit)
 }
 
 // number is the next one of a header, with the byte behind it; -1: there is none.
@@ -133,8 +146,9 @@ func reason(err error) string {
 		return "No such file or directory"
 	case errors.Is(err, fs.ErrPermission):
 		return "Permission denied"
-	case errors.As(err, &number):
-		return number.Error()
+	case errors.As(err, &number): // as C tells it, with a capital
+		told := number.Error()
+		return strings.ToUpper(told[:1]) + told[1:]
 	}
 	return err.Error()
 }
