@@ -24,7 +24,7 @@ from segship.core.manifest import seal
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_SECONDS = 120
+_SECONDS = 600
 # A page brings its own engine and its own library.
 _NOT_IN_A_PAGE = ("another engine", "no ONNX Runtime", "another pointer size")
 # The library as a program with other pointers meets it.
