@@ -2,13 +2,14 @@
 using System;
 using System.Globalization;
 using System.IO;
+using System.Linq;
 using System.Text;
 using Segship;
 
 static class Program
 {
     const long MaxPixels = 100000000;
-    const int DiskFull = unchecked((int)0x80070070);
+    static readonly int[] DiskFull = { 112, 39 }; // .NET's and Mono's
 
     static int Main(string[] args)
     {
@@ -135,7 +136,7 @@ static class Program
         if (path != "" && File.Exists(Path.GetDirectoryName(path))) return "Not a directory";
         if (error is PathTooLongException) return "File name too long";
         if (error is UnauthorizedAccessException) return "Permission denied";
-        if (error.HResult == DiskFull) return "No space left on device";
+        if (DiskFull.Contains(error.HResult & 0xffff)) return "No space left on device";
         bool missing = error is FileNotFoundException || error is DirectoryNotFoundException || error is ArgumentException;
         return missing ? "No such file or directory" : error.Message;
     }

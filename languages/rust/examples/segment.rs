@@ -3,12 +3,13 @@
 use segship::{Image, Labels, Mask, Segmentor};
 use std::fs::File;
 use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const MAX_PIXELS: u64 = 100_000_000;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     if arguments.len() != 3 && arguments.len() != 4 {
         eprintln!("usage: rust PACKAGE IMAGE.ppm MASK.pgm [SCORES]");
         return ExitCode::from(2);
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &[String]) -> Result<(), String> {
+fn run(arguments: &[PathBuf]) -> Result<(), String> {
     let (pixels, height, width) = read_ppm(&arguments[1])?;
     let told = |error: segship::Error| error.to_string();
     let segmentor = Segmentor::open(&arguments[0]).map_err(told)?;
@@ -35,18 +36,19 @@ fn run(arguments: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-fn read_ppm(path: &str) -> Result<(Vec<u8>, usize, usize), String> {
-    let unreadable = |error: io::Error| format!("cannot read {path}: {}", reason(&error));
+fn read_ppm(path: &Path) -> Result<(Vec<u8>, usize, usize), String> {
+    let name = path.display();
+    let unreadable = |error: io::Error| format!("cannot read {name}: {}", reason(&error));
     let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
     let mut magic = Vec::new();
     file.by_ref().take(2).read_to_end(&mut magic).map_err(unreadable)?;
     if magic.is_empty() {
-        return Err(format!("{path} is empty: expected a binary PPM (P6) of 8 bits"));
+        return Err(format!("{name} is empty: expected a binary PPM (P6) of 8 bits"));
     }
     let mut header = || if magic == b"P6" { number(&mut file) } else { None };
     let (width, height) = match (header(), header(), header()) {
         (Some(width), Some(height), Some(255)) if width > 0 && height > 0 => (width, height),
-        _ => return Err(format!("{path} is not an image of a known format: expected a binary PPM (P6) of 8 bits")),
+        _ => return Err(format!("{name} is not an image of a known format: expected a binary PPM (P6) of 8 bits")),
     };
     if width > MAX_PIXELS / height {
         return Err(huge(path, width, height));
@@ -54,13 +56,13 @@ fn read_ppm(path: &str) -> Result<(Vec<u8>, usize, usize), String> {
     let mut pixels = Vec::new();
     file.take(width * height * 3).read_to_end(&mut pixels).map_err(unreadable)?;
     if (pixels.len() as u64) < width * height * 3 {
-        return Err(format!("{path} cannot be decoded: the PPM file is cut off or damaged; save or copy it again"));
+        return Err(format!("{name} cannot be decoded: the PPM file is cut off or damaged; save or copy it again"));
     }
     Ok((pixels, height as usize, width as usize))
 }
 
 /// In millions, where these tell the image from the limit.
-fn huge(path: &str, width: u64, height: u64) -> String {
+fn huge(path: &Path, width: u64, height: u64) -> String {
     let pixels = width as f64 * height as f64;
     let (found, limit) = if pixels > 100.5e6 {
         (format!("{:.0} million", pixels / 1e6), "100 million")
@@ -68,7 +70,8 @@ fn huge(path: &str, width: u64, height: u64) -> String {
         let count = pixels as u64;
         (format!("{},{:03},{:03}", count / 1_000_000, count / 1000 % 1000, count % 1000), "100,000,000")
     };
-    format!("{path} is too large: {width}x{height} pixels are {found}, the limit is {limit}; shrink it or raise the limit")
+    let told = format!("{width}x{height} pixels are {found}, the limit is {limit}; shrink it or raise the limit");
+    format!("{} is too large: {told}", path.display())
 }
 
 /// The next number of a header, and the byte behind it.
@@ -103,8 +106,8 @@ fn pgm(mask: &Mask) -> Vec<u8> {
     file
 }
 
-fn write(path: &str, data: &[u8]) -> Result<(), String> {
-    std::fs::write(path, data).map_err(|error| format!("cannot write {path}: {}", reason(&error)))
+fn write(path: &Path, data: &[u8]) -> Result<(), String> {
+    std::fs::write(path, data).map_err(|error| format!("cannot write {}: {}", path.display(), reason(&error)))
 }
 
 fn reason(error: &io::Error) -> String {

@@ -102,6 +102,19 @@ fn c_text(value: &str) -> Result<CString> {
     CString::new(value).map_err(|_| Error::new(ErrorKind::Input, format!("{value:?} holds a zero byte")))
 }
 
+/// The bytes of a name as the system has them, which need not be UTF-8.
+#[cfg(unix)]
+fn c_path(path: &Path) -> Result<CString> {
+    use std::os::unix::ffi::OsStrExt;
+    CString::new(path.as_os_str().as_bytes())
+        .map_err(|_| Error::new(ErrorKind::Input, format!("{path:?} holds a zero byte")))
+}
+
+#[cfg(not(unix))]
+fn c_path(path: &Path) -> Result<CString> {
+    c_text(&path.to_string_lossy())
+}
+
 /// The order of the channels of an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
@@ -235,7 +248,7 @@ impl Segmentor {
 
     /// Open a package with options.
     pub fn open_with(package: impl AsRef<Path>, options: &Options) -> Result<Self> {
-        let folder = c_text(&package.as_ref().to_string_lossy())?;
+        let folder = c_path(package.as_ref())?;
         let runtime = options.runtime.as_deref().map(c_text).transpose()?;
         let device = options.device.as_deref().map(c_text).transpose()?;
         let pointer = |value: &Option<CString>| value.as_ref().map_or(ptr::null(), |value| value.as_ptr());
