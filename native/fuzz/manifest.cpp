@@ -1,5 +1,6 @@
 // libFuzzer on the manifest's reader, and on the sizes that follow from what it accepts:
 //
+//     apt-get install clang libclang-rt-14-dev        # on Debian: the sanitizers lie apart from the compiler
 //     CXX=clang++ cmake -S native -B build/fuzz -DSEGSHIP_FUZZ=ON && cmake --build build/fuzz
 //     build/fuzz/fuzz_manifest -runs=1000000 -max_len=8192 CORPUS
 #include <cstddef>

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import language_checks
+import language_pages
 import language_tools
 from make_spec import write_pnm
 
@@ -30,6 +31,18 @@ def test_a_mask_is_read_as_it_is_written(dtype: type, tmp_path: Path) -> None:
     labels = np.arange(12, dtype=dtype).reshape(3, 4) * 20
     write_pnm(tmp_path / "mask.pgm", labels)
     np.testing.assert_array_equal(language_checks.read_mask(tmp_path / "mask.pgm"), labels)
+
+
+@pytest.mark.parametrize("name", language_pages.PROGRAMS)
+def test_each_page_tells_how_its_program_is_built_and_run(name: str) -> None:
+    file, kind = language_pages.PROGRAMS[name]
+    assert "package" in language_pages.block(name, kind)
+    assert file in language_pages.block(name, "bash")
+
+
+def test_a_program_that_no_page_shows_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"^c.md has no block of cobol$"):
+        language_pages.block("c", "cobol")
 
 
 @pytest.mark.parametrize(
