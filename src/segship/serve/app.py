@@ -19,7 +19,7 @@ from segship.core.errors import InputError, SegshipError, UnsupportedError
 from segship.core.files import DEMO
 from segship.serve import inference, torchserve
 from segship.serve.bodies import Bodies, BodyError, LeftError
-from segship.serve.direct import Direct
+from segship.serve.direct import Direct, Shortcut
 from segship.serve.metrics import MEDIA_TYPE, Metrics
 from segship.serve.models import Models
 from segship.serve.multipart import image_of
@@ -72,13 +72,15 @@ def application(options: ServeOptions) -> Outermost:
         docs_url=None,  # both load their scripts from elsewhere
         redoc_url=None,
         lifespan=lambda _: _lifetime(service, tokens),
-        exception_handlers=_HANDLERS,
+        exception_handlers={**_HANDLERS, Exception: _bug},
     )
-    for router in (_probes(service), _models(service), torchserve.routes(service), inference.routes(service), _page()):
+    routers = _probes(service), _models(service), torchserve.routes(service), inference.routes(service), _page()
+    for router in routers:
         app.include_router(router)
     app.state.service = service
     describe(app, tokens=bool(tokens), probes=OPEN)
-    return Outermost(app, tokens, service.metrics, options.limits, options.cors_origins)
+    inside = Shortcut(app, routers, _HANDLERS)
+    return Outermost(inside, tokens, service.metrics, options.limits, options.cors_origins)
 
 
 @contextlib.asynccontextmanager
@@ -259,5 +261,4 @@ _HANDLERS: dict[Any, Any] = {
     LeftError: _left,
     SegshipError: _refused,
     MemoryError: _memory,
-    Exception: _bug,
 }

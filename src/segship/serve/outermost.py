@@ -59,7 +59,8 @@ class Outermost:
         self.limits = limits
         self._application, self._tokens, self._metrics = application, tuple(tokens), metrics
         # A browser asks without a token whether it may send one, so this stands before the tokens.
-        self._inside = _shared(self._enter, origins) if origins else self._enter
+        inside = self._enter if tokens else application
+        self._inside = _shared(inside, origins) if origins else inside
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the beginning and end of the service."""

@@ -88,13 +88,14 @@ class Service:
 async def _while_there(receive: Receive, work: Awaitable[Result]) -> Result:
     task = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_leaves(receive))
+    leaving.add_done_callback(lambda _: task.cancel())
     try:
-        await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise LeftError
-        return task.result()
+        return await task
+    except asyncio.CancelledError:
+        if leaving.done():
+            raise LeftError from None
+        raise
     finally:
-        task.cancel()
         leaving.cancel()
 
 
