@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from segship.core.errors import ConfigError
-from segship.reading.options import merge_options, parse_option
+from segship.reading.options import merge_options, parse_option, require_count
 
 
 @pytest.mark.parametrize(
@@ -91,3 +91,15 @@ def test_options_are_laid_over_the_config(options: Any, path: str, value: object
 def test_options_that_do_not_fit_are_refused(options: list[str], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         merge_options(config(), options)
+
+
+@pytest.mark.parametrize("value", [0, -1, True, 2.0, "3", None])
+def test_what_counts_nothing_is_no_count(value: object) -> None:
+    with pytest.raises(ConfigError, match=r"^net\.json: classes is .*, expected a whole number above 0$"):
+        require_count(value, "net.json: classes")
+
+
+def test_counts_have_a_greatest() -> None:
+    assert require_count(7, "classes", most=7) == 7
+    with pytest.raises(ConfigError, match="classes is 8, expected a whole number of 1 to 7"):
+        require_count(8, "classes", most=7)

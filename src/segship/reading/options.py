@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from segship.reading.tree import merge, plain
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["merge_options", "parse_option"]
+__all__ = ["merge_options", "parse_option", "require_count"]
 
 _CLOSING = {")": "(", "]": "["}
 _WORDS = {"true": True, "false": False}
@@ -55,6 +56,24 @@ def parse_option(text: str) -> tuple[str, Any]:
     if not equals or not key:
         raise ConfigError(f"{text!r} is not an option: expected key=value, as in model.backbone.depth=101")
     return key, _value(value, text)
+
+
+def require_count(value: Any, what: str, *, most: float = math.inf) -> int:
+    """Return a number of channels, classes or the like that a foreign file gives.
+
+    Args:
+        value: What it gives.
+        what: The file and the option, for messages.
+        most: The greatest that can be meant.
+
+    Raises:
+        ConfigError: It is no whole number above 0, or beyond ``most``.
+    """
+    if type(value) is not int or value < 1:
+        raise ConfigError(f"{what} is {value!r:.60}, expected a whole number above 0")
+    if value > most:
+        raise ConfigError(f"{what} is {value!r:.60}, expected a whole number of 1 to {most}")
+    return value
 
 
 def _value(text: str, option: str, depth: int = 0) -> Any:

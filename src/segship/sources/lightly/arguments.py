@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segship.core.errors import ConfigError, UnsupportedError, did_you_mean
+from segship.reading.options import require_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -90,8 +91,8 @@ def read_arguments(meta: Mapping[str, Any], what: str, unknown: Callable[[str], 
         _size(values.get("image_size"), what),
         _numbers(normal, "mean", what),
         _numbers(normal, "std", what),
-        _whole(values, "num_queries", what),
-        _whole(values, "num_joint_blocks", what),
+        require_count(values.get("num_queries"), f"{what}: num_queries", most=_MOST),
+        require_count(values.get("num_joint_blocks"), f"{what}: num_joint_blocks", most=_MOST),
     )
 
 
@@ -116,10 +117,3 @@ def _numbers(values: Mapping[str, Any], name: str, what: str) -> tuple[float, ..
     if not numbers or not all(isinstance(one, (int, float)) and least < one < math.inf for one in numbers):
         raise ConfigError(f"{what}: image_normalize.{name} is {found!r:.80}, expected a number for each channel")
     return tuple(map(float, numbers))
-
-
-def _whole(values: Mapping[str, Any], name: str, what: str) -> int:
-    found = values.get(name)
-    if not isinstance(found, int) or isinstance(found, bool) or not 0 < found <= _MOST:
-        raise ConfigError(f"{what}: {name} is {found!r:.80}, expected a whole number above 0")
-    return found

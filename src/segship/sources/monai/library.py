@@ -6,27 +6,16 @@ A name stands for a class of ``monai.networks.nets``; a bundle brings no code of
 from __future__ import annotations
 
 import inspect
-import warnings
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
-from segship.core.errors import (
-    ConfigError,
-    MissingExtraError,
-    SegshipError,
-    UnsupportedError,
-    did_you_mean,
-    one_line,
-)
+from segship.core.errors import ConfigError, MissingExtraError, UnsupportedError, did_you_mean
 from segship.core.spec import SizeRule
-from segship.models.initialise import FewRandomNumbers
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+from segship.reading.libraries import Trial, free_sizes, made_by_library, output_size
+from segship.reading.options import require_count
 
 __all__ = ["NETWORKS", "LibraryArguments", "library_arguments", "make", "sizes_of"]
 
@@ -55,6 +44,7 @@ NETWORKS = frozenset(
 _PLANE = 2
 _CHANNELS = ("in_channels", "out_channels")
 _MULTIPLES = (1, 2, 4, 8, 16, 32, 64, 128)
+_ODD = 127  # a side where any is taken
 _PROBE = (5, 7)  # multiples of a side: not square, and odd
 _LEAST = (1, 2, 3, 4, 8, 16, 32, 64, 128)
 
@@ -100,17 +90,8 @@ def library_arguments(name: str, said: dict[str, Any], file: str) -> LibraryArgu
         )
     channels = [options.get(key, known[key].default) for key in _CHANNELS]
     for key, value in zip(_CHANNELS, channels, strict=True):
-        _require_count(value, f"{file}: {key} of the network")
+        require_count(value, f"{file}: {key} of the network")
     return LibraryArguments(name, options, *channels)
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and value > 0
-
-
-def _require_count(value: Any, what: str) -> None:
-    if not _is_count(value):
-        raise ConfigError(f"{what} is {value!r:.40}, expected a whole number above 0")
 
 
 def _parameters(name: str) -> dict[str, inspect.Parameter]:
@@ -122,16 +103,6 @@ def _parameters(name: str) -> dict[str, inspect.Parameter]:
     return {key: value for key, value in known.items() if key not in {"self", "preprocess", "norm_layer"}}
 
 
-class _OnCpu(TorchFunctionMode):
-    """While it is entered, sequences of numbers are made where they can be read: networks read them to be built."""
-
-    def __torch_function__(
-        self, function: Callable[..., Any], _: Iterable[type], args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        more = {"device": "cpu"} if function is torch.linspace else {}
-        return function(*args, **(dict(kwargs or {}) | more))
-
-
 def make(said: LibraryArguments) -> nn.Module:
     """Make the network, with whatever numbers.
 
@@ -141,17 +112,9 @@ def make(said: LibraryArguments) -> nn.Module:
     from monai import __version__
     from monai.networks import nets
 
-    try:
-        with FewRandomNumbers(), _OnCpu(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            made: nn.Module = getattr(nets, said.name)(**said.options)
-    except SegshipError:
-        raise
-    except Exception as error:
-        raise ConfigError(
-            f"MONAI {__version__} does not take this {said.name} ({type(error).__name__}: "
-            f"{one_line(error, joined=True)})"
-        ) from error
+    made: nn.Module = made_by_library(
+        lambda: getattr(nets, said.name)(**said.options), f"MONAI {__version__}", said.name
+    )
     from monai.networks.nets.basic_unet import UpCat
 
     for part in made.modules():
@@ -188,11 +151,9 @@ def sizes_of(bare: nn.Module, said: LibraryArguments) -> SizeRule:
     """
     if (sides := _own_size(said)) is not None and _takes(bare, said, *sides):
         return SizeRule(fixed=sides)
-    for multiple in _MULTIPLES:
-        unit = multiple if multiple > 1 else 127
-        if _takes(bare, said, unit * _PROBE[0], unit * _PROBE[1]):
-            least = next((few * multiple for few in _LEAST if _takes(bare, said, few * multiple, few * multiple)), unit)
-            return SizeRule(multiple_of=multiple, minimum=(1, 1) if least <= multiple else (least, least))
+    trials = (Trial(one, one if one > 1 else _ODD, tuple(few * one for few in _LEAST)) for one in _MULTIPLES)
+    if (found := free_sizes(lambda *side: _takes(bare, said, *side), trials, _PROBE)) is not None:
+        return found
     raise UnsupportedError(
         f"MONAI's {said.name} takes no image of two dimensions that was tried, or does not return one score map of the "
         "image's size"
@@ -208,10 +169,4 @@ def _own_size(said: LibraryArguments) -> tuple[int, int] | None:
 
 def _takes(bare: nn.Module, said: LibraryArguments, rows: int, columns: int) -> bool:
     """Whether the network returns scores of an image's size."""
-    try:
-        with torch.inference_mode(), torch.device("meta"):
-            found = bare(torch.empty(1, said.in_channels, rows, columns))
-    except Exception:  # noqa: BLE001  (whatever the library raises, it does not take it)
-        return False
-    shape = tuple(found.shape) if isinstance(found, torch.Tensor) else ()
-    return shape == (1, said.out_channels, rows, columns)
+    return output_size(bare, said.in_channels, rows, columns) == (said.out_channels, rows, columns)

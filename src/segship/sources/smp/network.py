@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
-from segship.core.errors import (
-    ConfigError,
-    MissingExtraError,
-    SegshipError,
-    UnsafeFileError,
-    UnsupportedError,
-    did_you_mean,
-    one_line,
-)
+from segship.core.errors import ConfigError, MissingExtraError, UnsafeFileError, UnsupportedError, did_you_mean
 from segship.core.spec import SizeRule
-from segship.models.initialise import FewRandomNumbers
 from segship.networks.bounds import MAXIMUM_NUMBER, build_within_bounds, number_beyond
 from segship.networks.wrapped import WrappedNetwork
+from segship.reading.libraries import Trial, free_sizes, made_by_library, output_size
+from segship.reading.options import require_count
 from segship.reading.weights import load_strict, require_same_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from torch import Tensor
 
@@ -168,8 +158,8 @@ def _require_plain(options: dict[str, Any], file: str) -> None:
             f"{', '.join(name for name in _ACTIVATIONS if name)} are, and null"
         )
     for key in ("in_channels", "classes"):
-        if key in options and (not isinstance(options[key], int) or isinstance(options[key], bool) or options[key] < 1):
-            raise ConfigError(f"{file}: {key} is {options[key]!r:.60}, expected a whole number above 0")
+        if key in options:
+            require_count(options[key], f"{file}: {key}")
 
 
 def _parameters(architecture: str) -> Iterable[tuple[str, inspect.Parameter]]:
@@ -200,11 +190,12 @@ def build(architecture: str, options: dict[str, Any], state: dict[str, Tensor] |
     def check(bare: Any) -> None:
         if state is not None:
             require_same_keys(bare, state, what=what)
+        bare.classification_head = None  # of the whole image, which training may have had besides
         rules.append(_sizes(bare, int(options.get("in_channels", 3))))
 
     model: Any = build_within_bounds(lambda: _make(architecture, arguments), check)
     denormals = 0 if state is None else load_strict(model, state, what=what)
-    model.classification_head = None  # of the whole image, which training may have had besides
+    model.classification_head = None
     sizes, whole = rules[0]
     classes, low = int(options.get("classes", 1)), whole and _take_out_resize(model, activation)
     notes = (_MANY_SIGMOIDS,) if classes > 1 and activation == "sigmoid" else ()
@@ -213,30 +204,12 @@ def build(architecture: str, options: dict[str, Any], state: dict[str, Tensor] |
     return Built(network, int(options.get("in_channels", 3)), returns, denormals, notes)
 
 
-class _OnCpu(TorchFunctionMode):
-    """While it is entered, sequences of numbers are made where they can be read: encoders read them to be built."""
-
-    def __torch_function__(
-        self, function: Callable[..., Any], _: Iterable[type], args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        more = {"device": "cpu"} if function is torch.linspace else {}
-        return function(*args, **(dict(kwargs or {}) | more))
-
-
 def _make(architecture: str, arguments: dict[str, Any]) -> Any:
     import segmentation_models_pytorch as smp
 
-    try:
-        with FewRandomNumbers(), _OnCpu(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            made: Any = getattr(smp, architecture)(**arguments)
-    except SegshipError:
-        raise
-    except Exception as error:
-        raise ConfigError(
-            f"segmentation_models_pytorch {smp.__version__} does not take this {architecture} "
-            f"({type(error).__name__}: {one_line(error, joined=True)})"
-        ) from error
+    made: Any = made_by_library(
+        lambda: getattr(smp, architecture)(**arguments), f"segmentation_models_pytorch {smp.__version__}", architecture
+    )
     # Its own refusal of sizes is the SizeRule's work, and would be in the graph.
     divides = made.requires_divisible_input_shape
     made.divides, made.requires_divisible_input_shape = divides, False
@@ -259,20 +232,26 @@ def _present_keys(architecture: str, encoder: str, state: dict[str, Tensor]) -> 
 
 def _sizes(bare: Any, channels: int) -> tuple[SizeRule, bool]:
     """Which sizes the network takes, and whether its output is as large as its input; tried without memory."""
-    encoder = bare.encoder
-    stride = int(encoder.output_stride)
-    _, *native = _native(encoder)
-    for multiple in dict.fromkeys([*([] if bare.divides else [1]), stride, 32, *native[:1]]):
-        unit = multiple if multiple > 1 else stride - 1
-        rows, columns = (unit * factor for factor in _PROBE)
-        if (output := _output(bare, channels, rows, columns)) is not None:
-            tried = (unit, *(max(multiple, stride) * few for few in _LEAST))
-            least = next((side for side in tried if _output(bare, channels, side, side)), rows)
-            minimum = (1, 1) if least <= unit else (least, least)
-            return SizeRule(multiple_of=multiple, minimum=minimum), output == (rows, columns)
-    if native and (output := _output(bare, channels, native[0], native[1])) is not None:
-        return SizeRule(fixed=(native[0], native[1])), output == tuple(native)
+    stride = int(bare.encoder.output_stride)
+    _, *native = _native(bare.encoder)
+    taken: list[bool] = []  # whether an output was as large as its input
+
+    def takes(height: int, width: int) -> bool:
+        found = output_size(bare, channels, height, width)
+        taken.extend([] if found is None else [found[1:] == (height, width)])
+        return found is not None
+
+    multiples = dict.fromkeys([*([] if bare.divides else [1]), stride, 32, *native[:1]])
+    if (rule := free_sizes(takes, (_trial(one, stride) for one in multiples), _PROBE)) is not None:
+        return rule, taken[0]
+    if native and takes(*native):
+        return SizeRule(fixed=(native[0], native[1])), taken[0]
     raise UnsupportedError("no input size was found that the network takes: name its img_size")
+
+
+def _trial(multiple: int, stride: int) -> Trial:
+    unit = multiple if multiple > 1 else stride - 1
+    return Trial(multiple, unit, (unit, *(max(multiple, stride) * few for few in _LEAST)))
 
 
 def _native(encoder: nn.Module) -> tuple[int, ...]:
@@ -283,17 +262,6 @@ def _native(encoder: nn.Module) -> tuple[int, ...]:
             return (0, *size)
     found = getattr(getattr(encoder, "model", None), "pretrained_cfg", None) or {}
     return tuple(found.get("input_size", (0,)))
-
-
-def _output(bare: nn.Module, channels: int, height: int, width: int) -> tuple[int, ...] | None:
-    """Size of the output; None where the network does not take the input."""
-    try:
-        with torch.inference_mode(), torch.device("meta"):
-            found = bare(torch.empty(1, channels, height, width))
-    except Exception:  # noqa: BLE001  (whatever the library raises, it does not take it)
-        return None
-    found = found[0] if isinstance(found, tuple) else found
-    return tuple(found.shape[2:])
 
 
 def _take_out_resize(model: Any, activation: str | None) -> bool:
