@@ -94,7 +94,7 @@ OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
         {"encoder_depth": 2},
         {"encoder_depth": 4, "upsampling": 16},
         {"psp_out_channels": 64},
-        {"psp_use_norm": False},
+        {"decoder_use_norm": False},
         {"upsampling": 4},
     ),
     "DeepLabV3": (
@@ -171,7 +171,7 @@ def compare(architecture: str, encoder: str, options: dict[str, Any]) -> Pair:
     height, width = read.sizes.fixed or read.sizes.nearest(150, 170)
     image = torch.from_numpy(np.random.default_rng(0).normal(size=(1, channels, height, width)).astype(np.float32))
     with torch.inference_mode():
-        expected, found = network(image), read(image)
+        expected, found = network(image), read.logits(image)  # as the graph returns them, at a size of its own
         expected = expected[0] if isinstance(expected, tuple) else expected
         if found.shape != expected.shape:  # the last resize is the package's, where the whole size is the library's
             found = torch.nn.functional.interpolate(
