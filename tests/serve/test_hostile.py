@@ -186,3 +186,21 @@ def test_a_client_that_is_gone_before_its_reply_frees_its_place(alone: tuple[Cli
             return
         time.sleep(0.1)
     pytest.fail("places are still taken")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sigterm_finishes_what_runs_and_ends_with_status_0(workers: int, package: Path, scene: bytes) -> None:
+    with started(f"one={package}", "--workers", workers) as (client, process):
+        right = client.segment(scene)
+        with ThreadPoolExecutor(8) as pool:
+            masks = [pool.submit(client.segment, scene) for _ in range(8)]
+            while not any(mask.done() for mask in masks):
+                time.sleep(0.001)
+            os.kill(process, signal.SIGTERM)
+            found = [mask.result() for mask in masks if mask.exception() is None]
+        _, status = os.waitpid(process, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+        assert found == len(found) * [right]
+        assert len(found) > 1
+        with pytest.raises(OSError, match="refused"):
+            client.ask("GET", "/healthz")

@@ -45,8 +45,8 @@ class Places:
     """
 
     def __init__(self, places: int, queue: int) -> None:
-        # Each place is a thread of its own, and the one that has worked last is the next to work: what it needs lies in
-        # its processor's caches and in its memory, where taking turns costs a lone client a twentieth.
+        # Each place is a thread of its own, and the one that has worked last is the next to work: a lone client's masks
+        # are all made by one thread, and engines keep memory for each thread that they have run in.
         self._threads = [ThreadPoolExecutor(1, thread_name_prefix=f"mask-{number}") for number in range(places)]
         self._free = asyncio.Semaphore(places)
         self._places, self._queue = places, queue

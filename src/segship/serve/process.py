@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import socket
 import tempfile
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
@@ -28,6 +30,8 @@ __all__ = ["listen", "serve", "server"]
 def serve(options: ServeOptions, *, listening: Callable[[str], None] | None = None) -> None:
     """Serve packages until SIGINT or SIGTERM comes; running requests are finished first.
 
+    A process that SIGTERM ends so has status 0.
+
     Args:
         options: What is served, where, and within which limits.
         listening: Called with the address, once the port is the service's own.
@@ -41,12 +45,20 @@ def serve(options: ServeOptions, *, listening: Callable[[str], None] | None = No
         if listening is not None:
             listening(f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}")
         if options.workers == 1:
-            server(options).run(sockets=[sock])
+            alone = server(options)
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, _end)
+            alone.run(sockets=[sock])
             return
         with tempfile.TemporaryDirectory(prefix="segship-metrics-") as folder:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # where the workers' figures meet
             config = _config(options, functools.partial(_worker, options))
             Multiprocess(config, [sock]).run()
+
+
+def _end(*_: Any) -> NoReturn:
+    """End with status 0: uvicorn raises a signal again once the service is over, which would be a status of failure."""
+    raise SystemExit(0)
 
 
 def _worker(options: ServeOptions) -> Outermost:
