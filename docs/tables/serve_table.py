@@ -229,7 +229,7 @@ def _ratio(rows: list[dict[str, Any]]) -> list[str]:
         *_costs(rows),
         "",
         *_text(
-            "Asked for is 1.05. Single rounds scatter by as much as there is between that and one. Of a mask that is there",
+            "Asked for is 1.05. Single rounds scatter by as much as that is above one. Where the mask is there",
             "at once, a request takes 0.7 ms with one client and 0.5 with eight (on a Xeon).",
         ),
     ]
