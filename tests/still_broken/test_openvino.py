@@ -58,10 +58,11 @@ def test_a_padded_pooling_of_integers_pads_with_zeros() -> None:
 def test_a_resize_between_integers_may_have_constant_channels() -> None:
     """The first resize of a DDRNet of few channels, as NNCF quantised it; its sizes end a Concat with a constant.
 
-    Integer kernels differ by about 0.7 % of the greatest value; 2026.4 is off by 3.4 % here. No smaller graph is known
-    that shows it: every part of this one alone is right.
+    Integer kernels differ by about 0.7 % of the greatest value, as this graph does with a size of the channels from a
+    Shape; 2026.4 is off by 3.4 %, on a processor with VNNI and no AMX by 1.4 %. No smaller graph is known that shows
+    it: every part of this one alone is right.
     """
     model = Path(REFERENCES, "still_broken", "openvino_int8_resize.onnx").read_bytes()
     assert "Resize" in {node.op_type for node in onnx.load_from_string(model).graph.node}
     expected, found = both(model, fill.image(128, 256))
-    assert np.abs(found - expected).mean() / np.abs(expected).max() < 0.015
+    assert np.abs(found - expected).mean() / np.abs(expected).max() < 0.01
