@@ -70,6 +70,10 @@ def output_size(network: nn.Module, channels: int, height: int, width: int) -> t
             found = network(torch.empty(1, channels, height, width))
     except Exception:  # noqa: BLE001  (whatever the library raises, it does not take it)
         return None
+    return _size_of_one(found)
+
+
+def _size_of_one(found: Any) -> tuple[int, ...] | None:
     return tuple(found.shape[1:]) if isinstance(found, torch.Tensor) else None
 
 

@@ -45,15 +45,18 @@ def serve(options: ServeOptions, *, listening: Callable[[str], None] | None = No
         if listening is not None:
             listening(f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}")
         if options.workers == 1:
-            alone = server(options)
-            if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGTERM, _end)
-            alone.run(sockets=[sock])
+            _run_alone(server(options), sock)
             return
         with tempfile.TemporaryDirectory(prefix="segship-metrics-") as folder:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # where the workers' figures meet
             config = _config(options, functools.partial(_worker, options))
             Multiprocess(config, [sock]).run()
+
+
+def _run_alone(service: uvicorn.Server, sock: socket.socket) -> None:
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _end)
+    service.run(sockets=[sock])
 
 
 def _end(*_: Any) -> NoReturn:
