@@ -5,7 +5,9 @@ Engines themselves are tested by the suite over all engines, where there is a GP
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import onnx
@@ -100,6 +102,7 @@ def test_symmetric_int8_has_signed_values_and_no_zero_points(tmp_path: Path) -> 
 def test_an_export_builds_of_symmetric_int8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("nncf", reason="int8 needs segship[int8]")
     stand_in = find_backend(DEFAULT)  # for the GPU: what it is given to build of is what matters
+    monkeypatch.setitem(sys.modules, "tensorrt", ModuleType("tensorrt"))
     monkeypatch.setattr(backend, "convert", stand_in.convert)
     monkeypatch.setattr(backend, "open", lambda engine, **_: stand_in.open(engine))
     monkeypatch.setattr(backend, "probe", lambda: (Device("cuda:0", usable=True, note=""),))

@@ -40,6 +40,7 @@ INFO = BackendInfo(
         "workspace": EngineOption(int, "MiB of GPU memory its builder may try kernels with; all by default", minimum=1)
     },
     elsewhere="on a machine with the GPU, segship verify SOURCE CHECKPOINT PACKAGE does it",
+    builds_on_device=True,
     gaps={
         "tried": "written against NVIDIA's documentation; its tests need a GPU and skip without one",
         "bf16": "the graph would have to be rewritten in bfloat16; fp16 is as fast",

@@ -221,6 +221,7 @@ class BackendInfo:
         mmdeploy: Whether folders that MMDeploy made for it are opened; MMDeploy calls it by the same name.
         precision_names: The vendor's own words for its precisions, which targets may be written with.
         elsewhere: What to do where it builds engines that no device here runs, in a sentence's end: ``"on a Mac, …"``.
+        builds_on_device: Whether only a device that runs its engines builds them.
         foreign: Tells why no device here runs an engine with these options though there are usable ones, as where it is
             for another kind of card; an empty text where one does. None: a usable device runs every engine.
         unverified: Whether its packages are written where no device here runs them, as *built, not verified here*;
@@ -257,6 +258,7 @@ class BackendInfo:
     passes: tuple[str, ...] = ()
     mmdeploy: bool = False
     elsewhere: str = ""
+    builds_on_device: bool = False
     foreign: Callable[[Mapping[str, object]], str] | None = None
     unverified: bool = False
     plain: int | None = None

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeGuard, runtime_che
 
 import numpy as np
 
-from segship.core.artifacts import Engine
+from segship.core.artifacts import Engine, TensorInfo
 from segship.core.errors import BackendError, one_line
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from segship.core.artifacts import Backend, BackendInfo, Graph, TensorInfo
+    from segship.core.artifacts import Backend, BackendInfo, Graph
     from segship.core.spec import ModelSpec
     from segship.core.target import Target
 
@@ -45,8 +45,10 @@ __all__ = [
     "as_bytes",
     "batches_of",
     "build_here",
+    "early_job",
     "has_recipe",
     "holds_kit",
+    "require_buildable",
     "run_commands",
 ]
 
@@ -205,17 +207,29 @@ def as_bytes(tensor: NDArray[np.float32], mean: Sequence[float], std: Sequence[f
     return np.ascontiguousarray(whole.astype(np.uint8).transpose(0, 2, 3, 1))
 
 
-def build_here(backend: KitBackend, graph: Graph, target: Target, directory: Path) -> Engine:
-    """Make an engine by the vendor's program, as a kit's ``convert.sh`` does.
+def early_job(target: Target, calibration: int = 0) -> KitJob:
+    """What is known before a network is read: enough for a recipe to refuse options.
 
     Args:
-        backend: Whose recipe is followed.
-        graph: ONNX.
-        target: What is built; one number of images at once.
-        directory: Where the engine's files go.
+        target: What is built.
+        calibration: Number of images that int8 is fitted to.
+    """
+    size = target.shape.static or (("height", "width") if not target.shape.own else (1, 1))
+    image = TensorInfo(name="image", dtype="float32", shape=(1, 3, *size))
+    output = TensorInfo(name="logits", dtype="float32", shape=(1, 1, *size))
+    models = {batch: f"model_bs{batch}.onnx" for batch in batches_of(target)}
+    return KitJob(target, models, image, output, spec=None, calibration=calibration)
+
+
+def require_buildable(backend: KitBackend, target: Target) -> None:
+    """Check that a vendor's program can make an engine on this machine.
+
+    Args:
+        backend: Whose program it is.
+        target: What is built.
 
     Raises:
-        BackendError: The program is not on PATH, fails, or does not end.
+        BackendError: The program is not on PATH, an option is missing, or only a kit can be made of the target.
     """
     title = backend.INFO.title
     if missing := [program for program in backend.PROGRAMS if shutil.which(program) is None]:
@@ -227,6 +241,23 @@ def build_here(backend: KitBackend, graph: Graph, target: Target, directory: Pat
         raise BackendError(f"{title} calibrates int8 with images: --kit FOLDER writes them beside its commands")
     if len(batches := batches_of(target)) > 1:
         raise BackendError(f"a package has one engine, and the option batch is {batches}: name one, or write a --kit")
+    backend.recipe(early_job(target))
+
+
+def build_here(backend: KitBackend, graph: Graph, target: Target, directory: Path) -> Engine:
+    """Make an engine by the vendor's program, as a kit's ``convert.sh`` does.
+
+    Args:
+        backend: Whose recipe is followed.
+        graph: ONNX.
+        target: What is built; one number of images at once.
+        directory: Where the engine's files go.
+
+    Raises:
+        BackendError: As `require_buildable`; or the program fails, or does not end.
+    """
+    require_buildable(backend, target)
+    title, batches = backend.INFO.title, batches_of(target)
     with tempfile.TemporaryDirectory(dir=graph.path.parent, prefix="vendor-") as scratch:
         folder = Path(scratch)
         for file in (graph.path, *graph.path.parent.glob(f"{graph.path.name}.data")):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from typing import TYPE_CHECKING
 
 from segship.backends import backends, find_backend
 from segship.core.errors import BackendError, MissingExtraError, UnsupportedError
+from segship.core.kits import has_recipe, require_buildable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from segship.core.plan import Embedded, Plan
     from segship.core.target import Target
 
-__all__ = ["EXPORT_MODULES", "able_target", "require_embeddable", "require_extra", "require_format"]
+__all__ = ["EXPORT_MODULES", "able_target", "require_embeddable", "require_engine", "require_extra", "require_format"]
 
 EXPORT_MODULES = ("torch", "onnx", "onnxscript")
 """What every export imports."""
@@ -55,6 +57,28 @@ def able_target(target: Target) -> Target:
             "say which, as in --shape static-512x1024, or --shape static for the network's own"
         )
     return target.model_copy(update={"options": info.read_options(target.options)})
+
+
+def require_engine(target: Target) -> None:
+    """Check that the engine can be built on this machine, as calibrating and searching would be for nothing.
+
+    Args:
+        target: As `able_target` returns it.
+
+    Raises:
+        BackendError: A module or a vendor's program is missing, or the device that has to build the engine.
+    """
+    backend = find_backend(target.backend)
+    if has_recipe(backend):
+        require_buildable(backend, target)
+    info, devices = backend.INFO, backend.probe()
+    if info.builds_on_device and not any(device.usable for device in devices):
+        raise BackendError(
+            f"{info.title} engines are built by the device that runs them, and none is usable here: {devices[0].note}"
+        )
+    for module in info.modules:
+        if module not in sys.modules and importlib.util.find_spec(module) is None:
+            raise MissingExtraError(info.title, info.extra, module)
 
 
 def require_embeddable(target: Target, embed: Sequence[Embedded]) -> None:

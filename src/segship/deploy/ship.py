@@ -19,7 +19,14 @@ from segship.core.plan import Int8, Plan
 from segship.core.provenance import RANDOM_WEIGHTS, read
 from segship.core.versions import module_versions
 from segship.deploy.build import build_engine
-from segship.deploy.requirements import EXPORT_MODULES, able_target, require_embeddable, require_extra, require_format
+from segship.deploy.requirements import (
+    EXPORT_MODULES,
+    able_target,
+    require_embeddable,
+    require_engine,
+    require_extra,
+    require_format,
+)
 from segship.deploy.shapes import fit, resolve
 from segship.deploy.temperature import calibrate, collect, labelled_samples
 from segship.runtime.package import Package, PackageFiles
@@ -113,6 +120,7 @@ def build_package(
     """
     require_extra()
     options = replace(options, target=able_target(options.target))
+    require_engine(options.target)
     require_embeddable(options.target, options.embed)
     images = find_verification_images(options.images)
     require_replaceable(out, is_package)

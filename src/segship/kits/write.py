@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segship.backends import find_backend, reference_backend
-from segship.core.artifacts import Session, TensorInfo
+from segship.core.artifacts import Session
 from segship.core.errors import BackendError, InputError
 from segship.core.files import replace_directory, require_replaceable
 from segship.core.kits import (
@@ -19,7 +19,7 @@ from segship.core.kits import (
     INPUTS,
     KitJob,
     as_bytes,
-    batches_of,
+    early_job,
     has_recipe,
 )
 from segship.core.memory import release_memory
@@ -90,7 +90,7 @@ def export_kit(
     backend = _backend(chosen)
     calibration = _calibration_images(chosen, int8)
     require_replaceable(folder, is_kit)
-    backend.recipe(_early_job(chosen, len(calibration)))
+    backend.recipe(early_job(chosen, len(calibration)))
     tell("reading the network")
     loaded = as_source(source).load()
     plan = ExportOptions(target=chosen).plan(loaded)
@@ -119,15 +119,6 @@ def _calibration_images(target: Target, int8: Int8 | None) -> list[Path]:
     if int8 is None or int8.calibration is None:
         raise InputError(f"{target} is calibrated with images: name their folder, --calibration FOLDER")
     return spread(find_images([Path(int8.calibration)]), int8.images)
-
-
-def _early_job(target: Target, calibration: int) -> KitJob:
-    """What is known before the network is read: enough for a recipe to refuse options."""
-    size = target.shape.static or (("height", "width") if not target.shape.own else (1, 1))
-    image = TensorInfo(name="image", dtype="float32", shape=(1, 3, *size))
-    output = TensorInfo(name="logits", dtype="float32", shape=(1, 1, *size))
-    models = {batch: f"model_bs{batch}.onnx" for batch in batches_of(target)}
-    return KitJob(target, models, image, output, spec=None, calibration=calibration)
 
 
 class _Writer:
