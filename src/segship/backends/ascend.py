@@ -96,7 +96,7 @@ def recipe(job: KitJob) -> Recipe:
     soc = str(options.get("soc", ""))
     if not re.fullmatch(r"Ascend\w+", soc):
         said = f"soc is {soc!r}" if soc else "the option soc is needed"
-        meant = f", as in soc=Ascend{soc}" if soc else ""
+        meant = f", as in soc=Ascend{soc}" if re.fullmatch(r"\d+\w*", soc) else ""
         raise BackendError(f"Ascend: {said}: the chip as npu-smi info names it{meant or ', as in soc=Ascend310P3'}")
     _require_consistent(job)
     aipp = bool(options.get("aipp", False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,7 +44,7 @@ def demo(
         predict(segmentor, [image for image, _ in pairs], folder / "masks", progress=progress)
     _contact_sheet(segmentor, pairs[:_ROWS], folder / "contact-sheet.png")
     output.say(f"look at {folder / 'contact-sheet.png'} and {folder / 'masks'}")
-    output.say(f"then try: segship predict {folder / 'package'} YOUR_IMAGE --to masks")
+    output.say(f"then try: segship predict {shlex.quote(str(folder / 'package'))} YOUR_IMAGE --to masks")
 
 
 def _contact_sheet(segmentor: Segmentor, pairs: list[tuple[Path, Path]], path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from segship.core.errors import InputError
+from segship.core.kits import OUTPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -111,5 +113,6 @@ def write_kit(
         f" of {made.images} images and the scenes" if made.images else " of scenes"
     )
     output.say(f"{folder}: {made.manifest.target}, {packed}. README.md says how to go on: convert.sh, run.sh, and")
-    output.say(f"segship adopt {folder} ENGINE --outputs {folder}/outputs OUT")
+    brought = shlex.join([str(folder), "ENGINE", "--outputs", str(folder / OUTPUTS), "OUT"])
+    output.say(f"segship adopt {brought}")
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -94,7 +95,7 @@ def download(
     if not output.is_standard_output(json_file):
         output.say(f"config   {done.config}")
         output.say(f"weights  {done.weights}{'' if done.fetched else ' (was there)'}")
-        output.say(f"next: segship export {done.config} {done.weights} PACKAGE")
+        output.say(f"next: segship export {shlex.join([str(done.config), str(done.weights)])} PACKAGE")
 
 
 def _from_hub(name: str, to: Path, timeout: float, json_file: JsonFile) -> None:
@@ -108,4 +109,4 @@ def _from_hub(name: str, to: Path, timeout: float, json_file: JsonFile) -> None:
     )
     if not output.is_standard_output(json_file):
         output.say(f"folder   {done.folder} ({len(done.digests)} files of commit {done.commit:.12})")
-        output.say(f"next: segship export {done.folder} PACKAGE")
+        output.say(f"next: segship export {shlex.quote(str(done.folder))} PACKAGE")

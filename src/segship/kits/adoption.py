@@ -42,6 +42,7 @@ __all__ = ["Adopted", "adopt", "score_kit"]
 
 _FAR = 0.5  # of the network's scores: what differs more, on average over fields, is no rounding
 _ALIKE = 0.5  # of the distance to its own answer: an output that is so near another's is that one's
+_NOISE = 1e-3  # of the scores: what is so near its own answer is that, though that of a like image may be nearer still
 
 
 @dataclass(frozen=True)
@@ -269,12 +270,12 @@ def _drift_in_order(kit: Kit, expected: Expected, number: int, logits: NDArray[n
     """
     distances = np.linalg.norm(expected.signatures - signature(logits), axis=1)
     nearest = int(distances.argmin())
-    if nearest != number and distances[nearest] < _ALIKE * distances[number]:
+    size = float(np.linalg.norm(expected.signatures[number]))
+    if distances[number] > _NOISE * size and distances[nearest] < _ALIKE * distances[number]:
         raise InputError(
             f"the output of {kit.inputs[number].file} is that of {kit.inputs[nearest].file}: the outputs are in "
             "another order than the inputs; run run.sh again"
         )
-    size = float(np.linalg.norm(expected.signatures[number]))
     return float(distances[number]) / size if size else 0.0
 
 

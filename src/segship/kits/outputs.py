@@ -77,6 +77,8 @@ def find_results(kit: Kit, outputs: Path, backend: KitBackend) -> Results:
         if path.is_dir() and (found := _BATCH.fullmatch(path.name))
     }
     known = batches_of(kit.manifest.target)
+    if not folders and (outputs / OUTPUTS).is_dir():
+        raise InputError(f"{outputs} holds no results, but a folder {OUTPUTS}: give {outputs / OUTPUTS}")
     if not folders:
         found = _BATCH.fullmatch(outputs.name)
         folders = {int(found[1]) if found else known[0]: outputs}
@@ -133,7 +135,7 @@ def _read_sums(folder: Path) -> dict[str, str]:
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         found = _LINE.fullmatch(line)
         if found is None:
-            raise InputError(f"{path} holds a line that is no digest ({one_line(line)!r:.60}): run run.sh again")
+            raise InputError(f"{path} holds a line that is no digest ({line[:60]!r}): run run.sh again")
         known[found[2].removeprefix("./")] = found[1]
     return known
 
