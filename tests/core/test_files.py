@@ -81,6 +81,22 @@ def test_a_directory_of_something_else_is_not_touched(tmp_path: Path) -> None:
     assert (out / "photo").read_text() == "dear"
 
 
+@pytest.mark.parametrize("name", [".", "../out"])
+def test_the_directory_one_is_in_is_refused_before_any_work(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path / "out")
+    begun = []
+    with (
+        pytest.raises(InputError, match="is the directory you are in, and would be replaced: name one in it"),
+        replace_directory(Path(name), replaceable=yes) as directory,
+    ):
+        begun.append(directory)
+    assert not begun
+    assert names(tmp_path) == ["out"]
+
+
 def test_a_file_in_the_way_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("dear")
     with pytest.raises(InputError, match="not a directory"), replace_directory(tmp_path / "out", replaceable=yes):

@@ -139,6 +139,8 @@ def require_replaceable(destination: Path, replaceable: Callable[[Path], bool]) 
     """
     if destination.is_symlink() or (destination.exists() and not destination.is_dir()):
         raise InputError(f"{destination} exists and is not a directory: choose another place")
+    if destination.is_dir() and destination.samefile("."):
+        raise InputError(f"{destination} is the directory you are in, and would be replaced: name one in it")
     if destination.is_dir() and any(destination.iterdir()) and not replaceable(destination):
         raise InputError(f"{destination} exists and holds something else: choose an empty or new directory")
 
