@@ -142,6 +142,7 @@ def write_cog(canvas: Canvas, to: Path, ground: Georeference, meaning: Meaning) 
     described.write_bytes(_describe(plain, canvas, dtype, ground, meaning))
     made = plain.with_suffix(".tif")
     options = {"COMPRESS": "DEFLATE", "BLOCKSIZE": "512", "BIGTIFF": "IF_SAFER", "OVERVIEW_RESAMPLING": "NEAREST"}
+    options |= {"NUM_THREADS": "ALL_CPUS"}  # the same bytes, sooner
     if meaning.half:
         options |= {"NBITS": "16"}
     with session() as library, gdal_errors(f"cannot write {to}"):

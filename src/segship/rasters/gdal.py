@@ -28,7 +28,9 @@ _DRIVERS = (
     (b"EHFA_HEADER_TAG", "HFA"),
     (b"BM", "BMP"),
 )
-_CACHE = 2**26  # bytes of decoded blocks that GDAL keeps
+_CACHE = 2**28
+"""Bytes of decoded blocks that GDAL keeps: those under a line of windows over 30 000 pixels of four bands, which the
+next line needs, too, are 190 MB."""
 
 
 def rasterio() -> Any:

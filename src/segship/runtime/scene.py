@@ -13,6 +13,7 @@ from segship.rasters.source import Raster
 from segship.runtime.scene_mean import SceneMean
 from segship.runtime.scene_reader import choose_bands
 from segship.runtime.scene_run import Run
+from segship.runtime.throughput import FEW
 from segship.vision.mosaic import block_places
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class Scene:
             of several members, or views, the mean of their probabilities decides.
         path: The raster.
         options: How it is seen.
+        many: Opens the same engines as they make the most masks in a second, and tells how many of their runs go on at
+            the same time; asked once, for scenes of many windows. None: windows run one after the other.
 
     Attributes:
         options: As given.
@@ -83,8 +86,10 @@ class Scene:
         members: Sequence[tuple[Pipeline, Manifest, Augmentation | None]],
         path: Path,
         options: SceneOptions,
+        many: Callable[[], tuple[Sequence[Pipeline], int]] | None = None,
     ) -> None:
         self._manifest, self.options = members[0][1], options
+        self._many, self._at_once = many, 1
         self._raster = Raster(path, remote=options.remote)
         try:
             self._choose_bands([manifest.spec for _, manifest, _ in members])
@@ -202,7 +207,15 @@ class Scene:
         def decide(place: Place, stores: Sequence[LogitsStore], valid: NDArray[np.bool_] | None) -> Decided:
             return self._decide(place, stores, valid, scores=scores, raw=raw)
 
-        return Run(self._mean.views, self._raster, decide, progress).over(places, scratch)
+        self._use_many()
+        return Run(self._mean.views, self._raster, self._at_once, decide, progress).over(places, scratch)
+
+    def _use_many(self) -> None:
+        """Open the engines for many windows, whichever of them are run now, so that each block is always the same."""
+        if self._many is None or self.windows <= FEW:
+            return
+        pipelines, self._at_once = self._many()
+        self._mean, self._many = self._mean.running(pipelines), None
 
     def measure_seams(self, read: Callable[[slice], NDArray[Any]]) -> dict[str, float] | None:
         """Tell how many labels change when the grid of windows is moved by half a stride.

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from segship.core.augmentation import Augmentation
     from segship.core.manifest import Manifest
     from segship.formats.masks import MaskFormat
     from segship.rasters.canvas import Canvas
@@ -116,7 +117,11 @@ def is_scene(path: Path, max_pixels: int) -> bool:
 
 
 def open_scene(
-    pipeline: Pipeline | AveragedPipeline, manifests: Sequence[Manifest], path: Path, options: SceneOptions
+    pipeline: Pipeline | AveragedPipeline,
+    manifests: Sequence[Manifest],
+    path: Path,
+    options: SceneOptions,
+    many: Callable[[], tuple[Pipeline | AveragedPipeline, int]],
 ) -> Scene:
     """Open a raster for packages.
 
@@ -125,15 +130,23 @@ def open_scene(
         manifests: Of their packages.
         path: The raster.
         options: How it is seen.
+        many: Runs the networks where there are many windows, and tells how many runs go on at the same time.
 
     Raises:
         SegshipError: As for `segship.runtime.scene.Scene`.
     """
     from segship.runtime.scene import Scene
 
-    seen = pipeline.members if isinstance(pipeline, AveragedPipeline) else [(pipeline, None)]
-    members = [(one, manifest, views) for (one, views), manifest in zip(seen, manifests, strict=True)]
-    return Scene(members, path, options)
+    def opened() -> tuple[list[Pipeline], int]:
+        found, at_once = many()
+        return [one for one, _ in _members(found)], at_once
+
+    members = [(one, manifest, views) for (one, views), manifest in zip(_members(pipeline), manifests, strict=True)]
+    return Scene(members, path, options, opened)
+
+
+def _members(pipeline: Pipeline | AveragedPipeline) -> list[tuple[Pipeline, Augmentation | None]]:
+    return pipeline.members if isinstance(pipeline, AveragedPipeline) else [(pipeline, None)]
 
 
 def write_scene(

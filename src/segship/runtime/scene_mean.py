@@ -79,6 +79,13 @@ class SceneMean:
         other.views = [view.moved() for view in self.views]
         return other
 
+    def running(self, pipelines: Sequence[Pipeline]) -> SceneMean:
+        """The same through other engines of the same packages, one for each."""
+        other, each = copy.copy(self), zip(self._times, pipelines, strict=True)
+        engines = [pipeline for times, pipeline in each for _ in times]
+        other.views = [view.running(engine) for view, engine in zip(self.views, engines, strict=True)]
+        return other
+
     def decide(
         self, place: Place, stores: Sequence[LogitsStore], *, scores: bool, raw: bool
     ) -> tuple[Labels, NDArray[np.float32] | None]:

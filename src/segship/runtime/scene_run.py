@@ -1,7 +1,8 @@
-"""One pass over a raster: a thread reads ahead, this one runs the engines, another decides."""
+"""One pass over a raster: a thread reads ahead, others prepare windows and run the engines, another decides."""
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -9,18 +10,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
 from segship.runtime.logits_store import LogitsStore
+from segship.runtime.overlap import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from segship.rasters.source import Raster
-    from segship.runtime.scene_reader import SceneReader
     from segship.runtime.scene_view import SceneView
     from segship.vision.mosaic import Block
 
@@ -49,12 +49,30 @@ class _Part:
     leaving: list[Key]
 
 
+@dataclass(frozen=True, eq=False)
+class _Window:
+    """A window that was read.
+
+    Attributes:
+        view: Number of the view that sees it.
+        key: Its line and column in the view's grid.
+        pixels: What there is of it; None: nothing.
+        last: Whether it is the last of its view that the rectangle brings.
+    """
+
+    view: int
+    key: Key
+    pixels: NDArray[Any] | None
+    last: bool
+
+
 class Run:
     """Rectangles of a raster, decided one after the other.
 
     Args:
         views: Everything that sees it.
         raster: Opened.
+        at_once: How many runs of the engines go on at the same time.
         decide: Called with the place of a rectangle, the stored logits of each view, and which of its pixels have a
             value, where some have not.
         progress: Called with (windows done, all windows).
@@ -64,10 +82,13 @@ class Run:
         self,
         views: Sequence[SceneView],
         raster: Raster,
+        at_once: int,
         decide: Callable[[Place, Sequence[LogitsStore], NDArray[np.bool_] | None], T],
         progress: Callable[[int, int], None] | None,
     ) -> None:
         self._views, self._raster, self._decide, self._progress = views, raster, decide, progress
+        self._at_once = at_once
+        self._readers = [view.reader() for view in views]
         self._done = self._all = 0
 
     def over(self, places: Sequence[Place], scratch: Path | None) -> Iterator[T]:
@@ -85,12 +106,13 @@ class Run:
         with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as deciding, ExitStack() as opened:
             room = _MEMORY // len(self._views)
             stores = [opened.enter_context(LogitsStore(view.shape, room, scratch)) for view in self._views]
-            arriving = _ahead(reading, self._jobs(places, seen))
+            read = _ahead(reading, self._jobs(places, seen))
+            arriving = opened.enter_context(contextlib.closing(in_order(_call, self._batches(read), self._at_once)))
             waiting: deque[Any] = deque()
             for number, place in enumerate(places):
-                for view, store, parts in zip(self._views, stores, seen, strict=True):
-                    self._fill(view, store, parts[number].fresh, arriving)
-                waiting.append(deciding.submit(self._decide, place, stores, next(arriving)))
+                for store, parts in zip(stores, seen, strict=True):
+                    self._fill(store, len(parts[number].fresh), arriving)
+                waiting.append(deciding.submit(self._decide, place, stores, next(arriving)()))
                 if number:
                     yield waiting.popleft().result()
                     for store, parts in zip(stores, seen, strict=True):
@@ -103,40 +125,57 @@ class Run:
 
         A file that is stored by rows decodes those of a rectangle once for all views.
         """
-        readers = [view.reader() for view in self._views]
         for number, place in enumerate(places):
-            ranges = [reader.rows(*_lines(parts[number].block)) for reader, parts in zip(readers, seen, strict=True)]
+            blocks = [parts[number].block for parts in seen]
+            ranges = [reader.rows(*_lines(block)) for reader, block in zip(self._readers, blocks, strict=True)]
             rows = slice(min(one.start for one in ranges), max(one.stop for one in ranges))
-            for reader, parts in zip(readers, seen, strict=True):
-                for key in parts[number].fresh:
-                    yield partial(self._read, reader, rows, key)
-            yield partial(self._raster.valid, *place)
+            for view, parts in enumerate(seen):
+                fresh = parts[number].fresh
+                for key in fresh:
+                    yield partial(self._read, view, rows, key, last=key == fresh[-1])
+            yield partial(self._valid, place)
 
-    def _read(self, reader: SceneReader, rows: slice, key: Key) -> NDArray[Any] | None:
-        reader.hold(rows)
-        return reader.tensor(*key)
+    def _read(self, view: int, rows: slice, key: Key, *, last: bool) -> _Window:
+        self._readers[view].hold(rows)
+        return _Window(view, key, self._readers[view].pixels(*key), last)
 
-    def _fill(self, view: SceneView, store: LogitsStore, keys: list[Key], arriving: Iterator[Any]) -> None:
-        """Run the engine on windows, as many at once as it takes."""
-        waiting: list[tuple[Key, NDArray[Any]]] = []
-        for key in keys:
-            tensor = next(arriving)
-            if tensor is None:
-                store.put(key, np.zeros(view.shape, np.float32))
-                self._step(1)
-            else:
-                waiting.append((key, tensor))
-            if len(waiting) == view.batch or (key == keys[-1] and waiting):
-                logits = view.infer([one for _, one in waiting])
-                for (place, _), found in zip(waiting, logits, strict=True):
-                    store.put(place, found)
-                self._step(len(waiting))
-                waiting.clear()
+    def _valid(self, place: Place) -> Callable[[], NDArray[np.bool_] | None]:
+        found = self._raster.valid(*place)
+        return lambda: found
+
+    def _batches(self, read: Iterator[Any]) -> Iterator[Callable[[], Any]]:
+        """What the engines do, in order: windows of a rectangle, as many at once as an engine takes."""
+        waiting: list[_Window] = []
+        for one in read:
+            if not isinstance(one, _Window):
+                yield one
+                continue
+            waiting.append(one)
+            if one.last or len(waiting) == self._views[one.view].batch:
+                yield partial(self._see, one.view, waiting)
+                waiting = []
+
+    def _see(self, view: int, windows: list[_Window]) -> list[tuple[Key, NDArray[np.float32]]]:
+        found = self._views[view].logits(self._readers[view], [window.pixels for window in windows])
+        return [(window.key, logits) for window, logits in zip(windows, found, strict=True)]
+
+    def _fill(self, store: LogitsStore, count: int, arriving: Iterator[Callable[[], Any]]) -> None:
+        """Keep the logits of the next windows as they arrive."""
+        while count:
+            batch = next(arriving)()
+            for key, logits in batch:
+                store.put(key, logits)
+            count -= len(batch)
+            self._step(len(batch))
 
     def _step(self, windows: int) -> None:
         self._done += windows
         if self._progress is not None:
             self._progress(self._done, self._all)
+
+
+def _call(job: Callable[[], T]) -> T:
+    return job()
 
 
 def _lines(block: Block) -> tuple[list[int], list[int]]:

@@ -15,7 +15,7 @@ from segship.vision.mosaic import Mosaic
 from segship.vision.preprocess import prepared_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -71,7 +71,7 @@ class SceneView:
             else:
                 inner = prepared_size(spec, *window) if self.plan.within else window
                 empty = np.zeros((1, spec.channels, *inner), np.float32)
-            shape = self.infer([empty])[0].shape
+            shape = self._infer([empty])[0].shape
             self._shape = shape[0], shape[1], shape[2]
         return self._shape
 
@@ -82,6 +82,12 @@ class SceneView:
         other = copy.copy(self)
         other.plan = replace(self.plan, windows=replace(windows, tops=tops, lefts=lefts))
         other._made = None  # noqa: SLF001  (a copy of this one)
+        return other
+
+    def running(self, pipeline: Pipeline) -> SceneView:
+        """The same through another engine of the same package."""
+        other = copy.copy(self)
+        other._pipeline = pipeline  # noqa: SLF001  (a copy of this one)
         return other
 
     def block(self, rows: slice, columns: slice) -> Block:
@@ -103,10 +109,21 @@ class SceneView:
         return self._made
 
     def reader(self) -> SceneReader:
-        """What reads the windows; for one thread."""
+        """What reads the windows, and prepares them."""
         return SceneReader(self._raster, self.plan, raw=self._embedded)
 
-    def infer(self, tensors: list[NDArray[Any]]) -> list[NDArray[np.float32]]:
+    def logits(self, reader: SceneReader, pixels: Sequence[NDArray[Any] | None]) -> list[NDArray[np.float32]]:
+        """The logits (C, h, w) of windows, 0 for those without a value; for any thread.
+
+        Args:
+            reader: As of `reader`.
+            pixels: What it read of each.
+        """
+        tensors = [reader.tensor(one) for one in pixels if one is not None]
+        found = iter(self._infer(tensors) if tensors else ())
+        return [np.zeros(self.shape, np.float32) if one is None else next(found) for one in pixels]
+
+    def _infer(self, tensors: list[NDArray[Any]]) -> list[NDArray[np.float32]]:
         """The logits (C, h, w) of each window; of an engine that returns labels, 1 for the label and 0 for others."""
         if self._embedded:
             found = [self._pipeline.see(tensor) for tensor in tensors]

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from segship.core.spec import ModelSpec
     from segship.datasets.class_names import ClassNames
     from segship.runtime.augmentation import Tta
+    from segship.runtime.pipeline import Pipeline
     from segship.runtime.scene import Scene
     from segship.runtime.scene_plan import SceneOptions
     from segship.vision.decode import Encoded
@@ -365,7 +366,12 @@ class Segmentor(ScoresOfImages, MasksOfFrames, PicturesOfMasks):
         if to is None and files:
             raise InputError(f"{', '.join(files)}: give a folder for the files (to)")
         manifests = [files.manifest for files in self._found]
-        scene = open_scene(self._pipeline, manifests, Path(path), options or given)
+
+        def many() -> tuple[Pipeline | AveragedPipeline, int]:
+            opened, at_once = self._for_many()
+            return opened._pipeline, at_once  # noqa: SLF001  (of this class)
+
+        scene = open_scene(self._pipeline, manifests, Path(path), options or given, many)
         if to is not None:
             write_scene_alone(scene, Path(to), self.identity, **files)
         return scene
