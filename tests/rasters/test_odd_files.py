@@ -15,11 +15,13 @@ from scene_parts import UTM, write_raster
 from segship import InputError
 from segship.runtime.predict import predict_files
 from segship.runtime.result_form import ResultForm
+from segship.runtime.scene_files import is_scene
 
 if TYPE_CHECKING:
     from segship import Segmentor
 
 rasterio = pytest.importorskip("rasterio")
+from rasterio import shutil  # noqa: E402
 from rasterio.transform import Affine, from_origin  # noqa: E402
 
 HERE = Affine.translation(400_000, 5_800_000)
@@ -111,7 +113,7 @@ def test_pixels_without_a_finite_number_have_no_label(sliding: Segmentor, pixels
 
 def test_a_cog_that_is_cut_off_is_one_line_wherever(sliding: Segmentor, pixels: Any, tmp_path: Path) -> None:
     whole = tmp_path / "whole.tif"
-    rasterio.shutil.copy(str(put(tmp_path / "s.tif", pixels)), str(whole), driver="COG")
+    shutil.copy(str(put(tmp_path / "s.tif", pixels)), str(whole), driver="COG")
     content = whole.read_bytes()
     broken = [tmp_path / f"{name}.tif" for name in ("end", "half", "head", "magic", "nothing")]
     for path, length in zip(broken, (len(content) - 500, len(content) // 2, 700, 8, 0), strict=True):
@@ -150,3 +152,24 @@ def test_labels_in_other_formats_stand_beside_the_raster(
 def test_numbers_that_no_network_takes_are_named(sliding: Segmentor, pixels: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds complex64 numbers: whole numbers and float are provided"):
         sliding.scene(put(tmp_path / "s.tif", pixels.astype(np.complex64)))
+
+
+@pytest.mark.parametrize("how", [{}, {"GeoJP2": "NO"}, {"GMLJP2": "NO"}], ids=["both", "as GML", "as GeoTIFF"])
+def test_jpeg_2000_that_says_where_it_lies_is_a_scene(
+    photographs: Segmentor, pixels: Any, how: dict[str, str], tmp_path: Path
+) -> None:
+    plain = put(tmp_path / "s.tif", pixels[:3])
+    placed, alone = tmp_path / "s.jp2", tmp_path / "alone.jp2"
+    whole = {"driver": "JP2OpenJPEG", "REVERSIBLE": "YES", "QUALITY": "100"}
+    shutil.copy(str(plain), str(placed), **whole, **how)
+    shutil.copy(str(put(tmp_path / "p.tif", pixels[:3], crs=None, transform=None)), str(alone), **whole)
+    (mask,) = segship.predict(photographs, placed, tmp_path / "out")
+    with rasterio.open(mask) as made, rasterio.open(plain) as given:
+        assert (made.crs.to_epsg(), made.transform) == (given.crs.to_epsg(), given.transform)
+        assert np.array_equal(made.read(1), in_memory(photographs, pixels[:3]))
+    assert is_scene(placed, 10**8)
+    assert not is_scene(alone, 10**8)
+    content = placed.read_bytes()
+    for length in range(0, 2000, 7):
+        (tmp_path / "cut.jp2").write_bytes(content[:length])
+        is_scene(tmp_path / "cut.jp2", 10**8)  # and raises nothing

@@ -64,5 +64,5 @@ def tell_scene(path: Path, told: dict[str, Any]) -> None:
     if (seams := told["seams"]) is not None:
         output.say(
             f"{path}: moving the windows by half a stride changes {seams['changed']:.3%} of the labels "
-            f"({seams['places']} places)"
+            f"({seams['places']} place{'s' * (seams['places'] > 1)})"
         )

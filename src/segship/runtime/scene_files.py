@@ -22,8 +22,8 @@ from segship.runtime.average import AveragedPipeline
 from segship.runtime.result_index import identify
 from segship.runtime.scene_blocks import open_canvases, write_blocks
 from segship.runtime.scene_plan import SceneOptions
+from segship.vision import jp2_boxes, tiff_tags
 from segship.vision.decode import MAX_PIXELS, image_size
-from segship.vision.tiff_tags import is_georeferenced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SceneForm", "is_scene", "open_scene", "write_scene", "write_scene_alone"]
 
-_WORLD_FILES = (".tfw", ".tifw", ".jgw", ".jpgw", ".pgw", ".pngw", ".wld")
+_WORLD_FILES = (".tfw", ".tifw", ".jgw", ".jpgw", ".pgw", ".pngw", ".j2w", ".bpw", ".wld")
 _HEADROOM = 2**26  # bytes of disk beside the results
 
 
@@ -110,7 +110,7 @@ def is_scene(path: Path, max_pixels: int) -> bool:
     if any(path.with_suffix(suffix).is_file() for suffix in _WORLD_FILES):
         return True
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if is_georeferenced(data):
+        if tiff_tags.is_georeferenced(data) or jp2_boxes.is_georeferenced(data):
             return True
     size = image_size(path)
     return size is not None and size[0] * size[1] > max_pixels >= MAX_PIXELS

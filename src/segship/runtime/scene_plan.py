@@ -125,7 +125,7 @@ def plan_scene(
     blend = _blend(manifest, options)
     windowed = _own if spec.slide is not None and options.window is None else _as_images
     spec, windows, within, steps = windowed(manifest, spec, turn.size(seen), options, view)
-    words = f"{len(windows)} windows of {windows.window[0]}x{windows.window[1]}"
+    words = f"{len(windows)} window{'s' * (len(windows) > 1)} of {windows.window[0]}x{windows.window[1]}"
     words += f", {_shared(windows)} px shared, blend {blend}" if len(windows) > 1 else ""
     words += "" if seen == size else f", the raster resized to {seen[0]}x{seen[1]}"
     inner = prepared_size(spec, *windows.window) if within else windows.window

@@ -240,7 +240,8 @@ class _Video:
                 f"{self._clip.name}: the frames change from {self._stream.height}x{self._stream.width} to "
                 f"{picture.shape[0]}x{picture.shape[1]} pixels, which one video cannot hold: write a folder of masks"
             )
-        frame = self._av.VideoFrame.from_ndarray(picture, format="gray" if self._labels else "rgb24")
+        picture = np.ascontiguousarray(picture)  # which the frame holds, and does not copy
+        frame = self._av.VideoFrame.from_numpy_buffer(picture, format="gray" if self._labels else "rgb24")
         frame.time_base = self._clock
         frame.pts = self._last = max(round((item.time - self._begin) / self._clock), self._last + 1)
         self._out.mux(self._stream.encode(frame))
