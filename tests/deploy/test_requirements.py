@@ -39,7 +39,17 @@ def test_an_engine_that_a_device_builds_is_refused_at_once_without_one(
 ) -> None:
     monkeypatch.setattr(tensorrt, "probe", lambda: (Device("cuda", usable=False, note="no GPU is here"),))
     error, begun = refused("tensorrt-int8_static-48x64", tmp_path)
-    assert error.match(r"^TensorRT engines are built by the device that runs them, and .* here: no GPU is here$")
+    assert error.match(r"^TensorRT engines are built by the GPU that runs them, and .* here: no GPU is here$")
+    assert begun == []
+
+
+@pytest.mark.parametrize("name", ["rknn", "qnn"])
+def test_an_environment_that_is_missing_is_told_at_once(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"SEGSHIP_{name.upper()}_ENV", str(tmp_path / "none"))
+    error, begun = refused(f"{name}-int8_static-48x64", tmp_path)
+    assert error.match(rf"there is none in .*none: run `segship doctor --setup {name}`")
     assert begun == []
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Advice = Sequence[tuple[re.Pattern[str], str]]
 
-__all__ = ["advised", "build", "open_simulator", "simulator"]
+__all__ = ["advised", "build", "open_simulator", "simulator", "unbuildable"]
 
 _SECONDS = 1800  # networks of the zoo take two minutes at most
 
@@ -80,6 +80,19 @@ def open_simulator(info: BackendInfo, toolchain: Toolchain, worker: Path, engine
         return {output: np.asarray(process(np.asarray(feeds[source], np.float32)), np.float32)}
 
     return OpenSession(f"{info.title}'s simulator", run, process.close)
+
+
+def unbuildable(toolchain: Toolchain) -> str:
+    """Why no engine can be built here; an empty text where the environment is finished.
+
+    Args:
+        toolchain: Of the vendor.
+    """
+    try:
+        toolchain.require()
+    except BackendError as error:
+        return str(error)
+    return ""
 
 
 def simulator(toolchain: Toolchain, kind: str) -> Device:

@@ -44,6 +44,7 @@ INFO = BackendInfo(
     opset=20,
     plain=20,
     unverified=True,
+    unbuildable=lambda: _simulated.unbuildable(TOOLCHAIN),
     default_device="simulator",
     threads="",
     parallel=False,

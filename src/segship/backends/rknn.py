@@ -47,6 +47,7 @@ INFO = BackendInfo(
     opset=20,
     plain=19,
     unverified=True,
+    unbuildable=lambda: _simulated.unbuildable(TOOLCHAIN),
     default_device="simulator",
     threads="",
     parallel=False,

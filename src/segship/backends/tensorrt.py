@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 
 __all__ = ["INFO", "convert", "open", "probe", "profile"]
 
+
+def _unbuildable() -> str:
+    """Why no GPU here builds an engine."""
+    devices = probe()
+    if any(device.usable for device in devices):
+        return ""
+    return f"TensorRT engines are built by the GPU that runs them, and none is usable here: {devices[0].note}"
+
+
 INFO = BackendInfo(
     title="TensorRT",
     graph="onnx",
@@ -40,7 +49,7 @@ INFO = BackendInfo(
         "workspace": EngineOption(int, "MiB of GPU memory its builder may try kernels with; all by default", minimum=1)
     },
     elsewhere="on a machine with the GPU, segship verify SOURCE CHECKPOINT PACKAGE does it",
-    builds_on_device=True,
+    unbuildable=_unbuildable,
     gaps={
         "tried": "written against NVIDIA's documentation; its tests need a GPU and skip without one",
         "bf16": "the graph would have to be rewritten in bfloat16; fp16 is as fast",

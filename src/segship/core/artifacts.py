@@ -221,7 +221,8 @@ class BackendInfo:
         mmdeploy: Whether folders that MMDeploy made for it are opened; MMDeploy calls it by the same name.
         precision_names: The vendor's own words for its precisions, which targets may be written with.
         elsewhere: What to do where it builds engines that no device here runs, in a sentence's end: ``"on a Mac, …"``.
-        builds_on_device: Whether only a device that runs its engines builds them.
+        unbuildable: Tells why this machine builds none of its engines, as where a device or the vendor's tools have to;
+            an empty text where it does. None: ``modules`` are enough.
         foreign: Tells why no device here runs an engine with these options though there are usable ones, as where it is
             for another kind of card; an empty text where one does. None: a usable device runs every engine.
         unverified: Whether its packages are written where no device here runs them, as *built, not verified here*;
@@ -258,7 +259,7 @@ class BackendInfo:
     passes: tuple[str, ...] = ()
     mmdeploy: bool = False
     elsewhere: str = ""
-    builds_on_device: bool = False
+    unbuildable: Callable[[], str] | None = None
     foreign: Callable[[Mapping[str, object]], str] | None = None
     unverified: bool = False
     plain: int | None = None

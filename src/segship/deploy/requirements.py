@@ -66,16 +66,14 @@ def require_engine(target: Target) -> None:
         target: As `able_target` returns it.
 
     Raises:
-        BackendError: A module or a vendor's program is missing, or the device that has to build the engine.
+        BackendError: A module or the vendor's tools are missing, or the device that has to build the engine.
     """
     backend = find_backend(target.backend)
     if has_recipe(backend):
         require_buildable(backend, target)
-    info, devices = backend.INFO, backend.probe()
-    if info.builds_on_device and not any(device.usable for device in devices):
-        raise BackendError(
-            f"{info.title} engines are built by the device that runs them, and none is usable here: {devices[0].note}"
-        )
+    info = backend.INFO
+    if info.unbuildable is not None and (reason := info.unbuildable()):
+        raise BackendError(reason)
     for module in info.modules:
         if module not in sys.modules and importlib.util.find_spec(module) is None:
             raise MissingExtraError(info.title, info.extra, module)
