@@ -115,6 +115,14 @@ def as_archive(paths: list[Path]) -> None:
         np.savez(file, logits=np.zeros(3, np.float32))
 
 
+def turned_axes(paths: list[Path]) -> None:
+    """An array of the width first, as one that was transposed without its batch."""
+    values = np.fromfile(paths[0], np.float32)
+    paths[0].unlink()
+    with paths[0].with_suffix(".npy").open("wb") as file:
+        np.save(file, values.reshape(4, 6, 10).transpose(2, 0, 1))
+
+
 def turned(paths: list[Path]) -> None:
     """Every output under the next one's name."""
     contents = [path.read_bytes() for path in paths]
@@ -135,6 +143,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "not a number": (changed(lambda values: np.where(values > values.mean(), values, np.float32(np.nan))), "NaN"),
     "array of labels": (as_array(lambda values: values.astype(np.int64)), "holds int64, expected floating-point"),
     "array cut off": (as_array(lambda values: values[1:]), "cut off, or of another network"),
+    "array without batch, its axes turned": (turned_axes, "its axes are in another order"),
     "archive": (as_archive, "several arrays"),
     "two of one input": (beside(".bin"), "both for inputs/00000.bin: one is of another run"),
     "no score": (changed(lambda values: np.where(values == values.max(), np.float32(3e38), values)), "is no score"),

@@ -292,4 +292,7 @@ def _text(path: Path, count: int) -> NDArray[Any]:
 def _reshaped(path: Path, values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     if values.size != int(np.prod(shape)) or (values.ndim == len(shape) and values.shape != shape):
         raise InputError(f"{path} holds {values.shape} values, expected {shape}: it is cut off, or of another network")
+    sides, wanted = ([side for side in sizes if side > 1] for sizes in (values.shape, shape))
+    if sides != wanted and sorted(sides) == sorted(wanted):
+        raise InputError(f"{path} holds {values.shape} values, expected {shape}: its axes are in another order")
     return values.reshape(shape)
