@@ -21,6 +21,11 @@ class Clock:
 
     now = 0.0
 
+    @staticmethod
+    def others() -> float:
+        """How much longer everything takes beside other programs."""
+        return 1.0
+
     def perf_counter(self) -> float:
         return self.now
 
@@ -29,13 +34,13 @@ class Clock:
 
 
 class Timed(Session):
-    def __init__(self, clock: Clock, milliseconds: float) -> None:
-        self._clock, self._milliseconds = clock, milliseconds
+    def __init__(self, clock: Clock, milliseconds: float, error: float) -> None:
+        self._clock, self._milliseconds, self._error = clock, milliseconds, error
 
     def run(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
         del feeds
-        self._clock.now += self._milliseconds / 1000
-        return {}
+        self._clock.now += self._milliseconds * self._clock.others() / 1000
+        return {"logits": np.full((1, 2, 4, 4), self._error, np.float32)}
 
 
 class Pretended:
@@ -52,7 +57,8 @@ class Pretended:
         del finish
         self.built.append(kept)
         image = TensorInfo(name="image", dtype="float32", shape=(1, 3, 4, 4))
-        return Engine(directory, (), (image,), (), {"kept": kept})
+        logits = TensorInfo(name="logits", dtype="float32", shape=(1, 2, 4, 4))
+        return Engine(directory, (), (image,), (logits,), {"kept": kept})
 
     def rank(self, inputs: Sequence[Any], progress: Callable[[int, int], None]) -> list[tuple[str, float]]:
         del inputs, progress
@@ -62,17 +68,25 @@ class Pretended:
 class Backend:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self.wrong: set[tuple[str, ...]] = set()  # choices of layers that it computes wrongly
 
     def open(self, engine: Engine) -> Timed:
         kept = engine.options["kept"]
-        return Timed(self._clock, sum(COST[name][name in kept] for name in COST))
+        error = 1.0 if kept in self.wrong else 0.1 * (len(COST) - len(kept))
+        return Timed(self._clock, sum(COST[name][name in kept] for name in COST), error)
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(give_back, "time", made)
-    monkeypatch.setattr(give_back, "find_backend", lambda _name: Backend(made))
+    return made
+
+
+@pytest.fixture(autouse=True)
+def backend(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Backend:
+    made = Backend(clock)
+    monkeypatch.setattr(give_back, "find_backend", lambda _name: made)
     return made
 
 
@@ -97,6 +111,27 @@ def test_layers_that_are_slower_stay_in_floating_point(tmp_path: Path, clock: Cl
     made.build((), tmp_path, lambda graph: graph)
     assert reduced.built[-1] == ("slow",)
     assert clock.now > 0
+
+
+def test_beside_other_programs_no_layer_is_taken_for_slower_that_is_quicker(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each run takes one to six times as long as alone, at random."""
+    chosen = []
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        monkeypatch.setattr(clock, "others", lambda rng=rng: rng.uniform(1, 6))
+        chosen.append(giving(Pretended(), tmp_path, set()).leave_unpaid(IMAGE, 120)[0])
+    assert not any("quick" in unpaid for unpaid in chosen)
+    assert sum("even" in unpaid for unpaid in chosen) < 10
+
+
+def test_what_the_engine_computes_wrongly_so_is_not_left_in_floating_point(tmp_path: Path, backend: Backend) -> None:
+    backend.wrong = {("slow",)}
+    made = giving(Pretended(), tmp_path, set())
+    unpaid, worth = made.leave_unpaid(IMAGE, 120)
+    assert unpaid == ()
+    assert worth == pytest.approx((3 + 1 + 2) / (1 + 4 + 2))
 
 
 def test_of_two_layers_the_one_that_saves_less_time_is_given_back_first(tmp_path: Path, clock: Clock) -> None:

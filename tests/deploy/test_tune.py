@@ -10,6 +10,7 @@ import pytest
 import segship
 from segship.core.errors import InputError
 from segship.core.manifest import read_manifest
+from segship.deploy import tune as tuning
 from segship.deploy.tune import Tuning, candidates, plot, search
 from segship.deploy.tune.candidates import find_candidates, thread_choices
 from segship.deploy.tune.journal import Journal
@@ -125,6 +126,21 @@ def test_tuning_wants_images_and_numbers_that_mean_something(tmp_path: Path) -> 
     with pytest.raises(InputError, match="leave precision out"):
         segship.export(DEMO.config, DEMO.checkpoint, tmp_path / "out", target="auto", precision="int8")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(autouse=True)
+def nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "occupied", lambda: 0.0)
+
+
+def test_other_programs_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "processors", lambda: 4)
+    monkeypatch.setattr(tuning, "occupied", lambda: 1.26)
+    with pytest.warns(segship.SegshipWarning, match=r"keep 1\.3 of 4 processors at work"):
+        assert tuning._tell_of_others() == 1.26
+    for quiet in (0.4, None):
+        monkeypatch.setattr(tuning, "occupied", lambda quiet=quiet: quiet)
+        assert tuning._tell_of_others() == quiet
 
 
 def run(tmp_path: Path, progress: Callable[[str, int, int], None] | None = None) -> Tuning:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import time
 from pathlib import Path
 
 from segship.core.frozen import Frozen, Name
 
-__all__ = ["Processor", "processor", "processors"]
+__all__ = ["Processor", "occupied", "processor", "processors"]
 
-_CPUINFO = Path("/proc/cpuinfo")
+_CPUINFO, _STAT = Path("/proc/cpuinfo"), Path("/proc/stat")
+_WORKING = (0, 1, 2, 5, 6, 7)  # of the times in its first line: user, nice, system, two of interrupts, stolen
 # What people call a feature, and the flags of Linux that say it: any of them.
 _FEATURES = {
     "AVX2": ("avx2",),
@@ -55,6 +57,29 @@ def processor() -> Processor:
 def processors() -> int:
     """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def occupied(seconds: float = 0.5) -> float | None:
+    """Measure how many processors other programs keep at work, those beside this virtual machine included.
+
+    Args:
+        seconds: Of measuring, in which this process rests.
+
+    Returns:
+        0 for none; None where the system does not tell.
+    """
+    if not _STAT.is_file():
+        return None
+    begin, before = time.monotonic(), _worked()
+    time.sleep(seconds)
+    return max(0.0, _worked() - before) / (time.monotonic() - begin)
+
+
+def _worked() -> float:
+    """Seconds that all processors have worked since the start, without those of this process."""
+    times = _STAT.read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
+    own = os.times()
+    return sum(int(times[place]) for place in _WORKING) / os.sysconf("SC_CLK_TCK") - own.user - own.system
 
 
 def _from_linux(text: str) -> Processor:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segship.core.errors import InputError
+from segship.core.errors import InputError, SegshipWarning
 from segship.core.files import require_replaceable
 from segship.core.manifest import is_package
 from segship.core.plan import Int8, read_embed
+from segship.core.processor import occupied, processors
 from segship.deploy.requirements import require_extra
 from segship.deploy.tune import plot
 from segship.deploy.tune.candidates import find_candidates
@@ -33,6 +35,8 @@ __all__ = ["BUDGET", "Tried", "Tuning", "read_prefer", "tune"]
 
 BUDGET = 20 * 60.0
 """Seconds that a tuning takes at most, where nobody says how many."""
+
+_BUSY = 0.15  # share of the processors that others may take before it is worth a word
 
 
 def tune(
@@ -94,6 +98,7 @@ def tune(
     judging = Judging(loaded, options)
     settings = settings_of(loaded, judging.samples, options, engines=engines, embed=parts, trust=trust)
     journal = Journal(Path(to) if to is not None else out.with_name(f"{out.name}.tune"), settings, budget)
+    others = _tell_of_others()
     journal.resumed += time.monotonic() - begun
     targets, left_out = find_candidates(loaded, engines=engines, embed=parts, trust=trust)
     search = Search(loaded, journal, judging, parts, tell)
@@ -102,12 +107,25 @@ def tune(
     chosen = choose(tried, prefer)
     tell(f"writing {chosen.target}", len(targets), len(targets))
     package = write_chosen(journal.package(chosen.target), out, chosen)
-    told = {**settings, "budget": budget, "prefer": prefer, "seconds": round(journal.spent, 1)}
+    told = {**settings, "budget": budget, "prefer": prefer, "seconds": round(journal.spent, 1), "occupied": others}
     drawn = plot.draw(tried, journal.picture, f"{loaded.spec.architecture}, {settings['processor']}")
     result = Tuning(package, chosen, tried, told, finished, journal.folder, journal.picture if drawn else None)
     journal.save(result.as_dict())
     journal.clear()
     return result
+
+
+def _tell_of_others() -> float | None:
+    """Measure how many processors other programs keep at work, and warn where they change what is the fastest."""
+    others, have = occupied(), processors()
+    if others is not None and others > _BUSY * have:
+        warnings.warn(
+            f"other programs keep {others:.1f} of {have} processors at work: what is the fastest beside them, with "
+            "fewer threads perhaps, need not be so without them",
+            SegshipWarning,
+            stacklevel=3,
+        )
+    return None if others is None else round(others, 2)
 
 
 def _checked(
