@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import segship
+from segship.cli import main
 from segship.core.augmentation import Augmentation, ResizeByFactor, View
 from segship.core.errors import InputError, SizeError, UnsupportedError
 from segship.core.geometry_steps import Letterbox, Pad, Resize
@@ -189,6 +190,26 @@ def test_a_frame_has_no_scales(exported: segship.Package) -> None:
 def test_the_next_argument_is_not_taken_for_views() -> None:
     assert all(map(is_augmentation, ["config", "flip", "flip,scales=1", "scales=1", "d4", "vflip"]))
     assert not any(map(is_augmentation, ["images", "--to", "package", "flips"]))
+
+
+def test_views_that_are_misspelt_are_named(
+    exported: segship.Package, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(*arguments: str) -> str:
+        monkeypatch.setattr("sys.argv", ["segship", *arguments])
+        with pytest.raises(SystemExit):
+            main()
+        return capsys.readouterr().err
+
+    photos, to = tmp_path / "photos", str(tmp_path / "to")
+    photos.mkdir()
+    (photos / "a.png").write_bytes(b"")
+    package = str(exported.path)
+    named = ("--images", str(photos), "--labels", str(photos))
+    assert "--tta flips: 'flips' is none of flip" in told("evaluate", package, "--tta", "flips", *named)
+    assert "--tta flips: 'flips' is none of flip" in told("predict", package, str(photos), "--to", to, "--tta", "flips")
+    for own in (("--tta", str(photos), "--to", to), (str(photos), "--tta", "--to", to)):
+        assert "no test-time augmentation" in told("predict", package, *own)
 
 
 @pytest.mark.parametrize("rounding", ["nearest", "down"])

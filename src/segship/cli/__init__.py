@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from segship.core.errors import SegshipError, one_line, printable
@@ -166,7 +167,7 @@ def _json_alone(arguments: list[str]) -> list[str]:
 
 
 def _tta_alone(arguments: list[str]) -> list[str]:
-    """``--tta`` without views as ``--tta config``."""
+    """``--tta`` without views as ``--tta config``; what is misspelt, and no file, stays its value."""
     if "--tta" not in arguments:
         return arguments
     from segship.runtime.augmentation import OWN, is_augmentation
@@ -174,7 +175,8 @@ def _tta_alone(arguments: list[str]) -> list[str]:
     found: list[str] = []
     for argument, after in zip(arguments, [*arguments[1:], "--"], strict=False):
         found.append(argument)
-        if argument == "--tta" and not is_augmentation(after):
+        other = after.startswith("-") or ":" in after or Path(after).exists()
+        if argument == "--tta" and other and not is_augmentation(after):
             found.append(OWN)
     return found
 
