@@ -14,7 +14,7 @@ from segship.vision.decode import WARNING_FILTERS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["gdal_errors", "has_rasterio", "open_dataset", "rasterio", "session"]
+__all__ = ["WINDOWS", "gdal_errors", "has_rasterio", "open_dataset", "rasterio", "session"]
 
 _DRIVERS = (
     (b"II*\0", "GTiff"),
@@ -28,9 +28,11 @@ _DRIVERS = (
     (b"EHFA_HEADER_TAG", "HFA"),
     (b"BM", "BMP"),
 )
-_CACHE = 2**28
-"""Bytes of decoded blocks that GDAL keeps: those under a line of windows over 30 000 pixels of four bands, which the
-next line needs, too, are 190 MB."""
+_CACHE = 2**26  # bytes of decoded blocks that GDAL keeps
+
+WINDOWS = 200 * 2**20
+"""The same where windows are read line by line: the blocks under a line of windows over 30 000 pixels of four bands, of
+which the next line needs some, are 190 MB."""
 
 
 def rasterio() -> Any:
@@ -57,17 +59,18 @@ def has_rasterio() -> bool:
 
 
 @contextlib.contextmanager
-def session(*, remote: bool = False) -> Iterator[Any]:
+def session(*, remote: bool = False, cache: int = _CACHE) -> Iterator[Any]:
     """Let GDAL work with bounded memory, and without a network.
 
     Args:
         remote: Let it read from other machines.
+        cache: Bytes of decoded blocks that it keeps.
 
     Yields:
         The library.
     """
     library = rasterio()
-    options: dict[str, Any] = {"GDAL_CACHEMAX": _CACHE, "GDAL_VRT_ENABLE_PYTHON": "NO", "GTIFF_SRS_SOURCE": "GEOKEYS"}
+    options: dict[str, Any] = {"GDAL_CACHEMAX": cache, "GDAL_VRT_ENABLE_PYTHON": "NO", "GTIFF_SRS_SOURCE": "GEOKEYS"}
     if not remote:
         options |= {"CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none", "GDAL_HTTP_TIMEOUT": "1"}
     with library.Env(**options):

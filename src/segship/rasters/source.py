@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -9,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 
 from segship.core.errors import InputError
-from segship.rasters.gdal import gdal_errors, open_dataset, session
+from segship.rasters.gdal import WINDOWS, gdal_errors, open_dataset, session
 from segship.rasters.mosaics import SUFFIX, require_local, sources_of
 from segship.vision.decode import MAX_PIXELS
 from segship.vision.tiff_tags import pages
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -192,7 +193,7 @@ class Raster:
         Raises:
             InputError: The file is damaged there.
         """
-        with session(remote=self._remote), gdal_errors(f"{self.path} is cut off or damaged"):
+        with self._reading():
             if shape is not None:
                 return self._resampled(rows, columns, shape)
             if not self._by_rows:
@@ -203,7 +204,7 @@ class Raster:
     def hold(self, rows: slice) -> None:
         """Tell which rows the next rectangles are of, so that a file by rows decodes them once."""
         if self._by_rows:
-            with session(remote=self._remote), gdal_errors(f"{self.path} is cut off or damaged"):
+            with self._reading():
                 self._held(rows)
 
     def valid(self, rows: slice, columns: slice) -> NDArray[np.bool_] | None:
@@ -220,11 +221,17 @@ class Raster:
             return None
         found: NDArray[np.bool_] = np.ones((rows.stop - rows.start, columns.stop - columns.start), np.bool_)
         if self._mask == "mask":
-            with session(remote=self._remote), gdal_errors(f"{self.path} is cut off or damaged"):
+            with self._reading():
                 found &= self._dataset.read_masks(self.bands[0], window=_window(rows, columns)) != 0
         if self._mask == "numbers" or np.dtype(self.dtype).kind == "f":
             found &= self._have_numbers(self.read(rows, columns))
         return None if found.all() else found
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """What GDAL does inside is to read pixels."""
+        with session(remote=self._remote, cache=WINDOWS), gdal_errors(f"{self.path} is cut off or damaged"):
+            yield
 
     def _have_numbers(self, pixels: NDArray[Any]) -> NDArray[np.bool_]:
         """Whether any band has a number that means something, and all are finite."""

@@ -43,6 +43,7 @@ __all__ = ["SceneForm", "is_scene", "open_scene", "write_scene", "write_scene_al
 
 _WORLD_FILES = (".tfw", ".tifw", ".jgw", ".jpgw", ".pgw", ".pngw", ".j2w", ".bpw", ".wld")
 _HEADROOM = 2**26  # bytes of disk beside the results
+_COUNTED = 2**20  # labels at a time, which NumPy widens to eight bytes each
 
 
 @dataclass(frozen=True)
@@ -304,7 +305,9 @@ class _Writer:
     def _facts(self, canvas: Canvas) -> dict[str, Any]:
         spec, counts = self._scene.spec, np.zeros(self._scene.nodata + 1, np.int64)
         for _, labels in canvas.bands_of_rows():
-            counts += np.bincount(labels.reshape(-1), minlength=len(counts))
+            flat = labels.reshape(-1)
+            for first in range(0, len(flat), _COUNTED):
+                counts += np.bincount(flat[first : first + _COUNTED], minlength=len(counts))
         found = {spec.classes[label]: int(counts[label]) for label in np.flatnonzero(counts[: len(spec.classes)])}
         height, width = self._scene.size
         facts = {"width": width, "height": height, "classes": found, "plan": self._scene.words}
