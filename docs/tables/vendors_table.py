@@ -175,7 +175,8 @@ def _told(cell: Cell | None) -> str:
 
 
 def _short(reason: object) -> str:
-    return " ".join(str(reason).split()).replace("|", "/")[:_MOST]
+    whole = " ".join(str(reason).split()).replace("|", "/")
+    return whole if len(whole) <= _MOST else f"{whole[:_MOST].rpartition(' ')[0]} …"
 
 
 def write_page(results: dict[str, dict[str, Cell]]) -> None:
