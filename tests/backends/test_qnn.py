@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,9 +20,10 @@ from segship.core.errors import BackendError
 from segship.core.target import Target
 from segship.deploy import Int8, export
 from segship.onnxgraph.file import save
-from segship.quantize import quantize
+from segship.quantize import qnn_qdq, quantize
 from segship.runtime.package import find_package
 from segship.toolchains.qnn import TOOLCHAIN
+from segship.toolchains.worker import SECONDS, call
 from support.environments import write_environment
 from support.onnx_models import parsed
 from support.qnn_provider import MODULES
@@ -98,6 +100,21 @@ def test_layers_that_int8_gives_back_stay_on_the_chip_in_16_bits(tmp_path: Path)
     scales = onnx.numpy_helper.to_array(next(each for each in made.initializer if each.name == "weight_scale"))
     assert scales.shape == (3,), "weights have a scale for each channel"
     assert onnx.TensorProto.INT8 in kinds[()].values()
+
+
+@pytest.mark.usefixtures("wheel")
+def test_a_ranking_may_take_longer_the_more_layers_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, float] = {}
+
+    def timed(*arguments: Any, **options: Any) -> Any:
+        given[arguments[2]] = options["seconds"]
+        return call(*arguments, **options)
+
+    monkeypatch.setattr(qnn_qdq, "call", timed)
+    images = [np.ones((1, 3, 4, 6), np.float32)] * 2
+    reduced = quantize(small(tmp_path), Target.parse("qnn-int8_static-4x6"), find_backend("qnn"), images)
+    reduced.rank(images, lambda *_: None)
+    assert given == {"calibrate": SECONDS, "rank": SECONDS + 60 * len(reduced.layers)}
 
 
 def _compiled(package: Path) -> onnx.ModelProto:

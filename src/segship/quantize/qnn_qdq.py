@@ -14,7 +14,7 @@ import numpy as np
 from segship.backends import qnn
 from segship.core.errors import BackendError
 from segship.toolchains.qnn import TOOLCHAIN
-from segship.toolchains.worker import call
+from segship.toolchains.worker import SECONDS, call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from segship.quantize import Inputs, Ranked, Reduced
 
 __all__ = ["quantize_qnn"]
+
+_EACH = 60  # seconds of a ranking's time limit for each layer: it looks at every one alone
 
 
 def quantize_qnn(graph: Graph, target: Target, backend: Backend, inputs: Inputs) -> Reduced:
@@ -51,14 +53,15 @@ class _Calibrated:
 
     def rank(self, inputs: Sequence[Any], progress: Callable[[int, int], None]) -> Ranked:
         progress(0, len(self.layers))
-        damage = self._call("rank", self._folder, _write(inputs, self._folder / "ranked"))
+        limit = SECONDS + _EACH * len(self.layers)
+        damage = self._call("rank", self._folder, _write(inputs, self._folder / "ranked"), seconds=limit)
         progress(len(self.layers), len(self.layers))
         worst = ((name, change if np.isfinite(change) else np.inf) for name, change in damage)
         return sorted(worst, key=lambda each: -each[1])
 
-    def _call(self, function: str, *arguments: object) -> Any:
+    def _call(self, function: str, *arguments: object, seconds: float = SECONDS) -> Any:
         try:
-            return call(TOOLCHAIN, qnn.WORKER, function, arguments, folder=self._folder)
+            return call(TOOLCHAIN, qnn.WORKER, function, arguments, folder=self._folder, seconds=seconds)
         except BackendError as error:
             raise qnn.told(error, self._settings) from None
 

@@ -15,7 +15,7 @@ from segship.backends import rknn
 from segship.core.errors import BackendError
 from segship.toolchains import rknn_worker
 from segship.toolchains.rknn import TOOLCHAIN
-from segship.toolchains.worker import call
+from segship.toolchains.worker import SECONDS, call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from segship.quantize import Inputs, Ranked, Reduced
 
 __all__ = ["quantize_rknn"]
+
+_EACH = 60  # seconds of a ranking's time limit for each layer: it looks at every one alone
 
 
 def quantize_rknn(graph: Graph, target: Target, backend: Backend, inputs: Inputs) -> Reduced:
@@ -56,12 +58,13 @@ class _Calibrated:
         image = self._folder / "ranked.npy"
         np.save(image, inputs[0])
         progress(0, len(self.layers))
-        cosines = dict(self._call("analyse", self._folder, image, self._chip))
+        limit = SECONDS + _EACH * len(self.layers)
+        cosines = dict(self._call("analyse", self._folder, image, self._chip, seconds=limit))
         progress(len(self.layers), len(self.layers))
         return sorted(((name, 1 - cosines.get(name, 1.0)) for name in self.layers), key=lambda each: -each[1])
 
-    def _call(self, function: str, *arguments: object) -> Any:
+    def _call(self, function: str, *arguments: object, seconds: float = SECONDS) -> Any:
         try:
-            return call(TOOLCHAIN, rknn.WORKER, function, arguments, folder=self._folder)
+            return call(TOOLCHAIN, rknn.WORKER, function, arguments, folder=self._folder, seconds=seconds)
         except BackendError as error:
             raise rknn.told(error, self._chip) from None

@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 
     from segship.toolchains.environment import Toolchain
 
-__all__ = ["WorkerProcess", "call"]
+__all__ = ["SECONDS", "WorkerProcess", "call"]
 
-_SECONDS = 1800  # the largest networks take one minute
+SECONDS = 1800
+"""Time limit of a call where none is given: the largest networks take one minute."""
+
 _RESULT = "result.json"
 
 
@@ -40,7 +42,7 @@ def call(
     arguments: Sequence[object],
     *,
     folder: Path,
-    seconds: float = _SECONDS,
+    seconds: float = SECONDS,
 ) -> Any:
     """Call a function of a file in a toolchain's environment.
 
@@ -100,7 +102,7 @@ class WorkerProcess:
         arguments: Sequence[object],
         *,
         folder: Path,
-        seconds: float = _SECONDS,
+        seconds: float = SECONDS,
     ) -> None:
         self._toolchain, self._folder, self._seconds = toolchain, folder, seconds
         self._command = _command(toolchain, "serve", worker, function, arguments)
