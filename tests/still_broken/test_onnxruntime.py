@@ -22,3 +22,14 @@ def test_a_signed_pair_before_a_transposition_opens() -> None:
     model = parsed(TEXT, **values)
     model.opset_import[0].version = 23
     onnxruntime.InferenceSession(model.SerializeToString())
+
+
+@pytest.mark.xfail(reason="drop onnxgraph/passes/pads_with_axes.py when this passes")
+def test_maxima_see_the_border_that_a_pad_made() -> None:
+    text = """g (float[1, 1, 4, 4] x) => (float[1, 1, 4, 4] y) {
+        p = Pad(x, pads)
+        y = MaxPool<kernel_shape=[3, 3]>(p)
+    }"""
+    model = parsed(text, pads=np.array([0, 0, 1, 1, 0, 0, 1, 1]))
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert session.run(None, {"x": np.full((1, 1, 4, 4), -1, np.float32)})[0][0, 0, 0, 0] == 0

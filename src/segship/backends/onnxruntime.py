@@ -35,7 +35,7 @@ INFO = BackendInfo(
     embed=("fp32", "fp16", "int8"),
     branches=True,
     reference=("onnx",),
-    passes=("prelu_to_max", "attention_to_products", "unsigned_activations"),
+    passes=("prelu_to_max", "attention_to_products", "unsigned_activations", "pads_with_axes"),
 )
 
 

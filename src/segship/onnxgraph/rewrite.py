@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from segship.onnxgraph.file import load, save
 from segship.onnxgraph.passes.attention_to_products import attention_to_products
+from segship.onnxgraph.passes.pads_with_axes import pads_with_axes
 from segship.onnxgraph.passes.prelu_to_max import prelu_to_max
 from segship.onnxgraph.passes.unsigned_activations import unsigned_activations
 
@@ -23,6 +24,7 @@ __all__ = ["PASSES", "apply_passes", "rewrite"]
 
 PASSES: Mapping[str, tuple[str, Callable[[onnx.ModelProto], bool]]] = {
     "attention_to_products": ("Attention", attention_to_products),
+    "pads_with_axes": ("MaxPool", pads_with_axes),
     "prelu_to_max": ("PRelu", prelu_to_max),
     "unsigned_activations": ("QuantizeLinear", unsigned_activations),
 }
