@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segship.core.errors import ConfigError, UnsupportedError, one_line
+from segship.networks.probability import sigmoid
 from segship.sources.huggingface.scores import Logits, image_size
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Masks(Logits):
         if self.size is not None:
             masks = F.interpolate(masks, self.size, mode="bilinear", align_corners=False)
         classes = classes.softmax(dim=-1)[..., :-1]
-        scores: Tensor = classes.transpose(1, 2) @ masks.sigmoid().flatten(2)
+        scores: Tensor = classes.transpose(1, 2) @ sigmoid(masks).flatten(2)
         return torch.unflatten(scores, 2, masks.shape[2:])
 
     def predictions(self, x: Tensor) -> tuple[Tensor, Tensor]:

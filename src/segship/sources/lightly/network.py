@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segship.networks.network import Network
+from segship.networks.probability import sigmoid
 
 if TYPE_CHECKING:
     from segship.core.spec import SizeRule
@@ -287,5 +288,5 @@ class Eomt(Network):
         masks = masks.reshape(x.shape[0], shape.queries, features.shape[2], features.shape[3])
         masks = F.interpolate(masks, (shape.side, shape.side), mode="bilinear", align_corners=False)
         classes = self.class_head(queries).softmax(-1)[..., :-1]
-        scores: Tensor = classes.transpose(1, 2) @ masks.sigmoid().flatten(2)
+        scores: Tensor = classes.transpose(1, 2) @ sigmoid(masks).flatten(2)
         return scores.reshape(x.shape[0], shape.classes, shape.side, shape.side)

@@ -10,6 +10,7 @@ from torch import nn
 from segship.core.errors import ConfigError, MissingExtraError, UnsafeFileError, UnsupportedError, did_you_mean
 from segship.core.spec import SizeRule
 from segship.networks.bounds import MAXIMUM_NUMBER, build_within_bounds, number_beyond
+from segship.networks.probability import Sigmoid
 from segship.networks.wrapped import WrappedNetwork
 from segship.reading.libraries import Trial, free_sizes, made_by_library, output_size
 from segship.reading.options import require_count
@@ -199,6 +200,8 @@ def build(architecture: str, options: dict[str, Any], state: dict[str, Tensor] |
     sizes, whole = rules[0]
     classes, low = int(options.get("classes", 1)), whole and _take_out_resize(model, activation)
     notes = (_MANY_SIGMOIDS,) if classes > 1 and activation == "sigmoid" else ()
+    if notes:
+        model.segmentation_head[-1].activation = Sigmoid()  # probabilities that are compared with one another
     network = WrappedNetwork(model, max(classes, 2), out_channels=classes, align_corners=low, sizes=sizes)
     network.requires_grad_(requires_grad=False).eval()
     return Built(network, int(options.get("in_channels", 3)), returns, denormals, notes)
