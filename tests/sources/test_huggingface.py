@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,14 @@ from torch.nn.functional import interpolate
 
 pytest.importorskip("transformers", reason="pip install segship[huggingface]")
 
-from segship.core.errors import CheckpointError, ConfigError, SegshipError, UnsafeFileError, UnsupportedError
+from segship.core.errors import (
+    CheckpointError,
+    ConfigError,
+    MissingExtraError,
+    SegshipError,
+    UnsafeFileError,
+    UnsupportedError,
+)
 from segship.core.spec import Resize, SizeRule
 from segship.deploy import export
 from segship.networks.session import EagerSession
@@ -23,7 +31,7 @@ from segship.runtime.pipeline import Pipeline
 from segship.sources import Loaded, find_source, load, sources
 from segship.vision.decode import read_image
 from segship.vision.preprocess import prepare
-from support.hugging import CLASSES, NETWORKS, save
+from support.hugging import CLASSES, NETWORKS, PYRAMID, save
 from support.references import REFERENCES
 
 UNRECORDED = "compared with transformers itself while the tests run"
@@ -140,7 +148,13 @@ def test_weights_of_another_network_are_refused(folder: Path) -> None:
         ({"architectures": ["Mine"], "auto_map": {"AutoModel": "x.Mine"}}, UnsupportedError, "auto_map.*never run"),
         ({"_attn_implementation": "someone/kernel"}, UnsafeFileError, "someone/kernel.*would fetch code"),
         ({"quantization_config": {"quant_method": "x"}}, UnsupportedError, "quantized"),
-        ({"backbone": "someone/network"}, UnsupportedError, "taken from elsewhere"),
+        ({"backbone": "someone/network"}, UnsupportedError, "taken from elsewhere.*save it again"),
+        (
+            {"backbone_config": {"model_type": "timm_backbone", "backbone": "hf-hub:someone/network"}},
+            UnsafeFileError,
+            "'hf-hub:someone/network', which is fetched from elsewhere; nothing was",
+        ),
+        ({"model_type": "detr", "backbone": "local-dir:/etc"}, UnsafeFileError, "'local-dir:/etc'"),
         ({"hidden_sizes": "many"}, SegshipError, "does not take"),
     ],
 )
@@ -159,6 +173,65 @@ def test_a_folder_without_processor_is_told(folder: Path) -> None:
 def test_unknown_processors_are_refused(folder: Path) -> None:
     with pytest.raises(UnsupportedError, match="names 'Mine'"):
         load(change(folder, "preprocessor_config.json", image_processor_type="Mine"))
+
+
+def test_a_backbone_of_timm_needs_timm(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(MissingExtraError, match=r"backbone resnet50 of timm.*segship\[timm\]"):
+        load(change(folder, model_type="detr", use_timm_backbone=True, backbone="resnet50"))
+
+
+def test_one_mean_stands_for_all_channels_and_others_are_one_each(folder: Path) -> None:
+    spec = load(change(folder, "preprocessor_config.json", image_mean=0.5, image_std=0.25)).spec
+    assert spec.normalization.mean == (127.5,) * 3
+    with pytest.raises(ConfigError, match=r"image_mean has 4 numbers, but the network takes images of 3 channels"):
+        load(folder, cfg_options=["processor.image_mean=[0.5,0.5,0.5,0.5]"])
+
+
+def test_other_numbers_of_channels_than_of_photographs_are_bands(tmp_path: Path) -> None:
+    import transformers
+
+    options = {"num_channels": 6, "depths": [1] * 4, "hidden_sizes": [8, 8, 8, 8], "num_attention_heads": [1] * 4}
+    model = transformers.SegformerForSemanticSegmentation(transformers.SegformerConfig(**options)).eval()
+    model.save_pretrained(tmp_path)
+    numbers = {"image_mean": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6], "image_std": 0.5, "size": {"height": 32, "width": 64}}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(numbers))
+    spec = load(tmp_path).spec
+    assert (spec.pixels, spec.channels) == ("multispectral", 6)
+    image = np.random.default_rng(0).integers(0, 256, (32, 64, 6)).astype(np.uint8)
+    expected = (image / 255 - numbers["image_mean"]) / 0.5
+    np.testing.assert_allclose(prepare(image, spec).tensor[0], expected.transpose(2, 0, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["swin", "hiera"])
+def test_positions_that_the_library_does_not_resize_fix_the_size(kind: str, tmp_path: Path) -> None:
+    import transformers
+
+    common = {"image_size": [64, 64], "out_features": PYRAMID, "embed_dim": 8, "num_heads": [1, 1, 2, 2]}
+    own: dict[str, Any] = {"window_size": 4, "image_size": 64, "use_absolute_embeddings": True}
+    own = own if kind == "swin" else {"masked_unit_size": [8, 8]}
+    backbone = transformers.AutoConfig.for_model(kind, depths=[1, 1, 1, 1], **(common | own))
+    config = transformers.UperNetConfig(backbone_config=backbone, hidden_size=8, auxiliary_in_channels=32)
+    transformers.UperNetForSemanticSegmentation(config).save_pretrained(tmp_path)
+    assert load(tmp_path).network.sizes == SizeRule(fixed=(64, 64))
+
+
+def test_pixels_that_no_mask_claims_have_the_librarys_label(tmp_path: Path) -> None:
+    # Where all masks are far below 0, an engine's sigmoid is one number, and torch's still has a greatest.
+    model, processor = save("mask2former", tmp_path)
+    image = read_image(REFERENCES / "pipeline" / "street_300x401.png")
+    with torch.inference_mode():
+        for each in model.model.transformer_module.decoder.mask_predictor.mask_embedder.modules():
+            if isinstance(each, torch.nn.Linear):
+                each.bias += 2
+        model.model.pixel_level_module.decoder.mask_projection.bias -= 30
+        output = model(**processor(images=image[:, :, ::-1].copy(), return_tensors="pt"))
+    assert output.masks_queries_logits.max() < -20
+    model.save_pretrained(tmp_path)
+    expected = processor.post_process_semantic_segmentation(output, target_sizes=[image.shape[:2]])[0].numpy()
+    with Segmentor(export(tmp_path, None, tmp_path / "package").path) as segmentor:
+        assert (segmentor(image, channel_order="bgr") == expected).mean() >= 0.9999
+    assert len(np.unique(expected)) > 1
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from segship.sources import Framework, Loaded
 from segship.sources.huggingface.families import find_family
 from segship.sources.huggingface.folder import load_model, require_harmless
 from segship.sources.huggingface.processor import PROCESSOR_CONFIGS, load_processor, preprocessing
-from segship.sources.huggingface.scores import image_size, patch_size
+from segship.sources.huggingface.scores import channels, image_size, patch_size
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +68,7 @@ def load(request: LoadRequest) -> Loaded:
     found = load_processor(folder, config, changes, ignore_unknown=request.ignore_unknown)
     processor, notes = found.processor, found.notes
     model = load_model(folder, family.architecture, request.checkpoint, trust=request.trust)
-    seen = preprocessing(processor, notes)
+    seen = preprocessing(processor, channels(model.config), notes)
     classes = _classes(model.config.id2label)
     binary = len(classes) == 1
     if binary:
@@ -84,7 +84,8 @@ def load(request: LoadRequest) -> Loaded:
         reduce_zero_label=bool(getattr(processor, "do_reduce_labels", False)),
         **seen,
     )
-    sizes = _sizes(family, model.config, _size(options.get(_SIZE)))
+    module = family.adapt(model, folder)
+    sizes = _sizes(family, module, _size(options.get(_SIZE)))
     if sizes.fixed is not None and spec.slide is not None and spec.slide.crop != sizes.fixed:
         (height, width), (rows, columns) = spec.slide.crop, sizes.fixed
         raise ConfigError(
@@ -99,7 +100,7 @@ def load(request: LoadRequest) -> Loaded:
             f"This network sees one size only: every image is resized to {sizes.fixed[0]}x{sizes.fixed[1]} "
             "(height x width)"
         )
-    network = WrappedNetwork(family.adapt(model, folder), len(classes), out_channels=1 if binary else None, sizes=sizes)
+    network = WrappedNetwork(module, len(classes), out_channels=1 if binary else None, sizes=sizes)
     network.patch = patch_size(model.config) if patch_size(model.config) >= _PATCH else 1
     network.requires_grad_(requires_grad=False).eval()
     denormals = flush_denormals(network)
@@ -147,13 +148,14 @@ def _classes(id2label: dict[int, str]) -> tuple[str, ...]:
     return tuple(str(id2label[number]) for number in sorted(id2label))
 
 
-def _sizes(family: Family, config: Any, asked: tuple[int, int] | None) -> SizeRule:
+def _sizes(family: Family, module: Any, asked: tuple[int, int] | None) -> SizeRule:
     """Which sizes a network takes: the config's only one, the one that is asked for, or any of a patch and more.
 
     Raises:
         ConfigError: The network takes one size only, and another is asked for.
     """
-    if family.fixed(config):
+    config = module.model.config
+    if family.fixed(module):
         only = image_size(config)
         if asked not in {None, only}:
             raise ConfigError(f"{family.architecture} takes images of {only[0]}x{only[1]} only: leave image_size out")

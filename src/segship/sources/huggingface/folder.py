@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
 from segship.core.errors import (
     CheckpointError,
     ConfigError,
+    MissingExtraError,
     SegshipError,
     UnsafeFileError,
     UnsupportedError,
@@ -25,6 +27,7 @@ __all__ = ["load_model", "quiet", "require_harmless"]
 
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 _SHOWN = 8
+_TIMM = "timm_backbone"
 
 
 def require_harmless(folder: Path, config: Mapping[str, Any]) -> None:
@@ -46,12 +49,47 @@ def require_harmless(folder: Path, config: Mapping[str, Any]) -> None:
                 raise UnsafeFileError(f"{where}: {key} is {value!r:.80}, which would fetch code; remove it")
         if part.get("quantization_config"):
             raise UnsupportedError(f"{where}: the weights are quantized; give the unquantized network")
-    elsewhere = config.get("use_timm_backbone") or config.get("use_pretrained_backbone")
-    if elsewhere or (config.get("backbone") and not config.get("backbone_config")):
+        if part.get("model_type") == _TIMM:
+            _require_timm(part, where)
+    _require_described_backbone(config)
+
+
+def _require_described_backbone(config: Mapping[str, Any]) -> None:
+    """Refuse a backbone that is named only; of DETR's, which are timm's where nothing else is said, that is enough.
+
+    Raises:
+        UnsupportedError: The library would ask the hub what the name means.
+    """
+    if config.get("backbone_config"):
+        return
+    if (
+        config.get("model_type") == "detr"
+        and config.get("use_timm_backbone", True)
+        and not config.get("backbone_kwargs")
+    ):
+        _require_timm(config, "config.json")
+    elif config.get("backbone") or config.get("use_timm_backbone"):
         raise UnsupportedError(
-            f"the backbone {config.get('backbone')!r:.80} is not described by the folder but taken from elsewhere "
-            "(timm, the hub), which is not provided"
+            f"the backbone {config.get('backbone')!r:.80} is not described by the folder but taken from elsewhere (the "
+            "hub), which is not provided: load the network with transformers 5 and save it again, which writes its "
+            "backbone_config"
         )
+
+
+def _require_timm(part: Mapping[str, Any], where: str) -> None:
+    """Require timm for a backbone whose layers are its, and a name that makes it fetch nothing.
+
+    Raises:
+        MissingExtraError: timm is not installed.
+        UnsafeFileError: The name is an address.
+    """
+    name = part.get("backbone")
+    if name is not None and not (isinstance(name, str) and re.fullmatch(r"[\w.]+", name)):
+        raise UnsafeFileError(f"{where}: backbone is {name!r:.80}, which is fetched from elsewhere; nothing was")
+    try:
+        import timm  # noqa: F401
+    except (ImportError, RuntimeError) as error:  # torchvision of another torch raises the second
+        raise MissingExtraError(f"The backbone {name} of timm", "timm", "timm") from error
 
 
 def _parts(config: Mapping[str, Any], where: str, depth: int = 0) -> Iterator[tuple[str, Mapping[str, Any]]]:

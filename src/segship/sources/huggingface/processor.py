@@ -66,6 +66,7 @@ _DEFAULTS = {
     "eomt_dinov3": "EomtImageProcessor",
     "detr": "DetrImageProcessor",
 }
+_PHOTOGRAPHS = (1, 3)  # channels of a grey image and one in colour; others are bands as they are stored
 _MASKS = ("MaskFormer", "Mask2Former")
 _SPLIT = "do_split_image"
 
@@ -190,8 +191,13 @@ def _unknown(values: dict[str, Any], kind: Any, file: Path, *, ignore: bool) -> 
     return tuple(sentences)
 
 
-def preprocessing(processor: Any, notes: list[str]) -> dict[str, Any]:
-    """Return ``geometry``, ``normalization`` and ``slide`` of a ModelSpec; what to know is added to ``notes``.
+def preprocessing(processor: Any, channels: int, notes: list[str]) -> dict[str, Any]:
+    """Return what a ModelSpec says of images; what to know is added to ``notes``.
+
+    Args:
+        processor: The library's object.
+        channels: Of the images that the network takes.
+        notes: For the user.
 
     Raises:
         UnsupportedError: The processor does something that is not provided.
@@ -208,7 +214,12 @@ def preprocessing(processor: Any, notes: list[str]) -> dict[str, Any]:
         geometry += _padding(processor)
     elif _pads(processor):
         raise UnsupportedError("the processor pads images to a size of their own (do_pad), which is not provided")
-    return {"geometry": geometry, "normalization": _normalization(processor), "slide": slide}
+    return {
+        "geometry": geometry,
+        "normalization": _normalization(processor, channels),
+        "pixels": "uint8" if channels in _PHOTOGRAPHS else "multispectral",
+        "slide": slide,
+    }
 
 
 def _pads(processor: Any) -> bool:
@@ -283,18 +294,29 @@ def _filter(resample: Any, torchvision: bool) -> Interpolation:
     return _TORCHVISION[number] if torchvision else _FILTERS[number]
 
 
-def _normalization(processor: Any) -> Normalization:
+def _normalization(processor: Any, channels: int) -> Normalization:
     """``(x * factor - mean) / std``, for pixels of 0-255."""
     factor = float(processor.rescale_factor) if _says(processor, "do_rescale") else 1.0
-    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
-    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    mean, std = (0.0,) * channels, (1.0,) * channels
     if _says(processor, "do_normalize") and not type(processor).__name__.startswith("MobileViT"):
-        mean, std = tuple(map(float, processor.image_mean)), tuple(map(float, processor.image_std))
+        mean, std = (_each_channel(processor, name, channels) for name in ("image_mean", "image_std"))
     return Normalization(
         channel_order="bgr" if _says(processor, "do_flip_channel_order") else "rgb",
         mean=tuple(value / factor for value in mean),
         std=tuple(value / factor for value in std),
     )
+
+
+def _each_channel(processor: Any, name: str, channels: int) -> tuple[float, ...]:
+    """An option that is one number for each channel, or one for all."""
+    value = getattr(processor, name)
+    numbers = tuple(map(float, value)) if isinstance(value, (list, tuple)) else (float(value),) * channels
+    if len(numbers) != channels:
+        raise ConfigError(
+            f"the processor's {name} has {len(numbers)} numbers, but the network takes images of {channels} channels: "
+            f"--cfg-options processor.{name}=[…] names one for each"
+        )
+    return numbers
 
 
 def _says(processor: Any, name: str) -> bool:

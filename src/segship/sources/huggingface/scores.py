@@ -11,20 +11,29 @@ from segship.sources.huggingface.lengths import free_lengths
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["BeforeResize", "Dpt", "Interpolating", "Logits", "image_size", "patch_size"]
+__all__ = ["BeforeResize", "Dpt", "Interpolating", "Logits", "channels", "image_size", "patch_size"]
 
 
 def image_size(config: Any) -> tuple[int, int]:
-    """Return (height, width) of the images that a network's config names; 512 each way where it names none."""
-    size = getattr(config, "image_size", None) or 512
+    """Return (height, width) of the images that a network's config, or its backbone's, names; else 512 each way."""
+    size = getattr(config, "image_size", None) or getattr(_backbone(config), "image_size", None) or 512
     sides = size if isinstance(size, (list, tuple)) else (size, size)
     return sides[0], sides[-1]
 
 
 def patch_size(config: Any) -> int:
     """Return the length of a patch of a network, or of its backbone; 1 where it has none."""
-    found = getattr(config, "patch_size", None) or getattr(getattr(config, "backbone_config", None), "patch_size", None)
+    found = getattr(config, "patch_size", None) or getattr(_backbone(config), "patch_size", None)
     return max(found) if isinstance(found, (list, tuple)) else found or 1
+
+
+def channels(config: Any) -> int:
+    """Return how many channels the images of a network have."""
+    return int(getattr(config, "num_channels", None) or getattr(_backbone(config), "num_channels", None) or 3)
+
+
+def _backbone(config: Any) -> Any:
+    return getattr(config, "backbone_config", None)
 
 
 class Logits(nn.Module):
