@@ -116,7 +116,7 @@ def smp(recordings: Path) -> Iterator[Row]:
     folder = recordings / "smp"
     for entry in json.loads((folder / "index.json").read_text()):
         with tempfile.TemporaryDirectory() as scratch, np.load(folder / entry["file"]) as recorded:
-            whole = _with_weights(folder / entry["folder"], entry, Path(scratch) / "whole")
+            whole = with_weights(folder / entry["folder"], entry, Path(scratch) / "whole")
             bands = entry["preprocessing"] == "bands / 255"
             source = Source(whole, normalize="unit" if bands else None)
             start = process_time()
@@ -136,7 +136,7 @@ def smp(recordings: Path) -> Iterator[Row]:
         yield Row(name, str(manifest.sizes), ", ".join(sizes), worst, min(shares), seconds)
 
 
-def _with_weights(source: Path, entry: dict[str, Any], folder: Path) -> Path:
+def with_weights(source: Path, entry: dict[str, Any], folder: Path) -> Path:
     """A copy of a recorded folder, with the weights that its recording names."""
     shutil.copytree(source, folder, copy_function=shutil.copyfile)
     if not entry["stored"]:
