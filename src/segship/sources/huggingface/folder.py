@@ -49,8 +49,6 @@ def require_harmless(folder: Path, config: Mapping[str, Any]) -> None:
                 raise UnsafeFileError(f"{where}: {key} is {value!r:.80}, which would fetch code; remove it")
         if part.get("quantization_config"):
             raise UnsupportedError(f"{where}: the weights are quantized; give the unquantized network")
-        if part.get("model_type") == _TIMM:
-            _require_timm(part, where)
     _require_described_backbone(config)
 
 
@@ -60,7 +58,10 @@ def _require_described_backbone(config: Mapping[str, Any]) -> None:
     Raises:
         UnsupportedError: The library would ask the hub what the name means.
     """
-    if config.get("backbone_config"):
+    described = config.get("backbone_config")
+    if isinstance(described, dict):
+        if described.get("model_type") == _TIMM:
+            _require_timm(described, "config.json: backbone_config")
         return
     if (
         config.get("model_type") == "detr"
