@@ -155,13 +155,13 @@ def train(network: EncoderDecoder, scenes: list[Scene], steps: int, batch: int, 
     network.eval()
 
 
-def measure(network: EncoderDecoder, scenes: list[Scene]) -> NDArray[np.float64]:
-    """IoU of each class in percent, as the config's test pipeline sees the scenes."""
+def measure(network: EncoderDecoder, scenes: list[Scene], *, keep_ratio: bool = True) -> NDArray[np.float64]:
+    """IoU of each class in percent, as the config's test pipeline sees the scenes; ``keep_ratio`` is its own."""
     counts = np.zeros((len(CLASSES), len(CLASSES)), np.int64)
     for scene in scenes:
         height, width = scene.label.shape
         zoom = min(512 / height, 1024 / width)
-        size = (int(width * zoom + 0.5), int(height * zoom + 0.5))
+        size = (int(width * zoom + 0.5), int(height * zoom + 0.5)) if keep_ratio else (1024, 512)
         image = cv2.resize(scene.image, size, interpolation=cv2.INTER_LINEAR)
         with torch.inference_mode():
             logits = network(to_tensor(np.asarray(cv2.LUT(image, light_table()), np.float32)[None]))

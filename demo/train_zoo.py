@@ -60,7 +60,7 @@ NETWORKS: dict[str, tuple[str, float]] = {
 _PIPELINE = {
     "test_pipeline": [
         {"type": "LoadImageFromFile"},
-        {"type": "Resize", "scale": (1024, 512), "keep_ratio": True},
+        {"type": "Resize", "scale": (1024, 512), "keep_ratio": False},  # not every network takes every size
         {"type": "PackSegInputs"},
     ]
 }
@@ -201,7 +201,7 @@ def loss_of(network: Network, batch: tuple[torch.Tensor, torch.Tensor], settings
 def finish(name: str, network: Network, held_out: list[Scene], folder: Path, trained: str = "") -> None:
     """Write the weights, what was changed in the config, and the figures; the training state is not needed any more."""
     with torch.inference_mode():
-        found = measure(network, held_out)  # type: ignore[arg-type]
+        found = measure(network, held_out, keep_ratio=False)  # type: ignore[arg-type]
     save(network, folder / f"{name}.part")
     (folder / f"{name}.part").replace(folder / f"{name}.pth")
     record = {
