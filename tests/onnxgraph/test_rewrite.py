@@ -36,6 +36,7 @@ def graph(path: Path, slope: float = 0.25) -> Graph:
 def test_engines_ask_for_passes_that_there_are() -> None:
     asked = {name: find_backend(name).INFO.passes for name in backend_names()}
     assert {name for names in asked.values() for name in names} == set(PASSES)
+    assert asked["openvino"] == ("normalize_convolutions", "pool_to_convolution")
     assert asked["onnxruntime"] == ("prelu_to_max", "attention_to_products", "unsigned_activations")
 
 

@@ -37,6 +37,7 @@ INFO = BackendInfo(
     extra="openvino",
     modules=("openvino",),
     suffixes=(".xml",),
+    passes=("normalize_convolutions", "pool_to_convolution"),
     is_source=True,
     mmdeploy=True,
     parallel=False,

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from segship.onnxgraph.file import load, save
 from segship.onnxgraph.passes.attention_to_products import attention_to_products
+from segship.onnxgraph.passes.normalize_before_joining import normalize_convolutions
 from segship.onnxgraph.passes.pads_with_axes import pads_with_axes
+from segship.onnxgraph.passes.pool_to_convolution import pool_to_convolution
 from segship.onnxgraph.passes.prelu_to_max import prelu_to_max
 from segship.onnxgraph.passes.unsigned_activations import unsigned_activations
 
@@ -24,7 +26,9 @@ __all__ = ["PASSES", "apply_passes", "rewrite"]
 
 PASSES: Mapping[str, tuple[str, Callable[[onnx.ModelProto], bool]]] = {
     "attention_to_products": ("Attention", attention_to_products),
+    "normalize_convolutions": ("BatchNormalization", normalize_convolutions),
     "pads_with_axes": ("MaxPool", pads_with_axes),
+    "pool_to_convolution": ("AveragePool", pool_to_convolution),
     "prelu_to_max": ("PRelu", prelu_to_max),
     "unsigned_activations": ("QuantizeLinear", unsigned_activations),
 }

@@ -10,7 +10,9 @@ from onnx import TensorProto, helper, shape_inference
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["shaped_values"]
+__all__ = ["channels_of", "shaped_values"]
+
+_AXES = 4  # of (N, C, H, W)
 
 
 def shaped_values(model: onnx.ModelProto) -> Iterator[onnx.ValueInfoProto]:
@@ -39,3 +41,13 @@ def shaped_values(model: onnx.ModelProto) -> Iterator[onnx.ValueInfoProto]:
     inferred = shape_inference.infer_shapes(light, data_prop=True).graph
     yield from (*inferred.input, *inferred.value_info, *inferred.output)
     yield from (helper.make_tensor_value_info(each.name, each.data_type, each.dims) for each in sizes)
+
+
+def channels_of(model: onnx.ModelProto) -> dict[str, int]:
+    """Return the number of channels of each value of four axes; 0 where it is not known.
+
+    Args:
+        model: The model.
+    """
+    sides = ((value.name, value.type.tensor_type.shape.dim) for value in shaped_values(model))
+    return {name: dims[1].dim_value for name, dims in sides if len(dims) == _AXES}

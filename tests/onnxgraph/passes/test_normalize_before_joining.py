@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segship.onnxgraph.passes.normalize_before_joining import normalize_before_joining
+from segship.onnxgraph.passes.normalize_before_joining import normalize_before_joining, normalize_convolutions
 from support.onnx_models import computed, kinds, parsed
 
 RNG = np.random.default_rng(0)
@@ -51,3 +51,16 @@ def test_what_is_joined_along_another_axis_stays() -> None:
     )
     assert not normalize_before_joining(model)
     assert kinds(model) == ["Concat", "BatchNormalization"]
+
+
+@pytest.mark.parametrize(("second", "moved"), [("Conv(large, wide)", True), ("Relu(large)", False)])
+def test_for_speed_it_is_moved_behind_convolutions_alone(second: str, moved: bool) -> None:
+    text = f"""g ({SHAPES}) => (float[1, 5, 4, 5] y) {{
+        a = Conv(small, narrow) b = {second} j = Concat<axis = 1>(a, b) {BN} y = PRelu(n, slope)
+    }}"""
+    weights = NORM | {"narrow": np.ones((2, 2, 1, 1), np.float32), "slope": np.full((5, 1, 1), 0.2, np.float32)}
+    weights |= {"wide": np.ones((3, 3, 1, 1), np.float32)} if moved else {}
+    model, original = (parsed(text, opset=19, **weights) for _ in range(2))
+    assert normalize_convolutions(model) == moved
+    assert (kinds(model)[-1] == "Concat") == moved
+    assert np.allclose(computed(model, **FEEDS), computed(original, **FEEDS), rtol=1e-5, atol=1e-4)
