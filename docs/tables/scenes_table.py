@@ -154,9 +154,9 @@ def measure_kills(folder: Path) -> dict[str, Any]:
     while kills < _KILLS:
         begun = _size(done)
         process = subprocess.Popen(predicting(package, path, folder / "out"), cwd=ROOT)
-        while not done.is_file() and process.poll() is None:
+        while _size(done) <= begun and process.poll() is None:
             time.sleep(0.01)
-        time.sleep(draw.uniform(0.1, seconds / 4))
+        time.sleep(draw.uniform(0, seconds / (2 * _KILLS)))  # so that ten are done before the run is
         process.send_signal(signal.SIGKILL)
         if process.wait() != -signal.SIGKILL:
             break  # it was done before; what is there counts
