@@ -37,7 +37,7 @@ def test_engines_ask_for_passes_that_there_are() -> None:
     asked = {name: find_backend(name).INFO.passes for name in backend_names()}
     assert {name for names in asked.values() for name in names} == set(PASSES)
     assert asked["openvino"] == ("normalize_convolutions", "pool_to_convolution")
-    assert asked["onnxruntime"] == ("prelu_to_max", "attention_to_products", "unsigned_activations")
+    assert asked["onnxruntime"] == ("prelu_to_max", "attention_to_products", "unsigned_activations", "pads_with_axes")
 
 
 def test_a_graph_without_the_operators_of_the_passes_is_not_even_read(
