@@ -78,7 +78,10 @@ _NO_CHIP = "no onnxruntime-qnn is here, which runs packages on Qualcomm's chips:
 _ADVICE = (
     (re.compile(r"does not take"), "take another engine, or a network without that layer"),
     (re.compile(r"takes no layer"), "see segship doctor --engine qnn, and leave out what is not sure"),
-    (re.compile(r"memory|alloc", re.IGNORECASE), "it does not fit: take a smaller --shape"),
+    (
+        re.compile(r"memory|alloc", re.IGNORECASE),
+        "it does not fit, or has a layer that QNN cannot place: take a smaller --shape or another target",
+    ),
 )
 
 
