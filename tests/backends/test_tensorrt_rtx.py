@@ -151,6 +151,7 @@ def test_int8_is_judged_by_the_graph_that_the_engine_is_built_of(
         return Engine(directory, ("model.rtx",), graph.inputs, graph.outputs, {"capability": "SM89"})
 
     monkeypatch.setattr(tensorrt_rtx, "convert", convert)
+    stand_in(monkeypatch)
     (tmp_path / "images").mkdir()
     for seed in range(2):
         pixels = np.random.default_rng(seed).integers(0, 256, (64, 96, 3), np.uint8)
