@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["pool_to_convolution"]
 
 _FEW = 4  # channels
-_KEPT = {"kernel_shape", "strides", "pads"}
 _PLAIN = {"ceil_mode": 0, "auto_pad": b"NOTSET"}
+_KNOWN = {"kernel_shape", "strides", "pads", "count_include_pad", *_PLAIN}
 
 
 def pool_to_convolution(model: onnx.ModelProto) -> bool:
@@ -39,20 +39,20 @@ def pool_to_convolution(model: onnx.ModelProto) -> bool:
             continue
         settings = {each.name: helper.get_attribute_value(each) for each in node.attribute}
         if _counts_padding(settings) and _is_plain(settings):
-            _rewrite(model.graph, node, channels[node.input[0]], settings["kernel_shape"])
+            _rewrite(model.graph, node, channels[node.input[0]], settings)
             changed = True
     return changed
 
 
-def _rewrite(graph: onnx.GraphProto, node: onnx.NodeProto, channels: int, kernel: list[int]) -> None:
+def _rewrite(graph: onnx.GraphProto, node: onnx.NodeProto, channels: int, settings: Mapping[str, Any]) -> None:
+    kernel = settings["kernel_shape"]
     weight = np.zeros((channels, channels, *kernel), np.float32)
     weight[range(channels), range(channels)] = 1 / np.prod(kernel)
     name = f"{node.output[0]}_weight"
     graph.initializer.append(numpy_helper.from_array(weight, name))
-    kept = [each for each in node.attribute if each.name in _KEPT]
-    rewritten = helper.make_node("Conv", [node.input[0], name], node.output, name=node.name)
-    rewritten.attribute.extend(kept)
-    node.CopyFrom(rewritten)
+    strides, pads = settings.get("strides", [1, 1]), settings.get("pads", [0, 0, 0, 0])
+    inputs, options = [node.input[0], name], {"kernel_shape": kernel, "strides": strides, "pads": pads}
+    node.CopyFrom(helper.make_node("Conv", inputs, node.output, name=node.name, **options))
 
 
 def _counts_padding(settings: Mapping[str, Any]) -> bool:
@@ -60,5 +60,5 @@ def _counts_padding(settings: Mapping[str, Any]) -> bool:
 
 
 def _is_plain(settings: Mapping[str, Any]) -> bool:
-    usual = all(settings.get(name, value) == value for name, value in _PLAIN.items())
-    return usual and not set(settings) - {*_KEPT, *_PLAIN, "count_include_pad"}
+    whole = {**_PLAIN, **settings}
+    return whole.items() >= _PLAIN.items() and whole.keys() <= _KNOWN
