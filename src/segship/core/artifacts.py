@@ -218,6 +218,7 @@ class BackendInfo:
         reference: Formats whose float32 graph it opens as it stands, to be what a lower precision is measured with.
         passes: Rewrites of its ONNX graphs that suit its kernels, in their order, by their names in
             ``segship.onnxgraph.rewrite``.
+        int8_passes: Rewrites that come before its graphs are quantised, by the same names.
         mmdeploy: Whether folders that MMDeploy made for it are opened; MMDeploy calls it by the same name.
         precision_names: The vendor's own words for its precisions, which targets may be written with.
         elsewhere: What to do where it builds engines that no device here runs, in a sentence's end: ``"on a Mac, …"``.
@@ -257,6 +258,7 @@ class BackendInfo:
     branches: bool = False
     reference: tuple[GraphFormat, ...] = ()
     passes: tuple[str, ...] = ()
+    int8_passes: tuple[str, ...] = ()
     mmdeploy: bool = False
     elsewhere: str = ""
     unbuildable: Callable[[], str] | None = None

@@ -116,7 +116,10 @@ def _plain(graph: Graph, plan: Plan) -> Graph:
 
 def _suited(graph: Graph, plan: Plan) -> Graph:
     """The graph as the engine's kernels want it: the passes of ``INFO.passes`` are applied."""
-    passes = find_backend(plan.target.backend).INFO.passes
+    return _rewritten(graph, find_backend(plan.target.backend).INFO.passes)
+
+
+def _rewritten(graph: Graph, passes: tuple[str, ...]) -> Graph:
     if not passes:
         return graph
     from segship.onnxgraph.rewrite import apply_passes
@@ -128,8 +131,9 @@ class _Int8Build:
     """int8: calibrate, quantise, judge, and give layers back until the gate holds."""
 
     def __init__(self, graph: Graph, plan: Plan, progress: Progress) -> None:
-        self._graph, self._plan, self._progress = _plain(graph, plan), plan, progress
+        self._plan, self._progress = plan, progress
         self._backend = find_backend(plan.target.backend)
+        self._graph = _rewritten(_plain(graph, plan), self._backend.INFO.int8_passes)
         self._samples = calibration_samples(plan.int8)
         self._judge = Int8Judge(self._samples, plan.spec, plan.int8)
 

@@ -53,14 +53,23 @@ def test_what_is_joined_along_another_axis_stays() -> None:
     assert kinds(model) == ["Concat", "BatchNormalization"]
 
 
-@pytest.mark.parametrize(("second", "moved"), [("Conv(large, wide)", True), ("Relu(large)", False)])
-def test_for_speed_it_is_moved_behind_convolutions_alone(second: str, moved: bool) -> None:
+@pytest.mark.parametrize(
+    ("second", "reader", "moved"),
+    [
+        ("Conv(large, wide)", "Relu(m)", True),
+        ("Relu(large)", "Relu(m)", False),
+        ("Conv(large, wide)", "Conv(m, last)", False),
+    ],
+    ids=["convolutions", "one is none", "read by a convolution"],
+)
+def test_for_eight_bits_it_is_moved_behind_convolutions_alone(second: str, reader: str, moved: bool) -> None:
     text = f"""g ({SHAPES}) => (float[1, 5, 4, 5] y) {{
-        a = Conv(small, narrow) b = {second} j = Concat<axis = 1>(a, b) {BN} y = PRelu(n, slope)
+        a = Conv(small, narrow) b = {second} j = Concat<axis = 1>(a, b) {BN} m = PRelu(n, slope) y = {reader}
     }}"""
     weights = NORM | {"narrow": np.ones((2, 2, 1, 1), np.float32), "slope": np.full((5, 1, 1), 0.2, np.float32)}
-    weights |= {"wide": np.ones((3, 3, 1, 1), np.float32)} if moved else {}
+    weights |= {"wide": np.ones((3, 3, 1, 1), np.float32)} if "wide" in second else {}
+    weights |= {"last": np.ones((5, 5, 1, 1), np.float32)} if "last" in reader else {}
     model, original = (parsed(text, opset=19, **weights) for _ in range(2))
     assert normalize_convolutions(model) == moved
-    assert (kinds(model)[-1] == "Concat") == moved
+    assert (kinds(model)[-2] == "Concat") == moved
     assert np.allclose(computed(model, **FEEDS), computed(original, **FEEDS), rtol=1e-5, atol=1e-4)
