@@ -76,7 +76,10 @@ def build_engine(
     """
     target, backend = plan.target, find_backend(plan.target.backend)
     if can_mix(graph, plan):
-        return BuiltEngine(*build_lower(graph, plan, directory, expected, lambda made: finished(made, plan), progress))
+        # Before it is lowered: constants are folded on the processor, which puts float32 between float16's layers.
+        graph = _plain(graph, plan)
+        made = build_lower(graph, plan, directory, expected, lambda lower: _with_images(lower, plan), progress)
+        return BuiltEngine(*made)
     if target.precision not in backend.INFO.lowered:
         return BuiltEngine(backend.convert(finished(graph, plan), target, directory))
     return _Int8Build(graph, plan, progress).build(directory)
