@@ -18,7 +18,7 @@ _SCALARS = {bool: "boolean", int: "integer", float: "number", str: "string", typ
 # What Python's functions do, by the names that `native/src/core/rules.cpp` gives to the same.
 _STEPS = {
     "_current": "current",
-    "_nan": "nan",
+    "undefined": "nan",
     "_plain": "words",
     "_require_percent": "percent",
     "_require_plain": "plain",

@@ -120,8 +120,7 @@ def smp(recordings: Path) -> Iterator[Row]:
             bands = entry["preprocessing"] == "bands / 255"
             source = Source(whole, normalize="unit" if bands else None)
             start = process_time()
-            # MAnet with random weights: see docs/sources.md; the table shows by how much its gate is missed.
-            package = export(source, Path(scratch) / "package", allow_inexact=True)
+            package = export(source, Path(scratch) / "package")
             seconds = process_time() - start
             shares, sizes = [], []
             with Segmentor(package.path) as segmentor:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from segship.core.manifest import Accuracy, Comparison
+from segship.core.comparison import Comparison, Exactness, Nearness
+from segship.core.manifest import Accuracy
 from segship.core.plan import Int8
 from segship.verification.gates import accuracy_failures, failures, mask_failures
 
@@ -45,6 +46,31 @@ def test_int8_is_judged_by_its_masks_alone_but_must_be_finite() -> None:
     assert failures([check(max_difference=float("nan"))], "int8") == [
         "the engine returns NaN or infinity at input 1x3x10x10 (scene)"
     ]
+
+
+@pytest.mark.parametrize(
+    ("engine", "own", "passes"),
+    [
+        ((0.9982, 4e-3, 2e-4), (0.9991, 1e-3, 1e-4), True),
+        ((0.9979, 4e-3, 2e-4), (0.9991, 1e-3, 1e-4), False),  # 0.18 % and 0.01 % of the labels may be missed
+        ((0.9982, 4e-3, 2.1e-4), (0.9991, 1e-3, 1e-4), False),
+        ((0.9982, 4.1e-3, 2e-4), (0.9991, 1e-3, 1e-4), False),
+        ((0.9999, 1e-6, 1e-7), (1.0, 1e-6, 1e-7), True),
+        ((0.9998, 1e-6, 1e-7), (1.0, 1e-6, 1e-7), False),  # a network that float32 computes well: the gate itself
+        ((0.9960, 1e-3, 1e-4), (0.9940, 1e-3, 1e-4), False),  # worse than fp16 may be: noise would hide anything
+        ((0.9982, float("nan"), float("nan")), (0.9991, 1e-3, 1e-4), False),
+        ((0.9982, 4e-3, 2e-4), (0.9991, float("nan"), float("nan")), False),
+    ],
+)
+def test_float64_decides_for_engines_as_near_as_pytorch(
+    engine: tuple[float, float, float], own: tuple[float, float, float], passes: bool
+) -> None:
+    names = ("labels_equal", "max_difference", "mean_difference")
+    near = (Nearness(**dict(zip(names, figures, strict=True))) for figures in (engine, own))
+    exact = Exactness(engine=next(near), network=next(near))
+    found = check(labels_equal=0.998, mean_difference=2e-4).model_copy(update={"exact": exact})
+    assert (failures([found], "fp32") == []) == passes
+    assert failures([found.model_copy(update={"exact": None})], "fp32")
 
 
 def test_labels_have_no_differences_of_logits_to_tell() -> None:

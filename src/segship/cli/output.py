@@ -259,6 +259,9 @@ def print_checks(checks: tuple[Comparison, ...]) -> None:
         figures = f"{check.labels_equal:.4%}", f"{check.max_difference:.1e}", f"{check.mean_difference:.1e}"
         table.add_row("x".join(map(str, check.input)), check.image, *figures)
     show(table)
+    for check in checks:
+        if check.exact is not None:
+            say(f"float64 decided on {check.image} at {'x'.join(map(str, check.input))}: {check.exact.in_words()}")
 
 
 def print_quantization(quantization: Quantization | None, precision: str) -> None:

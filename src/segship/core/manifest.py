@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from segship.core.artifacts import Engine, TensorInfo
 from segship.core.augmentation import Augmentation
 from segship.core.calibration import Calibration
+from segship.core.comparison import Comparison, undefined
 from segship.core.errors import PackageError, validation_line
 from segship.core.files import FileDigest, Sha256, holds_only
-from segship.core.frozen import UNWRITTEN, Count, Finite, Frozen, Name, Positive, Share, Words
+from segship.core.frozen import Count, Finite, Frozen, Name, Positive, Share, Words
 from segship.core.mistakes import ValidationError
 from segship.core.package_files import require_listed, require_unchanged
 from segship.core.plan import EmbeddedSpec, newer_version
@@ -64,48 +65,13 @@ def _require_percent(value: float) -> float:
     return value
 
 
-def _nan(value: Any) -> Any:
-    return float("nan") if value is None else value
-
-
-Difference = Annotated[float, Before(_nan)]
-"""0 or more; NaN: undefined, null in JSON."""
 Percent = Annotated[float, Bound(finite=True, ge=0, le=100)]
-Mean = Annotated[float, Before(_nan), After(_require_percent)]
+Mean = Annotated[float, Before(undefined), After(_require_percent)]
 """0-100; NaN: nothing was there to count, null in JSON."""
 
 
 State = Literal["verified on the engine", "verified on the vendor's simulator", "built, not verified here"]
 """What is known of a package: a gate it did not pass leaves it not verified."""
-
-
-class Comparison(Frozen):
-    """One input, computed by a reference and by a candidate.
-
-    Attributes:
-        input: Shape of the input (N, C, H, W).
-        image: What was fed: the name of an image, or ``"scene"`` for a bundled one.
-        labels_equal: Share of pixels whose label is the same, 0-1; pixels between whose labels the reference itself is
-            undecided within float32 noise count as the same.
-        max_difference, mean_difference: Of the logits, divided by the greatest magnitude of the reference's; 0 where
-            labels were compared. NaN where the candidate returned NaN or infinity, which a manifest writes as null.
-        classes: For each class that the reference finds, the share of its pixels that the candidate labels so, too.
-        pixels: Number of labels that were compared. This and what follows stays out of manifests.
-        pixels_differ: How many of them are not the same, undecided or not.
-        greatest: Greatest magnitude of the reference's logits.
-        has_logits: Whether logits were compared, rather than labels alone.
-    """
-
-    input: tuple[Count, Count, Count, Count]
-    image: Words
-    labels_equal: Share
-    max_difference: Difference = 0.0
-    mean_difference: Difference = 0.0
-    classes: Annotated[dict[Name, Share], Bound(most=MOST_CLASSES)] = {}
-    pixels: Annotated[int, UNWRITTEN] = 0
-    pixels_differ: Annotated[int, UNWRITTEN] = 0
-    greatest: Annotated[float, UNWRITTEN] = 0.0
-    has_logits: Annotated[bool, UNWRITTEN] = True
 
 
 class Accuracy(Frozen):

@@ -64,7 +64,9 @@ def build_mmdeploy_folder(load: Callable[[], Loaded], out: Path, options: Export
         images = find_verification_images(options.images)
         expected = references(EagerSession(loaded.network), plan, images, batch=False)
         engine = Engine(directory, (MODEL,), graph.inputs, graph.outputs)
-        checks, failed = verify_engine(engine, [_at_input_size(each) for each in expected], plan)
+        checks, failed = verify_engine(
+            engine, [_at_input_size(each) for each in expected], plan, lambda: loaded.network
+        )
         if failed:
             raise VerificationError("; ".join(failed))
         least = min(check.labels_equal for check in checks)

@@ -19,6 +19,7 @@ from segship.core.plan import Int8, Plan
 from segship.core.provenance import RANDOM_WEIGHTS, read
 from segship.core.versions import module_versions
 from segship.deploy.build import build_engine
+from segship.deploy.exact import judged
 from segship.deploy.requirements import (
     EXPORT_MODULES,
     able_target,
@@ -32,11 +33,12 @@ from segship.deploy.temperature import calibrate, collect, labelled_samples
 from segship.runtime.package import Package, PackageFiles
 from segship.runtime.pipeline import Pipeline
 from segship.verification.compare import compare
-from segship.verification.gates import failures
 from segship.verification.inputs import TRACED, find_verification_images, references
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from segship.core.artifacts import Backend, Engine, Graph, Session
     from segship.core.calibration import Calibration
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from segship.core.target import Target
     from segship.deploy.build import BuiltEngine
     from segship.deploy.temperature import Pixels
+    from segship.networks.network import Network
     from segship.sources import Loaded
     from segship.verification.compare import Reference
 
@@ -142,7 +145,7 @@ def build_package(
             built = _build(graph, plan, directory, expected, options.progress)
         manifest = describe_package(about, plan, built, directory)
         options.progress("comparing the engine with the network")
-        found, emulated = _checked(built, plan, expected)
+        found, emulated = _checked(built, plan, expected, load)
         calibration, untold = _calibration(manifest, plan, directory, beside, options.progress)
         notes = (*manifest.notes, *filter(None, [built.note, emulated, untold]))
         manifest = manifest.model_copy(update={**found, "notes": notes, "calibration": calibration}).write(directory)
@@ -188,13 +191,15 @@ def _calibration(
     return calibrate(plan.temperature, plan.spec, plan.target.precision, found, beside), ""
 
 
-def _checked(built: BuiltEngine, plan: Plan, expected: Sequence[Reference]) -> tuple[dict[str, Any], str]:
+def _checked(
+    built: BuiltEngine, plan: Plan, expected: Sequence[Reference], load: Callable[[], Loaded]
+) -> tuple[dict[str, Any], str]:
     """What the manifest says of the comparison, and why it says nothing of the precision.
 
     Raises:
         VerificationError: A gate fails, and the plan does not allow that.
     """
-    checks, differences = verify_engine(built.engine, expected, plan)
+    checks, differences = verify_engine(built.engine, expected, plan, lambda: load().network)
     failed = (*differences, *built.failures)
     if failed and not plan.allow_inexact:
         raise VerificationError("; ".join(failed))
@@ -205,7 +210,7 @@ def _checked(built: BuiltEngine, plan: Plan, expected: Sequence[Reference]) -> t
 
 
 def verify_engine(
-    engine: Engine, expected: Sequence[Reference], plan: Plan
+    engine: Engine, expected: Sequence[Reference], plan: Plan, network: Callable[[], Network]
 ) -> tuple[tuple[Comparison, ...], list[str]]:
     """Run the engine on what the network has seen, unless it is one that other machines run.
 
@@ -213,6 +218,7 @@ def verify_engine(
         engine: Its files.
         expected: The network's own logits.
         plan: Of the export.
+        network: Reads the original once more; called where fp32 misses its gate, and float64 decides.
 
     Returns:
         The comparisons, and what does not hold, in words.
@@ -230,8 +236,12 @@ def verify_engine(
     release_memory()
     image, output = engine.inputs[0].name, engine.outputs[0].name
     with backend.open(engine, device=_device(backend)) as session:
-        checks = tuple(compare(each, session.run({image: each.image})[output], plan.spec) for each in expected)
-    return checks, failures(checks, plan.target.precision)
+
+        def run(each: Reference) -> NDArray[Any]:
+            return session.run({image: each.image})[output]
+
+        checks = [compare(each, run(each), plan.spec) for each in expected]
+        return judged(checks, expected, run, network, plan)
 
 
 def _emulated(backend: Backend, precision: str) -> str:

@@ -39,12 +39,14 @@ class Reference:
         image: What the candidate is given: float32 (N, C, H, W), normalised; or uint8 (H, W, 3), RGB.
         logits: float32 (N, K, h, w), the original's.
         steps: Resizes from the logits' size to that of the labels that are compared; empty: the logits' own size.
+        tensor: What the network was given, float32 (N, C, H, W), where that is not what the candidate is given.
     """
 
     name: str
     image: NDArray[Any]
     logits: NDArray[np.float32]
     steps: tuple[Step, ...] = ()
+    tensor: NDArray[np.float32] | None = None
 
     @property
     def input(self) -> Shape:

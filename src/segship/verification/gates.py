@@ -12,7 +12,8 @@ from segship.core.plan import Int8
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from segship.core.manifest import Accuracy, Comparison
+    from segship.core.comparison import Comparison, Exactness
+    from segship.core.manifest import Accuracy
 
 __all__ = ["GATES", "accuracy_failures", "failures", "mask_failures", "require"]
 
@@ -23,13 +24,19 @@ GATES: Mapping[str, float] = {"fp32": 0.9999, "bf16": 0.995, "fp16": 0.995, "int
 # The mean and not the greatest: PointRend refines the most doubtful points, and which of two equals it picks is noise.
 _FP32_DIFFERENCE = 1e-4
 
+# How far an engine may lie from float64, as a multiple of PyTorch's own float32. Of networks that float32 hardly
+# computes, roundings decide like dice: PyTorch's four ways lie up to ten times apart there, and an engine is a fifth
+# throw, which is the farthest of five once in five times; of these, twice the farthest is rare. One single logit
+# says less than the mean of all.
+_FARTHER, _FARTHER_AT_MOST = 2.0, 4.0
+
 
 def failures(checks: Sequence[Comparison], precision: str) -> list[str]:
     """Hold comparisons with the original network against the gate of a precision.
 
-    fp32 must agree at every input; below it, noise near borders is expected, so the share of equal labels counts over
-    all inputs together. int8 is judged by its masks (`mask_failures`, `segship.verification.int8`); here it must only
-    be finite.
+    fp32 must agree at every input, or be as near to float64 there as PyTorch's own float32 is; below it, noise near
+    borders is expected, so the share of equal labels counts over all inputs together. int8 is judged by its masks
+    (`mask_failures`, `segship.verification.int8`); here it must only be finite.
 
     Args:
         checks: The comparisons.
@@ -52,7 +59,25 @@ def failures(checks: Sequence[Comparison], precision: str) -> list[str]:
 
 
 def _agrees(check: Comparison, gate: float) -> bool:
-    return check.labels_equal >= gate and check.mean_difference <= _FP32_DIFFERENCE
+    if check.labels_equal >= gate and check.mean_difference <= _FP32_DIFFERENCE:
+        return True
+    return check.exact is not None and _is_as_near(check.exact, gate)
+
+
+def _is_as_near(exact: Exactness, gate: float) -> bool:
+    """Whether the engine is as near to float64 as PyTorch's float32 is.
+
+    Where float32 computes a network well, this is the gate itself: twice next to nothing is next to nothing. Where
+    PyTorch's labels are not even those that fp16 must have, noise would hide a wrong graph, and nothing is accepted.
+    """
+    engine, network = exact.engine, exact.network
+    wrong = _FARTHER * (1 - network.labels_equal)
+    return (
+        network.labels_equal >= GATES["fp16"]
+        and engine.labels_equal >= gate - wrong
+        and engine.mean_difference <= _FARTHER * network.mean_difference
+        and engine.max_difference <= _FARTHER_AT_MOST * network.max_difference
+    )
 
 
 def mask_failures(checks: Sequence[Comparison], precision: str) -> list[str]:
@@ -108,12 +133,12 @@ def _disagreement(check: Comparison, gate: float) -> str:
         f"the engine does not agree with the network at input {_shape(check)} ({check.image}): "
         f"{check.labels_equal:.4%} of the labels are equal (gate {gate:.2%})"
     )
-    if not check.has_logits:
-        return text
-    return (
-        f"{text}, logits differ by {check.mean_difference:.1e} of the greatest on average, "
-        f"{check.max_difference:.1e} at most"
-    )
+    if check.has_logits:
+        text += (
+            f", logits differ by {check.mean_difference:.1e} of the greatest on average, "
+            f"{check.max_difference:.1e} at most"
+        )
+    return text if check.exact is None else f"{text}; {check.exact.in_words()}"
 
 
 def _shape(check: Comparison) -> str:

@@ -109,7 +109,7 @@ def references(network: Session, plan: Plan, images: Sequence[Path], *, batch: b
     found = []
     for each in verification_inputs(plan, images, batch=batch):
         logits = network.run({"image": each.tensor})["logits"]
-        found.append(Reference(each.name, each.image, logits, each.steps))
+        found.append(Reference(each.name, each.image, logits, each.steps, each.tensor))
     return found
 
 
