@@ -19,30 +19,27 @@ SEGSHIP_INLINE void chances_by(const std::vector<const float *> &lines, std::siz
   using Floats = typename Wide<lanes>::Floats;
   using Ints = typename Wide<lanes>::Ints;
   const std::size_t stride = wanted.size() * kLanes;
+  std::vector<float> greatest(classes * lanes);
   for (std::size_t x = 0; x < stride; x += lanes) {
     if (!wanted[x / kLanes]) continue;
     Floats floor = Floats{} - HUGE_VALF, value;
     for (std::size_t label = 0; label < classes; ++label) {
-      Floats least = Floats{} + HUGE_VALF;
+      Floats least = Floats{} + HUGE_VALF, most = Floats{} - HUGE_VALF;
       for (const float *line : lines) {
         for (std::size_t column = 0; column < across; ++column) {
           load(line + label * width + x + column, value);
           least = value < least ? value : least;
+          most = value > most ? value : most;
         }
       }
       floor = least > floor ? least : floor;
+      std::memcpy(greatest.data() + label * lanes, &most, sizeof(most));
     }
     for (std::size_t first = 0; first < classes; first += 32) {
       Ints found{};
       for (std::size_t label = first; label < std::min(first + 32, classes); ++label) {
-        Floats most = Floats{} - HUGE_VALF;
-        for (const float *line : lines) {
-          for (std::size_t column = 0; column < across; ++column) {
-            load(line + label * width + x + column, value);
-            most = value > most ? value : most;
-          }
-        }
-        const Ints reaches = most >= floor;
+        load(greatest.data() + label * lanes, value);
+        const Ints reaches = value >= floor;
         found |= reaches & static_cast<std::int32_t>(1U << (label - first));
       }
       std::memcpy(chances + first / 32 * stride + x, &found, sizeof(found));

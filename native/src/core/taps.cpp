@@ -162,7 +162,8 @@ bool Taps::is_identity() const {
 }
 
 Taps linear(std::size_t cells, std::size_t positions, bool align_corners) {
-  Loose loose{2, std::vector<std::int32_t>(positions * 2), std::vector<double>(positions * 2)};
+  Taps taps{2, cells, std::vector<std::int32_t>(positions * 2), std::vector<float>(positions * 2)};
+  bool apart = false;  // whether a position lies between two cells
   const auto last = static_cast<std::int32_t>(cells) - 1;
   // Source coordinates are rounded to float32 once, after a fused multiply-add, which double precision reproduces.
   double scale = 0;
@@ -183,12 +184,19 @@ Taps linear(std::size_t cells, std::size_t positions, bool align_corners) {
     }
     const std::int32_t low = std::min(static_cast<std::int32_t>(source), last);
     const float fraction = std::min(std::max(source - static_cast<float>(low), 0.0f), 1.0f);
-    loose.index[position * 2] = low;
-    loose.index[position * 2 + 1] = std::min(low + 1, last);
-    loose.weight[position * 2] = static_cast<double>(1.0f - fraction);
-    loose.weight[position * 2 + 1] = static_cast<double>(fraction);
+    const bool between = fraction > 0 && low < last;
+    taps.index[position * 2] = low;
+    taps.index[position * 2 + 1] = between ? low + 1 : low;
+    taps.weight[position * 2] = between ? 1.0f - fraction : 1.0f;
+    taps.weight[position * 2 + 1] = between ? fraction : 0.0f;
+    apart = apart || between;
   }
-  return merge(loose, cells);
+  if (apart) return taps;
+  for (std::size_t position = 0; position < positions; ++position) taps.index[position] = taps.index[position * 2];
+  taps.index.resize(positions);
+  taps.weight.assign(positions, 1.0f);
+  taps.width = 1;
+  return taps;
 }
 
 Taps part(const Taps &taps, std::size_t begin, std::size_t positions) {
