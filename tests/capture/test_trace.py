@@ -172,6 +172,9 @@ LAYERS: dict[str, Callable[[Tensor], Tensor]] = {
     "enlarged and made smaller by factors": lambda x: F.interpolate(
         F.interpolate(x, scale_factor=3, mode="bilinear"), scale_factor=0.5, mode="bilinear"
     ),
+    "resized with antialias": lambda x: torch.cat(
+        [F.interpolate(x, (x.shape[2] // 2, 9), mode=mode, antialias=True) for mode in ("bicubic", "bilinear")]
+    ),
     "normalised without weights": nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, affine=False)).eval(),
     "many heads": ManyHeads(),
     "whole numbers": whole_numbers,

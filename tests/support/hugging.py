@@ -143,6 +143,16 @@ def _swinv2(**options: Any) -> Any:
     return _upernet(backbone, 64, **options)
 
 
+def _focalnet(**options: Any) -> Any:
+    import transformers as T
+
+    backbone = T.FocalNetConfig(
+        embed_dim=16, hidden_sizes=[32, 64, 128, 128], depths=[1, 1, 1, 1], focal_levels=[2, 2, 2, 2],
+        focal_windows=[3, 3, 3, 3], image_size=64, out_features=PYRAMID,
+    )  # fmt: skip
+    return _upernet(backbone, 128, **options)
+
+
 def _sapiens2(**options: Any) -> Any:
     import transformers as T
 
@@ -296,6 +306,7 @@ NETWORKS: dict[str, tuple[Callable[..., Any], str, dict[str, Any]]] = {
     "upernet-dinov2-registers": (_registers, "SegformerImageProcessor", {"size": {"height": 70, "width": 98}}),
     "upernet-dinov3": (_dinov3, "SegformerImageProcessor", {"size": {"height": 64, "width": 96}}),
     "upernet-swinv2": (_swinv2, "SegformerImageProcessor", {"size": {"height": 64, "width": 96}}),
+    "upernet-focalnet": (_focalnet, "SegformerImageProcessor", {"size": {"height": 64, "width": 96}}),
     "detr": (_detr, "DetrImageProcessor", {"size": {"shortest_edge": 64, "longest_edge": 100}}),
     "eomt-pad": (_eomt, "EomtImageProcessor", {"size": {"shortest_edge": 64, "longest_edge": 64}, "do_pad": True}),
     "eomt-split": (_eomt, "EomtImageProcessor", {"size": {"shortest_edge": 64}, "do_split_image": True}),

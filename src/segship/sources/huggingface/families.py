@@ -42,7 +42,7 @@ class Family:
 # Backbones whose positions are resized, or that have none; absolute ones of Swin are not.
 _RESIZING = frozenset({
     *("beit", "convnext", "convnextv2", "dinov2", "dinov2_with_registers", "dinov3_convnext", "dinov3_vit"),
-    *("maskformer-swin", "resnet", "swin", "swinv2"),
+    *("focalnet", "maskformer-swin", "resnet", "swin", "swinv2"),
 })  # fmt: skip
 _PROBE = (256, 320)
 

@@ -28,7 +28,7 @@ def _pair(sides: Any) -> tuple[int, int]:
 
 
 def _pad_to_patches(self: Any, pixel_values: Tensor, height: int, width: int) -> Tensor:
-    """Swin: the image, padded to whole patches."""
+    """Swin, FocalNet: the image, padded to whole patches."""
     down, right = self.patch_size
     return F.pad(pixel_values, (0, -width % right, 0, -height % down))
 
@@ -263,7 +263,10 @@ def _each(names: str, **methods: Callable[..., Any]) -> dict[str, dict[str, Call
 
 
 _METHODS: dict[str, dict[str, Callable[..., Any]]] = {
-    **_each("SwinPatchEmbeddings Swinv2PatchEmbeddings MaskFormerSwinPatchEmbeddings", maybe_pad=_pad_to_patches),
+    **_each(
+        "SwinPatchEmbeddings Swinv2PatchEmbeddings MaskFormerSwinPatchEmbeddings FocalNetPatchEmbeddings",
+        maybe_pad=_pad_to_patches,
+    ),
     **_each("SwinPatchMerging Swinv2PatchMerging MaskFormerSwinPatchMerging", maybe_pad=_pad_to_pairs),
     **_each("SwinLayer Swinv2Layer MaskFormerSwinLayer", maybe_pad=_pad_to_windows),
     **_each("BeitEmbeddings Dinov2Embeddings", interpolate_pos_encoding=_interpolated_positions),

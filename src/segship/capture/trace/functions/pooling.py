@@ -135,14 +135,16 @@ def _interpolate(
 ) -> Value:
     del recompute_scale_factor
     kinds = {"bilinear": "linear", "linear": "linear", "nearest": "nearest", "bicubic": "cubic"}
-    if antialias or mode not in kinds:
-        raise UntraceableError(f"interpolation of mode {mode}")
+    if mode not in kinds or (antialias and align_corners):
+        raise UntraceableError(f"interpolation of mode {mode}{' with antialias and align_corners' * antialias}")
     how: dict[str, Any] = {"mode": kinds[mode]}
     how["coordinate_transformation_mode"] = "align_corners" if align_corners else "half_pixel"
     if mode == "nearest":
         how |= {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     elif mode == "bicubic":
-        how["cubic_coeff_a"] = -0.75
+        how["cubic_coeff_a"] = -0.5 if antialias else -0.75
+    if antialias:  # outside the image there is nothing to weigh, which torch tells so and ONNX with `exclude_outside`
+        how |= {"antialias": 1, "exclude_outside": 1}
     axes = out.dim() - 2
     if size is None:
         scales = g.constant([1.0, 1.0, *each(scale_factor, axes)], "float32")
