@@ -173,6 +173,34 @@ def test_a_folder_that_is_not_all_of_a_run_is_refused(returned: Path, tmp_path: 
     (kit / "outputs" / "result_bs1_summary.json").unlink()
     shutil.rmtree(kit / "outputs" / "result_bs3")
     refused(kit, "the engine model_bs3.om has no results")
+    sums.mkdir()
+    refused(kit, "SHA256SUMS is no file")
+
+
+def test_engines_and_results_have_to_match(returned: Path, tmp_path: Path) -> None:
+    kit = copied(returned, tmp_path)
+    engines = [kit / "engines" / f"model_bs{batch}.om" for batch in (1, 3)]
+    first = engines[0].read_bytes()
+    engines[0].unlink()
+    refused(kit, "results for 1 images at once, and no engine of theirs, only model_bs3.om")
+    (kit / "outputs" / "SHA256SUMS").unlink()
+    refused(kit, "results for 1 images at once, and no engine of theirs, only model_bs3.om")
+    for engine in engines:
+        engine.write_bytes(first)
+    refused(kit, "the engines model_bs1.om and model_bs3.om are the same file")
+
+
+def test_a_log_that_tells_no_time_is_noted(returned: Path, tmp_path: Path) -> None:
+    kit = copied(returned, tmp_path)
+    (kit / "outputs" / "time_bs1.log").write_text("it was fast")
+    (kit / "outputs" / "result_bs1_summary.json").unlink(missing_ok=True)
+    seal_outputs(kit)
+    found = segship.adopt(kit, kit / "engines", tmp_path / "untimed", outputs=kit / "outputs")
+    assert set(found.speeds) == {3}
+    assert any("time_bs1.log tells no time" in note for note in found.package.manifest.notes)
+    (kit / "outputs" / "result_bs1_summary.json").write_text('{"throughput": -3}')
+    seal_outputs(kit)
+    refused(kit, "tells -3 images per second, which none runs")
 
 
 def test_a_kit_that_was_changed_is_refused(returned: Path, tmp_path: Path) -> None:

@@ -141,6 +141,8 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "int32": (changed(lambda values: values.astype(np.int32) + 1), "holds whole numbers, as int32 has"),
     "big-endian": (changed(lambda values: values.astype(">f4")), "bytes are in another order"),
     "not a number": (changed(lambda values: np.where(values > values.mean(), values, np.float32(np.nan))), "NaN"),
+    "nothing but no numbers": (changed(lambda values: np.full_like(values, np.nan)), "NaN"),
+    "negative whole numbers": (changed(lambda values: np.arange(values.size, dtype=np.int32) - 9), "as int32 has"),
     "array of labels": (as_array(lambda values: values.astype(np.int64)), "holds int64, expected floating-point"),
     "array cut off": (as_array(lambda values: values[1:]), "cut off, or of another network"),
     "array without batch, its axes turned": (turned_axes, "its axes are in another order"),

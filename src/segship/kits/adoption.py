@@ -211,13 +211,7 @@ def _require_engine_ran(engine: Path, files: Mapping[str, Path], results: Result
 def _chosen(kit: Kit, results: Results, batch: int | None, files: Mapping[str, Path]) -> Mapping[int, Path]:
     """The results of this engine; of a folder of several engines, all."""
     if batch is None:
-        for name in files:
-            of = Path(name).stem.rpartition("_bs")[2]
-            if of.isdigit() and int(of) in batches_of(kit.manifest.target) and int(of) not in results.folders:
-                raise InputError(
-                    f"the engine {name} has no results, there are those for {', '.join(map(str, results.folders))} "
-                    "images at once: bring all back, or name one engine"
-                )
+        _require_match(kit, results, files)
         return results.folders
     if batch not in results.folders:
         raise InputError(
@@ -225,6 +219,27 @@ def _chosen(kit: Kit, results: Results, batch: int | None, files: Mapping[str, P
             f"{', '.join(map(str, results.folders))}"
         )
     return {batch: results.folders[batch]}
+
+
+def _require_match(kit: Kit, results: Results, files: Mapping[str, Path]) -> None:
+    """Every engine has results, and every number of images at once an engine of its own, where their names tell it."""
+    numbers = {name: Path(name).stem.rpartition("_bs")[2] for name in files}
+    known = {name: int(text) for name, text in numbers.items() if text.isdigit()}
+    for name, batch in known.items():
+        if batch in batches_of(kit.manifest.target) and batch not in results.folders:
+            raise InputError(
+                f"the engine {name} has no results, there are those for {', '.join(map(str, results.folders))} "
+                "images at once: bring all back, or name one engine"
+            )
+    if known and (lone := sorted(results.folders.keys() - set(known.values()))):
+        raise InputError(
+            f"there are results for {lone[0]} images at once, and no engine of theirs, only {', '.join(known)}: bring "
+            "all back, or name one engine"
+        )
+    first: dict[str, str] = {}
+    for name, batch in known.items():
+        if known[same := first.setdefault(digest(files[name]).sha256, name)] != batch:
+            raise InputError(f"the engines {same} and {name} are the same file: one was copied over the other")
 
 
 def _compare(kit: Kit, expected: Expected, reader: OutputReader, tell: Callable[[str], None]) -> _Found:
@@ -333,6 +348,7 @@ def _manifest(
     notes = [*manifest.notes]
     if not results.sealed:
         notes.append("the outputs came without digests: a change of them on the way was not noticed unless it shows")
+    notes += [f"{name} tells no time that is known here: no speed is taken from it" for name in results.untimed]
     return manifest.model_copy(
         update={
             "inputs": inputs,

@@ -44,12 +44,14 @@ class Results:
         folders: Folder of the outputs for each number of images at once.
         speeds: Images per second for each number of images at once.
         engines: SHA-256 of each engine that ran, by its name; empty where nobody wrote it down.
+        untimed: Names of logs in which no time was found.
         sealed: Whether digests of the outputs were there, and fit.
     """
 
     folders: Mapping[int, Path]
     speeds: Mapping[int, float]
     engines: Mapping[str, str] = field(default_factory=dict)
+    untimed: tuple[str, ...] = ()
     sealed: bool = False
 
 
@@ -70,6 +72,8 @@ def find_results(kit: Kit, outputs: Path, backend: KitBackend) -> Results:
     if not outputs.is_dir():
         raise InputError(f"{outputs} is no folder: give the {OUTPUTS} that run.sh wrote")
     whole = _whole(outputs)
+    if (whole / SUMS).exists() and not (whole / SUMS).is_file():
+        raise InputError(f"{whole / SUMS} is no file, as run.sh writes it: run run.sh again")
     engines = _check_sums(kit, whole) if (whole / SUMS).is_file() else {}
     folders = {
         int(found[1]): path
@@ -87,7 +91,8 @@ def find_results(kit: Kit, outputs: Path, backend: KitBackend) -> Results:
             f"{folders[strange[0]]} is for {strange[0]} images at once, the kit is for {', '.join(map(str, known))}: "
             "it is of another kit"
         )
-    return Results(folders, _speeds(whole, backend), engines, sealed=(whole / SUMS).is_file())
+    speeds, untimed = _speeds(whole, backend)
+    return Results(folders, speeds, engines, untimed, sealed=(whole / SUMS).is_file())
 
 
 def _whole(outputs: Path) -> Path:
@@ -140,9 +145,10 @@ def _read_sums(folder: Path) -> dict[str, str]:
     return known
 
 
-def _speeds(folder: Path, backend: KitBackend) -> dict[int, float]:
-    """Images per second for each batch, from logs; of several sizes, the slowest."""
+def _speeds(folder: Path, backend: KitBackend) -> tuple[dict[int, float], tuple[str, ...]]:
+    """Images per second for each batch, from logs, of several sizes the slowest; and the logs that tell none."""
     found: dict[int, float] = {}
+    untimed = []
     for path in sorted(folder.glob("time_bs*")) + sorted(folder.glob("result_bs*_summary.json")):
         batch = _BATCH.match(path.name)
         if batch is None or path.stat().st_size > _LARGEST_LOG:
@@ -155,9 +161,13 @@ def _speeds(folder: Path, backend: KitBackend) -> dict[int, float]:
             raise InputError(
                 f"{path} tells no time that can be read ({one_line(error):.80}): run run.sh again"
             ) from None
-        if speed is not None and np.isfinite(speed) and speed > 0:
+        if speed is not None and not (np.isfinite(speed) and speed > 0):
+            raise InputError(f"{path} tells {speed:g} images per second, which none runs: run run.sh again")
+        if speed is None:
+            untimed.append(path.name)
+        else:
             found[int(batch[1])] = min(speed, found.get(int(batch[1]), speed))
-    return found
+    return found, tuple(untimed)
 
 
 class OutputReader:
@@ -259,11 +269,11 @@ def _type_reason(values: NDArray[Any]) -> str:
     if values.dtype.itemsize != 4:  # noqa: PLR2004
         return ""
     with np.errstate(invalid="ignore"):
-        sizes = np.abs(values[values != 0])
-    if sizes.size and np.nanmax(sizes) < _LEAST:
+        sizes, other = (np.abs(each[each != 0]) for each in (values, values.byteswap()))
+    numbers = sizes[~np.isnan(sizes)]  # negative whole numbers look like no numbers
+    if numbers.size and numbers.max() < _LEAST:
         return "whole numbers, as int32 has: the output is of another type, labels perhaps"
-    other = np.abs(values.byteswap())
-    if not (sizes < _GREATEST).all() and np.isfinite(other).all() and other.max() < _GREATEST:
+    if not (sizes < _GREATEST).all() and ((other > _LEAST) & (other < _GREATEST)).all():
         return "numbers whose bytes are in another order"
     return ""
 
