@@ -103,6 +103,26 @@ def test_float32_that_a_network_asks_for_by_name_is_float64_too() -> None:
     assert torch.get_default_dtype() == torch.float32
 
 
+class Twofold(Sharp):
+    """A network that computes something else in float64, as those do that ask for the precision of their type."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        scores = super().forward(image)
+        return scores + 3e-3 * torch.sin(40 * scores) if scores.dtype == torch.float64 else scores
+
+
+def test_a_network_that_does_something_else_in_float64_has_no_more_room_for_it(tmp_path: Path) -> None:
+    network = Twofold(BLUNT)
+    changed = copy.deepcopy(network)
+    with torch.no_grad():
+        changed.classes.bias[0] += 1e-3
+    checks, failed = held(network, changed, tmp_path)
+    assert failed
+    found = next(check.exact for check in checks if check.exact is not None)
+    assert found.engine.mean_difference > 1e-4
+    assert found.network.mean_difference < 1e-5
+
+
 class Single(Sharp):
     """A network that takes float32 alone."""
 

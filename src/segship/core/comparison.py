@@ -43,7 +43,9 @@ class Exactness(Frozen):
 
     Attributes:
         engine: The engine.
-        network: PyTorch, by the farthest figures of all ways in which it computes the network in float32.
+        network: PyTorch in float32: the farthest of the ways in which it computes, from float64 or from the one that
+            the engine was compared with, whichever is less: where all ways agree and float64 alone is elsewhere, the
+            network does something else in float64, and that is no noise.
     """
 
     engine: Nearness

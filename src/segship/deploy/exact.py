@@ -129,14 +129,25 @@ def with_exactness(
     found = []
     for each, logits in zip(doubtful, exact, strict=True):
         reference = replace(each.reference, logits=logits)
-        engine = _nearness([compare(reference, each.output, spec)])
-        own = [each.reference.logits, *(each.infer(way) for way in ways)]
-        near = Exactness(engine=engine, network=_nearness([compare(reference, output, spec) for output in own]))
-        found.append(each.check.model_copy(update={"exact": near}))
+        engine = _farthest([compare(reference, each.output, spec)])
+        own = [each.infer(way) for way in ways]
+        from_exact = _farthest([compare(reference, output, spec) for output in (each.reference.logits, *own)])
+        apart = _farthest([compare(each.reference, output, spec) for output in own])
+        exact_of = Exactness(engine=engine, network=_nearer(from_exact, apart))
+        found.append(each.check.model_copy(update={"exact": exact_of}))
     return found, ""
 
 
-def _nearness(checks: Sequence[Comparison]) -> Nearness:
+def _nearer(one: Nearness, other: Nearness) -> Nearness:
+    """The nearer figures of two."""
+    return Nearness(
+        labels_equal=max(one.labels_equal, other.labels_equal),
+        max_difference=min(one.max_difference, other.max_difference),
+        mean_difference=min(one.mean_difference, other.mean_difference),
+    )
+
+
+def _farthest(checks: Sequence[Comparison]) -> Nearness:
     """The farthest figures of several comparisons."""
     return Nearness(
         labels_equal=min(check.labels_equal for check in checks),
