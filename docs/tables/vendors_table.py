@@ -4,10 +4,11 @@
 
     SEGSHIP_RKNN_ENV=… SEGSHIP_QNN_ENV=… python docs/tables/vendors_table.py [--only cgnet,ddrnet] [--targets rknn-fp16]
 
-One network of each family, with weights from a formula, is converted at SIZE, or the nearest that it takes, and run
-where a simulator of the vendor's is here. Each cell is kept in docs/tables/vendors.json as soon as it is there, and is
-made once: ``--again`` makes those that are asked for anew, ``--table`` only writes the page. The limit of a cell counts
-seconds of processors, the vendors' processes included, so that other work on the machine ends none.
+One network of each family, with weights from a formula and normalisations that fit them, is converted at SIZE, or the
+nearest that it takes, and run where a simulator of the vendor's is here. Each cell is kept in docs/tables/vendors.json
+as soon as it is there, and is made once: ``--again`` makes those that are asked for anew, ``--table`` only writes the
+page. The limit of a cell counts seconds of processors, the vendors' processes included, so that other work on the
+machine ends none.
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ from segship.backends import find_backend
 from segship.capture import CaptureOptions, capture
 from segship.core.plan import Plan
 from segship.core.spec import ModelSpec
-from segship.deploy.build import finished
-from segship.deploy.lower import can_mix
+from segship.deploy.build import build_engine, finished
 from segship.networks.session import EagerSession
 from segship.quantize import quantize
-from segship.quantize.rounding import round_onnx
+from segship.verification.compare import Reference
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from segship.core.artifacts import Engine, Graph
 
 sys.path.append(str(Path(__file__).parents[2] / "tests"))
@@ -49,7 +51,6 @@ RESULTS, PAGE = (Path(__file__).parent / f"vendors.{suffix}" for suffix in ("jso
 TARGETS = ("rknn-fp16", "rknn-int8", "qnn-fp16", "qnn-int8", "tensorrt-rtx", "tensorrt-rtx-fp16")
 BEGIN, END = "<!-- vendors: begin -->", "<!-- vendors: end -->"
 CALIBRATION = 4  # images of other numbers than the one that is compared
-_OVERFLOWING = {"segnext"}  # with weights as they are; what else is damped elsewhere is so for larger images
 _MOST = 240  # characters of a reason
 _LOOK = 5  # seconds between two looks at how long a cell has taken
 
@@ -58,6 +59,23 @@ Cell = dict[str, Any]
 
 class _TooLongError(Exception):
     """A cell's time is over."""
+
+
+def settle(network: Any, image: NDArray[np.float32]) -> None:
+    """Give each batch normalisation the size of what it sees as its variance, so that what it returns has size one.
+
+    Otherwise values of deep networks grow from layer to layer until float16 cannot hold them, as no trained one's do.
+    With a variance for each channel, normalisations would blow up rounding, where a channel hardly varies.
+    """
+
+    def see(layer: Any, inputs: Any) -> None:
+        layer.running_var.fill_(inputs[0].square().mean())
+
+    layers = [layer for layer in network.modules() if getattr(layer, "running_var", None) is not None]
+    hooks = [layer.register_forward_pre_hook(see) for layer in layers]
+    EagerSession(network).run({"image": image})
+    for hook in hooks:
+        hook.remove()
 
 
 def measure(family: str, target: Target, network: Any, size: tuple[int, int], cards: list[str]) -> Cell:
@@ -92,13 +110,13 @@ def _measured(family: str, target: Target, network: Any, size: tuple[int, int]) 
         directory.mkdir()
         options = CaptureOptions(size=size, dynamic=False, opset=backend.INFO.opset, metadata=plan.metadata())
         graph = capture(network, Path(folder) / "model.onnx", options)
-        engine = _built(graph, plan, directory, size)
+        image = fill.image(*size)
+        expected = EagerSession(network).run({"image": image})["logits"]
+        engine = _built(graph, plan, directory, Reference("the image", image, expected))
         if not any(device.usable for device in backend.probe()):
             return {"built": True}
-        image = fill.image(*size)
         with backend.open(engine) as session:
             found = session.run({engine.inputs[0].name: image})[engine.outputs[0].name]
-    expected = EagerSession(network).run({"image": image})["logits"]
     if found.shape != expected.shape:
         return {"refused": f"logits of shape {found.shape} instead of {expected.shape}"}
     if not np.isfinite(found).all():
@@ -106,15 +124,16 @@ def _measured(family: str, target: Target, network: Any, size: tuple[int, int]) 
     return {"labels": float(np.mean(found.argmax(1) == expected.argmax(1)))}
 
 
-def _built(graph: Graph, plan: Plan, directory: Path, size: tuple[int, int]) -> Engine:
-    backend = find_backend(plan.target.backend)
-    if can_mix(graph, plan):
-        return round_onnx(graph, plan.target, backend).build((), directory, lambda made: finished(made, plan))
+def _built(graph: Graph, plan: Plan, directory: Path, image: Reference) -> Engine:
     if plan.target.precision != "int8":
-        return backend.convert(finished(graph, plan), plan.target, directory)
-    images = [np.roll(fill.image(*size), 17 * number, (2, 3))[..., ::-1].copy() for number in range(1, CALIBRATION + 1)]
-    reduced = quantize(finished(graph, plan), plan.target, backend, images)
+        return build_engine(graph, plan, directory, [image], lambda _: None).engine
+    backend = find_backend(plan.target.backend)
+    reduced = quantize(finished(graph, plan), plan.target, backend, _calibration(image.image))
     return reduced.build((), directory, lambda made: made)
+
+
+def _calibration(image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    return [np.roll(image, 17 * number, (2, 3))[..., ::-1].copy() for number in range(1, CALIBRATION + 1)]
 
 
 def guarded(family: str, name: str, network: Any, size: tuple[int, int], options: argparse.Namespace) -> Cell:
@@ -208,8 +227,9 @@ def main() -> None:
         if (wanted and family not in wanted) or not missing:
             continue
         network = load_network(configs() / family / f"{config}.py")
-        fill.fill_network(network, DAMPING[family] if family in _OVERFLOWING else None)
+        fill.fill_network(network, DAMPING.get(family))
         size = network.sizes.nearest(near[0], near[1])
+        settle(network, fill.image(*size))
         for name in missing:
             begin = _spent()
             cell = guarded(family, name, network, size, options) | {"seconds": round(_spent() - begin, 1)}
