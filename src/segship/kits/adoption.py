@@ -236,6 +236,11 @@ def _require_match(kit: Kit, results: Results, files: Mapping[str, Path]) -> Non
             f"there are results for {lone[0]} images at once, and no engine of theirs, only {', '.join(known)}: bring "
             "all back, or name one engine"
         )
+    _require_different(known, files)
+
+
+def _require_different(known: Mapping[str, int], files: Mapping[str, Path]) -> None:
+    """No engine is another one's file."""
     first: dict[str, str] = {}
     for name, batch in known.items():
         if known[same := first.setdefault(digest(files[name]).sha256, name)] != batch:

@@ -83,9 +83,7 @@ def find_results(kit: Kit, outputs: Path, backend: KitBackend) -> Results:
     known = batches_of(kit.manifest.target)
     if not folders and (outputs / OUTPUTS).is_dir():
         raise InputError(f"{outputs} holds no results, but a folder {OUTPUTS}: give {outputs / OUTPUTS}")
-    if not folders:
-        found = _BATCH.fullmatch(outputs.name)
-        folders = {int(found[1]) if found else known[0]: outputs}
+    folders = folders or {_named_batch(outputs, known[0]): outputs}
     if strange := sorted(folders.keys() - set(known)):
         raise InputError(
             f"{folders[strange[0]]} is for {strange[0]} images at once, the kit is for {', '.join(map(str, known))}: "
@@ -93,6 +91,12 @@ def find_results(kit: Kit, outputs: Path, backend: KitBackend) -> Results:
         )
     speeds, untimed = _speeds(whole, backend)
     return Results(folders, speeds, engines, untimed, sealed=(whole / SUMS).is_file())
+
+
+def _named_batch(folder: Path, otherwise: int) -> int:
+    """How many images at once a folder's own name tells."""
+    found = _BATCH.fullmatch(folder.name)
+    return int(found[1]) if found else otherwise
 
 
 def _whole(outputs: Path) -> Path:
@@ -155,12 +159,7 @@ def _speeds(folder: Path, backend: KitBackend) -> tuple[dict[int, float], tuple[
             continue
         if int(batch[1]) in found and path.suffix == ".json":
             continue  # what was timed by itself tells more than what was timed besides
-        try:
-            speed = backend.read_speed(path.read_text(encoding="utf-8", errors="replace"), int(batch[1]))
-        except (ValueError, ArithmeticError, RecursionError) as error:
-            raise InputError(
-                f"{path} tells no time that can be read ({one_line(error):.80}): run run.sh again"
-            ) from None
+        speed = _speed(path, int(batch[1]), backend)
         if speed is not None and not (np.isfinite(speed) and speed > 0):
             raise InputError(f"{path} tells {speed:g} images per second, which none runs: run run.sh again")
         if speed is None:
@@ -168,6 +167,13 @@ def _speeds(folder: Path, backend: KitBackend) -> tuple[dict[int, float], tuple[
         else:
             found[int(batch[1])] = min(speed, found.get(int(batch[1]), speed))
     return found, tuple(untimed)
+
+
+def _speed(log: Path, batch: int, backend: KitBackend) -> float | None:
+    try:
+        return backend.read_speed(log.read_text(encoding="utf-8", errors="replace"), batch)
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        raise InputError(f"{log} tells no time that can be read ({one_line(error):.80}): run run.sh again") from None
 
 
 class OutputReader:
