@@ -63,7 +63,7 @@ def test_what_nothing_here_runs_is_built_and_says_so(
 def test_a_gate_that_failed_leaves_a_package_not_verified(
     trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ship, "failures", lambda *_: ["wrong"])
+    monkeypatch.setattr(ship, "judged", lambda checks, *_: (tuple(checks), ["wrong"]))
     manifest = export(*trained, tmp_path / "package", allow_inexact=True).manifest
     assert (manifest.failures, manifest.standing) == (("wrong",), "built, not verified here")
 
