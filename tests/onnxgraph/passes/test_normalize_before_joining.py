@@ -72,4 +72,6 @@ def test_for_eight_bits_it_is_moved_behind_convolutions_alone(second: str, reade
     model, original = (parsed(text, opset=19, **weights) for _ in range(2))
     assert normalize_convolutions(model) == moved
     assert (kinds(model)[-2] == "Concat") == moved
+    read = {name for node in model.graph.node for name in node.input}
+    assert {tensor.name for tensor in model.graph.initializer} <= read
     assert np.allclose(computed(model, **FEEDS), computed(original, **FEEDS), rtol=1e-5, atol=1e-4)

@@ -10,6 +10,7 @@ import onnx
 from onnx import helper, numpy_helper
 from onnx.external_data_helper import uses_external_data
 
+from segship.onnxgraph.passes.drop_unused import drop_unused
 from segship.onnxgraph.shapes import channels_of
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ def _move(model: onnx.ModelProto, wanted: Callable[[onnx.NodeProto, dict[str, on
     channels, moved = channels_of(model), False
     while _move_one(model, channels, wanted):
         moved = True
+    if moved:
+        drop_unused(model)  # the weights of all channels, of which ONNX Runtime would warn one by one
     return moved
 
 
