@@ -43,6 +43,7 @@ INFO = BackendInfo(
     dynamic=False,
     opset=20,
     plain=20,
+    passes=("join_hard_swish",),
     unverified=True,
     unbuildable=lambda: _simulated.unbuildable(TOOLCHAIN),
     default_device="simulator",
