@@ -16,7 +16,7 @@ import numpy as np
 from segship.backends import _elsewhere
 from segship.core import kits
 from segship.core.artifacts import BackendInfo, Device, EngineOption, Session, shapes_of
-from segship.core.errors import BackendError, MissingExtraError, engine_errors, one_line
+from segship.core.errors import BackendError, InputError, MissingExtraError, engine_errors, one_line
 from segship.core.kits import ENGINES, INPUTS, OUTPUTS, KitJob, Recipe
 from segship.core.sessions import OpenSession, Pool
 
@@ -115,6 +115,7 @@ def recipe(job: KitJob) -> Recipe:
         pixels=aipp,
         options=_remembered(job, aipp=aipp),
         by_size="dynamic_image_size" in options,
+        written=_written,
     )
 
 
@@ -232,15 +233,25 @@ _THROUGHPUT = re.compile(r"throughput 1000\*batchsize\.mean\(([\d.]+)\)/NPU_comp
 
 def read_speed(text: str, batch: int) -> float | None:
     """The throughput of ais_bench's summary, on the screen or as JSON; it counts images."""
-    del batch
     found = _THROUGHPUT.findall(text)
     if found:
+        if (ran := float(found[-1][0])) != batch:
+            raise InputError(f"it tells the time of {ran:g} images at once, expected {batch}")
         return float(found[-1][2])
     try:
         value = json.loads(text).get("throughput")
     except (ValueError, AttributeError):
         return None
     return float(value) if isinstance(value, (int, float)) else None
+
+
+def _written(summary: str) -> list[tuple[str, str]]:
+    """Of each input the file that ais_bench says it has written; of several sizes it tells the last one's."""
+    try:
+        samples = json.loads(summary)["filesinfo"].values()
+        return [(str(sample["infiles"][0]), str(name)) for sample in samples for name in sample["outfiles"]]
+    except (ValueError, RecursionError, KeyError, IndexError, TypeError, AttributeError):
+        return []  # another version's; its times are read by themselves
 
 
 _CODE = re.compile(r"\b(E[A-Z]?\d{4,5})\b:?\s*(.*)")

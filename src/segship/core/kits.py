@@ -120,6 +120,7 @@ class Recipe:
         dtype: Of raw outputs without a type of their own.
         options: What the backend wants to remember to open an engine.
         by_size: Whether inputs lie in a folder for each size, ``inputs/512x1024``.
+        written: Reads from the tool's own summary, ``result_bsN_summary.json``, which file it wrote of which input.
         by_hand: Whether somebody's own program writes the outputs after ``run``, so that there are no digests of them.
     """
 
@@ -134,6 +135,7 @@ class Recipe:
     dtype: str = "float32"
     options: Mapping[str, Any] = field(default_factory=dict)
     by_size: bool = False
+    written: Callable[[str], Sequence[tuple[str, str]]] | None = None
     by_hand: bool = False
 
 
@@ -156,7 +158,12 @@ class KitBackend(Protocol):
         """Whether the ONNX file leaves sizes free that the vendor's program fixes."""
 
     def read_speed(self, text: str, batch: int) -> float | None:
-        """Read the images per second from what the timing of ``run`` printed for a batch; None: nothing is said."""
+        """Read the images per second from what the timing of ``run`` printed for a batch; None: nothing is said.
+
+        Raises:
+            ValueError: It cannot be read.
+            InputError: It is of another number of images at once.
+        """
 
     def explain(self, text: str) -> str:
         """Say in one line why the program failed and what to do, from what it printed."""

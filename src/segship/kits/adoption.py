@@ -18,6 +18,7 @@ from segship.core.plan import Int8
 from segship.deploy.ship import ignore_progress
 from segship.kits.kit import KIT, Expected, read_kit, signature
 from segship.kits.outputs import OutputReader, find_results
+from segship.kits.traces import trace
 from segship.metrics.confusion import Scores, scores
 from segship.runtime.package import Package
 from segship.tools.tensors.score import score_outputs
@@ -114,15 +115,18 @@ def adopt(
     results = find_results(opened, Path(outputs), backend)
     batch = _require_engine_ran(made, files, results)
     recipe = backend.recipe(_job(opened))
+    chosen = _chosen(opened, results, batch, files)
+    traces = trace(opened, recipe, results, chosen)
     expected = Expected.read(opened)
     found = {}
-    for count, place in _chosen(opened, results, batch, files).items():
+    for count, place in chosen.items():
         reader = OutputReader(place, opened, recipe, dtype)
         found[count] = _compare(opened, expected, reader, tell)
     failed = [text for each in found.values() for text in _failures(opened, each)]
     if failed and not allow_inexact:
         raise VerificationError(f"{'; '.join(dict.fromkeys(failed))}: --allow-inexact writes it nonetheless")
     manifest = _manifest(opened, recipe, backend, results, found, tuple(dict.fromkeys(failed)))
+    manifest = manifest.model_copy(update={"notes": (*manifest.notes, *traces)})
     with replace_directory(folder, replaceable=is_package) as directory:
         for name, path in files.items():
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
@@ -161,6 +165,7 @@ def score_kit(
     backend = _backend(opened)
     results = find_results(opened, Path(outputs), backend)
     recipe, expected = backend.recipe(_job(opened)), Expected.read(opened)
+    trace(opened, recipe, results, results.folders)
     return {
         count: _evaluate(opened, expected, OutputReader(place, opened, recipe, dtype), progress)
         for count, place in results.folders.items()

@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from segship.core.kits import KitBackend, Recipe
-    from segship.kits.kit import Kit, KitInput
+    from segship.kits.kit import Kit
 
-__all__ = ["OutputReader", "Results", "find_results"]
+__all__ = ["SUMMARY", "OutputReader", "Results", "find_results"]
+
+SUMMARY = "result_bs{batch}_summary.json"
+"""Name of the file beside a folder of outputs in which some tools tell what they did."""
 
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 _BATCH = re.compile(r"(?:result|time)_bs(\d+)")
@@ -153,7 +156,7 @@ def _speeds(folder: Path, backend: KitBackend) -> tuple[dict[int, float], tuple[
     """Images per second for each batch, from logs, of several sizes the slowest; and the logs that tell none."""
     found: dict[int, float] = {}
     untimed = []
-    for path in sorted(folder.glob("time_bs*")) + sorted(folder.glob("result_bs*_summary.json")):
+    for path in sorted(folder.glob("time_bs*")) + sorted(folder.glob(SUMMARY.format(batch="*"))):
         batch = _BATCH.match(path.name)
         if batch is None or path.stat().st_size > _LARGEST_LOG:
             continue
@@ -172,6 +175,8 @@ def _speeds(folder: Path, backend: KitBackend) -> tuple[dict[int, float], tuple[
 def _speed(log: Path, batch: int, backend: KitBackend) -> float | None:
     try:
         return backend.read_speed(log.read_text(encoding="utf-8", errors="replace"), batch)
+    except InputError as error:
+        raise InputError(f"{log} is of another run: {error}: run run.sh again") from None
     except (ValueError, ArithmeticError, RecursionError) as error:
         raise InputError(f"{log} tells no time that can be read ({one_line(error):.80}): run run.sh again") from None
 
@@ -205,8 +210,7 @@ class OutputReader:
         Raises:
             InputError: It is not there, has another size or type, or holds what is no number.
         """
-        entry = self._kit.inputs[number]
-        path = self._find(entry, number)
+        path = self.find(number)
         shape = tuple(expected)
         if self._recipe.layout == "nhwc":
             shape = (shape[0], *shape[2:], shape[1])
@@ -223,11 +227,20 @@ class OutputReader:
     def digests(self) -> str:
         """SHA-256 over all outputs' bytes, in the order of the inputs."""
         whole = hashlib.sha256()
-        for number, entry in enumerate(self._kit.inputs):
-            whole.update(self._find(entry, number).read_bytes())
+        for number in range(len(self._kit.inputs)):
+            whole.update(self.find(number).read_bytes())
         return whole.hexdigest()
 
-    def _find(self, entry: KitInput, number: int) -> Path:
+    def find(self, number: int) -> Path:
+        """The file with the output of an input.
+
+        Args:
+            number: The input's place.
+
+        Raises:
+            InputError: There is none, or there are two.
+        """
+        entry = self._kit.inputs[number]
         names = [
             pattern.format(stem=entry.stem, number=number, output=self._output)
             for pattern in (*self._recipe.results, "{stem}")

@@ -59,7 +59,20 @@ if given.output:
             value.tofile(path)
 mean = float(np.mean(times))
 if given.output:
-    summary = {"NPU_compute_time": {"mean": mean}, "throughput": 1000 * batch / mean, "filesinfo": {}}
+    samples = {
+        str(number): {
+            "infiles": [str(file)],
+            "outfiles": [str(folder / f"{file.name.split('.')[0]}_0.{given.outfmt.lower()}")],
+        }
+        for number, file in enumerate(files)
+    }
+    summary = {
+        "filesinfo": samples,
+        "args": sys.argv,
+        "NPU_compute_time": {"mean": mean, "count": len(times)},
+        "throughput": 1000 * batch / mean,
+        "npu_compute_time_list": times,
+    }
     (Path(given.output) / f"{given.output_dirname}_summary.json").write_text(json.dumps(summary))
 print("[INFO] -----------------Performance Summary------------------")
 print(f"[INFO] NPU_compute_time (ms): min = {min(times)}, max = {max(times)}, mean = {mean}, median = {mean}")
