@@ -33,7 +33,7 @@ def named(network: torch.nn.Module, file: Path) -> dict[str, Any]:
 
 
 def record_nnunet(name: str, image: np.ndarray, folder: Path) -> dict[str, np.ndarray]:
-    """Labels of nnU-Net's own predictor, one fold and two, with and without mirroring."""
+    """Labels of nnU-Net's own predictor, one fold and two, with and without mirroring, and at odd steps."""
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
@@ -50,15 +50,18 @@ def record_nnunet(name: str, image: np.ndarray, folder: Path) -> dict[str, np.nd
     state = named(network, folder / "state.json")
     folds = [medical.weights(state, f"{fold}:") for fold in range(2)]
     found = {}
+    pixels = image.transpose(2, 0, 1)[:, None].astype(np.float32)
+
+    def predicted(count: int, **options: Any) -> np.ndarray:
+        predictor = nnUNetPredictor(device=torch.device("cpu"), allow_tqdm=False, **options)
+        predictor.manual_initialization(network, manager, configuration, folds[:count], dataset, "nnUNetTrainer", (0, 1))
+        return predictor.predict_single_npy_array(pixels, {"spacing": (999, 1, 1)})[0].astype(np.uint8)
+
     for count in (1, 2):
         for mirror in (False, True):
-            predictor = nnUNetPredictor(use_mirroring=mirror, device=torch.device("cpu"), allow_tqdm=False)
-            predictor.manual_initialization(
-                network, manager, configuration, folds[:count], dataset, "nnUNetTrainer", (0, 1)
-            )
-            pixels = image.transpose(2, 0, 1)[:, None].astype(np.float32)
-            labels = predictor.predict_single_npy_array(pixels, {"spacing": (999, 1, 1)})
-            found[f"{name}_{count}_{'mirror' if mirror else 'plain'}"] = labels[0].astype(np.uint8)
+            found[f"{name}_{count}_{'mirror' if mirror else 'plain'}"] = predicted(count, use_mirroring=mirror)
+    for step in medical.STEPS:
+        found[f"{name}_step{step}"] = predicted(1, use_mirroring=False, tile_step_size=step)
     return found
 
 

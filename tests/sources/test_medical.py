@@ -76,6 +76,23 @@ def test_nnunet_gives_its_own_labels(name: str, tmp_path: Path) -> None:
             assert same.mean() >= LABELS, (count, way, same.mean())
 
 
+@pytest.mark.parametrize("step", medical.STEPS)
+@pytest.mark.parametrize("name", medical.PLANS)
+def test_steps_of_nnunet_that_are_no_whole_pixels(name: str, step: float, tmp_path: Path) -> None:
+    recorded = np.load(NNUNET / "masks.npz")
+    loaded = load(nnunet(name, tmp_path), cfg_options={"folds": [0], "tile_step_size": step})
+    pipeline = Pipeline(EagerSession(loaded.network), loaded.spec, loaded.network.sizes)
+    expected = recorded[f"{name}_step{step}"]
+    assert (pipeline.labels(read_image(NNUNET / "image.png"), "bgr") == expected).mean() >= LABELS
+    assert (recorded[f"{name}_1_plain"] != expected).mean() > 0.01
+    assert loaded.spec.model_validate(loaded.spec.model_dump()).slide == loaded.spec.slide
+
+
+def test_steps_of_nnunet_are_a_pixel_and_more(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"tile_step_size is 0.01, expected a number of 0.0208 .* to 1"):
+        load(nnunet("plain", tmp_path, folds=1), cfg_options={"tile_step_size": 0.01})
+
+
 def test_a_package_of_nnunet_mirrors_with_tta(tmp_path: Path) -> None:
     package = export(Source(nnunet("plain", tmp_path), cfg_options=["folds=0"]), tmp_path / "package")
     assert package.manifest.tta is not None

@@ -9,6 +9,8 @@ import torch
 from support import fill
 
 PLANS = ("plain", "residual")
+STEPS = (0.3, 0.7)
+"""Shares of the patch of 64x48 that are no whole pixels: nnU-Net's ``tile_step_size``."""
 BUNDLES = ("gaussian", "constant", "binary")
 DATASET = {
     "channel_names": {"0": "R", "1": "G", "2": "B"},

@@ -171,6 +171,8 @@ class Slide(Frozen):
         sigma: Standard deviation of the Gaussian, as a share of the window's side.
         members: How many networks' scores lie one behind another in the channels. The windows of each are put
             together by themselves, and the label is that of their mean (nnU-Net's folds).
+        share: Step as a share of the window's sides, in double precision, where that is no whole number of pixels
+            (nnU-Net's ``tile_step_size``); ``stride`` is then the step rounded up.
     """
 
     crop: tuple[Side, Side]
@@ -180,13 +182,14 @@ class Slide(Frozen):
     blend: Literal["mean", "gaussian", "gaussian_half", "mean_half"] = "mean"
     sigma: Annotated[float, Bound(gt=0, le=64)] = 0.125
     members: Annotated[int, Bound(ge=1, le=_MOST_MEMBERS)] = 1
+    share: Annotated[float, Bound(ge=2**-10, le=1)] | None = None
 
     def _require_consistent(self) -> None:
         if self.members > 1 and self.blend == "mean":
             raise ValueError("members are put together where windows are weighed or added up in half precision")
 
     def _omitted(self) -> tuple[str, ...]:
-        return () if self.members > 1 else ("members",)
+        return (*(() if self.members > 1 else ("members",)), *(("share",) if self.share is None else ()))
 
     def __str__(self) -> str:
         (height, width), (down, right) = self.crop, self.stride

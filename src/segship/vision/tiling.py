@@ -7,6 +7,7 @@ therefore holds across windows, and no full-resolution sum is ever kept.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,8 +61,12 @@ def plan(size: tuple[int, int], slide: Slide, sizes: SizeRule | None = None) -> 
             f"the image becomes {size[0]}x{size[1]} pixels, so its windows are {window[0]}x{window[1]}; "
             f"this package takes {sizes}: use a larger image, or export with a dynamic shape"
         )
-    starts = _spread_nearest if slide.nearest else _spread if slide.spread else _starts
-    tops, lefts = (starts(size[side], window[side], slide.stride[side]) for side in range(2))
+    if slide.nearest:
+        steps = slide.stride if slide.share is None else tuple(side * slide.share for side in slide.crop)
+        tops, lefts = (_spread_nearest(size[side], window[side], steps[side]) for side in range(2))
+    else:
+        starts = _spread if slide.spread else _starts
+        tops, lefts = (starts(size[side], window[side], slide.stride[side]) for side in range(2))
     return Windows(size, window, tops, lefts)
 
 
@@ -208,10 +213,10 @@ def _weights(window: tuple[int, int], slide: Slide) -> NDArray[Any]:
     return found
 
 
-def _spread_nearest(length: int, window: int, stride: int) -> tuple[int, ...]:
+def _spread_nearest(length: int, window: int, step: float) -> tuple[int, ...]:
     """As `_spread`, rounded to the nearest pixel, halves to the even one, as nnU-Net does."""
     last = length - window
-    count = -(-last // stride) + 1
+    count = math.ceil(last / step) + 1
     return tuple(round(last / (count - 1) * number) if number else 0 for number in range(count))
 
 

@@ -178,18 +178,17 @@ def _spec(plan: Plan, own: dict[str, Any], folds: int) -> tuple[ModelSpec, tuple
 
 def _slide(plan: Plan, own: dict[str, Any], members: int) -> Slide:
     share, weighed = own.get("tile_step_size", 0.5), own.get("use_gaussian", True)
-    if not isinstance(share, (int, float)) or not 0 < share <= 1:
-        raise ConfigError(f"tile_step_size is {share!r:.80}, expected a number above 0 and at most 1")
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 1 / min(plan.patch) <= share <= 1:
+        least = f"{1 / min(plan.patch):.3g} (a pixel of the plan's patch)"
+        raise ConfigError(f"tile_step_size is {share!r:.80}, expected a number of {least} to 1")
     if not isinstance(weighed, bool):
         raise ConfigError(f"use_gaussian is {weighed!r:.80}, expected true or false")
-    steps = [side * share for side in plan.patch]
-    if any(not float(step).is_integer() for step in steps):
-        raise ConfigError(
-            f"tile_step_size {share:g} of windows of {plan.patch} makes steps of {steps}: no whole pixels"
-        )
+    down, right = (side * share for side in plan.patch)
+    whole = float(down).is_integer() and float(right).is_integer()
     return Slide(
         crop=plan.patch,
-        stride=(int(steps[0]), int(steps[1])),
+        stride=(math.ceil(down), math.ceil(right)),
+        share=None if whole else share,
         spread=True,
         nearest=True,
         blend="gaussian_half" if weighed else "mean_half",
