@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from segship.core.errors import InputError
 from segship.core.spec import ModelSpec, Normalization, Pad, Resize
@@ -89,6 +90,24 @@ def test_what_cannot_be_used_is_told(tmp_path: Path) -> None:
         read_stored(tmp_path / "nothing.tif", 6)
     with pytest.raises(InputError, match="not str"):
         as_stored("a", 6)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_one_band_is_read_from_grey_pictures(kind: type[np.uint8 | np.uint16], tmp_path: Path) -> None:
+    pixels = (np.arange(600).reshape(20, 30) * 97).astype(kind)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    for image in (tmp_path / "a.png", (tmp_path / "a.png").read_bytes()):
+        found = read_stored(image, 1)
+        assert (found.dtype, found.shape) == (np.dtype(kind), (20, 30, 1))
+        assert (found[:, :, 0] == pixels).all()
+    with pytest.raises(InputError, match="limit is 599"):
+        read_stored(tmp_path / "a.png", 1, max_pixels=599)
+    Image.new("RGB", (4, 4)).save(tmp_path / "colours.png")
+    with pytest.raises(InputError, match="stores pixels of the kind RGB, and this network takes one band"):
+        read_stored(tmp_path / "colours.png", 1)
+    (tmp_path / "cut.png").write_bytes((tmp_path / "a.png").read_bytes()[:60])
+    with pytest.raises(InputError, match="cut off or damaged|damaged"):
+        read_stored(tmp_path / "cut.png", 1)
 
 
 def test_a_tiff_that_claims_a_billion_pixels_is_refused_unread(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from segship.core.errors import InputError, MissingExtraError, one_line
-from segship.vision.decode import MAX_PIXELS, open_encoded, read_image
+from segship.vision.decode import MAX_PIXELS, open_encoded, read_grey, read_image
 from segship.vision.tiff_tags import BITS, HEIGHT, SAMPLES, WIDTH, pages
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ __all__ = [
 Stored: TypeAlias = "NDArray[np.uint8 | np.uint16 | np.float32]"
 
 _KINDS = "uif"
+_TIFF = frozenset({b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"})
 _MOST_BANDS = 512
 _MOST_BYTES = 6  # times the pixels that are allowed: of all bands together, as stored
 _PALETTE_CHANNELS = 4  # OpenCV decodes as many samples a pixel
@@ -69,7 +70,8 @@ def read_stored(image: Encoded, bands: int, *, max_pixels: int = MAX_PIXELS) -> 
 
     Args:
         image: A TIFF whose pixels have ``bands`` samples, or that has a page for each band; or a ``.npy`` of shape
-            (H, W, bands), (bands, H, W), or (H, W) for one band. A path, bytes, or a binary file object.
+            (H, W, bands), (bands, H, W), or (H, W) for one band; one band is read from grey pictures, too. A path,
+            bytes, or a binary file object.
         bands: How many there must be.
         max_pixels: Largest width times height that is decoded.
 
@@ -84,6 +86,8 @@ def read_stored(image: Encoded, bands: int, *, max_pixels: int = MAX_PIXELS) -> 
         file.seek(0)
         if head.startswith(b"\x93NUMPY"):
             array = _read_npy(name, file, max_pixels)
+        elif bands == 1 and head[:4] not in _TIFF:
+            array = read_grey(file, max_pixels=max_pixels)
         else:
             array = _read_tiff(name, head, file.read, max_pixels)
     return _checked(_bands_last(array, bands), bands, name)
@@ -174,7 +178,7 @@ def _pixels(shape: tuple[int, ...]) -> int:
 
 
 def _read_tiff(name: str, head: bytes, read: Callable[[], bytes], max_pixels: int) -> NDArray[Any]:
-    if head[:4] not in {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}:
+    if head[:4] not in _TIFF:
         raise InputError(f"{name} is neither TIFF nor .npy: images of many bands are read from these")
     data = read()
     stored, most, samples_in_all = 0, 0, 0

@@ -44,6 +44,7 @@ __all__ = [
     "is_encoded",
     "is_pillow",
     "open_encoded",
+    "read_grey",
     "read_image",
     "read_labels",
 ]
@@ -200,8 +201,8 @@ def _read_tiff(name: str, data: bytes, max_pixels: int) -> NDArray[np.uint8]:
 
 
 def _checked(
-    name: str, kind: str, size: tuple[int, int], decode: Callable[[], NDArray[np.uint8] | None]
-) -> NDArray[np.uint8]:
+    name: str, kind: str, size: tuple[int, int], decode: Callable[[], NDArray[Any] | None]
+) -> NDArray[Any]:
     """What a decoder returns; what it raises, or returns nothing for, is told as lack of memory or as damage."""
     found = None
     try:
@@ -274,6 +275,30 @@ def from_pillow(image: Image, *, max_pixels: int = MAX_PIXELS, stored: bool = Fa
         return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"the image cannot be decoded: {one_line(error)}") from None
+
+
+def read_grey(image: Encoded, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Decode a grey picture with the numbers it stores.
+
+    Args:
+        image: As for `read_image`, of one grey channel of 8 or 16 bits.
+        max_pixels: Largest width times height that is decoded.
+
+    Returns:
+        (H, W), uint8 or uint16.
+
+    Raises:
+        InputError: As for `read_image`; or the file stores colours, or other numbers.
+    """
+    with open_encoded(image) as (name, file):
+        picture = _header(name, _format(name, file), file, max_pixels)
+        if picture.mode != "L" and not picture.mode.startswith("I;16"):
+            raise InputError(
+                f"{name} stores pixels of the kind {picture.mode}, and this network takes one band: expected grey of 8 "
+                "or 16 bits, TIFF or .npy; convert it"
+            )
+        found = _checked(name, picture.format or "", picture.size, lambda: from_pillow(picture, stored=True))
+    return found if found.dtype == np.uint8 else found.astype(np.uint16)
 
 
 def read_labels(
