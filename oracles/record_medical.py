@@ -54,7 +54,9 @@ def record_nnunet(name: str, image: np.ndarray, folder: Path) -> dict[str, np.nd
 
     def predicted(count: int, **options: Any) -> np.ndarray:
         predictor = nnUNetPredictor(device=torch.device("cpu"), allow_tqdm=False, **options)
-        predictor.manual_initialization(network, manager, configuration, folds[:count], dataset, "nnUNetTrainer", (0, 1))
+        predictor.manual_initialization(
+            network, manager, configuration, folds[:count], dataset, "nnUNetTrainer", (0, 1)
+        )
         return predictor.predict_single_npy_array(pixels, {"spacing": (999, 1, 1)})[0].astype(np.uint8)
 
     for count in (1, 2):

@@ -106,7 +106,7 @@ def test_one_band_is_read_from_grey_pictures(kind: type[np.uint8 | np.uint16], t
     with pytest.raises(InputError, match="stores pixels of the kind RGB, and this network takes one band"):
         read_stored(tmp_path / "colours.png", 1)
     (tmp_path / "cut.png").write_bytes((tmp_path / "a.png").read_bytes()[:60])
-    with pytest.raises(InputError, match="cut off or damaged|damaged"):
+    with pytest.raises(InputError, match="cut off or damaged"):
         read_stored(tmp_path / "cut.png", 1)
 
 

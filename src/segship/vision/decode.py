@@ -200,9 +200,7 @@ def _read_tiff(name: str, data: bytes, max_pixels: int) -> NDArray[np.uint8]:
     return _checked(name, "TIFF", page.size, lambda: decode_by_opencv(data))
 
 
-def _checked(
-    name: str, kind: str, size: tuple[int, int], decode: Callable[[], NDArray[Any] | None]
-) -> NDArray[Any]:
+def _checked(name: str, kind: str, size: tuple[int, int], decode: Callable[[], NDArray[Any] | None]) -> NDArray[Any]:
     """What a decoder returns; what it raises, or returns nothing for, is told as lack of memory or as damage."""
     found = None
     try:

@@ -20,6 +20,7 @@ from segship.reading.weights import flush_denormals
 from segship.sources import Framework, Loaded
 from segship.sources.huggingface.families import find_family
 from segship.sources.huggingface.folder import load_model, require_harmless
+from segship.sources.huggingface.margins import Framed, find_margin, within
 from segship.sources.huggingface.processor import PROCESSOR_CONFIGS, load_processor, preprocessing
 from segship.sources.huggingface.scores import channels, image_size, patch_size
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from segship.sources import LoadRequest
     from segship.sources.huggingface.families import Family
+    from segship.sources.huggingface.margins import Margin
     from segship.sources.huggingface.processor import Processor
 
 __all__ = ["FRAMEWORK", "load", "recognises"]
@@ -85,7 +87,9 @@ def load(request: LoadRequest) -> Loaded:
         **seen,
     )
     module = family.adapt(model, folder)
-    sizes = _sizes(family, module, _size(options.get(_SIZE)))
+    margin = find_margin(processor, spec.geometry)
+    network = _network(family, module, margin, _size(options.get(_SIZE)), spec)
+    sizes = network.sizes
     if sizes.fixed is not None and spec.slide is not None and spec.slide.crop != sizes.fixed:
         (height, width), (rows, columns) = spec.slide.crop, sizes.fixed
         raise ConfigError(
@@ -100,12 +104,24 @@ def load(request: LoadRequest) -> Loaded:
             f"This network sees one size only: every image is resized to {sizes.fixed[0]}x{sizes.fixed[1]} "
             "(height x width)"
         )
-    network = WrappedNetwork(module, len(classes), out_channels=1 if binary else None, sizes=sizes)
-    network.patch = patch_size(model.config) if patch_size(model.config) >= _PATCH else 1
-    network.requires_grad_(requires_grad=False).eval()
     denormals = flush_denormals(network)
     provenance = _provenance(found, spec)
     return Loaded(spec, network, tuple(notes), _origin(folder), denormals, provenance=provenance)
+
+
+def _network(
+    family: Family, module: Any, margin: Margin | None, asked: tuple[int, int] | None, spec: ModelSpec
+) -> WrappedNetwork:
+    """The network, within its margin, and the sizes it takes."""
+    patch, sizes = patch_size(module.model.config), _sizes(family, module, asked)
+    if margin is not None:
+        module, sizes = Framed(module, margin), within(sizes, margin, asked)
+    channels_out = 1 if spec.output == "sigmoid" else None
+    network = WrappedNetwork(module, len(spec.classes), out_channels=channels_out, sizes=sizes)
+    whole = margin is not None and margin.multiple is not None  # sides are raised to whole patches, not cut
+    network.patch = patch if patch >= _PATCH and not whole else 1
+    network.requires_grad_(requires_grad=False).eval()
+    return network
 
 
 def _options(request: LoadRequest) -> dict[str, Any]:

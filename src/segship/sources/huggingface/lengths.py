@@ -243,11 +243,16 @@ def _patch_angles(self: Any, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _sines(self: Any, shape: Any, device: Any, dtype: Any, mask: Tensor | None = None) -> Tensor:
-    """MaskFormer, DETR: positions of an image without padding, made anew: the library keeps what it made last."""
+    """MaskFormer: positions of an image without padding."""
     del mask
+    return _masked_sines(self, shape, device, dtype)
+
+
+def _masked_sines(self: Any, shape: Any, device: Any, dtype: Any, mask: Tensor | None = None) -> Tensor:
+    """DETR: positions within what the mask says is seen, made anew: the library keeps what it made last."""
     make = self.build_sine_position_embedding.__wrapped__
     found: Tensor = make(
-        shape, device, dtype, self.num_position_features, self.normalize, self.scale, self.temperature, None
+        shape, device, dtype, self.num_position_features, self.normalize, self.scale, self.temperature, mask
     )
     return found
 
@@ -283,10 +288,10 @@ _METHODS: dict[str, dict[str, Callable[..., Any]]] = {
     **_each("OneFormerTransformerDecoderLayer", forward=_masked_layer),
     **_each("DINOv3ViTRopePositionEmbedding Sapiens2RopePositionEmbedding", forward=_patch_angles),
     **_each(
-        "MaskFormerSinePositionEmbedding Mask2FormerSinePositionEmbedding OneFormerSinePositionEmbedding "
-        "DetrSinePositionEmbedding",
+        "MaskFormerSinePositionEmbedding Mask2FormerSinePositionEmbedding OneFormerSinePositionEmbedding",
         forward=_sines,
     ),
+    **_each("DetrSinePositionEmbedding", forward=_masked_sines),
     **_each("DetrLearnedPositionEmbedding", forward=_learned),
 }
 """What is told again: the library's class, its methods."""

@@ -32,7 +32,10 @@ class Masks(Logits):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, classes, h, w), in 0 to the number of masks."""
-        masks, classes = self.predictions(x)
+        return self.summed(*self.predictions(x))
+
+    def summed(self, masks: Tensor, classes: Tensor) -> Tensor:
+        """Return the score of each class (N, classes, h, w) of masks and their classes."""
         if self.size is not None:
             masks = F.interpolate(masks, self.size, mode="bilinear", align_corners=False)
         classes = classes.softmax(dim=-1)[..., :-1]
@@ -99,18 +102,23 @@ class Eomt(Masks):
 
 
 class Detr(Masks):
-    """DETR with a head of masks, shown images without padding: nothing need be masked."""
+    """DETR with a head of masks: an image without a margin, or within one and which of its pixels are seen."""
 
-    def predictions(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def predictions(self, x: Tensor, seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) -> logits of masks (N, queries, h, w) and of classes (N, queries, classes + 1)."""
         head, detr = self.model, self.model.detr.model
         maps = detr.backbone.model(x)
         maps = getattr(maps, "feature_maps", maps)
         projected = detr.input_projection(maps[-1])
-        places = detr.position_embedding(shape=maps[-1].shape, device=x.device, dtype=x.dtype)
+        cells = None if seen is None else _nearest(seen, maps[-1].shape[2], maps[-1].shape[3])
+        places = detr.position_embedding(shape=maps[-1].shape, device=x.device, dtype=x.dtype, mask=cells)
         places = places.flatten(2).transpose(1, 2)
+        bias = None if cells is None else (cells - 1) * -_UNSEEN
+        length, count = places.shape[1], detr.query_position_embeddings.weight.shape[0]
         memory = detr.encoder(
-            inputs_embeds=projected.flatten(2).transpose(1, 2), attention_mask=None, spatial_position_embeddings=places
+            inputs_embeds=projected.flatten(2).transpose(1, 2),
+            attention_mask=None if bias is None else bias.flatten(1)[:, None, None].expand(-1, -1, length, -1),
+            spatial_position_embeddings=places,
         )[0]
         queries = detr.query_position_embeddings.weight.unsqueeze(0).expand(x.shape[0], -1, -1)
         decoded = detr.decoder(
@@ -119,13 +127,26 @@ class Detr(Masks):
             spatial_position_embeddings=places,
             object_queries_position_embeddings=queries,
             encoder_hidden_states=memory,
-            encoder_attention_mask=None,
+            encoder_attention_mask=None if bias is None else bias.flatten(1)[:, None, None].expand(-1, -1, count, -1),
         )[0]
         grid = torch.unflatten(memory.transpose(1, 2), 2, projected.shape[2:])
-        attention = head.bbox_attention(decoded, grid, attention_mask=None)
+        attention = head.bbox_attention(decoded, grid, attention_mask=None if bias is None else bias[:, None, None])
         masks = head.mask_head(features=projected, attention_masks=attention, fpn_features=[maps[2], maps[1], maps[0]])
         masks = masks.reshape(x.shape[0], queries.shape[1], masks.shape[-2], masks.shape[-1])
         return masks, head.detr.class_labels_classifier(decoded)
+
+    def masked(self, x: Tensor, seen: Tensor) -> Tensor:
+        """As `forward`, of an image within a margin: ``seen`` (N, 1, H, W) is 1 in the image and 0 in the margin."""
+        return self.summed(*self.predictions(x, seen))
+
+
+def _nearest(seen: Tensor, rows: int, columns: int) -> Tensor:
+    """(N, 1, H, W) -> (N, rows, columns): the nearest pixel of each cell, as torch finds it; of one size only."""
+    sides = zip((seen.shape[2], seen.shape[3]), (rows, columns), strict=True)
+    down, right = (
+        torch.floor(torch.arange(int(cells)) * torch.tensor(int(pixels) / int(cells))).long() for pixels, cells in sides
+    )
+    return seen[:, 0].index_select(1, down).index_select(2, right)
 
 
 class TaskMasks(Masks):

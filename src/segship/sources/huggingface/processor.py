@@ -27,7 +27,11 @@ _NEW_KEY = "image_processor"
 PROCESSOR_CONFIGS = (_CONFIG, _NEW_CONFIG)
 """Names of the files that say how images are prepared; the first that is there and speaks of images counts."""
 # Names of before transformers 4.26, in today's words; the library itself takes some of them for bare attributes.
-_RENAMED = {"reduce_labels": "do_reduce_labels", "size_divisibility": "size_divisor"}
+_RENAMED = {
+    "pad_and_return_pixel_mask": "do_pad",
+    "reduce_labels": "do_reduce_labels",
+    "size_divisibility": "size_divisor",
+}
 # What published configs hold besides: of training, of other tasks, or notes of the library that changes nothing here.
 _UNREAD = frozenset({
     "_processor_class",
@@ -38,7 +42,6 @@ _UNREAD = frozenset({
     "image_scale",
     "keypoint_heatmap_downscale_factor",
     "keypoint_heatmap_sigma",
-    "max_size",
     "max_text_len",
     "metadata",
     "patch_size",
@@ -68,6 +71,7 @@ _DEFAULTS = {
 }
 _PHOTOGRAPHS = (1, 3)  # channels of a grey image and one in colour; others are bands as they are stored
 _MASKS = ("MaskFormer", "Mask2Former")
+_LONGEST = "max_size"  # before transformers 4.27, of the long edge
 _SPLIT = "do_split_image"
 
 
@@ -177,7 +181,9 @@ def _unknown(values: dict[str, Any], kind: Any, file: Path, *, ignore: bool) -> 
         ConfigError: There are some, and they are not to be ignored.
     """
     known = kind.valid_kwargs.__required_keys__ | kind.valid_kwargs.__optional_keys__
-    for key in _UNREAD & values.keys():
+    reads = kind.__name__.startswith((*_MASKS, "Detr"))
+    known |= {_LONGEST} if reads else set()
+    for key in (_UNREAD if reads else _UNREAD | {_LONGEST}) & values.keys():
         del values[key]
     strange = [key for key in values if key not in known]
     sentences = [f"{kind.__name__} has no option {key!r:.80}.{did_you_mean(key, sorted(known))}" for key in strange]
@@ -212,23 +218,12 @@ def preprocessing(processor: Any, channels: int, notes: list[str]) -> dict[str, 
     if type(processor).__name__.startswith("Eomt"):
         slide = _windows(processor)
         geometry += _padding(processor)
-    elif _pads(processor):
-        raise UnsupportedError("the processor pads images to a size of their own (do_pad), which is not provided")
     return {
         "geometry": geometry,
         "normalization": _normalization(processor, channels),
         "pixels": "uint8" if channels in _PHOTOGRAPHS else "multispectral",
         "slide": slide,
     }
-
-
-def _pads(processor: Any) -> bool:
-    """Whether a lone image gets a margin: to ``pad_size``, DPT's to a multiple, Sapiens2's to its size."""
-    if not _says(processor, "do_pad"):
-        return False
-    name = type(processor).__name__
-    alone = name.startswith("Sapiens2") or (name.startswith("DPT") and _says(processor, "size_divisor"))
-    return alone or _says(processor, "pad_size")
 
 
 def _windows(processor: Any) -> Slide | None:
@@ -269,7 +264,8 @@ def _resize(processor: Any) -> GeometryStep:
             short=short, long=size.get("longest_edge"), multiple_of=multiple, interpolation=interpolation
         )
     raise UnsupportedError(
-        f"the processor's size is {size}: height and width, or shortest_edge (and longest_edge) are provided"
+        f"the processor's size is {one_line(processor.size)}: height and width, or shortest_edge (and longest_edge) "
+        "are provided, and not max_height with max_width"
     )
 
 
