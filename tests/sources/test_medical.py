@@ -237,6 +237,10 @@ def test_a_static_package_of_nnunet_pads_on_all_sides(tmp_path: Path) -> None:
 OTHERS: dict[str, dict[str, Any]] = {
     "AttentionUnet": {"channels": [4, 8], "strides": [2]},
     "SegResNet": {"blocks_down": [1, 1], "blocks_up": [1]},
+    "FlexibleUNet": {"backbone": "resnet10", "decoder_channels": [32, 16, 16, 8, 8]},
+    "MedNeXtS": {},
+    "SwinUNETR": {"feature_size": 12, "depths": [2, 2, 1, 1], "num_heads": [2, 2, 2, 2]},
+    "VNet": {"in_channels": 1},
     "UNETR": {"img_size": [48, 64], "feature_size": 4, "hidden_size": 16, "mlp_dim": 16, "num_heads": 2},
 }
 
@@ -246,22 +250,53 @@ def test_other_networks_of_monai_give_its_own_labels(name: str, tmp_path: Path) 
     nets = pytest.importorskip("monai.networks.nets")
     inferers = pytest.importorskip("monai.inferers")
     folder = monai("gaussian", tmp_path)
+    arguments = {"spatial_dims": 2, "in_channels": 3, "out_channels": 4} | OTHERS[name]
+    window = [64, 64] if name in {"FlexibleUNet", "SwinUNETR"} else [48, 64]  # width first, and some take whole 32
+    network = library_network(folder, nets, name, arguments, window)
+    package = export(folder, tmp_path / "package", target="onnxruntime_dynamic")
+    image = read_image(MONAI / "image.png")[:64, : window[0], : arguments["in_channels"]]
+    loaded = load(folder)
+    pipeline = Pipeline(EagerSession(loaded.network), package.manifest.spec, package.manifest.sizes)
+    pixels = torch.from_numpy(pipeline.prepare(image, "bgr").tensor).transpose(2, 3)
+    with torch.inference_mode():
+        expected = inferers.SlidingWindowInferer(window, mode="gaussian")(pixels, network)[0]
+    ours = loaded.network.logits(pixels.transpose(2, 3))[0].transpose(1, 2)
+    assert (ours - expected).abs().max() / expected.abs().max() < 3e-5
+    with Segmentor(package.path) as segmentor:
+        found = segmentor(image, channel_order="bgr")
+    assert (found == expected.argmax(0).T.numpy()).mean() >= 0.9999
+
+
+def library_network(folder: Path, nets: Any, name: str, arguments: dict[str, Any], window: list[int]) -> Any:
+    """A network of MONAI's with running statistics of its own, put into a bundle."""
     file = folder / "configs" / "inference.json"
     values = json.loads(file.read_text())
-    arguments = {"spatial_dims": 2, "in_channels": 3, "out_channels": 4} | OTHERS[name]
     values["network_def"] = {"_target_": name} | arguments
-    values["inferer"] = {"_target_": "SlidingWindowInferer", "roi_size": [48, 64], "mode": "gaussian"}
+    values["inferer"] = {"_target_": "SlidingWindowInferer", "roi_size": window, "mode": "gaussian"}
     file.write_text(json.dumps(values))
+    torch.manual_seed(0)
     network = getattr(nets, name)(**arguments).eval()
+    for part in network.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.running_mean.normal_(0, 0.2)
+            part.running_var.uniform_(0.5, 2)
     torch.save(network.state_dict(), folder / "models" / "model.pt")
-    package, image = export(folder, tmp_path / "package"), read_image(MONAI / "image.png")
-    pipeline = Pipeline(EagerSession(load(folder).network), package.manifest.spec, package.manifest.sizes)
-    pixels = torch.from_numpy(pipeline.prepare(image[:64, :48], "bgr").tensor).transpose(2, 3)
-    with torch.inference_mode():
-        expected = inferers.SlidingWindowInferer([48, 64], mode="gaussian")(pixels, network)[0].argmax(0).T
-    with Segmentor(package.path) as segmentor:
-        found = segmentor(image[:64, :48], channel_order="bgr")
-    assert (found == expected.numpy()).mean() >= 0.9999
+    return network
+
+
+def test_swin_unetr_of_monai_has_one_size(tmp_path: Path) -> None:
+    pytest.importorskip("monai.networks.nets")
+    folder = monai("gaussian", tmp_path)
+    arguments = {"spatial_dims": 2, "in_channels": 3, "out_channels": 4, "feature_size": 12}
+    changes = {"network_def": {"_target_": "SwinUNETR"} | arguments, "inferer.roi_size": [96, 64]}
+    file = folder / "configs" / "inference.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"network_def": changes.pop("network_def")}))
+    (folder / "models" / "model.pt").unlink()
+    loaded = load(folder, cfg_options=changes, random_weights=True)
+    assert loaded.network.sizes.fixed == (64, 96)
+    for says in ({"inferer.roi_size": [48, 64]}, {"inferer": {"_target_": "SimpleInferer"}}):
+        with pytest.raises(SegshipError, match=r"SwinUNETR computes otherwise at every size.*inferer.roi_size"):
+            load(folder, cfg_options=says, random_weights=True)
 
 
 def test_another_network_of_monai_needs_monai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,22 @@ def test_mask_equals_torchvisions(name: str, tmp_path: Path) -> None:
     mask = Pipeline(EagerSession(loaded.network), loaded.spec, loaded.network.sizes).labels(read_image(STREET), "bgr")
     assert (mask == theirs).mean() >= 0.9999
     assert loaded.spec.geometry == (ResizeEdges(short=520, interpolation="pillow_bilinear"),)
+
+
+@pytest.mark.parametrize("kind", ["reference script", "parallel"])
+def test_checkpoints_of_training_scripts(kind: str, tmp_path: Path) -> None:
+    model, file = trained("lraspp_mobilenet_v3_large", tmp_path, num_classes=3)
+    state = model.state_dict()
+    if kind == "parallel":
+        torch.save({f"module.{key}": value for key, value in state.items()}, file)
+    else:
+        arguments = argparse.Namespace(data_path=Path("data"), device="cpu", lr=0.01)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01).state_dict()
+        torch.save({"model": state, "optimizer": optimizer, "epoch": 29, "args": arguments}, file)
+    image = torch.from_numpy(fill.image(64, 80))
+    with torch.inference_mode():
+        theirs, ours = model(image)["out"], load("lraspp_mobilenet_v3_large", file).network(image)
+    assert (ours - theirs).abs().max() / theirs.abs().max() < 1e-6
 
 
 @pytest.mark.slow

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from segship.core.spec import Padding, Slide
     from segship.sources import LoadRequest
     from segship.sources.monai.transforms import Decision, Prepared
 
@@ -84,6 +85,9 @@ def load(request: LoadRequest) -> Loaded:
     values = merge_options(read_mapping(file), request.options or {})
     said = _network_arguments(values, file)
     prepared = read_preprocessing(_part(values, "preprocessing", file), said.in_channels)
+    slide, padding = read_inferer(_part(values, "inferer", file), transposed=prepared.transposed)
+    if slide is not None and isinstance(said, LibraryArguments):
+        said = said._replace(window=slide.crop[::-1] if prepared.transposed else slide.crop)
     decision = read_postprocessing(_part(values, "postprocessing", file), said.out_channels)
     checkpoint = request.checkpoint or _weights(values, root)
     if not checkpoint.is_file() and request.checkpoint is None:
@@ -92,7 +96,7 @@ def load(request: LoadRequest) -> Loaded:
     network, denormals = _network(said, prepared, None if weights is None else weights.state, str(checkpoint))
     metadata = file.parent / _METADATA
     names = _names(read_mapping(metadata), said.out_channels) if metadata.is_file() else ()
-    spec, notes = _spec(values, file, said, prepared, decision, names)
+    spec, notes = _spec(file, said, prepared, decision, names, slide, padding)
     origin = {one.name: digest(one) for one in (file, metadata) if one.is_file()}
     if weights is not None:
         origin[weights.path.name] = weights.digest
@@ -228,18 +232,18 @@ def _names(metadata: dict[str, Any], channels: int) -> tuple[str, ...]:
 
 
 def _spec(
-    values: dict[str, Any],
     file: Path,
     said: _Arguments,
     prepared: Prepared,
     decision: Decision,
     names: tuple[str, ...],
+    slide: Slide | None,
+    padding: Padding | None,
 ) -> tuple[ModelSpec, tuple[str, ...]]:
     classes = named_classes(max(said.out_channels, 2), names)
     notes = list(classes.notes)
     if not decision.said:
         notes.append("Nothing in the bundle decides labels (AsDiscrete): the greatest score does")
-    slide, padding = read_inferer(_part(values, "inferer", file), transposed=prepared.transposed)
     with validated(str(file), ConfigError):
         spec = ModelSpec(
             source="monai",

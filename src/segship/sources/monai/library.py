@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import nn
@@ -17,8 +17,12 @@ from segship.core.spec import SizeRule
 from segship.reading.libraries import Trial, free_sizes, made_by_library, output_size
 from segship.reading.options import require_count
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = ["NETWORKS", "LibraryArguments", "library_arguments", "make", "sizes_of"]
 
+_MEDNEXT = ("", "S", "B", "M", "L", "Small", "Base", "Medium", "Large")
 NETWORKS = frozenset(
     {
         "AttentionUnet",
@@ -31,7 +35,7 @@ NETWORKS = frozenset(
         "FlexUNet",
         "FlexibleUNet",
         "HighResNet",
-        "MedNeXt",
+        *(f"MedNe{letter}t{size}" for letter in "Xx" for size in _MEDNEXT),
         "SegResNet",
         "SegResNetDS",
         "SwinUNETR",
@@ -57,12 +61,14 @@ class LibraryArguments(NamedTuple):
         options: All its arguments that a file gives.
         in_channels: Of the image.
         out_channels: Of the scores.
+        window: Sides of the only images that it sees, by MONAI's order of the axes, or None.
     """
 
     name: str
     options: dict[str, Any]
     in_channels: int
     out_channels: int
+    window: tuple[int, int] | None = None
 
 
 def library_arguments(name: str, said: dict[str, Any], file: str) -> LibraryArguments:
@@ -99,8 +105,15 @@ def _parameters(name: str) -> dict[str, inspect.Parameter]:
         from monai.networks import nets
     except ImportError as error:
         raise MissingExtraError(f"Reading MONAI's {name}", "monai", "monai") from error
-    known = dict(inspect.signature(getattr(nets, name).__init__).parameters)
-    return {key: value for key, value in known.items() if key not in {"self", "preprocess", "norm_layer"}}
+    make: Callable[..., nn.Module] | None = getattr(nets, name, None)
+    if make is None:
+        raise UnsupportedError(f"The MONAI that is installed has no {name}: install a newer one")
+    if not isinstance(make, type):  # one size of MedNeXt, made by a function of whatever arguments
+        from monai.networks.nets import mednext
+
+        make = mednext.create_mednext
+    known = dict(inspect.signature(make).parameters)
+    return {key: value for key, value in known.items() if key not in {"self", "preprocess", "norm_layer", "variant"}}
 
 
 def make(said: LibraryArguments) -> nn.Module:
@@ -118,6 +131,9 @@ def make(said: LibraryArguments) -> nn.Module:
     from monai.networks.nets.basic_unet import UpCat
 
     for part in made.modules():
+        for name, child in part.named_children():
+            if isinstance(child, nn.modules.dropout._DropoutNd):  # noqa: SLF001  (the base of all; training's alone)
+                setattr(part, name, nn.Identity())
         if isinstance(part, UpCat) and part.is_pad:
             part.forward = partial(_up_and_join, part)
         shortcut = getattr(part, "downsample", None)
@@ -151,6 +167,12 @@ def sizes_of(bare: nn.Module, said: LibraryArguments) -> SizeRule:
     """
     if (sides := _own_size(said)) is not None and _takes(bare, said, *sides):
         return SizeRule(fixed=sides)
+    if said.name == "SwinUNETR":
+        raise UnsupportedError(
+            "MONAI's SwinUNETR computes otherwise at every size (its windows shrink with the image), and so needs one "
+            f"of whole patches: {said.window or 'the whole image'} is none. Name one with --cfg-options "
+            "inferer._target_=SlidingWindowInferer inferer.roi_size=[HEIGHT,WIDTH]"
+        )
     trials = (Trial(one, one if one > 1 else _ODD, tuple(few * one for few in _LEAST)) for one in _MULTIPLES)
     if (found := free_sizes(lambda *side: _takes(bare, said, *side), trials, _PROBE)) is not None:
         return found
@@ -162,6 +184,8 @@ def sizes_of(bare: nn.Module, said: LibraryArguments) -> SizeRule:
 
 def _own_size(said: LibraryArguments) -> tuple[int, int] | None:
     """The size that the network is built for, where it is built for one."""
+    if said.name == "SwinUNETR":
+        return said.window
     size = said.options.get("img_size")
     sides = [size] * _PLANE if isinstance(size, int) else size
     return (sides[0], sides[1]) if isinstance(sides, (list, tuple)) and len(sides) == _PLANE else None
