@@ -136,6 +136,7 @@ def whole_numbers(x: Tensor) -> Tensor:
     return torch.cat([part.float() for part in parts], dim=1)
 
 
+GRID = torch.linspace(-1, 2, 2 * 7 * 9).reshape(1, 2, 7, 9).sin()
 TABLE = torch.linspace(-1, 1, 12).reshape(4, 3)
 
 LAYERS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -175,6 +176,14 @@ LAYERS: dict[str, Callable[[Tensor], Tensor]] = {
     "resized with antialias": lambda x: torch.cat(
         [F.interpolate(x, (x.shape[2] // 2, 9), mode=mode, antialias=True) for mode in ("bicubic", "bilinear")]
     ),
+    "positions resized with antialias": lambda x: torch.cat(
+        [
+            F.interpolate(GRID, (x.shape[2] // divisor, x.shape[3] + 1), mode=mode, antialias=True)[:, :, :3]
+            for mode in ("bicubic", "bilinear")
+            for divisor in (1, 4)
+        ],
+        dim=1,
+    ).expand(x.shape[0], -1, -1, -1),
     "normalised without weights": nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, affine=False)).eval(),
     "many heads": ManyHeads(),
     "whole numbers": whole_numbers,

@@ -25,27 +25,35 @@ class Function:
             function does. torch computes many shapes in Python, which loads its compiler: two seconds, and 150 MB.
         view: Whether the result may be the memory of the first argument.
         composite: Whether it is told in other functions of torch.
+        instead: Takes torch's arguments and returns the same in other functions of torch, or None: as ``write`` says.
     """
 
     write: Callable[..., Any]
     shape: Callable[..., Any] | None = None
     view: bool = False
     composite: bool = False
+    instead: Callable[..., Any] | None = None
 
 
 FUNCTIONS: dict[str, Function] = {}
 """The functions by torch's names, without the underscores of operators and of functions that change an argument."""
 
 
-def function(*names: str, shape: Callable[..., Any] | None = None, view: bool = False) -> Callable[[_Rule], _Rule]:
+def function(
+    *names: str,
+    shape: Callable[..., Any] | None = None,
+    view: bool = False,
+    instead: Callable[..., Any] | None = None,
+) -> Callable[[_Rule], _Rule]:
     """Declare what a function of torch is in ONNX.
 
     Args:
         names: Torch's names of the function and of its aliases.
         shape: Its shape rule, see `Function`.
         view: Whether the result may be the memory of the first argument.
+        instead: See `Function`.
     """
-    return lambda rule: _declare(names, rule, Function(rule, shape, view))
+    return lambda rule: _declare(names, rule, Function(rule, shape, view, instead=instead))
 
 
 def composite(*names: str) -> Callable[[_Rule], _Rule]:

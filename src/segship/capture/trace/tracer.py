@@ -168,14 +168,18 @@ class _Tracer(TorchFunctionMode):
             return self._answer(function, args, kwargs)
         if name not in FUNCTIONS:
             raise UntraceableError(f"torch's function {name} is not known")
-        if FUNCTIONS[name].composite:
+        entry = FUNCTIONS[name]
+        told = entry.write if entry.composite else entry.instead
+        if told is not None:
             with self:
-                return FUNCTIONS[name].write(*args, **kwargs)
+                other = told(*args, **kwargs)
+            if entry.composite or other is not None:
+                return other
         outs, written = self._written(name, function, args, kwargs)
         if in_place or kwargs.get("inplace"):
             return self._replaced(args[0], written, outs)
         results = self._results(written, outs)
-        if FUNCTIONS[name].view:
+        if entry.view:
             _share(args[0], results)
         return results
 

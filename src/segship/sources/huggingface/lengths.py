@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from segship.capture.antialiasing import cubic, resized, triangle
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -66,32 +68,10 @@ def _smoothed_positions(kernel: Callable[[Tensor], Tensor]) -> Callable[..., Ten
 
     def interpolate(self: Any, _: Tensor, height: int, width: int) -> Tensor:
         before, grid, size = _position_grid(self, height, width)
-        rows, columns = (_weights(grid.shape[2], length, kernel) for length in size)
-        grid = rows @ grid @ columns.transpose(0, 1)
+        grid = resized(grid, *size, kernel)
         return torch.cat((before, grid.flatten(2).transpose(1, 2)), 1)
 
     return interpolate
-
-
-def _weights(old: int, new: int, kernel: Callable[[Tensor], Tensor]) -> Tensor:
-    """The weights (new, old) of a resize with antialiasing."""
-    scale = torch.full((1,), float(old)) / new
-    centres = (torch.arange(new).float() + 0.5)[:, None] * scale
-    distances = ((torch.arange(old).float() + 0.5)[None, :] - centres).abs()
-    weights = kernel(distances / scale.clamp(min=1.0))
-    return weights / weights.sum(1, keepdim=True)
-
-
-def _triangle(x: Tensor) -> Tensor:
-    return (1 - x).clamp(min=0.0)
-
-
-def _cubic(x: Tensor) -> Tensor:
-    """Keys' kernel with a = -1/2, of distances that are not negative: one cubic up to 1, another up to 2."""
-    near, far = x.clamp(max=1.0), x.clamp(min=1.0, max=2.0)
-    inner = (1.5 * near - 2.5) * near * near + 1
-    outer = ((-0.5 * far + 2.5) * far - 4) * far + 2
-    return inner + outer  # each is zero where the other counts
 
 
 def _relative_bias(
@@ -275,8 +255,8 @@ _METHODS: dict[str, dict[str, Callable[..., Any]]] = {
     **_each("SwinPatchMerging Swinv2PatchMerging MaskFormerSwinPatchMerging", maybe_pad=_pad_to_pairs),
     **_each("SwinLayer Swinv2Layer MaskFormerSwinLayer", maybe_pad=_pad_to_windows),
     **_each("BeitEmbeddings Dinov2Embeddings", interpolate_pos_encoding=_interpolated_positions),
-    **_each("Dinov2WithRegistersEmbeddings", interpolate_pos_encoding=_smoothed_positions(_cubic)),
-    **_each("Tipsv2VisionEmbeddings", interpolate_pos_encoding=_smoothed_positions(_triangle)),
+    **_each("Dinov2WithRegistersEmbeddings", interpolate_pos_encoding=_smoothed_positions(cubic)),
+    **_each("Tipsv2VisionEmbeddings", interpolate_pos_encoding=_smoothed_positions(triangle)),
     **_each("BeitRelativePositionBias", forward=_relative_bias),
     **_each("DPTFeatureFusionLayer Tipsv2DptFeatureFusionLayer", forward=_fuse),
     **_each("MobileViTLayer", unfolding=_unfold),
