@@ -57,6 +57,26 @@ def test_arithmetic_on_whole_numbers_of_the_image_is_refused(tmp_path: Path) -> 
         plain_graph(Graph(tmp_path / "model.onnx", "onnx", (), ()), tmp_path / "plain.onnx", 17)
 
 
+def test_places_that_are_chosen_by_the_image_are_no_arithmetic(tmp_path: Path) -> None:
+    """PointRend computes its least sure points anew, and puts them where it found them."""
+    model = parsed(
+        """g (float[1, 4, 8] image) => (float[1, 4, 8] logits) {
+            first = Constant<value_ints = [0]>()
+            row = Gather<axis = 1>(image, first)
+            few = Constant<value_ints = [3]>()
+            most, places = TopK(row, few)
+            shape = Constant<value_ints = [1, 4, 3]>()
+            all = Expand(places, shape)
+            values = GatherElements<axis = 2>(image, all)
+            new = Relu(values)
+            logits = ScatterElements<axis = 2>(image, all, new)
+        }"""
+    )
+    save(model, tmp_path / "model.onnx")
+    plain = plain_graph(Graph(tmp_path / "model.onnx", "onnx", (), ()), tmp_path / "plain.onnx", 17)
+    assert "ScatterElements" in kinds(load(plain.path))
+
+
 def test_large_weights_are_the_same_and_in_the_file(tmp_path: Path) -> None:
     """They lie in a file while the graph is rewritten; a normalisation becomes part of them, one is transposed."""
     random = np.random.default_rng(0)

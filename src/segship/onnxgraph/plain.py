@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["plain_graph"]
 
 _WHOLE = {TensorProto.INT64, TensorProto.INT32}
-_MOVING = {"ArgMax", "Cast", "Gather", "GatherElements", "GatherND", "OneHot", "ScatterElements", "ScatterND", "TopK"}
+_MOVING = {
+    *("ArgMax", "Cast", "Expand", "Gather", "GatherElements", "GatherND", "OneHot", "Reshape", "ScatterElements"),
+    *("ScatterND", "Squeeze", "Tile", "TopK", "Transpose", "Unsqueeze"),
+}
 """Operators that pick and place by whole numbers, without arithmetic on them."""
 
 _LARGE = 2**18  # bytes; what a rewrite looks at, like one number for each channel, is smaller
