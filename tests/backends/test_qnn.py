@@ -108,6 +108,34 @@ def test_layers_that_int8_gives_back_stay_on_the_chip_in_16_bits(tmp_path: Path)
 
 
 @pytest.mark.usefixtures("wheel")
+def test_networks_that_attend_have_16_bits_there(tmp_path: Path) -> None:
+    text = """g (float[1, 3, 4, 6] image) => (float[1, 3, 4, 6] logits) {
+        like = MatMul(image, square)
+        weights = Softmax(like)
+        mixed = Mul(weights, image)
+        bent = Sigmoid(mixed)
+        logits = Add(bent, image)
+    }"""
+    model = parsed(text, 20, square=np.random.default_rng(1).normal(size=(6, 6)).astype(np.float32))
+    for node in model.graph.node:
+        node.name = f"layer.{node.output[0]}"
+    save(model, tmp_path / "graph.onnx")
+    image = TensorInfo(name="image", dtype="float32", shape=(1, 3, 4, 6))
+    graph = Graph(tmp_path / "graph.onnx", "onnx", (image,), (image.model_copy(update={"name": "logits"}),))
+    images = [np.random.default_rng(0).normal(size=(1, 3, 4, 6)).astype(np.float32)] * 2
+    reduced = quantize(graph, Target.parse("qnn-int8_static-4x6"), find_backend("qnn"), images)
+    assert reduced.layers == ("layer.mixed", "layer.bent"), "the others cannot be given back: they have 16 bits"
+    (tmp_path / "engine").mkdir()
+    reduced.build((), tmp_path / "engine", lambda made: made)
+    made = _compiled(tmp_path / "engine").graph
+    kinds = {tensor.name: tensor.data_type for tensor in made.initializer}
+    zeros = {node.input[0]: kinds[node.input[2]] for node in made.node if node.op_type == "QuantizeLinear"}
+    for name in ("like", "weights", "logits"):
+        assert any(each.startswith(name) and kind == onnx.TensorProto.UINT16 for each, kind in zeros.items()), name
+    assert zeros["image"] == onnx.TensorProto.UINT8
+
+
+@pytest.mark.usefixtures("wheel")
 def test_a_ranking_may_take_longer_the_more_layers_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given: dict[str, float] = {}
 

@@ -21,6 +21,7 @@ ENGINE, BINARY = "model.onnx", "model_qnn.bin"
 _NETWORK, _RANGES, _QUANTISED = "network.onnx", "ranges.json", "quantised.onnx"
 _PROVIDER = "QNNExecutionProvider"
 _CHANNELS = {"Conv": 0, "ConvTranspose": 1}  # the axis of their weights
+_WIDE = {"Add", "Gelu", "LayerNormalization", "MatMul", "Softmax"}  # 16 bits where a network attends
 _SHOWN = 5  # layers that an error names
 
 
@@ -161,7 +162,7 @@ def _quantise(folder: Path, kept: tuple[str, ...], images: list[str] | None = No
     network, ranges = folder / _NETWORK, folder / _RANGES
     nodes = onnx.load(network, load_external_data=False).graph.node
     values = {node.name: node.output[0] for node in nodes}
-    overrides = {values[name]: [{"quant_type": QuantType.QUInt16}] for name in kept}
+    overrides = {values[name]: [{"quant_type": QuantType.QUInt16}] for name in (*kept, *_attending(nodes))}
     # Scales for each channel are for convolutions: with the recipe's own switch, normalisations are not the chip's.
     for node in nodes:
         if node.op_type in _CHANNELS:
@@ -181,6 +182,13 @@ def _quantise(folder: Path, kept: tuple[str, ...], images: list[str] | None = No
         calibration_cache_path=ranges,
         extra_options=config.extra_options,
     )
+
+
+def _attending(nodes: Any) -> list[str]:
+    """The layers of a network with attention whose values have 16 bits: what is small beside the rest decides there."""
+    if not any(node.op_type == "Softmax" for node in nodes):
+        return []
+    return [node.name for node in nodes if node.op_type in _WIDE]
 
 
 class _Reader:
@@ -215,11 +223,12 @@ def _scales(folder: Path) -> dict[str, tuple[Any, Any]]:
 
 
 def _quantised(folder: Path) -> dict[str, str]:
-    """The value of each layer that is quantised, by the layer's name, in the order of the graph."""
+    """The value of each layer that is quantised in eight bits, by the layer's name, in the order of the graph."""
     import onnx
 
     scales, nodes = _scales(folder), onnx.load(folder / _NETWORK, load_external_data=False).graph.node
-    return {node.name: node.output[0] for node in nodes if node.output[0] in scales}
+    wide = set(_attending(nodes))
+    return {node.name: node.output[0] for node in nodes if node.output[0] in scales and node.name not in wide}
 
 
 def _round(model: Any, value: str, scale: tuple[Any, Any]) -> None:
