@@ -20,6 +20,7 @@ from segship.core.errors import SegshipError
 from segship.networks.session import EagerSession
 from segship.runtime.pipeline import Pipeline
 from segship.sources import load
+from segship.sources.huggingface.processor import BACKENDS
 from segship.vision.decode import read_image
 from segship.vision.preprocess import prepare
 from support.hugging import save
@@ -117,3 +118,22 @@ def test_what_is_not_provided_is_told(name: str, said: dict[str, Any], says: str
     saved(name, tmp_path, said)
     with pytest.raises(SegshipError, match=says):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["segformer", "dpt", "maskformer", "detr"])
+def test_images_are_resized_by_torchvision_where_it_is_asked_for(name: str, tmp_path: Path, image: Any) -> None:
+    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("torchvision", reason="pip install segship[torchvision]", exc_type=ImportError)
+    _, processor = save(name, tmp_path)
+    kind = getattr(transformers, type(processor).__name__.removesuffix("Pil"))
+    expected = kind.from_pretrained(tmp_path)(images=image[:, :, ::-1].copy(), return_tensors="pt")["pixel_values"]
+    pixels = {each: prepare(image, load(tmp_path, cfg_options={"backend": each}).spec).tensor for each in BACKENDS}
+    np.testing.assert_allclose(pixels["torchvision"], expected.numpy(), atol=1e-6)
+    np.testing.assert_array_equal(pixels["pil"], prepare(image, load(tmp_path).spec).tensor)
+    assert np.abs(pixels["pil"] - pixels["torchvision"]).max() > 1e-3
+
+
+def test_another_backend_of_images_is_told(tmp_path: Path) -> None:
+    save("segformer", tmp_path)
+    with pytest.raises(SegshipError, match="backend is 'tensorflow', expected pil or torchvision"):
+        load(tmp_path, cfg_options=["backend=tensorflow"])

@@ -21,7 +21,7 @@ from segship.sources import Framework, Loaded
 from segship.sources.huggingface.families import find_family
 from segship.sources.huggingface.folder import load_model, require_harmless
 from segship.sources.huggingface.margins import Framed, find_margin, within
-from segship.sources.huggingface.processor import PROCESSOR_CONFIGS, load_processor, preprocessing
+from segship.sources.huggingface.processor import BACKENDS, PROCESSOR_CONFIGS, load_processor, preprocessing
 from segship.sources.huggingface.scores import channels, image_size, patch_size
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ _CONFIG = "config.json"
 _MAXIMUM_JSON = 8 * 2**20
 _PATCH = 8  # pixels; shorter ones are merged two by two, as strides of convolutions are
 _SIZE = "image_size"
+_BACKEND = "backend"
 _TALL = (1000, 500)  # an image of a shape that a rule which keeps the aspect ratio gives another size
 
 
@@ -57,8 +58,8 @@ def recognises(path: Path) -> bool:
 def load(request: LoadRequest) -> Loaded:
     """Read the network of a folder and what its processor says of images.
 
-    Options are ``image_size=[h,w]`` for a graph of one size only, and ``processor.NAME=value``, laid
-    over the processor's config.
+    Options are ``image_size=[h,w]`` for a graph of one size only, ``backend=torchvision`` for images resized as the
+    library does it where torchvision is installed, and ``processor.NAME=value``, laid over the processor's config.
     """
     _require_library()
     folder = request.path if request.path.is_dir() else request.path.parent
@@ -66,11 +67,16 @@ def load(request: LoadRequest) -> Loaded:
     require_harmless(folder, config)
     family = find_family(config)
     options = _options(request)
-    changes = options.get("processor") or {}
-    found = load_processor(folder, config, changes, ignore_unknown=request.ignore_unknown)
+    found = load_processor(
+        folder,
+        config,
+        options.get("processor") or {},
+        backend=options.get(_BACKEND, BACKENDS[0]),
+        ignore_unknown=request.ignore_unknown,
+    )
     processor, notes = found.processor, found.notes
     model = load_model(folder, family.architecture, request.checkpoint, trust=request.trust)
-    seen = preprocessing(processor, channels(model.config), notes)
+    seen = preprocessing(found, channels(model.config))
     classes = _classes(model.config.id2label)
     binary = len(classes) == 1
     if binary:
@@ -126,9 +132,13 @@ def _network(
 
 def _options(request: LoadRequest) -> dict[str, Any]:
     options = merge_options({}, request.options or {})
-    wrong = sorted(set(options) - {_SIZE, "processor"})
+    wrong = sorted(set(options) - {_BACKEND, _SIZE, "processor"})
     if wrong:
-        raise ConfigError(f"there is no option {wrong[0]!r}: image_size=[h,w] and processor.NAME=value are")
+        raise ConfigError(
+            f"there is no option {wrong[0]!r}: image_size=[h,w], backend=torchvision and processor.NAME=value are"
+        )
+    if options.get(_BACKEND, BACKENDS[0]) not in BACKENDS:
+        raise ConfigError(f"backend is {options[_BACKEND]!r:.40}, expected {' or '.join(BACKENDS)}")
     return options
 
 

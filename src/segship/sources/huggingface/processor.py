@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from segship.core.provenance import Reading
     from segship.core.spec import GeometryStep, Interpolation
 
-__all__ = ["PROCESSOR_CONFIGS", "Processor", "load_processor", "preprocessing"]
+__all__ = ["BACKENDS", "PROCESSOR_CONFIGS", "Processor", "load_processor", "preprocessing"]
 
 _CONFIG = "preprocessor_config.json"
 _NEW_CONFIG = "processor_config.json"  # transformers 5 saves the image processor in it, under the second name
 _NEW_KEY = "image_processor"
+BACKENDS = ("pil", "torchvision")
+"""Names of what resizes images, as ``AutoImageProcessor.from_pretrained(backend=…)`` has them."""
 PROCESSOR_CONFIGS = (_CONFIG, _NEW_CONFIG)
 """Names of the files that say how images are prepared; the first that is there and speaks of images counts."""
 # Names of before transformers 4.26, in today's words; the library itself takes some of them for bare attributes.
@@ -84,6 +86,7 @@ class Processor(NamedTuple):
         ignored: Sentences on the options that were passed over.
         file: Name of the file that speaks of images, or None.
         told: Names of its options that this file, or the user, tells.
+        torchvision: Whether images are resized as torchvision does it, and not as Pillow does.
     """
 
     processor: Any
@@ -91,6 +94,7 @@ class Processor(NamedTuple):
     ignored: tuple[str, ...]
     file: str | None
     told: frozenset[str]
+    torchvision: bool
 
     def reading(self, *names: str) -> Reading:
         """Return the place of the first of the options ``names`` that is told; else the library's default."""
@@ -103,7 +107,12 @@ class Processor(NamedTuple):
 
 
 def load_processor(
-    folder: Path, config: Mapping[str, Any], options: Mapping[str, Any], *, ignore_unknown: bool = False
+    folder: Path,
+    config: Mapping[str, Any],
+    options: Mapping[str, Any],
+    *,
+    backend: str = BACKENDS[0],
+    ignore_unknown: bool = False,
 ) -> Processor:
     """Return the image processor of ``folder``, with the library's defaults for what its config leaves out.
 
@@ -112,6 +121,7 @@ def load_processor(
             either, the usual processor of the network is taken.
         config: The network's ``config.json``.
         options: Laid over the processor's config.
+        backend: One of `BACKENDS`. Processors that the library has for torchvision alone are so either way.
         ignore_unknown: Note options that the processor does not have instead of refusing them.
 
     Raises:
@@ -145,7 +155,8 @@ def load_processor(
             processor = kind.from_dict(values)
         except Exception as error:
             raise ConfigError(f"{file or folder} is refused by {name}: {one_line(error, joined=True)}") from error
-    return Processor(processor, notes, ignored, file.name if file else None, frozenset(values))
+    torchvision = backend == BACKENDS[1] or name in PROCESSORS
+    return Processor(processor, notes, ignored, file.name if file else None, frozenset(values), torchvision)
 
 
 def _read_config(folder: Path) -> tuple[Path | None, dict[str, Any]]:
@@ -197,18 +208,20 @@ def _unknown(values: dict[str, Any], kind: Any, file: Path, *, ignore: bool) -> 
     return tuple(sentences)
 
 
-def preprocessing(processor: Any, channels: int, notes: list[str]) -> dict[str, Any]:
-    """Return what a ModelSpec says of images; what to know is added to ``notes``.
+def preprocessing(found: Processor, channels: int) -> dict[str, Any]:
+    """Return what a ModelSpec says of images; what to know is added to the notes.
 
     Args:
-        processor: The library's object.
+        found: The library's object, and the notes for the user.
         channels: Of the images that the network takes.
-        notes: For the user.
 
     Raises:
         UnsupportedError: The processor does something that is not provided.
     """
-    geometry: tuple[GeometryStep, ...] = (_resize(processor),) if _says(processor, "do_resize") else ()
+    processor, notes = found.processor, found.notes
+    geometry: tuple[GeometryStep, ...] = (
+        (_resize(processor, found.torchvision),) if _says(processor, "do_resize") else ()
+    )
     slide = None
     if _says(processor, "do_center_crop"):
         notes.append(
@@ -249,9 +262,9 @@ def _padding(processor: Any) -> tuple[Pad, ...]:
     return (Pad(height=height, width=size.get("longest_edge") or height),)
 
 
-def _resize(processor: Any) -> GeometryStep:
+def _resize(processor: Any, torchvision: bool) -> GeometryStep:
     size = _mapping(processor, "size")
-    interpolation = _filter(getattr(processor, "resample", 2), PROCESSORS.get(type(processor).__name__) is not None)
+    interpolation = _filter(getattr(processor, "resample", 2), torchvision)
     short, height, width = size.get("shortest_edge"), size.get("height"), size.get("width")
     multiple = _multiple(processor)
     if height and width and _says(processor, "keep_aspect_ratio"):
