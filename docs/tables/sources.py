@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import os
 import shutil
@@ -22,6 +23,7 @@ from time import process_time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 from safetensors.numpy import save_file
@@ -30,7 +32,9 @@ from segship import Segmentor, Source, export
 from segship.runtime.pipeline import Pipeline
 from segship.sources import load
 from segship.vision.decode import read_image
+from segship.vision.preprocess import prepare
 from support import lightly as weights_of
+from support import medical
 from support.fill import fill
 from support.references import REFERENCES
 
@@ -175,7 +179,7 @@ def nnunet(recordings: Path) -> Iterator[Row]:
 
 
 def monai(recordings: Path) -> Iterator[Row]:
-    """A bundle that MONAI wrote, and its own inference, which has the width first."""
+    """A bundle that MONAI wrote, and its own inference, which has the width first; then networks of MONAI's own."""
     folder = recordings / "monai"
     index, recorded = json.loads((folder / "index.json").read_text()), np.load(folder / "predictions.npz")
     with _exported(Source(folder / index["bundle"])) as (package, seconds), Segmentor(package.path) as segmentor:
@@ -185,6 +189,27 @@ def monai(recordings: Path) -> Iterator[Row]:
             shares.append(float((found == recorded[f"pred_{Path(case['image']).stem}"].T).mean()))
             sizes.append(f"{case['height']}x{case['width']}")
         yield _row("UNet", package, sizes, shares, seconds)
+    if importlib.util.find_spec("monai") is not None:
+        for name in medical.LIBRARY:
+            yield _of_monai(name)
+
+
+def _of_monai(name: str) -> Row:
+    """A network that the MONAI which is installed makes, writes and runs in windows; a square of a scene."""
+    from monai.inferers import SlidingWindowInferer
+
+    window = [64, 64]
+    with tempfile.TemporaryDirectory() as scratch:
+        network, channels = medical.library_bundle(name, Path(scratch) / "bundle", window)
+        image = read_image(REFERENCES / "pipeline" / "street_300x401.png")[100:230, 60:240, :channels]
+        with _exported(Source(Path(scratch) / "bundle")) as (package, seconds):
+            pixels = torch.from_numpy(prepare(image, package.manifest.spec).tensor).transpose(2, 3)
+            with torch.inference_mode():
+                scores = SlidingWindowInferer(window, mode="gaussian")(pixels, network)[0]
+            with Segmentor(package.path) as segmentor:
+                found = segmentor(image, channel_order="bgr")
+            share = float((found == scores.argmax(0).T.numpy()).mean())
+            return _row(name, package, ["130x180"], [share], seconds)
 
 
 def lightly(_: Path) -> Iterator[Row]:

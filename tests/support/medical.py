@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from support import fill
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PLANS = ("plain", "residual")
 STEPS = (0.3, 0.7)
@@ -133,3 +137,42 @@ def bundle(name: str) -> dict[str, Any]:
         "inferer": inferer,
         "postprocessing": {"_target_": "Compose", "transforms": decided},
     }
+
+
+LIBRARY: dict[str, dict[str, Any]] = {
+    "AttentionUnet": {"channels": [4, 8], "strides": [2]},
+    # With its usual instance norm a flat window is rounding noise by itself: 89 % of MONAI's labels are float64's.
+    "BasicUNet": {"features": [8, 8, 16, 16, 32, 8], "norm": "batch"},
+    "DynUNet": {"kernel_size": [3] * 3, "strides": [1, 2, 2], "upsample_kernel_size": [2, 2], "filters": [8, 16, 16]},
+    "FlexibleUNet": {"backbone": "resnet10", "decoder_channels": [32, 16, 16, 8, 8]},
+    "HighResNet": {},
+    "MedNeXt": {"init_filters": 8},
+    "MedNeXtS": {},
+    "SegResNet": {"blocks_down": [1, 1], "blocks_up": [1]},
+    "SegResNetDS": {"init_filters": 8, "blocks_down": [1, 1, 1]},
+    "SwinUNETR": {"feature_size": 12, "depths": [2, 2, 1, 1], "num_heads": [2, 2, 2, 2]},
+    "UNETR": {"img_size": [64, 64], "feature_size": 4, "hidden_size": 16, "mlp_dim": 16, "num_heads": 2},
+    "VNet": {"in_channels": 1},
+}
+"""Small networks of MONAI's own, two-dimensional ones; of three channels and four classes where nothing is said."""
+
+
+def library_bundle(name: str, folder: Path, window: list[int]) -> tuple[Any, int]:
+    """Let MONAI make one of `LIBRARY` and write it to a bundle; returns the network and its channels."""
+    from monai.networks import nets
+
+    arguments = {"spatial_dims": 2, "in_channels": 3, "out_channels": 4} | LIBRARY[name]
+    values = bundle("gaussian")
+    values["network_def"] = {"_target_": name} | arguments
+    values["inferer"] = {"_target_": "SlidingWindowInferer", "roi_size": window, "mode": "gaussian"}
+    (folder / "configs").mkdir(parents=True)
+    (folder / "models").mkdir()
+    (folder / "configs" / "inference.json").write_text(json.dumps(values))
+    torch.manual_seed(0)
+    network = getattr(nets, name)(**arguments).eval()
+    for part in network.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.running_mean.normal_(0, 0.2)
+            part.running_var.uniform_(0.5, 2)
+    torch.save(network.state_dict(), folder / "models" / "model.pt")
+    return network, arguments["in_channels"]
