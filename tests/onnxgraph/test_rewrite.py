@@ -38,7 +38,7 @@ def test_engines_ask_for_passes_that_there_are() -> None:
     asked = {name: info.passes for name, info in engines.items()}
     before_int8 = {name for info in engines.values() for name in info.int8_passes}
     assert {name for names in asked.values() for name in names} | before_int8 == set(PASSES)
-    assert asked["openvino"] == ("pool_to_convolution",)
+    assert asked["openvino"] == ("pool_to_convolution", "exact_summands", "unsigned_activations")
     assert engines["openvino"].int8_passes == ("normalize_convolutions",)
     assert asked["onnxruntime"] == ("prelu_to_max", "attention_to_products", "unsigned_activations", "pads_with_axes")
 

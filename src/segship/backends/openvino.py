@@ -37,7 +37,7 @@ INFO = BackendInfo(
     extra="openvino",
     modules=("openvino",),
     suffixes=(".xml",),
-    passes=("pool_to_convolution",),
+    passes=("pool_to_convolution", "exact_summands", "unsigned_activations"),
     int8_passes=("normalize_convolutions",),
     is_source=True,
     mmdeploy=True,
@@ -295,8 +295,8 @@ class _Run:
             self._requests.lend() as request,
             engine_errors(f"OpenVINO refuses the input {shapes_of(feeds)}", last=True),
         ):
-            results = request.infer(values)
-            # The request owns its outputs and writes over them in its next run.
+            # It reads the inputs where they are. It owns its outputs and writes over them in its next run.
+            results = request.infer(values, share_inputs=True, share_outputs=True)
             found = [np.array(results[port]) for port in self._ports]
         whole = [value if value.dtype.kind in "iu" else value.astype(np.float32, copy=False) for value in found]
         return dict(zip(self._outputs, whole, strict=True))

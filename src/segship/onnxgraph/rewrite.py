@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from segship.onnxgraph.file import load, save
 from segship.onnxgraph.passes.attention_to_products import attention_to_products
+from segship.onnxgraph.passes.exact_summands import exact_summands
 from segship.onnxgraph.passes.join_hard_swish import join_hard_swish
 from segship.onnxgraph.passes.normalize_before_joining import normalize_convolutions
 from segship.onnxgraph.passes.pads_with_axes import pads_with_axes
@@ -27,6 +28,7 @@ __all__ = ["PASSES", "apply_passes", "rewrite"]
 
 PASSES: Mapping[str, tuple[str, Callable[[onnx.ModelProto], bool]]] = {
     "attention_to_products": ("Attention", attention_to_products),
+    "exact_summands": ("QuantizeLinear", exact_summands),
     "join_hard_swish": ("HardSigmoid", join_hard_swish),
     "normalize_convolutions": ("BatchNormalization", normalize_convolutions),
     "pads_with_axes": ("MaxPool", pads_with_axes),

@@ -25,7 +25,8 @@ def unsigned_activations(model: onnx.ModelProto) -> bool:
     """Let values from -128 to 127 lie from 0 to 255; what they mean stays the same bit for bit.
 
     ONNX Runtime (1.31, 1.32) moves QuantizeLinear and DequantizeLinear over a transposition with a wrong type, and then
-    refuses its own graph, where the values have a sign and the operators are of opset 21 or newer.
+    refuses its own graph, where the values have a sign and the operators are of opset 21 or newer. OpenVINO (2026.4)
+    computes a convolution wrongly that reads a concatenation of signed values, by a third of their size.
 
     Args:
         model: A QDQ graph; changed in place. Only zero points that nothing but pairs of the two operators reads change.
