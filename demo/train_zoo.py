@@ -61,6 +61,7 @@ _PIPELINE = {
     "test_pipeline": [
         {"type": "LoadImageFromFile"},
         {"type": "Resize", "scale": (1024, 512), "keep_ratio": False},  # not every network takes every size
+        {"type": "LoadAnnotations", "reduce_zero_label": False},  # ADE20K's configs leave its first label out
         {"type": "PackSegInputs"},
     ]
 }

@@ -36,3 +36,22 @@ def test_a_depthwise_convolution_that_nncf_quantised_runs_in_onnx_runtime() -> N
     quantised: onnx.ModelProto = nncf.quantize(model, nncf.Dataset(images))
     session = onnxruntime.InferenceSession(quantised.SerializeToString())
     session.run(None, images[0])
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.xfail(reason="drop sums_to_differences from quantize/nncf.py when this passes")
+def test_a_constant_may_be_added_behind_the_product_of_a_constant_and_a_value() -> None:
+    """3.4 takes it for a bias, and ends with "list index out of range"."""
+    model = onnx.parser.parse_model(
+        """<ir_version: 10, opset_import: ["" : 21]>
+        factors (float[1, 8, 16] image) => (float[1, 4, 16] y) {
+            product = MatMul(bases, image)
+            y = Add(product, small)
+        }"""
+    )
+    random = np.random.default_rng(0)
+    bases, small = random.standard_normal((1, 4, 8)).astype(np.float32), np.full((1, 1, 1), 1e-6, np.float32)
+    model.graph.initializer.extend([numpy_helper.from_array(bases, "bases"), numpy_helper.from_array(small, "small")])
+    images = [{"image": random.standard_normal((1, 8, 16)).astype(np.float32)} for _ in range(4)]
+    nncf.set_log_level(logging.ERROR)
+    nncf.quantize(model, nncf.Dataset(images))

@@ -28,6 +28,7 @@ from segship.onnxgraph.passes.fold_weights import fold_weights
 from segship.onnxgraph.passes.name_nodes import name_nodes
 from segship.onnxgraph.passes.restore_layers import restore_layers
 from segship.onnxgraph.passes.signed_activations import signed_activations
+from segship.onnxgraph.passes.sums_to_differences import sums_to_differences
 from segship.onnxgraph.session import open_model
 from segship.quantize.search import rank_layers
 
@@ -48,6 +49,7 @@ _ATTENTION = {"Attention", "Softmax"}
 # and by 0.8 % with its poolings in floating point. Engines compute attention as one operator in floating point only;
 # with integers before it they take it apart, and SegFormer's int8 was slower than its float32.
 _NEVER = ["AveragePool", "Attention"]
+_MATRIX = 2  # axes
 
 
 def quantize_onnx(graph: Graph, target: Target, backend: Backend, inputs: Inputs) -> Reduced:
@@ -62,8 +64,8 @@ def to_int8(graph: Graph, path: Path, inputs: Inputs, *, symmetric: bool = False
     """Write an int8 version of ``graph``.
 
     Activations per tensor, weights per channel in seven of the eight bits: processors without integer dot products
-    (VNNI) add pairs of products in 16 bits, which eight-bit weights overflow. Softmax, attention as one operator and
-    average pooling stay in floating point.
+    (VNNI) add pairs of products in 16 bits, which eight-bit weights overflow. Softmax, attention as one operator,
+    average pooling and products of constants that are no layer's weights stay in floating point.
 
     Args:
         graph: float32, ONNX.
@@ -93,7 +95,7 @@ def to_int8(graph: Graph, path: Path, inputs: Inputs, *, symmetric: bool = False
             preset=nncf.QuantizationPreset.PERFORMANCE if symmetric else nncf.QuantizationPreset.MIXED,
             model_type=nncf.ModelType.TRANSFORMER if _ATTENTION & operators_of(model) else None,
             subset_size=len(inputs),
-            ignored_scope=nncf.IgnoredScope(types=_NEVER, validate=False),
+            ignored_scope=nncf.IgnoredScope(types=_NEVER, names=_without_kernel(model), validate=False),
             advanced_parameters=_parameters(nncf, symmetric, folder),
         )
     if symmetric:
@@ -154,8 +156,16 @@ def _original(graph: Graph) -> onnx.ModelProto:
     """The float32 model as NNCF is given it, each layer with a name by which it is found in what NNCF makes."""
     model = load(graph.path)
     fold_weights(model)
+    sums_to_differences(model)
     name_nodes(model)
     return model
+
+
+def _without_kernel(model: onnx.ModelProto) -> list[str]:
+    """Products whose constant NNCF gives scales for which ONNX Runtime has no kernel: the first factor, or a batch."""
+    axes = {tensor.name: len(tensor.dims) for tensor in model.graph.initializer}
+    products = (node for node in model.graph.node if node.op_type == "MatMul")
+    return [node.name for node in products if node.input[0] in axes or axes.get(node.input[1], 0) > _MATRIX]
 
 
 @contextlib.contextmanager
