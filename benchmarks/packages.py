@@ -140,9 +140,12 @@ def fit_last_layer(module: Any) -> None:
 def package_of(network: Network, target: str, size: tuple[int, int], folder: Path) -> Path:
     """A package whose preprocessing makes inputs of ``size`` (height, width), exact or not; made where it is missing.
 
-    The engine's files take any size; only what the manifest says of the preprocessing is changed.
+    The engine's files take any size, and only what the manifest says of the preprocessing is changed; those of a
+    ``target`` like ``openvino_static`` take this size alone.
     """
-    out = folder / f"{network.name}_{target}"
+    engine, _, static = target.partition("_")
+    shape = f"static-{size[0]}x{size[1]}" if static else "dynamic"
+    out = folder / (f"{network.name}_{engine}_{shape}" if static else f"{network.name}_{target}")
     if not out.is_dir():
         int8 = Int8(calibration=SCENES, images=_FITTED_ON, agreement=0.0) if "-int8" in target else None
         with warnings.catch_warnings():
@@ -151,10 +154,10 @@ def package_of(network: Network, target: str, size: tuple[int, int], folder: Pat
                 network.config,
                 weights_of(network, folder),
                 out,
-                target=f"{target}_dynamic",
+                target=f"{engine}_{shape}",
                 int8=int8,
                 allow_inexact=True,
-                cfg_options=overrides(),
+                cfg_options=overrides(size) if static else overrides(),
             )
     record = read_manifest(out).model_dump()
     for step in record["spec"]["geometry"]:

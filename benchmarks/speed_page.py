@@ -17,6 +17,9 @@ TITLES = {
     "openvino": "OpenVINO fp32",
     "openvino-bf16": "OpenVINO bf16",
     "openvino-int8": "OpenVINO int8",
+    "openvino_static": "OpenVINO fp32, static",
+    "openvino-bf16_static": "OpenVINO bf16, static",
+    "openvino-int8_static": "OpenVINO int8, static",
 }
 _RUNS = 2
 
