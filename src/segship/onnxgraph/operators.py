@@ -1,4 +1,4 @@
-"""Operators of a model: which there are, and which of them are no standard ones."""
+"""Operators of a model: which there are, and which of them are no standard ones, or no layers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ if TYPE_CHECKING:
 
     import onnx
 
-__all__ = ["STANDARD_DOMAINS", "foreign_operators", "nodes_of", "operators_of", "subgraphs_of"]
+__all__ = ["STANDARD_DOMAINS", "foreign_operators", "nodes_of", "operators_of", "products_of_constants", "subgraphs_of"]
 
+_MATRIX = 2  # axes
 STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
 """Names of the domain whose operators every engine knows."""
 
@@ -48,3 +49,13 @@ def foreign_operators(model: onnx.ModelProto) -> list[str]:
     """
     nodes = nodes_of(model.graph)
     return sorted({f"{node.domain}::{node.op_type}" for node in nodes if node.domain not in STANDARD_DOMAINS})
+
+
+def products_of_constants(model: onnx.ModelProto) -> list[str]:
+    """Return the names of products whose constant is no layer's weights: the first factor, or a batch of matrices.
+
+    SegNeXt's factorisation multiplies by its bases so.
+    """
+    axes = {tensor.name: len(tensor.dims) for tensor in model.graph.initializer}
+    products = (node for node in model.graph.node if node.op_type == "MatMul")
+    return [node.name for node in products if node.input[0] in axes or axes.get(node.input[1], 0) > _MATRIX]

@@ -23,7 +23,7 @@ from segship.core.errors import MissingExtraError, engine_errors
 from segship.onnxgraph.file import is_large, load, save
 from segship.onnxgraph.kinds import kinds_of
 from segship.onnxgraph.metadata import metadata_of, set_metadata
-from segship.onnxgraph.operators import operators_of
+from segship.onnxgraph.operators import operators_of, products_of_constants
 from segship.onnxgraph.passes.fold_weights import fold_weights
 from segship.onnxgraph.passes.name_nodes import name_nodes
 from segship.onnxgraph.passes.restore_layers import restore_layers
@@ -49,7 +49,6 @@ _ATTENTION = {"Attention", "Softmax"}
 # and by 0.8 % with its poolings in floating point. Engines compute attention as one operator in floating point only;
 # with integers before it they take it apart, and SegFormer's int8 was slower than its float32.
 _NEVER = ["AveragePool", "Attention"]
-_MATRIX = 2  # axes
 
 
 def quantize_onnx(graph: Graph, target: Target, backend: Backend, inputs: Inputs) -> Reduced:
@@ -65,7 +64,8 @@ def to_int8(graph: Graph, path: Path, inputs: Inputs, *, symmetric: bool = False
 
     Activations per tensor, weights per channel in seven of the eight bits: processors without integer dot products
     (VNNI) add pairs of products in 16 bits, which eight-bit weights overflow. Softmax, attention as one operator,
-    average pooling and products of constants that are no layer's weights stay in floating point.
+    average pooling and products of constants that are no layer's weights stay in floating point; for the scales that
+    NNCF gives the last, ONNX Runtime has no kernel.
 
     Args:
         graph: float32, ONNX.
@@ -95,7 +95,7 @@ def to_int8(graph: Graph, path: Path, inputs: Inputs, *, symmetric: bool = False
             preset=nncf.QuantizationPreset.PERFORMANCE if symmetric else nncf.QuantizationPreset.MIXED,
             model_type=nncf.ModelType.TRANSFORMER if _ATTENTION & operators_of(model) else None,
             subset_size=len(inputs),
-            ignored_scope=nncf.IgnoredScope(types=_NEVER, names=_without_kernel(model), validate=False),
+            ignored_scope=nncf.IgnoredScope(types=_NEVER, names=products_of_constants(model), validate=False),
             advanced_parameters=_parameters(nncf, symmetric, folder),
         )
     if symmetric:
@@ -159,13 +159,6 @@ def _original(graph: Graph) -> onnx.ModelProto:
     sums_to_differences(model)
     name_nodes(model)
     return model
-
-
-def _without_kernel(model: onnx.ModelProto) -> list[str]:
-    """Products whose constant NNCF gives scales for which ONNX Runtime has no kernel: the first factor, or a batch."""
-    axes = {tensor.name: len(tensor.dims) for tensor in model.graph.initializer}
-    products = (node for node in model.graph.node if node.op_type == "MatMul")
-    return [node.name for node in products if node.input[0] in axes or axes.get(node.input[1], 0) > _MATRIX]
 
 
 @contextlib.contextmanager
