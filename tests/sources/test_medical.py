@@ -270,6 +270,54 @@ def test_swin_unetr_of_monai_has_one_size(tmp_path: Path) -> None:
             load(folder, cfg_options=says, random_weights=True)
 
 
+@pytest.mark.parametrize("scale", ["ScaleIntensityd", "NormalizeIntensityd"])
+def test_a_bundle_of_monai_that_resizes_and_inverts(scale: str, tmp_path: Path) -> None:
+    bundle = pytest.importorskip("monai.bundle")
+    folder = monai("gaussian", tmp_path)
+    file = folder / "configs" / "inference.json"
+    values = json.loads(file.read_text())
+    transforms = values["preprocessing"]["transforms"]
+    transforms[2:] = [
+        {"_target_": "Resized", "keys": ["image"], "spatial_size": [96, 80], "mode": ["bilinear"]},
+        {"_target_": scale, "keys": "image"},
+    ]
+    inverted = {"_target_": "Invertd", "keys": "pred", "transform": "@preprocessing", "orig_keys": "image"}
+    values["postprocessing"]["transforms"].insert(0, inverted | {"nearest_interp": False, "to_tensor": True})
+    values["inferer"] = {"_target_": "SimpleInferer"}
+    file.write_text(json.dumps(values))
+    parser = bundle.ConfigParser(values)
+    network = parser.get_parsed_content("network_def").eval()
+    network.load_state_dict(torch.load(folder / "models" / "model.pt", weights_only=True))
+    data = parser.get_parsed_content("preprocessing")({"image": str(MONAI / "image.png")})
+    with torch.inference_mode():
+        data["pred"] = parser.get_parsed_content("inferer")(data["image"][None], network)[0]
+    expected = np.asarray(parser.get_parsed_content("postprocessing")(data)["pred"][0]).T
+    loaded = load(folder)
+    pipeline = Pipeline(EagerSession(loaded.network), loaded.spec, loaded.network.sizes)
+    found = pipeline.labels(read_image(MONAI / "image.png"), "bgr")
+    assert found.shape == expected.shape
+    assert (found == expected).mean() >= LABELS
+    with pytest.raises(SegshipError, match="Resize with mode bilinear alone"):
+        load(folder, cfg_options={"preprocessing.transforms.2.mode": "area"})
+
+
+def test_the_foreground_of_two_classes_is_the_label_map(tmp_path: Path) -> None:
+    folder = monai("gaussian", tmp_path)
+    file = folder / "configs" / "inference.json"
+    values = json.loads(file.read_text())
+    values["network_def"]["out_channels"] = 2
+    foreground = {"_target_": "Lambdad", "keys": ["pred"], "func": "$lambda x : x[1:]"}
+    decided = {"_target_": "AsDiscreted", "argmax": True, "to_onehot": 2, "keys": ["pred"]}
+    values["postprocessing"]["transforms"] = [decided, foreground]
+    file.write_text(json.dumps(values))
+    (folder / "models" / "model.pt").unlink()
+    assert load(folder, random_weights=True).spec.output == "softmax"
+    with pytest.raises(SegshipError, match="Lambda"):
+        load(folder, random_weights=True, cfg_options={"network_def.out_channels": 4})
+    with pytest.raises(SegshipError, match="which is not run"):
+        load(folder, random_weights=True, cfg_options={"postprocessing.transforms.1.func": "$lambda x : x[2:]"})
+
+
 def test_another_network_of_monai_needs_monai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = monai("gaussian", tmp_path)
     for module in ("monai", "monai.networks"):

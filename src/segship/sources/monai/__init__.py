@@ -252,6 +252,7 @@ def _spec(
             else f"UNet({'-'.join(map(str, said.channels))})",
             classes=classes.names,
             palette=classes.palette,
+            geometry=prepared.geometry,
             normalization=prepared.normalization,
             pixels="uint8" if said.in_channels == 3 else "multispectral",  # noqa: PLR2004
             padding=padding,

@@ -5,10 +5,11 @@ Sources: monai.transforms.intensity, monai.inferers.SlidingWindowInferer, monai.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segship.core.errors import ConfigError, UnsupportedError, did_you_mean
-from segship.core.spec import Normalization, Padding, Slide
+from segship.core.spec import Normalization, Padding, Resize, Slide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,6 +35,8 @@ _INFERER = frozenset(
      "padding_mode", "progress", "roi_size", "sigma_scale", "sw_batch_size", "sw_device", "with_coord"}
 )  # fmt: skip
 _PLANE = 2
+_LAMBDA = "Lambda"
+_FOREGROUND = re.compile(r"\$lambda (\w+) ?: ?\1\[1:\]")
 
 
 class Prepared(NamedTuple):
@@ -42,10 +45,12 @@ class Prepared(NamedTuple):
     Attributes:
         normalization: Its values.
         transposed: Whether the network sees the width before the height.
+        geometry: What resizes it.
     """
 
     normalization: Normalization
     transposed: bool
+    geometry: tuple[Resize, ...] = ()
 
 
 class Decision(NamedTuple):
@@ -74,10 +79,17 @@ def without_places(said: Any) -> Any:
     if not isinstance(listed, list):
         return said
     kept = [
-        {key: one[key] for key in (_TARGET, "_disabled_") if key in one} if _name(one) in _HARMLESS | _AFTER else one
+        {key: one[key] for key in (_TARGET, "_disabled_") if key in one}
+        if _name(one) in _HARMLESS | _AFTER or _is_foreground(one)
+        else one
         for one in listed
     ]
     return said | {"transforms": kept} if isinstance(said, dict) else kept
+
+
+def _is_foreground(transform: Any) -> bool:
+    """Whether a transform is the usual expression that keeps all classes but the first, which is known and not run."""
+    return _name(transform) == _LAMBDA and bool(_FOREGROUND.fullmatch(str(transform.get("func", ""))))
 
 
 def _name(transform: Any) -> str:
@@ -109,14 +121,16 @@ def read_preprocessing(said: Any, channels: int) -> Prepared:
         UnsupportedError: A transform is not provided.
     """
     rules: list[dict[str, Any]] = []
-    transposed = True
+    transposed, resizes = True, list[tuple[int, int]]()
     for name, arguments in [] if said is None else _transforms(said, "preprocessing"):
-        if name in _SCALES:
+        if name == "Resize" and not rules and not resizes:
+            resizes.append(_resized(arguments))
+        elif name in _SCALES:
             rules.append(_SCALES[name](arguments, channels))
         elif name == "Transpose" and list(arguments.get("indices", ())) == [0, 2, 1]:
             transposed = not transposed
         elif name not in _HARMLESS:
-            known = ", ".join([*sorted(_HARMLESS), *_SCALES, "Transpose to [0, 2, 1]"])
+            known = ", ".join([*sorted(_HARMLESS), *_SCALES, "Transpose to [0, 2, 1]", "one Resize before these"])
             raise UnsupportedError(
                 f"preprocessing has {name!r:.60}, which is not provided; known are {known}. Is it for volumes? Only "
                 "two-dimensional images can be predicted"
@@ -124,9 +138,29 @@ def read_preprocessing(said: Any, channels: int) -> Prepared:
     if len(rules) > 1:
         raise UnsupportedError("preprocessing scales intensities more than once: only one such transform is provided")
     own: dict[str, Any] = {"mean": (0.0,) * channels, "std": (1.0,) * channels}
+    sides = [size[::-1] if transposed else size for size in resizes]
+    steps = tuple(Resize(height=size[0], width=size[1], interpolation="float_bilinear") for size in sides)
     return Prepared(
-        Normalization.model_validate(own | {"channel_order": "rgb"} | (rules[0] if rules else {})), transposed
+        Normalization.model_validate(own | {"channel_order": "rgb"} | (rules[0] if rules else {})), transposed, steps
     )
+
+
+def _resized(arguments: Mapping[str, Any]) -> tuple[int, int]:
+    """``Resize`` to a size, by MONAI's order of the axes; bilinear alone, which its own default (area) is not."""
+    known = {"spatial_size", "size_mode", "mode", "align_corners", "anti_aliasing", "anti_aliasing_sigma"}
+    _require_known("Resize", arguments, known)
+    size, mode = arguments.get("spatial_size"), arguments.get("mode")
+    mode = mode[0] if isinstance(mode, list) and mode else mode
+    usual = arguments.get("size_mode", "all") == "all" and not arguments.get("anti_aliasing")
+    if mode != "bilinear" or not usual or arguments.get("align_corners") not in (None, False, [None], [False]):
+        raise UnsupportedError("Resize with mode bilinear alone is provided, without align_corners and anti_aliasing")
+    if (
+        not isinstance(size, list)
+        or len(size) != _PLANE
+        or not all(isinstance(side, int) and side > 0 for side in size)
+    ):
+        raise UnsupportedError(f"Resize to {size!r:.60} is not provided: expected two whole numbers of pixels")
+    return size[0], size[1]
 
 
 def _number(arguments: Mapping[str, Any], name: str, otherwise: Any = None) -> Any:
@@ -257,7 +291,7 @@ def read_postprocessing(said: Any, channels: int) -> Decision:
     Raises:
         UnsupportedError: Labels are decided in a way that is not provided.
     """
-    sigmoid, threshold, told = False, 0.5, False
+    sigmoid, threshold, told, onehot = False, 0.5, False, False  # onehot: two classes, of which one says both
     for name, arguments in [] if said is None else _transforms(said, "postprocessing"):
         if name == "Activations":
             sigmoid = bool(arguments.get("sigmoid"))
@@ -265,10 +299,11 @@ def read_postprocessing(said: Any, channels: int) -> Decision:
                 raise UnsupportedError("postprocessing: only the activations softmax and sigmoid are provided")
         elif name == "AsDiscrete":
             told = True
-            if arguments.get("rounding") or arguments.get("to_onehot"):
-                raise UnsupportedError("postprocessing: AsDiscrete with rounding or to_onehot is not provided")
+            if arguments.get("rounding") or (arguments.get("to_onehot") and not arguments.get("argmax")):
+                raise UnsupportedError("postprocessing: AsDiscrete with rounding or to_onehot alone is not provided")
+            onehot = arguments.get("to_onehot") == channels == 2  # noqa: PLR2004
             threshold = float(_number(arguments, "threshold", 0.5) or 0.5)
-        elif name not in _AFTER:
+        elif name not in _AFTER and not (name == _LAMBDA and onehot):
             raise UnsupportedError(
                 f"postprocessing has {name!r:.60}, which is not provided; known are Activations, AsDiscrete, "
                 f"{', '.join(sorted(_AFTER))}"
