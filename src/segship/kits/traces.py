@@ -56,11 +56,8 @@ def trace(kit: Kit, recipe: Recipe, results: Results, chosen: Mapping[int, Path]
         if results.sealed:
             continue  # run.sh wrote the digests after all this
         notes += _strays(folder, set(files))
-        others = {other: place for other, place in results.folders.items() if other != batch}
-        for other, place in others.items():
-            equal = _equal(folder, place, files)
-            if equal and (other > batch or other not in chosen):
-                notes.append(_ALIKE.format(batch, other))
+        alike = [other for other, place in results.folders.items() if other != batch and _equal(folder, place, files)]
+        notes += [_ALIKE.format(batch, other) for other in alike if other > batch or other not in chosen]
     return tuple(notes)
 
 
@@ -81,14 +78,17 @@ def _strays(folder: Path, own: set[Path]) -> list[str]:
     """What else lies there: an output of no input is refused, anything else noted."""
     others = [path for path in sorted(folder.rglob("*")) if path.is_file() and path not in own]
     names = [path.relative_to(folder).as_posix() for path in others if not path.name.startswith(".")]
-    for name in names:
-        if PurePosixPath(name).suffix in _ARRAYS or _NUMBERED.match(name):
-            raise InputError(
-                f"{folder} holds {name}, which is no input's output: it is of another run or kit; take it away, or "
-                "empty the folder and run run.sh again"
-            )
+    if outputs := [name for name in names if _is_output(name)]:
+        raise InputError(
+            f"{folder} holds {outputs[0]}, which is no input's output: it is of another run or kit; take it away, or "
+            "empty the folder and run run.sh again"
+        )
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     return [f"{folder.name} holds {names[0]}{more}, which was not looked at"] if names else []
+
+
+def _is_output(name: str) -> bool:
+    return PurePosixPath(name).suffix in _ARRAYS or _NUMBERED.match(name) is not None
 
 
 def _equal(folder: Path, other: Path, files: Sequence[Path]) -> bool:

@@ -51,23 +51,30 @@ def plan(size: tuple[int, int], slide: Slide, sizes: SizeRule | None = None) -> 
         InputError: The stride leaves gaps between windows.
         SizeError: The engine cannot take windows of this size.
     """
-    if slide.stride[0] > slide.crop[0] or slide.stride[1] > slide.crop[1]:
-        raise InputError(
-            f"a stride of {slide.stride} leaves gaps between windows of {slide.crop}: it must not be larger"
-        )
+    _require_no_gaps(slide)
     window = (min(slide.crop[0], size[0]), min(slide.crop[1], size[1]))
     if sizes is not None and not sizes.allows(*window):
         raise SizeError(
             f"the image becomes {size[0]}x{size[1]} pixels, so its windows are {window[0]}x{window[1]}; "
             f"this package takes {sizes}: use a larger image, or export with a dynamic shape"
         )
-    if slide.nearest:
-        steps = slide.stride if slide.share is None else tuple(side * slide.share for side in slide.crop)
-        tops, lefts = (_spread_nearest(size[side], window[side], steps[side]) for side in range(2))
-    else:
-        starts = _spread if slide.spread else _starts
-        tops, lefts = (starts(size[side], window[side], slide.stride[side]) for side in range(2))
+    tops, lefts = (_places(size[side], window[side], slide, side) for side in range(2))
     return Windows(size, window, tops, lefts)
+
+
+def _require_no_gaps(slide: Slide) -> None:
+    if slide.stride[0] > slide.crop[0] or slide.stride[1] > slide.crop[1]:
+        raise InputError(
+            f"a stride of {slide.stride} leaves gaps between windows of {slide.crop}: it must not be larger"
+        )
+
+
+def _places(size: int, window: int, slide: Slide, side: int) -> tuple[int, ...]:
+    """Where windows begin along one side."""
+    if slide.nearest:
+        step = slide.stride[side] if slide.share is None else slide.crop[side] * slide.share
+        return _spread_nearest(size, window, step)
+    return (_spread if slide.spread else _starts)(size, window, slide.stride[side])
 
 
 def labels(

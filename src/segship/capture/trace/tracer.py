@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import onnx
 
     from segship.capture.options import CaptureOptions
+    from segship.capture.trace.registry import Function
     from segship.networks.network import Network
     from segship.onnxgraph.weights import Weights
 
@@ -169,12 +170,9 @@ class _Tracer(TorchFunctionMode):
         if name not in FUNCTIONS:
             raise UntraceableError(f"torch's function {name} is not known")
         entry = FUNCTIONS[name]
-        told = entry.write if entry.composite else entry.instead
-        if told is not None:
-            with self:
-                other = told(*args, **kwargs)
-            if entry.composite or other is not None:
-                return other
+        other = self._told_otherwise(entry, args, kwargs)
+        if entry.composite or other is not None:
+            return other
         outs, written = self._written(name, function, args, kwargs)
         if in_place or kwargs.get("inplace"):
             return self._replaced(args[0], written, outs)
@@ -182,6 +180,14 @@ class _Tracer(TorchFunctionMode):
         if entry.view:
             _share(args[0], results)
         return results
+
+    def _told_otherwise(self, entry: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """What other functions make of the call, where it is told by them."""
+        told = entry.write if entry.composite else entry.instead
+        if told is None:
+            return None
+        with self:
+            return told(*args, **kwargs)
 
     def _written(
         self, name: str, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]

@@ -34,12 +34,11 @@ def join_hard_swish(model: onnx.ModelProto) -> bool:
         for name in node.input:
             readers.setdefault(name, []).append(node)
     kept, joined = {output.name for output in graph.output}, set()
-    for node in graph.node:
-        if node.op_type == "HardSigmoid" and _is_swish(node) and node.output[0] not in kept:
-            product = _product(node, readers.get(node.output[0], []))
-            if product is not None:
-                product.CopyFrom(helper.make_node("HardSwish", node.input, product.output, name=product.name))
-                joined.add(node.output[0])
+    for node in filter(_is_swish, graph.node):
+        product = _product(node, readers.get(node.output[0], []))
+        if product is not None and node.output[0] not in kept:
+            product.CopyFrom(helper.make_node("HardSwish", node.input, product.output, name=product.name))
+            joined.add(node.output[0])
     rest = [node for node in graph.node if not joined.intersection(node.output)]
     del graph.node[:]
     graph.node.extend(rest)
@@ -47,6 +46,8 @@ def join_hard_swish(model: onnx.ModelProto) -> bool:
 
 
 def _is_swish(node: onnx.NodeProto) -> bool:
+    if node.op_type != "HardSigmoid":
+        return False
     given = {each.name: np.float32(helper.get_attribute_value(each)) for each in node.attribute}
     return _DEFAULT | given == _SWISH
 

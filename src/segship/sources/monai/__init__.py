@@ -34,11 +34,14 @@ from segship.sources.monai.transforms import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from torch import Tensor, nn
 
+    from segship.core.files import FileDigest
     from segship.core.spec import Padding, Slide
+    from segship.reading.checkpoint import Checkpoint
     from segship.sources import LoadRequest
     from segship.sources.monai.transforms import Decision, Prepared
 
@@ -81,28 +84,48 @@ def load(request: LoadRequest) -> Loaded:
     file = _config(request.path)
     if file is None:
         raise ConfigError(f"{request.path} has no configs/inference.json")
-    root = file.parent.parent if file.parent.name == "configs" else file.parent
     values = merge_options(read_mapping(file), request.options or {})
     said = _network_arguments(values, file)
     prepared = read_preprocessing(_part(values, "preprocessing", file), said.in_channels)
     slide, padding = read_inferer(_part(values, "inferer", file), transposed=prepared.transposed)
-    if slide is not None and isinstance(said, LibraryArguments):
-        said = said._replace(window=slide.crop[::-1] if prepared.transposed else slide.crop)
+    said = _with_window(said, slide, transposed=prepared.transposed)
     decision = read_postprocessing(_part(values, "postprocessing", file), said.out_channels)
-    checkpoint = request.checkpoint or _weights(values, root)
-    if not checkpoint.is_file() and request.checkpoint is None:
-        require_checkpoint(request, f"{checkpoint} does not exist")
-    weights = read_checkpoint(checkpoint, trust=request.trust) if request.checkpoint or checkpoint.is_file() else None
+    checkpoint = request.checkpoint or _weights(values, _root(file))
+    weights = _read(request, checkpoint)
     network, denormals = _network(said, prepared, None if weights is None else weights.state, str(checkpoint))
     metadata = file.parent / _METADATA
     names = _names(read_mapping(metadata), said.out_channels) if metadata.is_file() else ()
     spec, notes = _spec(file, said, prepared, decision, names, slide, padding)
-    origin = {one.name: digest(one) for one in (file, metadata) if one.is_file()}
-    if weights is not None:
-        origin[weights.path.name] = weights.digest
+    origin = _digests((file, metadata), weights)
     provenance = _provenance(file.name, decision, named=bool(names))
     provenance = provenance.model_copy(update={"random_weights": weights is None})
     return Loaded(spec, network, notes, origin, denormals, provenance=provenance)
+
+
+def _root(file: Path) -> Path:
+    """The bundle's folder."""
+    return file.parent.parent if file.parent.name == "configs" else file.parent
+
+
+def _with_window(said: _Arguments, slide: Slide | None, *, transposed: bool) -> _Arguments:
+    """The network's arguments with the size of the inferer's windows, which some networks are made for."""
+    if slide is None or not isinstance(said, LibraryArguments):
+        return said
+    return said._replace(window=slide.crop[::-1] if transposed else slide.crop)
+
+
+def _read(request: LoadRequest, checkpoint: Path) -> Checkpoint | None:
+    """The weights; None: there are none, and random ones were asked for."""
+    if request.checkpoint is None and not checkpoint.is_file():
+        require_checkpoint(request, f"{checkpoint} does not exist")
+        return None
+    return read_checkpoint(checkpoint, trust=request.trust)
+
+
+def _digests(files: Iterable[Path], weights: Checkpoint | None) -> dict[str, FileDigest]:
+    """What the network was read from."""
+    told = {} if weights is None else {weights.path.name: weights.digest}
+    return {one.name: digest(one) for one in files if one.is_file()} | told
 
 
 def _resolve(value: Any, values: dict[str, Any], file: Path, place: str, depth: int = 0) -> Any:

@@ -12,7 +12,7 @@ from segship.core.errors import ConfigError, UnsupportedError, did_you_mean
 from segship.core.spec import Normalization, Padding, Resize, Slide
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = [
     "Decision",
@@ -129,20 +129,30 @@ def read_preprocessing(said: Any, channels: int) -> Prepared:
             rules.append(_SCALES[name](arguments, channels))
         elif name == "Transpose" and list(arguments.get("indices", ())) == [0, 2, 1]:
             transposed = not transposed
-        elif name not in _HARMLESS:
-            known = ", ".join([*sorted(_HARMLESS), *_SCALES, "Transpose to [0, 2, 1]", "one Resize before these"])
-            raise UnsupportedError(
-                f"preprocessing has {name!r:.60}, which is not provided; known are {known}. Is it for volumes? Only "
-                "two-dimensional images can be predicted"
-            )
+        else:
+            _require_harmless(name)
     if len(rules) > 1:
         raise UnsupportedError("preprocessing scales intensities more than once: only one such transform is provided")
-    own: dict[str, Any] = {"mean": (0.0,) * channels, "std": (1.0,) * channels}
-    sides = [size[::-1] if transposed else size for size in resizes]
-    steps = tuple(Resize(height=size[0], width=size[1], interpolation="float_bilinear") for size in sides)
-    return Prepared(
-        Normalization.model_validate(own | {"channel_order": "rgb"} | (rules[0] if rules else {})), transposed, steps
-    )
+    steps = tuple(_resize(size[::-1] if transposed else size) for size in resizes)
+    return Prepared(_normalization(rules, channels), transposed, steps)
+
+
+def _require_harmless(name: str) -> None:
+    if name not in _HARMLESS:
+        known = ", ".join([*sorted(_HARMLESS), *_SCALES, "Transpose to [0, 2, 1]", "one Resize before these"])
+        raise UnsupportedError(
+            f"preprocessing has {name!r:.60}, which is not provided; known are {known}. Is it for volumes? Only "
+            "two-dimensional images can be predicted"
+        )
+
+
+def _resize(size: tuple[int, ...]) -> Resize:
+    return Resize(height=size[0], width=size[1], interpolation="float_bilinear")
+
+
+def _normalization(rules: Sequence[dict[str, Any]], channels: int) -> Normalization:
+    own: dict[str, Any] = {"mean": (0.0,) * channels, "std": (1.0,) * channels, "channel_order": "rgb"}
+    return Normalization.model_validate(own | next(iter(rules), {}))
 
 
 def _resized(arguments: Mapping[str, Any]) -> tuple[int, int]:
@@ -154,13 +164,13 @@ def _resized(arguments: Mapping[str, Any]) -> tuple[int, int]:
     usual = arguments.get("size_mode", "all") == "all" and not arguments.get("anti_aliasing")
     if mode != "bilinear" or not usual or arguments.get("align_corners") not in (None, False, [None], [False]):
         raise UnsupportedError("Resize with mode bilinear alone is provided, without align_corners and anti_aliasing")
-    if (
-        not isinstance(size, list)
-        or len(size) != _PLANE
-        or not all(isinstance(side, int) and side > 0 for side in size)
-    ):
+    if not isinstance(size, list) or len(size) != _PLANE or not all(map(_is_side, size)):
         raise UnsupportedError(f"Resize to {size!r:.60} is not provided: expected two whole numbers of pixels")
     return size[0], size[1]
+
+
+def _is_side(value: Any) -> bool:
+    return isinstance(value, int) and value > 0
 
 
 def _number(arguments: Mapping[str, Any], name: str, otherwise: Any = None) -> Any:
@@ -294,13 +304,10 @@ def read_postprocessing(said: Any, channels: int) -> Decision:
     sigmoid, threshold, told, onehot = False, 0.5, False, False  # onehot: two classes, of which one says both
     for name, arguments in [] if said is None else _transforms(said, "postprocessing"):
         if name == "Activations":
-            sigmoid = bool(arguments.get("sigmoid"))
-            if arguments.get("other"):
-                raise UnsupportedError("postprocessing: only the activations softmax and sigmoid are provided")
+            sigmoid = _is_sigmoid(arguments)
         elif name == "AsDiscrete":
             told = True
-            if arguments.get("rounding") or (arguments.get("to_onehot") and not arguments.get("argmax")):
-                raise UnsupportedError("postprocessing: AsDiscrete with rounding or to_onehot alone is not provided")
+            _require_argmax(arguments)
             onehot = arguments.get("to_onehot") == channels == 2  # noqa: PLR2004
             threshold = float(_number(arguments, "threshold", 0.5) or 0.5)
         elif name not in _AFTER and not (name == _LAMBDA and onehot):
@@ -308,9 +315,24 @@ def read_postprocessing(said: Any, channels: int) -> Decision:
                 f"postprocessing has {name!r:.60}, which is not provided; known are Activations, AsDiscrete, "
                 f"{', '.join(sorted(_AFTER))}"
             )
+    _require_fitting(channels, sigmoid=sigmoid)
+    return Decision(sigmoid, threshold, told)
+
+
+def _is_sigmoid(arguments: Mapping[str, Any]) -> bool:
+    if arguments.get("other"):
+        raise UnsupportedError("postprocessing: only the activations softmax and sigmoid are provided")
+    return bool(arguments.get("sigmoid"))
+
+
+def _require_argmax(arguments: Mapping[str, Any]) -> None:
+    if arguments.get("rounding") or (arguments.get("to_onehot") and not arguments.get("argmax")):
+        raise UnsupportedError("postprocessing: AsDiscrete with rounding or to_onehot alone is not provided")
+
+
+def _require_fitting(channels: int, *, sigmoid: bool) -> None:
     if sigmoid != (channels == 1):
         raise UnsupportedError(
             f"the network has {channels} channels of scores and {'a' if sigmoid else 'no'} sigmoid: one channel with a "
             "sigmoid, or several with the greatest, are provided"
         )
-    return Decision(sigmoid, threshold, told)

@@ -15,6 +15,8 @@ from segship.capture.trace.meta_shapes import new
 from segship.capture.trace.registry import composite, function
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import Tensor
 
     from segship.capture.trace.graph import TracedGraph
@@ -133,10 +135,15 @@ def _smoothed(input: Any, size: Any = None, *_: Any, mode: str = "nearest", anti
     if not antialias or kernel is None or size is None or input.dim() != _MAPS or how.get("align_corners"):
         return None
     sides = each(size, 2)
-    given = all(not isinstance(side, SymbolicDim) and side <= _LARGEST_GRID for side in input.shape[2:])
-    if not given or not any(isinstance(side, SymbolicDim) for side in sides):
-        return None
-    return resized(input, sides[0], sides[1], kernel)
+    return resized(input, sides[0], sides[1], kernel) if _is_small(input) and _are_free(sides) else None
+
+
+def _is_small(grid: Any) -> bool:
+    return all(not isinstance(side, SymbolicDim) and side <= _LARGEST_GRID for side in grid.shape[2:])
+
+
+def _are_free(sides: Iterable[Any]) -> bool:
+    return any(isinstance(side, SymbolicDim) for side in sides)
 
 
 @function("interpolate", shape=_resized_shape, instead=_smoothed)
