@@ -126,7 +126,8 @@ def test_networks_that_attend_have_16_bits_there(tmp_path: Path) -> None:
     reduced = quantize(graph, Target.parse("qnn-int8_static-4x6"), find_backend("qnn"), images)
     assert reduced.layers == ("layer.mixed", "layer.bent"), "the others cannot be given back: they have 16 bits"
     (tmp_path / "engine").mkdir()
-    reduced.build((), tmp_path / "engine", lambda made: made)
+    engine = reduced.build((), tmp_path / "engine", lambda made: made)
+    assert engine.options["of_16_bits"] == "Add, MatMul, Softmax"
     made = _compiled(tmp_path / "engine").graph
     kinds = {tensor.name: tensor.data_type for tensor in made.initializer}
     zeros = {node.input[0]: kinds[node.input[2]] for node in made.node if node.op_type == "QuantizeLinear"}

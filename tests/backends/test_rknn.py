@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -16,6 +18,7 @@ from segship.core.errors import BackendError
 from segship.core.target import Target
 from segship.deploy import Int8, export
 from segship.onnxgraph.file import save
+from segship.quantize import quantize
 from segship.runtime.package import find_package
 from segship.toolchains.rknn import TOOLCHAIN
 from support.environments import write_environment
@@ -84,6 +87,12 @@ def test_int8_gives_layers_back_until_the_gate_holds(
         ("works", 20, r"load_onnx: .*Unsupport onnx opset 20, need <= 19! \(for rk3588\): the graph is newer"),
         ("raises", 19, r"build: ValueError: assignment destination is read-only / rknn-toolkit2 version: 2\.5\.0"),
         ("dies", 19, r"RKNN-Toolkit2 has ended with status 139"),
+        ("stuck", 19, r"build: .*'outputs' must be set!"),
+        (
+            "lacking",
+            19,
+            r"no program for Or 'or\.0', .*Or 'or\.4' and 1 more \(for rk3588\): the board's runtime would",
+        ),
     ],
 )
 def test_a_refusal_is_told_in_one_line_and_nothing_is_left(
@@ -96,6 +105,22 @@ def test_a_refusal_is_told_in_one_line_and_nothing_is_left(
         rknn.convert(small(tmp_path, opset), Target.parse("rknn-fp16_static-4x6"), out)
     assert not (out / "model.rknn").exists()
     assert not (out / "result.json").exists()
+
+
+@pytest.mark.usefixtures("toolkit")
+def test_rules_of_the_toolkit_that_fail_are_left_out_and_told(
+    trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RKNN_STAND_IN", "rules")
+    manifest = export(*trained, tmp_path / "float", target=f"rknn-fp16_{STATIC}").manifest
+    assert manifest.options["rules_left_out"] == "fuse_one, fuse_two"
+    calibrated = tmp_path / "calibrated"
+    calibrated.mkdir()
+    image = np.zeros((1, 3, 4, 6), np.float32)
+    graph = dataclasses.replace(small(tmp_path), path=Path(shutil.copy(tmp_path / "graph.onnx", calibrated)))
+    reduced = quantize(graph, Target.parse("rknn-int8_static-4x6"), find_backend("rknn"), [image])
+    engine = reduced.build((), tmp_path / "float", lambda made: made)
+    assert engine.options["rules_left_out"] == "fuse_one, fuse_two"
 
 
 @pytest.mark.usefixtures("toolkit")

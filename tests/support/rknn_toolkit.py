@@ -16,7 +16,8 @@ class RKNN:
 
     def config(self, *, target_platform, quantized_algorithm="normal", disable_rules=None):
         assert self.state == "new" and target_platform.startswith("rk35")
-        assert disable_rules == ["fuse_multihead_attention_reshape_to_gather_split"], "2.5.0 cannot build attention"
+        assert disable_rules[:1] == ["fuse_multihead_attention_reshape_to_gather_split"], "2.5.0 cannot build attention"
+        self.left_out = disable_rules[1:]
         self.state, self.chip = "configured", target_platform
 
     def load_onnx(self, model, inputs=None, input_size_list=None, input_initial_val=None, outputs=None):
@@ -27,6 +28,15 @@ class RKNN:
             return -1
         self.state, self.model = "loaded", model
         return 0
+
+    def fuse(self):
+        if MODE == "rules" and self.left_out != ["fuse_one", "fuse_two"]:
+            rule = ["fuse_one", "fuse_two"][len(self.left_out)]
+            os.write(1, f"W You can add disable_rules=['{rule}'] in rknn.config() to disable it!\\n".encode())
+            raise ValueError("inputs or 'outputs' must be set!")
+        if MODE == "stuck":
+            os.write(1, b"W You can add disable_rules=['fuse_one'] in rknn.config() to disable it!\\n")
+            raise ValueError("inputs or 'outputs' must be set!")
 
     def build(self, do_quantization=True, dataset=None, rknn_batch_size=None, auto_hybrid=False):
         assert self.state == "loaded" and not do_quantization
@@ -40,6 +50,11 @@ class RKNN:
             os.write(1, b"ValueError: assignment destination is read-only\\n")
             os.write(1, b"E rknn-toolkit2 version: 2.5.0\\n")
             return -1
+        if MODE == "lacking":
+            os.write(1, b"E RKNN: [06:18:31] Unkown op target: 0\\n")
+            line = "No lowering found for: or.{}, node type = Or, use CustomOperatorLower instead.\\n"
+            os.write(1, "".join(line.format(number) for number in range(6)).encode())
+        self.fuse()
         if MODE == "hangs":
             time.sleep(600)
         if MODE == "dies":
@@ -55,6 +70,7 @@ class RKNN:
 
     def hybrid_quantization_step1(self, dataset="dataset.txt", rknn_batch_size=None):
         assert self.state == "loaded"
+        self.fuse()
         assert all(os.path.isfile(line) for line in open(dataset).read().split())
         stem = os.path.basename(self.model)[:-5]
         graph = onnx.load(self.model)

@@ -41,7 +41,7 @@ def advised(error: BackendError, chip: str, advice: Advice) -> BackendError:
     return BackendError(f"{text} (for {chip})" + (f": {what}" if what else ""))
 
 
-def build(toolchain: Toolchain, worker: Path, arguments: Sequence[object], directory: Path) -> None:
+def build(toolchain: Toolchain, worker: Path, arguments: Sequence[object], directory: Path) -> Any:
     """Let a worker's function ``build`` write an engine's files, and nothing else, to a folder.
 
     Args:
@@ -50,11 +50,14 @@ def build(toolchain: Toolchain, worker: Path, arguments: Sequence[object], direc
         arguments: Of the function.
         directory: The folder, an absolute path.
 
+    Returns:
+        What the function returns.
+
     Raises:
         BackendError: The environment is missing, or the vendor's tools refuse the network.
     """
     try:
-        call(toolchain, worker, "build", arguments, folder=directory, seconds=_SECONDS)
+        return call(toolchain, worker, "build", arguments, folder=directory, seconds=_SECONDS)
     finally:
         (directory / "result.json").unlink(missing_ok=True)
 

@@ -23,7 +23,7 @@ from segship.toolchains import qnn_worker
 from segship.toolchains.qnn import TOOLCHAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -43,7 +43,7 @@ INFO = BackendInfo(
     dynamic=False,
     opset=20,
     plain=20,
-    passes=("join_hard_swish",),
+    passes=("join_hard_swish", "flat_layer_norm", "one_batch"),
     unverified=True,
     unbuildable=lambda: _simulated.unbuildable(TOOLCHAIN),
     default_device="simulator",
@@ -117,10 +117,19 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     return engine_of(graph, directory, settings)
 
 
-def engine_of(graph: Graph, directory: Path, settings: Mapping[str, str]) -> Engine:
-    """The engine in a folder where a network has been compiled."""
+def engine_of(graph: Graph, directory: Path, settings: Mapping[str, str], wide: Sequence[str] = ()) -> Engine:
+    """The engine in a folder where a network has been compiled.
+
+    Args:
+        graph: What it computes.
+        directory: The folder.
+        settings: The provider's options.
+        wide: Kinds of layers that have 16 bits in int8 from the start.
+    """
     files = (qnn_worker.ENGINE, qnn_worker.BINARY)
     options = {**settings, "onnxruntime_qnn": TOOLCHAIN.packages["onnxruntime-qnn"]}
+    if wide:
+        options["of_16_bits"] = ", ".join(wide)
     return Engine(directory, files, graph.inputs, graph.outputs, options)
 
 

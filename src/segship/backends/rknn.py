@@ -25,7 +25,7 @@ from segship.toolchains import rknn_worker
 from segship.toolchains.rknn import TOOLCHAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -82,6 +82,7 @@ _ADVICE = (
         re.compile(r"unsupport|not support|Unkown op|Unknown op", re.IGNORECASE),
         "the toolkit lacks that layer for this chip",
     ),
+    (re.compile(r"has no program"), "the board's runtime would refuse the file: take another engine"),
     (re.compile(r"memory|alloc", re.IGNORECASE), "it does not fit: take a smaller --shape"),
 )
 
@@ -111,15 +112,27 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     network = directory / rknn_worker.NETWORK
     shutil.copyfile(graph.path, network)
     try:
-        _simulated.build(TOOLCHAIN, WORKER, (network, directory, chip), directory)
+        left_out = _simulated.build(TOOLCHAIN, WORKER, (network, directory, chip), directory)
     except BackendError as error:
         raise told(error, chip) from None
-    return engine_of(graph, directory, (rknn_worker.NETWORK,), chip)
+    return engine_of(graph, directory, (rknn_worker.NETWORK,), chip, left_out)
 
 
-def engine_of(graph: Graph, directory: Path, sources: tuple[str, ...], chip: str) -> Engine:
-    """The engine in a folder where the toolkit has built it from ``sources``."""
+def engine_of(
+    graph: Graph, directory: Path, sources: tuple[str, ...], chip: str, left_out: Sequence[str] = ()
+) -> Engine:
+    """The engine in a folder where the toolkit has built it from ``sources``.
+
+    Args:
+        graph: What it computes.
+        directory: The folder.
+        sources: The files that it was built from.
+        chip: The platform.
+        left_out: The toolkit's own rules that fail on the network.
+    """
     options = {"platform": chip, "toolkit": TOOLCHAIN.packages["rknn-toolkit2"]}
+    if left_out:
+        options["rules_left_out"] = ", ".join(left_out)
     return Engine(directory, (rknn_worker.ENGINE, *sources), graph.inputs, graph.outputs, options)
 
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from segship.onnxgraph.file import load, save
 from segship.onnxgraph.passes.attention_to_products import attention_to_products
 from segship.onnxgraph.passes.exact_summands import exact_summands
+from segship.onnxgraph.passes.flat_layer_norm import flat_layer_norm
 from segship.onnxgraph.passes.join_hard_swish import join_hard_swish
 from segship.onnxgraph.passes.normalize_before_joining import normalize_convolutions
+from segship.onnxgraph.passes.one_batch import one_batch
 from segship.onnxgraph.passes.pads_with_axes import pads_with_axes
 from segship.onnxgraph.passes.pool_to_convolution import pool_to_convolution
 from segship.onnxgraph.passes.prelu_to_max import prelu_to_max
@@ -29,8 +31,10 @@ __all__ = ["PASSES", "apply_passes", "rewrite"]
 PASSES: Mapping[str, tuple[str, Callable[[onnx.ModelProto], bool]]] = {
     "attention_to_products": ("Attention", attention_to_products),
     "exact_summands": ("QuantizeLinear", exact_summands),
+    "flat_layer_norm": ("LayerNormalization", flat_layer_norm),
     "join_hard_swish": ("HardSigmoid", join_hard_swish),
     "normalize_convolutions": ("BatchNormalization", normalize_convolutions),
+    "one_batch": ("Transpose", one_batch),
     "pads_with_axes": ("MaxPool", pads_with_axes),
     "pool_to_convolution": ("AveragePool", pool_to_convolution),
     "prelu_to_max": ("PRelu", prelu_to_max),

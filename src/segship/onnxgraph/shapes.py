@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, shape_inference
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["channels_of", "shaped_values"]
+__all__ = ["channels_of", "shaped_values", "sides_of"]
 
 _AXES = 4  # of (N, C, H, W)
 
@@ -43,11 +43,20 @@ def shaped_values(model: onnx.ModelProto) -> Iterator[onnx.ValueInfoProto]:
     yield from (helper.make_tensor_value_info(each.name, each.data_type, each.dims) for each in sizes)
 
 
+def sides_of(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+    """Return the sides of each value, by name; 0 where one is not known.
+
+    Args:
+        model: The model.
+    """
+    shapes = ((value.name, value.type.tensor_type.shape.dim) for value in shaped_values(model))
+    return {name: tuple(side.dim_value for side in sides) for name, sides in shapes}
+
+
 def channels_of(model: onnx.ModelProto) -> dict[str, int]:
     """Return the number of channels of each value of four axes; 0 where it is not known.
 
     Args:
         model: The model.
     """
-    sides = ((value.name, value.type.tensor_type.shape.dim) for value in shaped_values(model))
-    return {name: dims[1].dim_value for name, dims in sides if len(dims) == _AXES}
+    return {name: sides[1] for name, sides in sides_of(model).items() if len(sides) == _AXES}

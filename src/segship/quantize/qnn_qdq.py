@@ -43,13 +43,15 @@ class _Calibrated:
         self._folder = graph.path.absolute().parent / "calibrated"
         images = _write(inputs, self._folder / "inputs")
         self.kinds: dict[str, str] = {}  # an emulator's times say nothing of the chip's
-        self.layers: tuple[str, ...] = tuple(self._call("calibrate", graph.path.absolute(), images, self._folder))
+        calibrated = self._call("calibrate", graph.path.absolute(), images, self._folder)
+        self.layers: tuple[str, ...] = tuple(calibrated["layers"])
+        self._wide: list[str] = calibrated["wide"]
 
     def build(self, kept: tuple[str, ...], directory: Path, finish: Callable[[Graph], Graph]) -> Engine:
         del finish  # the context binary is no graph
         settings, chosen = json.dumps(self._settings), json.dumps(kept)
         self._call("build_int8", self._folder, directory.absolute(), settings, chosen)
-        return qnn.engine_of(self._graph, directory, self._settings)
+        return qnn.engine_of(self._graph, directory, self._settings, self._wide)
 
     def rank(self, inputs: Sequence[Any], progress: Callable[[int, int], None]) -> Ranked:
         progress(0, len(self.layers))

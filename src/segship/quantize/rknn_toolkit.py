@@ -47,12 +47,14 @@ class _Calibrated:
         algorithm = rknn.platform_of(target.options, "algorithm")
         arguments = (graph.path.absolute(), self._images, self._folder, self._chip, algorithm)
         self.kinds: dict[str, str] = {}  # a simulator's times say nothing of the chip's
-        self.layers: tuple[str, ...] = tuple(self._call("calibrate", *arguments))
+        calibrated = self._call("calibrate", *arguments)
+        self.layers: tuple[str, ...] = tuple(calibrated["layers"])
+        self._left_out: list[str] = calibrated["left_out"]
 
     def build(self, kept: tuple[str, ...], directory: Path, finish: Callable[[Graph], Graph]) -> Engine:
         del finish  # the toolkit's files are no graph
         self._call("build_int8", self._folder, directory.absolute(), self._chip, json.dumps(kept))
-        return rknn.engine_of(self._graph, directory, rknn_worker.CALIBRATED, self._chip)
+        return rknn.engine_of(self._graph, directory, rknn_worker.CALIBRATED, self._chip, self._left_out)
 
     def rank(self, inputs: Sequence[Any], progress: Callable[[int, int], None]) -> Ranked:
         image = self._folder / "ranked.npy"

@@ -36,8 +36,12 @@ def build(network: str, folder: str, settings: str) -> None:
         raise RuntimeError(_left_out(network, options) or str(error)) from None
 
 
-def calibrate(network: str, inputs: str, folder: str) -> list[str]:
-    """Find the ranges of an ONNX file's values on ``.npy`` files; return the names of what is quantised."""
+def calibrate(network: str, inputs: str, folder: str) -> dict[str, list[str]]:
+    """Find the ranges of an ONNX file's values on ``.npy`` files.
+
+    Returns:
+        ``layers``: the names of what is quantised; ``wide``: the kinds of layers that have 16 bits from the start.
+    """
     import onnx
     from onnxruntime.quantization.execution_providers.qnn import qnn_preprocess_model
 
@@ -46,7 +50,9 @@ def calibrate(network: str, inputs: str, folder: str) -> list[str]:
     onnx.save(model, path)
     qnn_preprocess_model(path, path)  # which changes a model that is given in memory
     _quantise(Path(folder), (), [str(file) for file in sorted(Path(inputs).glob("*.npy"))])
-    return list(_quantised(Path(folder)))
+    nodes = onnx.load(path, load_external_data=False).graph.node
+    wide, kinds = set(_attending(nodes)), {node.name: node.op_type for node in nodes}
+    return {"layers": list(_quantised(Path(folder))), "wide": sorted({kinds[name] for name in wide})}
 
 
 def build_int8(calibrated: str, folder: str, settings: str, kept: str) -> None:

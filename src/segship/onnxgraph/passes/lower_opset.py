@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 from segship.core.errors import UnsupportedError
 from segship.onnxgraph.build import Builder, Value
 from segship.onnxgraph.operators import STANDARD_DOMAINS
-from segship.onnxgraph.shapes import shaped_values
+from segship.onnxgraph.shapes import sides_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,9 +55,7 @@ class _Lowering:
     def __init__(self, model: onnx.ModelProto, opset: int) -> None:
         self._opset = opset
         self._weights = {tensor.name: tensor for tensor in model.graph.initializer}
-        self._shapes = {
-            value.name: [side.dim_value for side in value.type.tensor_type.shape.dim] for value in shaped_values(model)
-        }
+        self._shapes = sides_of(model)
         self.added: list[onnx.TensorProto] = []
 
     def lowered(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
