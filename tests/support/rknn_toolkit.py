@@ -17,7 +17,8 @@ class RKNN:
     def config(self, *, target_platform, quantized_algorithm="normal", disable_rules=None):
         assert self.state == "new" and target_platform.startswith("rk35")
         assert disable_rules[:1] == ["fuse_multihead_attention_reshape_to_gather_split"], "2.5.0 cannot build attention"
-        self.left_out = disable_rules[1:]
+        assert disable_rules[1] == "gather_to_conv", "2.5.0 ends the process"
+        self.left_out = disable_rules[2:]
         self.state, self.chip = "configured", target_platform
 
     def load_onnx(self, model, inputs=None, input_size_list=None, input_initial_val=None, outputs=None):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Ended", "last_lines", "run_program"]
 
 _MOST = 2**20  # bytes of what it says that are read: the last ones
-_LINES, _CHARACTERS = 4, 600
+_LINES, _CHARACTERS = 6, 600
 
 
 @dataclass(frozen=True)
