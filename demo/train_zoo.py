@@ -54,6 +54,7 @@ NETWORKS: dict[str, tuple[str, float]] = {
     "deeplabv3plus-r18": ("deeplabv3plus/deeplabv3plus_r18-d8_4xb2-80k_cityscapes-512x1024.py", 1e-3),
     "segmenter-t": ("segmenter/segmenter_vit-t_mask_8xb1-160k_ade20k-512x512.py", 4e-4),
     "segnext-t": ("segnext/segnext_mscan-t_1xb16-adamw-160k_ade20k-512x512.py", 6e-4),
+    "swin-t": ("swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py", 6e-4),
 }
 """Name -> config of MMSegmentation, and the greatest learning rate."""
 
@@ -85,6 +86,10 @@ def options_of(name: str) -> dict[str, Any]:
     if name == "unet":  # a quarter of the channels: the whole network takes fifty times as long as STDC1
         changed |= {"model.backbone.base_channels": 16, "model.decode_head.in_channels": 16}
         changed |= {"model.decode_head.channels": 16, "model.auxiliary_head": None}
+    if name == "swin-t":  # half of the channels, and an eighth in its head, which takes most of the time
+        widths = [48, 96, 192, 384]
+        changed |= {"model.backbone.embed_dims": widths[0], "model.decode_head.in_channels": widths}
+        changed |= {"model.decode_head.channels": 64, "model.auxiliary_head": None}
     return changed | _PIPELINE
 
 
