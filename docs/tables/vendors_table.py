@@ -31,7 +31,7 @@ from segship.backends import find_backend
 from segship.capture import CaptureOptions, capture
 from segship.core.plan import Plan
 from segship.core.spec import ModelSpec
-from segship.deploy.build import build_engine, finished
+from segship.deploy.build import build_engine, to_quantize
 from segship.networks.session import EagerSession
 from segship.quantize import quantize
 from segship.verification.compare import Reference
@@ -128,7 +128,7 @@ def _built(graph: Graph, plan: Plan, directory: Path, image: Reference) -> Engin
     if plan.target.precision != "int8":
         return build_engine(graph, plan, directory, [image], lambda _: None).engine
     backend = find_backend(plan.target.backend)
-    reduced = quantize(finished(graph, plan), plan.target, backend, _calibration(image.image))
+    reduced = quantize(to_quantize(graph, plan), plan.target, backend, _calibration(image.image))
     return reduced.build((), directory, lambda made: made)
 
 

@@ -76,8 +76,8 @@ class RKNN:
         stem = os.path.basename(self.model)[:-5]
         graph = onnx.load(self.model)
         open(stem + ".model", "wb").write(graph.SerializeToString())
-        open(stem + ".data", "wb").write(b"weights")
         names = [node.output[0] for node in graph.graph.node]
+        open(stem + ".data", "wb").write(" ".join(["weights", *self.left_out]).encode())
         text = "custom_quantize_layers: {}\\nquantize_parameters:\\n"
         text += "".join(f"    {name}:\\n        dtype: int8\\n" for name in names)
         open(stem + ".quantization.cfg", "w").write(text)
@@ -86,7 +86,8 @@ class RKNN:
     def hybrid_quantization_step2(self, model_input, data_input, model_quantization_cfg):
         assert self.state == "configured"
         self.kept = yaml.safe_load(open(model_quantization_cfg))["custom_quantize_layers"]
-        assert set(self.kept.values()) <= {"float16"} and open(data_input).read() == "weights"
+        assert set(self.kept.values()) <= {"float16"}
+        assert open(data_input).read().split() == ["weights", *self.left_out], "step2 is inconsistent with step1"
         self.state, self.model = "built", model_input
         return 0
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["INFO", "WORKER", "convert", "engine_of", "open", "probe", "settings_of", "told"]
 
+_PASSES = ("join_hard_swish", "flat_layer_norm", "one_batch")
+
 INFO = BackendInfo(
     title="QNN",
     graph="onnx",
@@ -43,7 +45,8 @@ INFO = BackendInfo(
     dynamic=False,
     opset=20,
     plain=20,
-    passes=("join_hard_swish", "flat_layer_norm", "one_batch"),
+    passes=_PASSES,
+    int8_passes=(*_PASSES, "finite_masks"),
     unverified=True,
     unbuildable=lambda: _simulated.unbuildable(TOOLCHAIN),
     default_device="simulator",

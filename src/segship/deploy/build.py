@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str], None]
 
-__all__ = ["BuiltEngine", "build_engine", "finished"]
+__all__ = ["BuiltEngine", "build_engine", "finished", "to_quantize"]
 
 _RANKED_ON = 2  # images; the order of the layers hardly changes with more
 _JUDGED_AS_GRAPH = (
@@ -97,6 +97,16 @@ def finished(graph: Graph, plan: Plan) -> Graph:
     return _with_images(_plain(graph, plan), plan)
 
 
+def to_quantize(graph: Graph, plan: Plan) -> Graph:
+    """Make a float32 graph what int8 is calibrated on, by the passes of ``INFO.int8_passes``.
+
+    Args:
+        graph: Left as it is.
+        plan: Of the export.
+    """
+    return _rewritten(_plain(graph, plan), find_backend(plan.target.backend).INFO.int8_passes)
+
+
 def _with_images(graph: Graph, plan: Plan) -> Graph:
     """The graph with the work on images that the engine does itself, and with the engine's own passes."""
     if not plan.embed:
@@ -136,7 +146,7 @@ class _Int8Build:
     def __init__(self, graph: Graph, plan: Plan, progress: Progress) -> None:
         self._plan, self._progress = plan, progress
         self._backend = find_backend(plan.target.backend)
-        self._graph = _rewritten(_plain(graph, plan), self._backend.INFO.int8_passes)
+        self._graph = to_quantize(graph, plan)
         self._samples = calibration_samples(plan.int8)
         self._judge = Int8Judge(self._samples, plan.spec, plan.int8)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from segship.onnxgraph.file import load, save
 from segship.onnxgraph.passes.attention_to_products import attention_to_products
 from segship.onnxgraph.passes.exact_summands import exact_summands
+from segship.onnxgraph.passes.finite_masks import finite_masks
 from segship.onnxgraph.passes.flat_layer_norm import flat_layer_norm
 from segship.onnxgraph.passes.join_hard_swish import join_hard_swish
 from segship.onnxgraph.passes.normalize_before_joining import normalize_convolutions
@@ -31,6 +32,7 @@ __all__ = ["PASSES", "apply_passes", "rewrite"]
 PASSES: Mapping[str, tuple[str, Callable[[onnx.ModelProto], bool]]] = {
     "attention_to_products": ("Attention", attention_to_products),
     "exact_summands": ("QuantizeLinear", exact_summands),
+    "finite_masks": ("Softmax", finite_masks),
     "flat_layer_norm": ("LayerNormalization", flat_layer_norm),
     "join_hard_swish": ("HardSigmoid", join_hard_swish),
     "normalize_convolutions": ("BatchNormalization", normalize_convolutions),

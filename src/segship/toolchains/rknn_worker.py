@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["analyse", "build", "build_int8", "calibrate", "simulate"]
 
 ENGINE, NETWORK = "model.rknn", "network.onnx"
-CALIBRATED = ("network.model", "network.data", "network.quantization.cfg")
+_WRITTEN = ("network.model", "network.data", "network.quantization.cfg")  # by the toolkit
+_RULES = "network.rules.json"  # those that were left out, which it has to be told again
+CALIBRATED = (*_WRITTEN, _RULES)
 _BROKEN = (  # its rules that write to a read-only array, and that make convolutions which end the process (Swin)
     "fuse_multihead_attention_reshape_to_gather_split",
     "gather_to_conv",
@@ -62,14 +64,16 @@ def calibrate(network: str, inputs: str, folder: str, platform: str, algorithm: 
         os.chdir(scratch)  # the toolkit writes its files where it is
         Path("inputs.txt").write_text("".join(f"{path}\n" for path in sorted(Path(inputs).glob("*.npy"))))
         with _prepared(platform, find, quantized_algorithm=algorithm) as toolkit:
-            stem = Path(network).stem
-        for name in CALIBRATED:
+            left_out = toolkit.left_out
+        stem = Path(network).stem
+        for name in _WRITTEN:
             shutil.move(name.replace("network", stem, 1), str(Path(folder) / name))
         os.chdir(folder)
+    (Path(folder) / _RULES).write_text(json.dumps(left_out))
     values = _ranges(Path(folder))["quantize_parameters"]
     return {
         "layers": [name for name, value in values.items() if value["dtype"] == "int8"],
-        "left_out": toolkit.left_out,
+        "left_out": left_out,
     }
 
 
@@ -77,18 +81,19 @@ def build_int8(calibrated: str, folder: str, platform: str, kept: str) -> None:
     """Build ``model.rknn`` of what `calibrate` wrote, which is copied beside it; a JSON list names what is float16."""
     for name in CALIBRATED:
         shutil.copyfile(Path(calibrated) / name, Path(folder) / name)
-    settings = Path(folder) / CALIBRATED[2]
+    settings = Path(folder) / _WRITTEN[2]
     # The toolkit refuses ranges that were read and written again, so only this line is changed.
     line = f"custom_quantize_layers: {json.dumps(dict.fromkeys(json.loads(kept), 'float16'))}"
     settings.write_text(settings.read_text().replace("custom_quantize_layers: {}", line, 1))
-    with _prepared(platform, lambda toolkit: _build_calibrated(toolkit, Path(folder))) as toolkit:
+    with _prepared(platform, lambda toolkit: _build_calibrated(toolkit, Path(folder)), Path(folder)) as toolkit:
         toolkit.export_rknn(export_path=str(Path(folder) / ENGINE))
 
 
 def analyse(calibrated: str, image: str, platform: str) -> list[list[Any]]:
     """Run one ``.npy`` file; return name and cosine, to its value in floating point, of each layer for itself."""
-    with tempfile.TemporaryDirectory(dir=calibrated) as scratch:
-        with _prepared(platform, lambda toolkit: _build_calibrated(toolkit, Path(calibrated))) as toolkit:
+    source = Path(calibrated)
+    with tempfile.TemporaryDirectory(dir=source) as scratch:
+        with _prepared(platform, lambda toolkit: _build_calibrated(toolkit, source), source) as toolkit:
             toolkit.accuracy_analysis(inputs=[image], output_dir=scratch)
         return _read_analysis((Path(scratch) / "error_analysis.txt").read_text(errors="replace"))
 
@@ -104,7 +109,7 @@ def simulate(folder: str, platform: str) -> Callable[[Any], Any]:
             _build_calibrated(toolkit, Path(folder))
         toolkit.init_runtime()
 
-    held = _prepared(platform, prepare)
+    held = _prepared(platform, prepare, Path(folder))
     toolkit = held.__enter__()
 
     def run(image: Any, _held: Any = held) -> Any:
@@ -150,9 +155,15 @@ class _Checked:
 
 
 @contextlib.contextmanager
-def _prepared(platform: str, prepare: Callable[[_Checked], None], **options: Any) -> Iterator[_Checked]:
-    """The toolkit after ``prepare``, without those of its rules that it says fail on this network."""
-    left_out: list[str] = []
+def _prepared(
+    platform: str, prepare: Callable[[_Checked], None], folder: Path | None = None, **options: Any
+) -> Iterator[_Checked]:
+    """The toolkit after ``prepare``, without those of its rules that it says fail on this network.
+
+    Without those, too, that the calibration in ``folder`` left out.
+    """
+    known = folder / _RULES if folder else None
+    left_out: list[str] = json.loads(known.read_text()) if known and known.is_file() else []
     while True:
         toolkit = _started(platform, left_out, options)
         try:
@@ -184,14 +195,14 @@ def _build_float(toolkit: _Checked, network: str) -> None:
 
 
 def _build_calibrated(toolkit: _Checked, folder: Path) -> None:
-    model, data, settings = (str(folder / name) for name in CALIBRATED)
+    model, data, settings = (str(folder / name) for name in _WRITTEN)
     toolkit.hybrid_quantization_step2(model_input=model, data_input=data, model_quantization_cfg=settings)
 
 
 def _ranges(folder: Path) -> Any:
     from ruamel.yaml import YAML  # type: ignore[import-not-found]
 
-    return YAML().load((folder / CALIBRATED[2]).read_text())
+    return YAML().load((folder / _WRITTEN[2]).read_text())
 
 
 @contextlib.contextmanager
