@@ -6,9 +6,9 @@
 ``--labels`` holds a label map for each image, under the name of its file. An engine rounds otherwise than the framework
 that the label maps come of, and where two classes are equal but for that, Python's masks differ from them, too: beside
 such pixels stands by how much the probability of the first class leads; with ``--network``, what the network says there
-when it is computed in float64 (one that sees the image as a whole). ``SEGSHIP_ONNXRUNTIME`` and
-``SEGSHIP_OPENVINO`` name the engines' libraries; take Python's own, so that both run the same. The
-status is the number of images whose mask is not Python's, at most 100. Build the library first::
+when it is computed in float64 (one that sees the image as a whole), and how many maps it gives itself, in float32.
+``SEGSHIP_ONNXRUNTIME`` and ``SEGSHIP_OPENVINO`` name the engines' libraries; take Python's own, so that both run the
+same. The status is the number of images whose mask is not Python's, at most 100. Build the library first::
 
     cmake -S native -B build/native && cmake --build build/native
 """
@@ -43,10 +43,10 @@ def lead_of(python: segship.Segmentor, image: NDArray, places: NDArray) -> float
     return float((first - second).max())
 
 
-def in_double(network: Any, spec: ModelSpec, image: NDArray) -> torch.Tensor:
-    """Logits (classes, height, width) at the image's own size, every step in float64."""
+def by_torch(network: Any, spec: ModelSpec, image: NDArray, dtype: torch.dtype) -> torch.Tensor:
+    """Logits (classes, height, width) at the image's own size, every step by PyTorch, in the network's ``dtype``."""
     with torch.inference_mode():
-        logits = network.logits(torch.from_numpy(prepare(image, spec, channel_order="bgr").tensor).double())
+        logits = network.logits(torch.from_numpy(prepare(image, spec, channel_order="bgr").tensor).to(dtype))
         for step in inverse_steps(spec, image.shape[:2]):
             (top, left), (height, width) = step.origin, step.crop or step.size
             logits = torch.nn.functional.interpolate(
@@ -65,8 +65,7 @@ def tell_truth(logits: torch.Tensor, found: NDArray, recorded: NDArray) -> None:
         )
 
 
-def main() -> int:
-    """Print each image that differs and how many are equal."""
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("package", type=Path)
     parser.add_argument("images", type=Path)
@@ -74,12 +73,18 @@ def main() -> int:
     parser.add_argument("--network", nargs=2, type=Path, metavar=("CONFIG", "CHECKPOINT"))
     parser.add_argument("--library", type=Path, default=ROOT / "build" / "native" / "libsegship.so")
     parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Print each image that differs and how many are equal."""
+    options = _options()
     native = Segmentor(Library(options.library), options.package, threads=options.threads)
     python = segship.Segmentor(options.package, threads=options.threads)
     recorded = np.load(options.labels) if options.labels else {}
-    network = segship.load_network(*options.network).double() if options.network else None
-    wrong = other = 0
+    network, double = (segship.load_network(*options.network) if options.network else None for _ in range(2))
+    torch.set_num_threads(options.threads)
+    wrong = other = itself = 0
     images = find_images([options.images])
     for path in images:
         image = read_image(path)
@@ -91,13 +96,18 @@ def main() -> int:
             print(
                 f"{path.name}: {unlike.sum()} of {expected.size} pixels are not as recorded, led by {lead:.1e} at most"
             )
-            if network is not None:
-                tell_truth(in_double(network, python.spec, image), mask, recorded[path.name])
+            if double is not None:
+                tell_truth(by_torch(double.double(), python.spec, image, torch.float64), mask, recorded[path.name])
             other += 1
+        if network is not None:
+            labels = by_torch(network, python.spec, image, torch.float32).argmax(0).numpy()
+            itself += bool((labels == recorded[path.name]).all())
         wrong += differ > 0
     print(f"{options.package.name}, {native.engine}: {len(images) - wrong} of {len(images)} masks are Python's")
     if options.labels:
         print(f"{len(images) - other} of {len(images)} are as recorded")
+        if network is not None:
+            print(f"{itself} of {len(images)} are by PyTorch itself, with {options.threads} threads")
     return min(wrong, 100)
 
 
