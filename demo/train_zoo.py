@@ -34,7 +34,7 @@ from PIL import Image
 import segship
 from demo_scenes import CLASSES, Scene, draw_scene
 from segship.networks.resample import resize
-from train_demo import HELD_OUT, augment, draw_held_out, entropy_of, measure, overlap_loss, save, to_tensor
+from train_demo import HELD_OUT, MEAN, STD, augment, draw_held_out, entropy_of, measure, overlap_loss, save, to_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,6 +81,8 @@ def configs() -> Path:
 def options_of(name: str) -> dict[str, Any]:
     """What is changed in a network's config: seven classes, whole images of the scenes' size."""
     changed: dict[str, Any] = {"model.decode_head.num_classes": len(CLASSES), "model.test_cfg": {"mode": "whole"}}
+    # Segmenter's config has other numbers than those that everything is trained with here.
+    changed |= {"model.data_preprocessor.mean": list(MEAN), "model.data_preprocessor.std": list(STD)}
     if name == "segmenter-t":
         changed |= {"model.backbone.img_size": (512, 1024)}
     if name == "unet":  # a quarter of the channels: the whole network takes fifty times as long as STDC1
