@@ -12,11 +12,13 @@ from segship.onnxgraph.passes.exact_summands import exact_summands
 from segship.onnxgraph.passes.finite_masks import finite_masks
 from segship.onnxgraph.passes.flat_layer_norm import flat_layer_norm
 from segship.onnxgraph.passes.join_hard_swish import join_hard_swish
+from segship.onnxgraph.passes.join_sigmoid import join_sigmoid
 from segship.onnxgraph.passes.normalize_before_joining import normalize_convolutions
 from segship.onnxgraph.passes.one_batch import one_batch
 from segship.onnxgraph.passes.pads_with_axes import pads_with_axes
 from segship.onnxgraph.passes.pool_to_convolution import pool_to_convolution
 from segship.onnxgraph.passes.prelu_to_max import prelu_to_max
+from segship.onnxgraph.passes.turn_columns import turn_columns
 from segship.onnxgraph.passes.unsigned_activations import unsigned_activations
 
 if TYPE_CHECKING:
@@ -35,11 +37,13 @@ PASSES: Mapping[str, tuple[str, Callable[[onnx.ModelProto], bool]]] = {
     "finite_masks": ("Softmax", finite_masks),
     "flat_layer_norm": ("LayerNormalization", flat_layer_norm),
     "join_hard_swish": ("HardSigmoid", join_hard_swish),
+    "join_sigmoid": ("Exp", join_sigmoid),
     "normalize_convolutions": ("BatchNormalization", normalize_convolutions),
     "one_batch": ("Transpose", one_batch),
     "pads_with_axes": ("MaxPool", pads_with_axes),
     "pool_to_convolution": ("AveragePool", pool_to_convolution),
     "prelu_to_max": ("PRelu", prelu_to_max),
+    "turn_columns": ("MatMul", turn_columns),
     "unsigned_activations": ("QuantizeLinear", unsigned_activations),
 }
 """What suits one engine's kernels and not another's: the operator that a pass rewrites, and the pass."""

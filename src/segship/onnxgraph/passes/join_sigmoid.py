@@ -1,0 +1,62 @@
+"""Write 1 / (1 + exp(-x)) as Sigmoid, which it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from onnx import helper, numpy_helper
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import onnx
+
+__all__ = ["join_sigmoid"]
+
+
+def join_sigmoid(model: onnx.ModelProto) -> bool:
+    """Write the four operators of `segship.networks.probability.sigmoid` as one, for chips that compute in float16.
+
+    Its exponential passes what float16 and a scale of int8 can hold, for masks of MaskFormer and Mask2Former.
+
+    Args:
+        model: Changed in place.
+
+    Returns:
+        Whether a node was rewritten.
+    """
+    graph = model.graph
+    ones = {tensor.name for tensor in graph.initializer if _is_one(tensor)}
+    writers = {name: node for node in graph.node for name in node.output}
+    readers = [name for node in graph.node for name in node.input] + [output.name for output in graph.output]
+    joined: set[str] = set()
+    for node in graph.node:
+        chain = _chain(node, writers, ones)
+        if chain and all(readers.count(part.output[0]) == 1 for part in chain):
+            node.CopyFrom(helper.make_node("Sigmoid", [chain[-1].input[0]], node.output, name=node.name))
+            joined.update(part.output[0] for part in chain)
+    rest = [node for node in graph.node if not joined.intersection(node.output)]
+    del graph.node[:]
+    graph.node.extend(rest)
+    return bool(joined)
+
+
+def _chain(node: onnx.NodeProto, writers: Mapping[str, onnx.NodeProto], ones: set[str]) -> list[onnx.NodeProto]:
+    """The sum, the exponential and the negation that a quotient is made of; empty where it is none of those."""
+    if node.op_type != "Div" or node.input[0] not in ones:
+        return []
+    found, name = [], node.input[1]
+    for kind in ("Add", "Exp", "Neg"):
+        part = writers.get(name)
+        if part is None or part.op_type != kind:
+            return []
+        others = [each for each in part.input if each not in ones]
+        if len(others) != 1 or (kind == "Add" and len(part.input) == len(others)):
+            return []
+        found.append(part)
+        name = others[0]
+    return found
+
+
+def _is_one(tensor: onnx.TensorProto) -> bool:
+    return not tensor.data_location and not tensor.dims and float(numpy_helper.to_array(tensor)) == 1
