@@ -108,6 +108,8 @@ def test_names_that_leave_the_folder_are_refused(folder: Path, key: str, name: A
         ("Deploy: []", "no Deploy section"),
         ("Deploy: {output_op: sort}", "output_op is 'sort', expected one of argmax, softmax and none"),
         ("Deploy: {output_op: [argmax]}", r"output_op is \['argmax'\]"),
+        ("Deploy: {}\nlabel_list: [road]", "The file has no 'label_list'.*--ignore-unknown"),
+        ("Deploy: {}\nGlobal: {model: x}", "Global has no 'model'. Did you mean 'model_name'"),
         ("Deploy: {output_opp: argmax}", "Deploy has no 'output_opp'. Did you mean 'output_op'.*--ignore-unknown"),
         ("Deploy: {transforms: [{type: Normalize, means: [1]}]}", "Normalize has no argument 'means'. Did you mean"),
         ("Deploy: {transforms: Normalize}", "transforms is a str, expected a list"),
@@ -309,7 +311,8 @@ def test_paddlex_resizes_by_rules_of_its_own(folder: Path) -> None:
     ],
 )
 def test_paddlex_has_defaults_of_its_own(transform: dict[str, Any], geometry: list[Any]) -> None:
-    said, _ = read_transforms([{"type": "Resize"} | transform], "inference.yml", paddlex=True)
+    resize = {"type": "Resize"} | transform
+    said, _ = read_transforms([resize, {"type": "Normalize"}], "inference.yml", paddlex=True)
     found = [
         (step["kind"], step.get("width", step.get("short")), step.get("height", step.get("multiple_of")))
         for step in said["geometry"]

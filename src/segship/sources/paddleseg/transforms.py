@@ -54,6 +54,8 @@ def read_transforms(transforms: Any, where: str, *, paddlex: bool = False) -> tu
         if not isinstance(transform, dict) or not isinstance(transform.get("type"), str):
             raise ConfigError(f"{where}: transform {number} is {transform!r:.60}, expected a mapping with a type")
         _apply(transform, steps, where, known)
+    if paddlex and steps.normalization is None:
+        raise ConfigError(f"{where}: transforms has no Normalize, without which PaddleX runs nothing: add it")
     said: dict[str, Any] = {"geometry": steps.geometry}
     said["normalization"] = {"channel_order": "rgb", "max_pixel_value": 1.0} | (steps.normalization or {})
     return said | ({"padding": steps.padding} if steps.padding else {}), steps.unknown
@@ -90,6 +92,12 @@ def _normalize(arguments: _Arguments, steps: _Steps) -> None:
     steps.normalization = {"mean": mean, "std": std, "max_pixel_value": 255.0}
 
 
+def _normalize_of_paddlex(arguments: _Arguments, steps: _Steps) -> None:
+    """As `_normalize`; the last of several counts."""
+    steps.normalization = None
+    _normalize(arguments, steps)
+
+
 def _resize(arguments: _Arguments, steps: _Steps) -> None:
     width, height = _sides(arguments.get("target_size", (512, 512)))
     divisor = _whole(arguments.get("size_divisor") or 1)
@@ -102,8 +110,14 @@ def _resize(arguments: _Arguments, steps: _Steps) -> None:
 
 
 def _resize_of_paddlex(arguments: _Arguments, steps: _Steps) -> None:
-    """As `_resize`, with PaddleX's defaults; it resizes bytes, and before it normalises, whatever comes first."""
+    """As `_resize`, with PaddleX's defaults; the last of several counts.
+
+    PaddleX resizes bytes, and before it normalises, whatever comes first.
+    """
+    steps.geometry.clear()
     size = arguments.get("target_size", -1)
+    if isinstance(arguments.get("interp"), str):
+        arguments = arguments | {"interp": arguments["interp"].upper()}
     if size == -1 or size in ([-1, -1], (-1, -1)):
         return
     _resize({"keep_ratio": True, "size_divisor": 32} | arguments | {"target_size": size}, steps)
@@ -171,6 +185,6 @@ _TRANSFORMS: dict[str, _Transform] = {
     "Padding": (_pad, frozenset({"target_size", "im_padding_value", "label_padding_value"})),
 }
 _OF_PADDLEX: dict[str, _Transform] = {
-    "Normalize": _TRANSFORMS["Normalize"],
+    "Normalize": (_normalize_of_paddlex, _TRANSFORMS["Normalize"][1]),
     "Resize": (_resize_of_paddlex, _TRANSFORMS["Resize"][1]),
 }
