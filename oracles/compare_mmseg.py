@@ -56,7 +56,7 @@ def plain(value: Any, dropped: frozenset[str] = frozenset()) -> Any:
 def architectures() -> list[str]:
     """One config for each way in which the zoo's networks differ but for their classes and their training.
 
-    SAN is left out: running it needs a vocabulary that neither side brings.
+    SAN is left out: it needs a vocabulary, and is recorded with it.
     """
     dropped = TRAINING_ONLY | {"auxiliary_head", "data_preprocessor", "num_classes", "test_cfg"}
     found: dict[str, str] = {}

@@ -56,8 +56,9 @@ how many of MMSegmentation's configs the family has: all of them build. *Export*
 """
 
 FOOT = """
-Not provided: VPD needs a text-conditioned diffusion network that is not part of its checkpoint. SAN builds and loads
-its weights, but running it is an error: it classifies by CLIP's text encoder, whose vocabulary is in neither file.
+Not provided: VPD needs a text-conditioned diffusion network that is not part of its checkpoint. SAN is not in
+this table, for it classifies by CLIP's text encoder, whose vocabulary is in neither file: given one, its logits are
+MMSegmentation's within 5e-6 of the greatest ([sources.md](../sources.md#mmsegmentation)).
 
 Weights are random, so that some networks (ISANet, PSANet, K-Net, CGNet) show the rounding of float32 more than trained
 ones do: the eager network in float32 is then as far from itself in float64. ResNeSt's residual branches are damped to a

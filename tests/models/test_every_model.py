@@ -9,6 +9,9 @@ import pytest
 import torch
 
 from segship import SegshipError, load_network
+from segship.models.multimodal import MultimodalEncoderDecoder
+from segship.reading.clip_vocabulary import FILES
+from segship.sources.mmseg.open_vocabulary import OPTION
 from support import fill
 from support.references import ModelReference, configs, model_references
 
@@ -32,12 +35,15 @@ REFERENCES = model_references()
 @pytest.mark.parametrize("reference", REFERENCES, ids=lambda reference: reference.name)
 def test_keys_and_logits_equal_mmsegmentations(reference: ModelReference) -> None:
     record = reference.record()
-    network = load_network(configs() / record["config"], cfg_options=record.get("changes"), with_auxiliary=True)
+    changes = {**record.get("changes", {}), **_vocabulary(record["config"])}
+    network = load_network(configs() / record["config"], cfg_options=changes, with_auxiliary=True)
     found = {
         key: [str(value.dtype).removeprefix("torch."), list(value.shape)] for key, value in network.state_dict().items()
     }
     assert found == record["state"]
     fill.fill_network(network, record.get("damping"))
+    if isinstance(network, MultimodalEncoderDecoder):
+        network.settle()
     for case in record["cases"]:
         height, width = case["size"]
         if "error" in case:
@@ -46,6 +52,16 @@ def test_keys_and_logits_equal_mmsegmentations(reference: ModelReference) -> Non
         else:
             noise = AMPLIFIED.get(reference.name, NOISE)
             _require_equal(network, case, dict(np.load(reference.arrays)), noise)
+
+
+def _vocabulary(config: str) -> dict[str, str]:
+    """What names the classes of a Side Adapter Network: CLIP's vocabulary, from MMSegmentation's wheel."""
+    file = configs().parents[1] / "utils" / FILES[0]
+    if not config.startswith("san/"):
+        return {}
+    if not file.is_file():
+        pytest.skip(f"CLIP's vocabulary is not here: {file}")
+    return {OPTION: str(file)}
 
 
 def _require_equal(

@@ -13,10 +13,10 @@ from torch import nn
 
 from segship.core.errors import ConfigError
 from segship.models.layers.patch_embed import PaddingMode, PatchEmbed, pair
-from segship.models.layers.tokens import to_map, to_tokens
+from segship.models.layers.positions import resized_positions
+from segship.models.layers.tokens import to_map
 from segship.models.layers.transformer import GELU, LAYER_NORM, TransformerEncoderLayer, add_norm
 from segship.models.registry import backbones
-from segship.networks.resample import resize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,21 +122,8 @@ class VisionTransformer(nn.Module):
         self.final_norm_name = add_norm(self, norm_cfg, embed_dims, "1") if final_norm else None
 
     def _positions(self, size: Size) -> Tensor:
-        """Position embedding (1, h*w, C) of a grid of ``size`` patches.
-
-        Upstream compares the number of patches only: a grid of another shape but as many patches takes the
-        embedding as it is. A symbolic size therefore carries both and chooses by the number.
-        """
-        stored = self.pos_embed[:, self.class_tokens :]
-        length = self.grid[0] * self.grid[1]
-        count = size[0] * size[1]
-        if isinstance(count, int) and count == length:
-            return stored
-        resized = to_tokens(resize(to_map(stored, self.grid), size, self.interpolate_mode))
-        if isinstance(count, int):
-            return resized
-        index = torch.arange(count, device=stored.device)
-        return torch.where(index[-1:] == length - 1, stored[:, index.clamp(max=length - 1)], resized)
+        """Position embedding (1, h*w, C) of a grid of ``size`` patches."""
+        return resized_positions(self.pos_embed[:, self.class_tokens :], self.grid, size, self.interpolate_mode)
 
     def _embed(self, x: Tensor) -> tuple[Tensor, Size]:
         """Image -> tokens, the class token first where it takes part, and the size of their grid."""

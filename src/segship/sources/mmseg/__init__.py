@@ -6,8 +6,9 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from segship.core.errors import ConfigError, UnsupportedError
+from segship.core.errors import ConfigError, InputError, UnsupportedError
 from segship.core.files import digest
+from segship.models.multimodal import MultimodalEncoderDecoder
 from segship.networks.bounds import TooLargeError
 from segship.networks.wrapped import WrappedNetwork
 from segship.reading.checkpoint import read_checkpoint
@@ -18,6 +19,7 @@ from segship.sources.mmseg.build import build_network
 from segship.sources.mmseg.channels import MixedNetwork
 from segship.sources.mmseg.classes import Places
 from segship.sources.mmseg.foreign import build_foreign
+from segship.sources.mmseg.open_vocabulary import name_classes
 from segship.sources.mmseg.provenance import find_provenance
 from segship.sources.mmseg.spec import build_spec
 from segship.sources.mmseg.tested import locate_dataset
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from segship.core.files import FileDigest
     from segship.networks.network import Network
     from segship.reading.checkpoint import Checkpoint
     from segship.sources import LoadRequest
@@ -58,7 +61,19 @@ def load_network(request: LoadRequest) -> Network:
         network = _build(values, request, weights)
     if weights is not None:
         load_strict(_keys(network), weights.state, what=str(request.checkpoint))
+    if isinstance(network, MultimodalEncoderDecoder):  # which is there without the names of its classes, too
+        with contextlib.suppress(InputError):
+            _name_classes(network, values, request)
     return network
+
+
+def _name_classes(network: Network, values: Mapping[str, Any], request: LoadRequest) -> dict[str, FileDigest]:
+    """Give a network that compares masks with names what it compares them with; the files that this takes."""
+    if not isinstance(network, MultimodalEncoderDecoder):
+        return {}
+    files = [file for file in (request.path, request.checkpoint) if file is not None]
+    with _naming(request.path):
+        return name_classes(network, values, [file.parent for file in files])
 
 
 @contextlib.contextmanager
@@ -125,6 +140,7 @@ def load(request: LoadRequest) -> Loaded:
     if weights is not None:
         denormals = load_strict(_keys(network), weights.state, what=str(request.checkpoint))
         origin[weights.path.name] = weights.digest
+    origin |= _name_classes(network, read.values, request)
     if contract.mix is not None:
         network = MixedNetwork(network, contract.mix)
     return Loaded(contract.spec, network, contract.notes, origin, denormals, provenance=provenance, tta=contract.tta)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from segship.core.errors import ConfigError, SegshipError, UnsupportedError, did_you_mean
+from segship.models.backbones.vit import VisionTransformer
+from segship.models.heads.san import SideAdapterCLIPHead
 from segship.models.initialise import FewRandomNumbers
 from segship.models.multimodal import MultimodalEncoderDecoder
 from segship.models.parts import build_part
 from segship.models.registry import backbones, heads, necks, text_encoders
 from segship.models.segmentor import EncoderDecoder
+from segship.models.text_encoders.clip import CLIPTextEncoder
 from segship.networks.bounds import TooLargeError, build_within_bounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from segship.core.registry import Registry
+    from segship.networks.network import Network
 
 __all__ = ["architecture", "build_network"]
 
@@ -54,10 +58,15 @@ _MODEL_KEYS = frozenset({
     "type",
 })  # fmt: skip
 
+_MULTIMODAL_KEYS = (_MODEL_KEYS - {"auxiliary_head", "backbone", "neck", "num_stages"}) | {
+    *("asymetric_input", "encoder_resolution", "image_encoder", "text_encoder"),
+}
+_LARGEST_FACTOR = 16
+
 
 def build_network(
-    model: Any, *, with_auxiliary: bool = False, check: Callable[[EncoderDecoder], object] = lambda _: None
-) -> EncoderDecoder:
+    model: Any, *, with_auxiliary: bool = False, check: Callable[[Network], object] = lambda _: None
+) -> Network:
     """Build the network that ``model`` of a config describes, with random weights, in evaluation mode.
 
     Args:
@@ -73,7 +82,7 @@ def build_network(
         raise ConfigError("the config has no model: expected model = dict(type='EncoderDecoder', …)")
     model = _registered(model)
 
-    def build() -> EncoderDecoder:
+    def build() -> Network:
         if _name(model) == "MultimodalEncoderDecoder":
             return _multimodal(model)
         return _encoder_decoder(model, with_auxiliary=with_auxiliary)
@@ -107,20 +116,37 @@ def _encoder_decoder(model: dict[str, Any], *, with_auxiliary: bool) -> EncoderD
     return network.requires_grad_(requires_grad=False).eval()
 
 
-def _multimodal(model: dict[str, Any]) -> EncoderDecoder:
-    """SAN: its weights can be loaded; running it is an error that says why."""
+def _multimodal(model: dict[str, Any]) -> MultimodalEncoderDecoder:
+    """SAN: without the classifier, which follows from its weights and the names of the classes."""
+    _require_known(model, _MULTIMODAL_KEYS)
     builder = _Builder()
     image_encoder = builder.part(backbones, model.get("image_encoder"), "model.image_encoder")
     text_encoder = builder.part(text_encoders, model.get("text_encoder"), "model.text_encoder")
     decode_head = builder.part(heads, model.get("decode_head"), "model.decode_head")
     builder.raise_problems()
-    network = MultimodalEncoderDecoder(image_encoder, text_encoder, decode_head)
-    return cast("EncoderDecoder", network.requires_grad_(requires_grad=False).eval())
+    if not (
+        isinstance(image_encoder, VisionTransformer)
+        and isinstance(text_encoder, CLIPTextEncoder)
+        and isinstance(decode_head, SideAdapterCLIPHead)
+    ):
+        raise UnsupportedError(
+            "MultimodalEncoderDecoder is provided with VisionTransformer, CLIPTextEncoder and SideAdapterCLIPHead"
+        )
+    factor = model.get("encoder_resolution")
+    if factor is not None and not (isinstance(factor, (int, float)) and 0 < factor <= _LARGEST_FACTOR):
+        raise ConfigError(
+            f"model.encoder_resolution is {factor!r:.40}, expected the factor of the image that CLIP sees"
+        )
+    asymmetric = bool(model.get("asymetric_input", True))
+    network = MultimodalEncoderDecoder(
+        image_encoder, text_encoder, decode_head, asymetric_input=asymmetric, encoder_resolution=factor
+    )
+    return network.requires_grad_(requires_grad=False).eval()
 
 
 def architecture(model: Mapping[str, Any]) -> str:
     """Return what ``model`` of a config describes, for people: ``"EncoderDecoder(ResNetV1c, PSPHead)"``."""
-    parts = [model.get(key) for key in ("backbone", "neck", "decode_head")]
+    parts = [model.get(key) for key in ("backbone", "image_encoder", "neck", "decode_head")]
     names = [_name(part) for group in parts for part in _as_list(group) if isinstance(part, dict)]
     return f"{_name(model)}({', '.join(names)})"
 
@@ -150,9 +176,13 @@ def _check_kind(model: dict[str, Any]) -> None:
     if several != (kind == "CascadeEncoderDecoder") or (several and not decode_head):
         takes = "a list of decode_heads" if kind == "CascadeEncoderDecoder" else "one decode_head, not a list"
         raise ConfigError(f"{kind} takes {takes}")
-    unknown = [key for key in model if key not in _MODEL_KEYS]
+    _require_known(model, _MODEL_KEYS)
+
+
+def _require_known(model: dict[str, Any], known: frozenset[str]) -> None:
+    unknown = [key for key in model if key not in known]
     if unknown:
-        wrong = [f"{kind} has no option {key!r}.{did_you_mean(str(key), _MODEL_KEYS)}" for key in unknown]
+        wrong = [f"{_name(model)} has no option {key!r}.{did_you_mean(str(key), known)}" for key in unknown]
         raise ConfigError(f"model: {' '.join(wrong)}")
 
 
