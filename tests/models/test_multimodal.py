@@ -22,6 +22,7 @@ from segship.models.layers.clip import scaled
 from segship.models.multimodal import MultimodalEncoderDecoder
 from segship.reading.clip_vocabulary import FILES, read_vocabulary
 from segship.sources import load
+from support.fill import fill_network
 from support.references import configs
 
 SMALL = {
@@ -58,6 +59,8 @@ def vocabulary() -> Path:
 def small(**changes: Any) -> MultimodalEncoderDecoder:
     network = load_network(configs() / CONFIG, cfg_options=SMALL | changes)
     assert isinstance(network, MultimodalEncoderDecoder)
+    fill_network(network, {"query_mlp.layers.2.weight": 0.001, "logit_scale": 9.0})
+    network.settle()
     return network
 
 
@@ -89,7 +92,7 @@ def test_one_graph_serves_sizes_of_every_shape(tmp_path: Path) -> None:
         image = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         (found,) = session.run(None, {session.get_inputs()[0].name: image.numpy()})
         expected = network(image).numpy()
-        np.testing.assert_allclose(found, expected, rtol=0, atol=3e-5 * np.abs(expected).max())
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
 def test_the_vocabulary_lies_beside_the_checkpoint_or_is_named(tmp_path: Path) -> None:
@@ -107,6 +110,7 @@ def test_the_vocabulary_lies_beside_the_checkpoint_or_is_named(tmp_path: Path) -
     for one in (beside, named):
         assert isinstance(one.network, MultimodalEncoderDecoder)
         assert one.network.classifier.shape == (21, 8)
+        assert one.network.classifier.isfinite().all()
     assert torch.equal(beside.network.classifier, named.network.classifier)  # type: ignore[union-attr,arg-type]
 
 
@@ -154,7 +158,7 @@ def test_texts_become_clips_own_numbers(text: str, numbers: list[int]) -> None:
     read = read_vocabulary(vocabulary())
     assert read.tokens(text, most=77) == [49406, *numbers, 49407]
     assert read.tokens(text, most=5) == [49406, *numbers[:3], 49407]
-    with pytest.raises(UnsupportedError, match="none of ASCII|no printed ones"):
+    with pytest.raises(UnsupportedError, match=r"none of ASCII|no printed ones"):
         read.tokens("a caf&eacute;", most=77)
 
 

@@ -92,10 +92,28 @@ def test_unknown_arguments_are_noted_where_that_is_asked_for(tmp_path: Path) -> 
     assert "novelty" in loaded.provenance.ignored[0]
 
 
-def test_other_networks_and_further_files_are_refused(tmp_path: Path) -> None:
-    entry = INDEX["dinov3"] | {"model_class_path": "lightly_train._task_models.ltdetr.LTDETRObjectDetection"}
-    with pytest.raises(UnsupportedError, match="LTDETRObjectDetection"):
-        load(lightly.write(tmp_path / "a.pt", entry))
+@pytest.mark.parametrize(
+    "path",
+    [
+        "dinov2_eomt_panoptic_segmentation.task_model.DINOv2EoMTPanopticSegmentation",
+        "dinov3_eomt_instance_segmentation.task_model.DINOv3EoMTInstanceSegmentation",
+        "dinov3_ltdetr_object_detection.task_model.DINOv3LTDETRObjectDetection",
+        "linear_semantic_segmentation.task_model.LinearSemanticSegmentation",
+        "ltdetr_instance_segmentation.task_model.LTDETRInstanceSegmentation",
+        "ltdetr_object_detection.task_model.LTDETRObjectDetection",
+        "picodet_object_detection.task_model.PicoDetObjectDetection",
+        "semantic_segmentation_multihead.task_model.SemanticSegmentationMultihead",
+    ],
+)
+def test_networks_of_other_kinds_are_refused_by_name(path: str, tmp_path: Path) -> None:
+    entry = INDEX["dinov3"] | {"model_class_path": f"lightly_train._task_models.{path}"}
+    file = lightly.write(tmp_path / "a.pt", entry)
+    assert find_source(file) is sources()["lightly"]
+    with pytest.raises(UnsupportedError, match=path.rpartition(".")[2]):
+        load(file)
+
+
+def test_further_files_are_refused(tmp_path: Path) -> None:
     file = lightly.write(tmp_path / "b.pt", INDEX["dinov3"])
     with pytest.raises(InputError, match="says all itself"):
         load(file, file)

@@ -37,6 +37,18 @@ NETWORKS: dict[str, tuple[dict[str, Any], str]] = {
         _arguments("dinov3/_vittest16-eomt", 96, classes={3: "road", 7: "wall"}, image_size=(96, 128)),
         "1:",
     ),
+    # Upscale blocks as older versions made them (one here), pixels of 0 to 1 as they are, and a class that is ignored.
+    "dinov3_older": (
+        _arguments(
+            "dinov3/_vittest16-eomt",
+            64,
+            backbone_args={"patch_size": 8},
+            class_ignore_index=255,
+            fix_num_upscale_blocks=False,
+            image_normalize={"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)},
+        ),
+        "2:",
+    ),
 }
 """Arguments of each network, and what its weights' keys begin with where they are drawn."""
 

@@ -72,7 +72,8 @@ class CLIPTextEncoder(nn.Module):
             [ClipLayer(embed_dims, num_heads, mlp_ratio=mlp_ratio) for _ in range(num_layers)]
         )
         self.ln_final = build_norm(norm_cfg, embed_dims)[1]
-        self.text_projection = nn.Parameter(torch.zeros(embed_dims, output_dims))
+        self.text_projection = nn.Parameter(torch.empty(embed_dims, output_dims))
+        nn.init.xavier_uniform_(self.text_projection)  # of zeros, no text would have a direction
         self.logit_scale = nn.Parameter(torch.zeros(()))
         if cat_bg:
             self.bg_embed = nn.Parameter(torch.zeros(1, output_dims))
