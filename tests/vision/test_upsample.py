@@ -77,6 +77,23 @@ def test_random_chains_give_torchs_labels_and_scores(way: str, seed: int, monkey
             np.testing.assert_allclose(probability, resized.softmax(0).numpy(), atol=3e-6)
 
 
+@pytest.mark.parametrize("way", ["chosen", "shortcut", "dense"])
+def test_what_is_small_beside_its_neighbours_is_decided_too(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if way != "chosen":
+        monkeypatch.setattr(upsample, "_costs_more", lambda *_: way == "dense")
+    random = np.random.default_rng(0)
+    for _ in range(40):
+        # Probabilities of masks that no query claims: each cell has its own order of magnitude.
+        sizes = np.exp(8 * random.standard_normal((1, *random.integers(3, 24, 2))))
+        logits = (sizes * random.uniform(0.2, 1, (4, *sizes.shape[1:]))).astype(np.float32)
+        steps = draw_steps(random, logits.shape[1:])
+        resized = with_torch(logits, steps, align_corners=False)
+        best = resized.topk(2, dim=0).values
+        sure = (best[0] - best[1] > 1e-5 * best[0]).numpy()
+        found = labels(logits, steps, align_corners=False)
+        np.testing.assert_array_equal(found[sure], resized.argmax(0).numpy()[sure])
+
+
 @pytest.mark.parametrize("threshold", [0, 0.3, 0.5, 0.97, 1])
 def test_one_channel_is_decided_by_its_sigmoid(threshold: float) -> None:
     random = np.random.default_rng(0)

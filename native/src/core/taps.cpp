@@ -130,12 +130,12 @@ Run make_run(const Taps &taps, std::size_t begin, std::size_t end) {
     for (std::int32_t cell = opening[0]; cell <= taps.index[end * taps.width - 1]; ++cell) run.cells.push_back(cell);
   }
   run.stride = (run.positions() + 7) / 8 * 8;
-  run.weight.assign((run.cells.size() - 1) * run.stride, 0.0f);
+  run.weight.assign(run.cells.size() * run.stride, 0.0f);
   for (std::size_t position = begin; position < end; ++position) {
     for (std::size_t tap = 0; tap < taps.width; ++tap) {
       const auto found = std::lower_bound(run.cells.begin(), run.cells.end(), taps.index[position * taps.width + tap]);
       const auto cell = static_cast<std::size_t>(found - run.cells.begin());
-      if (cell > 0) run.weight[(cell - 1) * run.stride + position - begin] += taps.weight[position * taps.width + tap];
+      run.weight[cell * run.stride + position - begin] += taps.weight[position * taps.width + tap];
     }
   }
   return run;

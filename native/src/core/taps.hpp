@@ -38,7 +38,7 @@ Taps compose(const Taps &outer, const Taps &inner);
 struct Run {
   std::size_t begin = 0, end = 0;      // positions
   std::vector<std::int32_t> cells;     // ascending
-  std::vector<float> weight;           // (cells - 1, stride): of each cell but the first, which has the rest
+  std::vector<float> weight;           // (cells, stride)
   std::size_t stride = 0;              // the positions, rounded up to eight; what is beyond weighs nothing
   std::size_t positions() const { return end - begin; }
 };

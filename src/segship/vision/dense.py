@@ -41,7 +41,7 @@ class _Part:
     Attributes:
         rows: intp (g, S), the output rows.
         local: intp (T, g), cells of each run as indices into ``across``.
-        weight: float32 (T - 1, g, S, 1).
+        weight: float32 (T, g, S, 1).
         across: float32 (C, k, W).
     """
 

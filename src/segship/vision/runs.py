@@ -29,7 +29,7 @@ class Runs:
     Attributes:
         cells: intp (T, G), ascending; a run with fewer cells repeats its last.
         positions: intp (S, G); a run with fewer positions repeats its last.
-        weight: float32 (T - 1, S, G), how much each cell but the first weighs; the first has the rest.
+        weight: float32 (T, S, G), how much each cell weighs; one that is repeated weighs nothing again.
     """
 
     cells: NDArray[np.intp]
@@ -119,10 +119,10 @@ def _runs(taps: Taps, start: NDArray[np.intp], stop: NDArray[np.intp], cells: ND
     longest = int((stop - start).max())
     positions = np.minimum(start + np.arange(longest)[:, None], stop - 1)
     index, weight = taps.index[positions], taps.weight[positions]
-    weights = np.zeros((len(cells) - 1, *positions.shape), np.float32)
-    for tap in range(1, len(cells)):
+    weights = np.zeros((len(cells), *positions.shape), np.float32)
+    for tap in range(len(cells)):
         share = np.where(index == cells[tap][:, None], weight, 0).sum(axis=2)
-        weights[tap - 1] = np.where(cells[tap] == cells[tap - 1], 0, share)
+        weights[tap] = share if tap == 0 else np.where(cells[tap] == cells[tap - 1], 0, share)
     return Runs(np.ascontiguousarray(cells), positions, weights)
 
 
@@ -131,21 +131,23 @@ def blend(
 ) -> NDArray[np.float32]:
     """Interpolate between the cells of runs.
 
+    Each cell is weighed for itself, as in torch. A sum of what the others have more than the first is as cheap, and
+    loses what is small beside the first: probabilities that differ by orders of magnitude from cell to cell.
+
     Args:
         values: float32 (T, ...), the cells.
-        weight: float32 (T - 1, ...) as in `Runs`, of axes that broadcast with those of ``values``.
+        weight: float32 (T, ...) as in `Runs`, of axes that broadcast with those of ``values``.
         out: Where to put the result.
 
     Returns:
         float32 (...).
     """
-    if not len(weight):
+    if len(weight) == 1:
         if out is None:
             out = np.empty(np.broadcast_shapes(values.shape[1:], weight.shape[1:]), np.float32)
         out[:] = values[0]
         return out
-    out = np.multiply(weight[0], values[1] - values[0], out=out)
+    out = np.multiply(weight[0], values[0], out=out)
     for tap in range(1, len(weight)):
-        out += weight[tap] * (values[tap + 1] - values[0])
-    out += values[0]
+        out += weight[tap] * values[tap]
     return out
