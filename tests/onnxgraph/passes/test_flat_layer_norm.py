@@ -30,6 +30,7 @@ def test_three_axes_become_one(inputs: str, axis: int) -> None:
     [
         "w = Relu(weight) logits = LayerNormalization<axis = 1>(image, w, bias)",
         "logits = LayerNormalization<axis = -1>(image, one)",
+        "c = Constant<value = float {1}>() logits = Add(image, c)",  # a node without inputs
         "logits = LayerNormalization<axis = 1>(image, all)",  # one weight for all channels
     ],
 )

@@ -8,6 +8,7 @@ from onnx import TensorProto
 
 from segship.onnxgraph.attention import attention_products
 from segship.onnxgraph.build import Builder, Value
+from segship.onnxgraph.nodes import replace_nodes
 from segship.onnxgraph.operators import operators_of
 from segship.onnxgraph.shapes import shaped_values
 
@@ -44,8 +45,7 @@ def attention_to_products(model: onnx.ModelProto, *, everywhere: bool = False) -
         )
         nodes += _products(model, node, int(shapes[node.input[0]][3])) if chosen else [node]
     changed = len(nodes) > len(model.graph.node)
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
+    replace_nodes(model.graph, nodes)
     return changed
 
 

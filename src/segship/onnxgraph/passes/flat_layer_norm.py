@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from onnx import helper, numpy_helper
 
+from segship.onnxgraph.nodes import replace_nodes
 from segship.onnxgraph.shapes import sides_of
 
 if TYPE_CHECKING:
@@ -33,15 +34,12 @@ def flat_layer_norm(model: onnx.ModelProto) -> bool:
     weights = {tensor.name: tensor for tensor in graph.initializer}
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
-        shape = sides.get(node.input[0], ())
-        if node.op_type == "LayerNormalization" and _is_wide(node, shape) and _has_all(node, shape, weights):
+        shape = sides.get(node.input[0], ()) if node.op_type == "LayerNormalization" else ()
+        if _is_wide(node, shape) and _has_all(node, shape, weights):
             nodes.extend(_flat(graph, node, shape, weights))
         else:
             nodes.append(node)
-    changed = len(nodes) > len(graph.node)
-    del graph.node[:]
-    graph.node.extend(nodes)
-    return changed
+    return replace_nodes(graph, nodes)
 
 
 def _settings(node: onnx.NodeProto) -> dict[str, Any]:

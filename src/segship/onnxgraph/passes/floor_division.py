@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from segship.onnxgraph.nodes import replace_nodes
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -45,8 +47,7 @@ def floor_division(model: onnx.ModelProto) -> bool:
         if bound is not None:
             least[node.output[0]] = bound
     mended = len(nodes) > len(model.graph.node)
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
+    replace_nodes(model.graph, nodes)
     return mended
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from segship.onnxgraph.nodes import replace_nodes
 from segship.onnxgraph.weights import ArrayWeight, ScaledWeight
 
 if TYPE_CHECKING:
@@ -47,8 +48,7 @@ def fold_batch_norm(model: onnx.ModelProto, weights: Weights) -> bool:
         _fold(layer, node, weights)
         makers[node.output[0]] = layer
         layer.output[0] = node.output[0]
-    del model.graph.node[:]
-    model.graph.node.extend(kept)
+    replace_nodes(model.graph, kept)
     return len(kept) < len(nodes)
 
 

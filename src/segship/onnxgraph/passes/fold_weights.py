@@ -8,6 +8,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from segship.onnxgraph.nodes import replace_nodes
 from segship.onnxgraph.passes.drop_unused import drop_unused
 
 if TYPE_CHECKING:
@@ -39,8 +40,7 @@ def fold_weights(model: onnx.ModelProto) -> bool:
             constants[name].CopyFrom(numpy_helper.from_array(value, name))
     if len(kept) == len(model.graph.node):
         return False
-    del model.graph.node[:]
-    model.graph.node.extend(kept)
+    replace_nodes(model.graph, kept)
     drop_unused(model)
     return True
 

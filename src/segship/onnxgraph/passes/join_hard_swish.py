@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import helper
 
+from segship.onnxgraph.nodes import readers_of, replace_nodes
+
 if TYPE_CHECKING:
     import onnx
 
@@ -29,20 +31,14 @@ def join_hard_swish(model: onnx.ModelProto) -> bool:
         Whether a node was rewritten.
     """
     graph = model.graph
-    readers: dict[str, list[onnx.NodeProto]] = {}
-    for node in graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
+    readers = readers_of(graph)
     kept, joined = {output.name for output in graph.output}, set()
     for node in filter(_is_swish, graph.node):
         product = _product(node, readers.get(node.output[0], []))
         if product is not None and node.output[0] not in kept:
             product.CopyFrom(helper.make_node("HardSwish", node.input, product.output, name=product.name))
             joined.add(node.output[0])
-    rest = [node for node in graph.node if not joined.intersection(node.output)]
-    del graph.node[:]
-    graph.node.extend(rest)
-    return bool(joined)
+    return replace_nodes(graph, [node for node in graph.node if not joined.intersection(node.output)])
 
 
 def _is_swish(node: onnx.NodeProto) -> bool:

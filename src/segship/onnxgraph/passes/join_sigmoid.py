@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from onnx import helper, numpy_helper
 
+from segship.onnxgraph.nodes import replace_nodes
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -35,10 +37,7 @@ def join_sigmoid(model: onnx.ModelProto) -> bool:
         if chain and all(readers.count(part.output[0]) == 1 for part in chain):
             node.CopyFrom(helper.make_node("Sigmoid", [chain[-1].input[0]], node.output, name=node.name))
             joined.update(part.output[0] for part in chain)
-    rest = [node for node in graph.node if not joined.intersection(node.output)]
-    del graph.node[:]
-    graph.node.extend(rest)
-    return bool(joined)
+    return replace_nodes(graph, [node for node in graph.node if not joined.intersection(node.output)])
 
 
 def _chain(node: onnx.NodeProto, writers: Mapping[str, onnx.NodeProto], ones: set[str]) -> list[onnx.NodeProto]:

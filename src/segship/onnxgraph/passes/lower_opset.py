@@ -10,6 +10,7 @@ from onnx import helper, numpy_helper
 
 from segship.core.errors import UnsupportedError
 from segship.onnxgraph.build import Builder, Value
+from segship.onnxgraph.nodes import replace_nodes
 from segship.onnxgraph.operators import STANDARD_DOMAINS
 from segship.onnxgraph.shapes import sides_of
 
@@ -44,8 +45,7 @@ def lower_opset(model: onnx.ModelProto, opset: int) -> bool:
         return False
     lowering = _Lowering(model, opset)
     nodes = [new for node in model.graph.node for new in lowering.lowered(node)]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
+    replace_nodes(model.graph, nodes)
     model.graph.initializer.extend(lowering.added)
     entry.version, model.ir_version = opset, min(model.ir_version, _READERS.get(opset, 7))
     return True

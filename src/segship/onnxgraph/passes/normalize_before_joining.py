@@ -10,6 +10,7 @@ import onnx
 from onnx import helper, numpy_helper
 from onnx.external_data_helper import uses_external_data
 
+from segship.onnxgraph.nodes import replace_nodes
 from segship.onnxgraph.passes.drop_unused import drop_unused
 from segship.onnxgraph.shapes import channels_of
 
@@ -129,8 +130,7 @@ def _exchange(graph: onnx.GraphProto, node: onnx.NodeProto, joining: onnx.NodePr
     # Both stand in an order in which they can run: everything the parts need comes before the old join.
     new = [each for old in graph.node for each in ([*copies, joined] if old is node else [old])]
     kept = [onnx.NodeProto.FromString(each.SerializeToString()) for each in new if each is not joining]
-    del graph.node[:]
-    graph.node.extend(kept)
+    replace_nodes(graph, kept)
     graph.initializer.extend(tensor for _, tensors in parts for tensor in tensors)
 
 

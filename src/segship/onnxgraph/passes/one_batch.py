@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import helper, numpy_helper
 
+from segship.onnxgraph.nodes import readers_of
 from segship.onnxgraph.shapes import sides_of
 
 if TYPE_CHECKING:
@@ -33,10 +34,7 @@ def one_batch(model: onnx.ModelProto) -> bool:
         Whether a node was rewritten.
     """
     graph, sides, changed = model.graph, sides_of(model), False
-    readers: dict[str, list[onnx.NodeProto]] = {}
-    for node in graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
+    readers = readers_of(graph)
     writers = {name: node for node in graph.node for name in node.output}
     for node in graph.node:
         around = _reshapes(node, writers, readers) if node.op_type == "Transpose" else None

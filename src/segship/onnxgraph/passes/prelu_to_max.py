@@ -8,6 +8,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import uses_external_data
 
+from segship.onnxgraph.nodes import replace_nodes
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -29,8 +31,7 @@ def prelu_to_max(model: onnx.ModelProto) -> bool:
     slopes = {tensor.name for tensor in model.graph.initializer if _is_at_most_one(tensor)}
     nodes = [new for node in model.graph.node for new in _rewritten(node, slopes)]
     changed = len(nodes) > len(model.graph.node)
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
+    replace_nodes(model.graph, nodes)
     return changed
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import helper, numpy_helper
 
+from segship.onnxgraph.nodes import replace_nodes
 from segship.onnxgraph.shapes import sides_of
 
 if TYPE_CHECKING:
@@ -31,19 +32,16 @@ def turn_columns(model: onnx.ModelProto) -> bool:
         Whether a node was rewritten.
     """
     graph, sides = model.graph, sides_of(model)
-    writers = {name: node for node in graph.node for name in node.output}
+    products = {node.output[0] for node in graph.node if node.op_type == "MatMul"}
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
-        maker, column = writers.get(node.input[0]) if node.input else None, sides.get(next(iter(node.input), ""), ())
+        column = node.input[0] if node.op_type in _SHAPING else ""
         shape = sides.get(node.output[0], ())
-        if node.op_type in _SHAPING and maker and maker.op_type == "MatMul" and _is_column(column) and all(shape):
+        if column in products and _is_column(sides.get(column, ())) and all(shape):
             nodes.extend(_turned(graph, node, shape))
         else:
             nodes.append(node)
-    changed = len(nodes) > len(graph.node)
-    del graph.node[:]
-    graph.node.extend(nodes)
-    return changed
+    return replace_nodes(graph, nodes)
 
 
 def _is_column(sides: tuple[int, ...]) -> bool:
