@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["INFO", "WORKER", "convert", "engine_of", "open", "probe", "settings_of", "told"]
 
-_PASSES = ("join_hard_swish", "join_sigmoid", "flat_layer_norm", "one_batch", "turn_columns")
+_PASSES = ("join_hard_swish", "join_sigmoid", "flat_layer_norm", "one_batch", "turn_columns", "trim_taps")
 
 INFO = BackendInfo(
     title="QNN",

@@ -18,6 +18,7 @@ from segship.onnxgraph.passes.one_batch import one_batch
 from segship.onnxgraph.passes.pads_with_axes import pads_with_axes
 from segship.onnxgraph.passes.pool_to_convolution import pool_to_convolution
 from segship.onnxgraph.passes.prelu_to_max import prelu_to_max
+from segship.onnxgraph.passes.trim_taps import trim_taps
 from segship.onnxgraph.passes.turn_columns import turn_columns
 from segship.onnxgraph.passes.unsigned_activations import unsigned_activations
 
@@ -43,6 +44,7 @@ PASSES: Mapping[str, tuple[str, Callable[[onnx.ModelProto], bool]]] = {
     "pads_with_axes": ("MaxPool", pads_with_axes),
     "pool_to_convolution": ("AveragePool", pool_to_convolution),
     "prelu_to_max": ("PRelu", prelu_to_max),
+    "trim_taps": ("Conv", trim_taps),
     "turn_columns": ("MatMul", turn_columns),
     "unsigned_activations": ("QuantizeLinear", unsigned_activations),
 }
