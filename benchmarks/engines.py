@@ -51,8 +51,9 @@ def measure(network: Network, size: str, options: argparse.Namespace, folder: Pa
 
 
 def row_of(network: Network, size: str, options: argparse.Namespace, times: dict[str, Any]) -> dict[str, Any]:
-    """What is kept of a measurement."""
+    """What is kept of a measurement; where packages of one size took part, in a row of its own."""
     found = {name: {key: round(value, 2) for key, value in vars(time).items()} for name, time in times.items()}
+    size += ", of one size too" if "_static" in options.targets else ""
     return {"network": network.name, "size": size, "threads": options.threads, "times": found}
 
 
