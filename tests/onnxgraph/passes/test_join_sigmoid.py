@@ -26,6 +26,20 @@ def test_the_four_become_one(total: str) -> None:
     np.testing.assert_allclose(computed(model, image=x), 1 / (1 + np.exp(-x.astype(np.float64))), atol=1e-6)
 
 
+def test_a_negation_that_lies_further_up_is_taken_back() -> None:
+    text = """g (float[n, 3, h, w] image) => (float[n, 3, h, w] logits) {
+        a = Neg(image) moved = Identity(a) b = Exp(moved) c = Add(b, one) logits = Div(one, c)
+    }"""
+    model = parsed(text, 20, one=np.asarray(ONE))
+    model.graph.node[4].name = "layer"
+    assert join_sigmoid(model)
+    assert kinds(model) == ["Neg", "Identity", "Neg", "Sigmoid"]
+    assert [node.name for node in model.graph.node[2:]] == ["layer_turned", "layer"]
+    x = np.random.default_rng(0).normal(scale=8, size=(1, 3, 5, 7)).astype(np.float32)
+    np.testing.assert_allclose(computed(model, image=x), 1 / (1 + np.exp(-x.astype(np.float64))), atol=1e-6)
+    assert not join_sigmoid(model), "it is done once"
+
+
 @pytest.mark.parametrize(
     "lines",
     [

@@ -17,9 +17,11 @@ __all__ = ["join_sigmoid"]
 
 
 def join_sigmoid(model: onnx.ModelProto) -> bool:
-    """Write the four operators of `segship.networks.probability.sigmoid` as one, for chips that compute in float16.
+    """Write the operators of `segship.networks.probability.sigmoid` as one, for chips that compute in float16.
 
-    Its exponential passes what float16 and a scale of int8 can hold, for masks of MaskFormer and Mask2Former.
+    Its exponential passes what float16 and a scale of int8 can hold, for masks of MaskFormer and Mask2Former; in int8 with
+    16 bits for the sum, Qualcomm's compiler finds no memory (error 1002). The negation may lie further up, where other
+    operators were exchanged with it: then one more takes it back.
 
     Args:
         model: Changed in place.
@@ -32,23 +34,31 @@ def join_sigmoid(model: onnx.ModelProto) -> bool:
     writers = {name: node for node in graph.node for name in node.output}
     readers = [name for node in graph.node for name in node.input] + [output.name for output in graph.output]
     joined: set[str] = set()
+    nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         chain = _chain(node, writers, ones)
-        if chain and all(readers.count(part.output[0]) == 1 for part in chain):
-            node.CopyFrom(helper.make_node("Sigmoid", [chain[-1].input[0]], node.output, name=node.name))
-            joined.update(part.output[0] for part in chain)
-    return replace_nodes(graph, [node for node in graph.node if not joined.intersection(node.output)])
+        if not chain or any(readers.count(part.output[0]) > 1 for part in chain):
+            nodes.append(node)
+            continue
+        joined.update(part.output[0] for part in chain)
+        value = chain[-1].input[0]
+        if chain[-1].op_type != "Neg":
+            nodes.append(helper.make_node("Neg", [value], [f"{node.output[0]}_turned"], name=f"{node.name}_turned"))
+            value = nodes[-1].output[0]
+        nodes.append(helper.make_node("Sigmoid", [value], node.output, name=node.name))
+    replace_nodes(graph, [node for node in nodes if not joined.intersection(node.output)])
+    return bool(joined)
 
 
 def _chain(node: onnx.NodeProto, writers: Mapping[str, onnx.NodeProto], ones: set[str]) -> list[onnx.NodeProto]:
-    """The sum, the exponential and the negation that a quotient is made of; empty where it is none of those."""
+    """The sum, the exponential and, where it is there, the negation of a quotient; empty where it is none of those."""
     if node.op_type != "Div" or node.input[0] not in ones:
         return []
     found, name = [], node.input[1]
     for kind in ("Add", "Exp", "Neg"):
         part = writers.get(name)
         if part is None or part.op_type != kind:
-            return []
+            return found if kind == "Neg" else []
         others = [each for each in part.input if each not in ones]
         if len(others) != 1 or (kind == "Add" and len(part.input) == len(others)):
             return []
