@@ -12,6 +12,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from segship.core import own_process
 from segship.core.errors import SegshipError, one_line, printable
 from segship.core.files import cache_folder
 from segship.core.memory import is_out_of_memory
@@ -39,6 +40,7 @@ def main() -> None:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _end)
     os.environ.setdefault("MPLCONFIGDIR", str(cache_folder() / "matplotlib"))  # no folder of its own in the user's home
+    own_process.claim()
     gc.set_threshold(_OBJECTS_MADE, *gc.get_threshold()[1:])
     try:
         _prepare_streams()

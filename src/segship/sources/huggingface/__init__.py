@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from segship.core.errors import ConfigError, MissingExtraError
+from segship.core.errors import ConfigError
 from segship.core.files import digest
 from segship.core.provenance import Provenance, default, read
 from segship.core.spec import ModelSpec, SizeRule
@@ -20,6 +20,7 @@ from segship.reading.weights import flush_denormals
 from segship.sources import Framework, Loaded
 from segship.sources.huggingface.families import find_family
 from segship.sources.huggingface.folder import load_model, require_harmless
+from segship.sources.huggingface.library import load_library
 from segship.sources.huggingface.margins import Framed, find_margin, within
 from segship.sources.huggingface.processor import BACKENDS, PROCESSOR_CONFIGS, load_processor, preprocessing
 from segship.sources.huggingface.scores import channels, image_size, patch_size
@@ -61,7 +62,7 @@ def load(request: LoadRequest) -> Loaded:
     Options are ``image_size=[h,w]`` for a graph of one size only, ``backend=torchvision`` for images resized as the
     library does it where torchvision is installed, and ``processor.NAME=value``, laid over the processor's config.
     """
-    _require_library()
+    load_library()
     folder = request.path if request.path.is_dir() else request.path.parent
     config = read_mapping(folder / _CONFIG)
     require_harmless(folder, config)
@@ -156,13 +157,6 @@ def _provenance(found: Processor, spec: ModelSpec) -> Provenance:
         palette=default("made for as many classes" if known is None else f"the colours of {known.title}"),
         ignored=found.ignored,
     )
-
-
-def _require_library() -> None:
-    try:
-        import transformers  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("Reading Hugging Face folders", "huggingface", "transformers") from error
 
 
 def _origin(folder: Path) -> dict[str, Any]:
