@@ -8,6 +8,7 @@ import torch
 
 from segship.capture import CaptureOptions, capture
 from segship.models.backbones.resnet import ResNet
+from segship.models.backbones.swin import SwinTransformer
 from segship.models.heads.uper import UPerHead
 from segship.networks.network import Network
 
@@ -34,3 +35,31 @@ def test_a_head_of_several_maps_becomes_torchscript(tmp_path: Path) -> None:
     with torch.inference_mode():
         found = torch.jit.load(str(tmp_path / "model.pt"))(image)
         assert np.allclose(found, network.logits(image), atol=1e-6)
+
+
+class Windows(Network):
+    """Swin's tiny one, narrow, whose last stage is smaller than a window at the sizes that networks are traced at."""
+
+    align_corners, num_classes, out_channels, threshold = False, 4, 4, None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = SwinTransformer(embed_dims=8, depths=(2, 2, 2, 2), num_heads=(1, 2, 2, 4))
+        self.head = UPerHead(in_channels=[8, 16, 32, 64], in_index=[0, 1, 2, 3], channels=8, num_classes=4)
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.head(self.backbone(x))
+        return found
+
+
+def test_windows_are_counted_anew_at_every_size(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = Windows().eval()
+    capture(network, tmp_path / "model.pt2", CaptureOptions(size=(128, 192)), format="pt2")
+    program = torch.export.load(tmp_path / "model.pt2").module(check_guards=False)
+    for size in ((1, 3, 181, 362), (3, 3, 96, 160), (1, 3, 250, 64)):
+        image = torch.rand(*size)
+        with torch.inference_mode():
+            found, expected = program(image), network.logits(image)
+        assert found.shape == expected.shape
+        assert torch.allclose(found, expected, atol=1e-5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from segship.networks.network import Network
 
 __all__ = ["export_program", "write_pt2", "write_torchscript"]
+
+_TIMES = 4
 
 
 class _Logits(nn.Module):
@@ -61,10 +64,22 @@ def export_program(network: Network, options: CaptureOptions) -> torch.export.Ex
 
 def write_pt2(network: Network, path: Path, options: CaptureOptions) -> Graph:
     """Write ``network`` as a program of torch.export (``.pt2``); see `segship.capture.capture`."""
-    program = export_program(network, options)
+    program = export_program(network, _larger(network, options))
     _drop_assertions(program)
     torch.export.save(program, path, extra_files=dict(options.metadata))
     return _graph(network, path, "pt2", options)
+
+
+def _larger(network: Network, options: CaptureOptions) -> CaptureOptions:
+    """The options with an example of which few parts have one cell.
+
+    torch.export takes what is 1 in the example for 1 always, as the windows along a last stage that is smaller than a
+    window. Its tensors hold no numbers, so that a large example takes no longer.
+    """
+    if not options.dynamic or network.sizes.fixed is not None:
+        return options
+    height, width = options.size
+    return replace(options, size=(_TIMES * height, _TIMES * width))
 
 
 def _drop_assertions(program: torch.export.ExportedProgram) -> None:
