@@ -82,6 +82,9 @@ def _cut_and_convert(model: Path, params: Path, folder: Path, opset: int) -> dic
     if len(scores.shape) != _IMAGE or "FLOAT" not in str(scores.dtype).upper():
         return report
     report["tail"] = tail
+    if _spell_out_pools(program):
+        cut = folder / "convertible"
+        paddle.static.save_inference_model(str(cut), inputs, [scores], executor, program=program)
     _convert(cut, folder / "model.onnx", opset)
     return report
 
@@ -215,6 +218,47 @@ def _equal(found: Any, expected: Any) -> bool:
     if expected.dtype.kind in "iu":
         return bool(found.size == expected.size and (found.ravel() == expected.ravel()).mean() >= _TIES)
     return bool(found.shape == expected.shape and np.abs(found - expected).max() <= _NOISE * np.abs(expected).max())
+
+
+def _spell_out_pools(program: Any) -> bool:
+    """Put means of slices where means over parts of an image are, at which paddle2onnx aborts.
+
+    Returns:
+        Whether there were some.
+    """
+    import paddle
+
+    pools = [op for op in program.global_block().ops if _is_of_parts(op)]
+    with paddle.static.program_guard(program):
+        for op in pools:
+            paddle.base.libpaddle.pir.set_insertion_point(op)
+            value = op.operand_source(0)
+            for axis in (2, 3):  # a window's mean is that of its rows, and then of its columns
+                value = _means(value, axis, op.result(0).shape[axis])
+            op.result(0).replace_all_uses_with(value)
+        paddle.base.libpaddle.pir.reset_insertion_point_to_end()
+    return bool(pools)
+
+
+def _is_of_parts(op: Any) -> bool:
+    """Whether an operator takes means over a fixed number of parts, however large the image is."""
+    if op.name() != "pd_op.pool2d":
+        return False
+    attributes, parts = op.attrs(), list(op.result(0).shape)[2:]
+    averages = attributes["adaptive"] and attributes["pooling_type"] == "avg" and attributes["data_format"] == "NCHW"
+    return bool(averages and min(parts) > 0 and max(parts) > 1)
+
+
+def _means(value: Any, axis: int, count: int) -> Any:
+    """Means over ``count`` parts of an axis; where it cannot be divided evenly, neighbours share what lies between."""
+    import paddle
+
+    length = value.shape[axis] if value.shape[axis] > 0 else paddle.shape(value)[axis]
+    means = []
+    for part in range(count):
+        begin, end = length * part // count, (length * (part + 1) + count - 1) // count
+        means.append(paddle.mean(paddle.slice(value, [axis], [begin], [end]), axis, keepdim=True))
+    return paddle.concat(means, axis)
 
 
 def _convert(cut: Path, file: Path, opset: int) -> None:
