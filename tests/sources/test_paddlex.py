@@ -1,23 +1,48 @@
-"""Folders of PaddleX, as its own predictor of semantic segmentation reads them (3.0.0 to 3.7.2 do alike)."""
+"""Folders of PaddleX, as its own predictor of semantic segmentation reads and runs them.
+
+``references/paddlex`` was recorded with PaddleX 3.7.2; 3.0.0 and 3.0.1 read folders alike.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import shutil
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
+import numpy as np
 import pytest
 import yaml
 
 from segship.core.errors import ConfigError, UnsupportedError
+from segship.deploy import export
+from segship.reading.description import read_description
+from segship.runtime import Segmentor
+from segship.runtime.pipeline import Pipeline
 from segship.sources.paddleseg.folder import read_folder
+from segship.sources.paddleseg.network import for_channels
 from segship.sources.paddleseg.transforms import read_transforms
+from segship.toolchains.paddle import TOOLCHAIN
+from segship.vision.preprocess import prepare
+from segship.vision.upsample import Step
+from support import paddlex_cases
 from support.references import REFERENCES
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from numpy.typing import NDArray
 
+FOLDER = REFERENCES / "paddlex"
+BUILDER = Path(__file__).parents[1] / "support" / "paddlex_networks.py"
+LABELS = 0.9999
 NORMALIZE = {"type": "Normalize"}
 HPI = {"backend_configs": {"paddle_infer": {"trt_dynamic_shapes": {"x": [[1, 3, 64, 64]] * 3}}}}
+
+needs_paddle = pytest.mark.skipif(
+    not TOOLCHAIN.environment().ready, reason="Paddle's environment is not there: segship doctor --setup paddle (1 GB)"
+)
 
 
 def folder(place: Path, *transforms: dict[str, Any], name: str = "PP-LiteSeg-T", **sections: Any) -> Path:
@@ -70,3 +95,70 @@ def test_what_its_predictor_does_not_read_is_refused(
 ) -> None:
     with pytest.raises(error, match=words):
         read_folder(folder(tmp_path, *transforms, **sections))
+
+
+@pytest.fixture(scope="module")
+def recorded() -> Any:
+    with np.load(FOLDER / "predicted.npz") as arrays:
+        return dict(arrays)
+
+
+@pytest.mark.parametrize("image", paddlex_cases.images())
+@pytest.mark.parametrize("rule", paddlex_cases.RULES)
+def test_the_network_is_given_what_its_predictor_gives_it(rule: str, image: str, recorded: Any) -> None:
+    said, strange = read_transforms(paddlex_cases.RULES[rule], "inference.yml", paddlex=True)
+    assert not strange
+    description = for_channels(read_description(said, None, place="inference.yml"), 3)
+    spec, _, _ = description.spec(source="paddleseg", architecture="x", outputs=19, channels=3)
+    tensor = prepare(paddlex_cases.images()[image], spec, channel_order="bgr").tensor
+    assert tensor.shape[2:] == tuple(recorded[f"size/{rule}/{image}"])
+    expected = recorded[f"input/{rule}/{image}"]
+    assert np.abs(tensor[0, :, :: paddlex_cases.STRIDE, :: paddlex_cases.STRIDE] - expected).max() < 2e-6
+
+
+@needs_paddle
+@pytest.mark.parametrize("network", paddlex_cases.NETWORKS)
+def test_its_own_labels(network: str, recorded: Any, tmp_path: Path) -> None:
+    plain, resized = paddlex_cases.NETWORKS[network]
+    place = build(tmp_path / "plain", network, plain)
+    with Segmentor(export(place, None, tmp_path / "package").path) as segmentor:
+        for name, image in paddlex_cases.images().items():
+            found = segmentor(image, channel_order="bgr")
+            assert share(found, recorded[f"labels/{network}/{plain}/{name}"]) >= LABELS, name
+    place = build(tmp_path / "resized", network, resized)
+    with Segmentor(export(place, None, tmp_path / "other").path) as segmentor:
+        for name, image in paddlex_cases.images().items():
+            found = by_its_nearest_pixels(segmentor._pipeline, image)
+            assert share(found, recorded[f"labels/{network}/{resized}/{name}"]) >= LABELS, name
+
+
+def build(place: Path, network: str, rule: str) -> Path:
+    """A folder as PaddleX's training exports it."""
+    command = [TOOLCHAIN.environment().python, "-I", BUILDER, network, place, json.dumps(paddlex_cases.RULES[rule])]
+    subprocess.run(list(map(str, command)), check=True, capture_output=True, env=TOOLCHAIN.process_variables())
+    return place
+
+
+def by_its_nearest_pixels(pipeline: Any, image: NDArray[np.uint8]) -> NDArray[Any]:
+    """Labels at the size of the network's input, and then at the image's: PaddleX does so, a package resizes scores."""
+    assert isinstance(pipeline, Pipeline)
+    prepared = pipeline.prepare(image, "bgr")
+    height, width = prepared.tensor.shape[2:]
+    steps = (Step((height, width)),)
+    labels = pipeline.decide(pipeline.infer(prepared), dataclasses.replace(prepared, steps=steps))
+    return cv2.resize(labels, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+
+
+def share(found: NDArray[Any], expected: NDArray[Any]) -> float:
+    assert found.shape == expected.shape
+    return float((found == expected).mean())
+
+
+def test_what_its_predictor_does_not_run_either() -> None:
+    refused = json.loads((FOLDER / "index.json").read_text())["refused"]
+    assert refused["no Normalize"]
+    assert refused["another transform"]
+    # Read here all the same: what is meant is beyond doubt.
+    assert refused["softmax"]
+    assert refused["none"]
+    assert refused["minus one twice"]
