@@ -19,9 +19,9 @@ __all__ = ["join_sigmoid"]
 def join_sigmoid(model: onnx.ModelProto) -> bool:
     """Write the operators of `segship.networks.probability.sigmoid` as one, for chips that compute in float16.
 
-    Its exponential passes what float16 and a scale of int8 can hold, for masks of MaskFormer and Mask2Former; in int8 with
-    16 bits for the sum, Qualcomm's compiler finds no memory (error 1002). The negation may lie further up, where other
-    operators were exchanged with it: then one more takes it back.
+    Its exponential passes what float16 and a scale of int8 can hold, for masks of MaskFormer and Mask2Former; where its
+    sum has 16 bits in int8, Qualcomm's compiler finds no memory (error 1002). The negation may lie further up, where
+    other operators were exchanged with it: then one more takes it back.
 
     Args:
         model: Changed in place.
@@ -54,7 +54,8 @@ def _chain(node: onnx.NodeProto, writers: Mapping[str, onnx.NodeProto], ones: se
     """The sum, the exponential and, where it is there, the negation of a quotient; empty where it is none of those."""
     if node.op_type != "Div" or node.input[0] not in ones:
         return []
-    found, name = [], node.input[1]
+    found: list[onnx.NodeProto] = []
+    name = node.input[1]
     for kind in ("Add", "Exp", "Neg"):
         part = writers.get(name)
         if part is None or part.op_type != kind:
