@@ -18,6 +18,7 @@ from segship.core.errors import (
 )
 from segship.networks.bounds import MAXIMUM_NUMBER, number_beyond, require_within_bounds
 from segship.reading.checkpoint import read_checkpoint
+from segship.sources.huggingface.library import without_compiler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -124,7 +125,8 @@ def load_model(folder: Path, architecture: str, checkpoint: Path | None, *, trus
     with quiet():
         try:
             config = kind.config_class.from_pretrained(folder, local_files_only=True)
-            require_within_bounds(lambda: kind(config))
+            with without_compiler():
+                require_within_bounds(lambda: kind(config))
             model, info = kind.from_pretrained(
                 None if state else folder,
                 config=config,

@@ -20,7 +20,7 @@ from segship.core.errors import MissingExtraError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["load_library"]
+__all__ = ["load_library", "without_compiler"]
 
 _EVERY_NETWORK = ("transformers.modeling_utils", "transformers.modeling_layers")
 _ASKED = ("is_scipy_available", "is_torch_distributed_available", "is_torch_flex_attn_available")
@@ -45,6 +45,19 @@ def load_library() -> None:
                 _load_shared()
         except Exception:  # noqa: BLE001  (whatever another version asks for: it is loaded with all that it imports)
             _load_shared()
+
+
+@contextlib.contextmanager
+def without_compiler() -> Iterator[None]:
+    """Leave torch's compiler out while a network is built of no numbers, in a run of the command line.
+
+    On its meta device torch marks the first use of some functions for the compiler, and loads it to do so.
+    """
+    if own_process.is_own() and _COMPILER not in sys.modules:
+        with _marks_alone():
+            yield
+    else:
+        yield
 
 
 def _load_shared() -> None:
