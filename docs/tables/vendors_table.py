@@ -155,7 +155,8 @@ def guarded(family: str, name: str, network: Any, size: tuple[int, int], options
             return measure(family, target, network, size, list(filter(None, options.cards.split(","))))
     except _TooLongError:
         for left in psutil.Process().children(recursive=True):
-            left.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                left.kill()
         return {"unfinished": options.seconds}
     except SegshipError as error:
         return {"refused": str(error)}

@@ -154,11 +154,22 @@ def share(found: NDArray[Any], expected: NDArray[Any]) -> float:
     return float((found == expected).mean())
 
 
-def test_what_its_predictor_does_not_run_either() -> None:
-    refused = json.loads((FOLDER / "index.json").read_text())["refused"]
-    assert refused["no Normalize"]
-    assert refused["another transform"]
-    # Read here all the same: what is meant is beyond doubt.
-    assert refused["softmax"]
-    assert refused["none"]
-    assert refused["minus one twice"]
+@pytest.mark.parametrize(
+    ("name", "transforms"),
+    [
+        ("no Normalize", [{"type": "Resize", "target_size": 160}]),
+        ("another transform", [NORMALIZE, {"type": "ResizeByShort", "short_size": 96}]),
+    ],
+)
+def test_what_its_predictor_does_not_run_is_refused(
+    name: str, transforms: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    assert json.loads((FOLDER / "index.json").read_text())["refused"][name]
+    with pytest.raises((ConfigError, UnsupportedError)):
+        read_folder(folder(tmp_path, *transforms))
+
+
+def test_a_size_of_minus_one_twice_resizes_nothing_though_its_predictor_does_not_run_it(tmp_path: Path) -> None:
+    assert json.loads((FOLDER / "index.json").read_text())["refused"]["minus one twice"]
+    resize = {"type": "Resize", "target_size": [-1, -1]}
+    assert not [step for step in read_folder(folder(tmp_path, NORMALIZE, resize)).said["geometry"] if step]
