@@ -114,16 +114,28 @@ def test_rules_of_the_toolkit_that_fail_are_left_out_and_told(
     monkeypatch.setenv("RKNN_STAND_IN", "rules")
     manifest = export(*trained, tmp_path / "float", target=f"rknn-fp16_{STATIC}").manifest
     assert manifest.options["rules_left_out"] == "fuse_one, fuse_two"
-    calibrated = tmp_path / "calibrated"
+    assert runs_in_int8(tmp_path).options["rules_left_out"] == "fuse_one, fuse_two"
+
+
+def runs_in_int8(place: Path, **options: str) -> Engine:
+    """An engine of the small graph, which the simulator has run."""
+    calibrated = place / "calibrated"
     calibrated.mkdir()
     image = np.zeros((1, 3, 4, 6), np.float32)
-    graph = dataclasses.replace(small(tmp_path), path=Path(shutil.copy(tmp_path / "graph.onnx", calibrated)))
-    reduced = quantize(graph, Target.parse("rknn-int8_static-4x6"), find_backend("rknn"), [image])
-    (tmp_path / "whole").mkdir()
-    engine = reduced.build((), tmp_path / "whole", lambda made: made)
+    graph = dataclasses.replace(small(place), path=Path(shutil.copy(place / "graph.onnx", calibrated)))
+    target = Target.parse("rknn-int8_static-4x6").model_copy(update={"options": options})
+    reduced = quantize(graph, target, find_backend("rknn"), [image])
+    (place / "whole").mkdir()
+    engine = reduced.build((), place / "whole", lambda made: made)
     with rknn.open(engine) as session:
-        assert np.array_equal(session.run({"image": image})["logits"], image), "the simulator is told them, too"
-    assert engine.options["rules_left_out"] == "fuse_one, fuse_two"
+        assert np.array_equal(session.run({"image": image})["logits"], image)
+    return engine
+
+
+@pytest.mark.usefixtures("toolkit")
+@pytest.mark.parametrize("algorithm", ["kl_divergence", "mmse"])
+def test_every_step_is_told_how_ranges_are_found(algorithm: str, tmp_path: Path) -> None:
+    runs_in_int8(tmp_path, algorithm=algorithm)
 
 
 @pytest.mark.usefixtures("toolkit")

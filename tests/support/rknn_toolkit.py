@@ -18,7 +18,8 @@ class RKNN:
         assert self.state == "new" and target_platform.startswith("rk35")
         assert disable_rules[:1] == ["fuse_multihead_attention_reshape_to_gather_split"], "2.5.0 cannot build attention"
         assert disable_rules[1] == "gather_to_conv", "2.5.0 ends the process"
-        self.left_out = disable_rules[2:]
+        assert quantized_algorithm in ("normal", "kl_divergence", "mmse")
+        self.left_out, self.algorithm = disable_rules[2:], quantized_algorithm
         self.state, self.chip = "configured", target_platform
 
     def load_onnx(self, model, inputs=None, input_size_list=None, input_initial_val=None, outputs=None):
@@ -77,7 +78,7 @@ class RKNN:
         graph = onnx.load(self.model)
         open(stem + ".model", "wb").write(graph.SerializeToString())
         names = [node.output[0] for node in graph.graph.node]
-        open(stem + ".data", "wb").write(" ".join(["weights", *self.left_out]).encode())
+        open(stem + ".data", "wb").write(" ".join([self.algorithm, *self.left_out]).encode())
         text = "custom_quantize_layers: {}\\nquantize_parameters:\\n"
         text += "".join(f"    {name}:\\n        dtype: int8\\n" for name in names)
         open(stem + ".quantization.cfg", "w").write(text)
@@ -87,7 +88,7 @@ class RKNN:
         assert self.state == "configured"
         self.kept = yaml.safe_load(open(model_quantization_cfg))["custom_quantize_layers"]
         assert set(self.kept.values()) <= {"float16"}
-        assert open(data_input).read().split() == ["weights", *self.left_out], "step2 is inconsistent with step1"
+        assert open(data_input).read().split() == [self.algorithm, *self.left_out], "step2 is inconsistent with step1"
         self.state, self.model = "built", model_input
         return 0
 

@@ -24,8 +24,8 @@ __all__ = ["analyse", "build", "build_int8", "calibrate", "simulate"]
 
 ENGINE, NETWORK = "model.rknn", "network.onnx"
 _WRITTEN = ("network.model", "network.data", "network.quantization.cfg")  # by the toolkit
-_RULES = "network.rules.json"  # those that were left out, which it has to be told again
-CALIBRATED = (*_WRITTEN, _RULES)
+_CONFIG = "network.config.json"  # what it was told, which it has to be told again
+CALIBRATED = (*_WRITTEN, _CONFIG)
 _BROKEN = (  # its rules that write to a read-only array, and that make convolutions which end the process (Swin)
     "fuse_multihead_attention_reshape_to_gather_split",
     "gather_to_conv",
@@ -69,7 +69,8 @@ def calibrate(network: str, inputs: str, folder: str, platform: str, algorithm: 
         for name in _WRITTEN:
             shutil.move(name.replace("network", stem, 1), str(Path(folder) / name))
         os.chdir(folder)
-    (Path(folder) / _RULES).write_text(json.dumps(left_out))
+    config = {"disable_rules": left_out, "quantized_algorithm": algorithm}
+    (Path(folder) / _CONFIG).write_text(json.dumps(config))
     values = _ranges(Path(folder))["quantize_parameters"]
     return {
         "layers": [name for name, value in values.items() if value["dtype"] == "int8"],
@@ -160,10 +161,11 @@ def _prepared(
 ) -> Iterator[_Checked]:
     """The toolkit after ``prepare``, without those of its rules that it says fail on this network.
 
-    Without those, too, that the calibration in ``folder`` left out.
+    As the calibration in ``folder`` was made: the toolkit takes its ranges with the same settings alone.
     """
-    known = folder / _RULES if folder else None
-    left_out: list[str] = json.loads(known.read_text()) if known and known.is_file() else []
+    known = folder / _CONFIG if folder else None
+    options |= json.loads(known.read_text()) if known and known.is_file() else {}
+    left_out: list[str] = options.pop("disable_rules", [])
     while True:
         toolkit = _started(platform, left_out, options)
         try:
