@@ -198,7 +198,9 @@ def write_case(case: Case, writer: Writer) -> dict[str, Any]:
         "input": _input(case, prepared, writer),
         "logits": writer.raw(f"{case.name}/logits", logits),
         "steps": [
-            {"size": step.size, "crop": step.crop or step.size, "origin": step.origin} for step in prepared.steps
+            {"size": step.size, "crop": step.crop or step.size, "origin": step.origin}
+            | ({"nearest": True} if step.nearest else {})
+            for step in prepared.steps
         ],
         "mask": writer.picture(f"{case.name}/mask", mask),
         "scores": writer.scores(f"{case.name}/scores", scores),

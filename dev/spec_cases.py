@@ -336,4 +336,32 @@ CASES = (
         "ResizeEdges with antialiasing, not rounded to whole pixels",
         spec={"geometry": (ResizeEdges(short=29, interpolation="float_antialiased"),)},
     ),
+    Case(
+        "to_input",
+        "decided at the input's size, an enlarged image's; from there the nearest pixels",
+        spec={"geometry": (ResizeByEdge(short=45, long=60, multiple_of=32),), "resize_logits": "to_input"},
+    ),
+    Case(
+        "to_input_shrunk",
+        "decided at the input's size, a third of the image's; from there the nearest pixels",
+        image=(60, 93, 3, "uint8"),
+        stride=4,
+        spec={"geometry": (Resize(width=31, height=20),), "resize_logits": "to_input", "align_corners": True},
+    ),
+    Case(
+        "to_input_letterbox",
+        "windows over a letterboxed image; the margins are cut off by nearest pixels",
+        classes=5,
+        spec={
+            "geometry": (Letterbox(width=64, height=48), Pad(height=64, width=80, crop=True)),
+            "resize_logits": "to_input",
+            "slide": Slide(crop=(32, 32), stride=(32, 20)),
+        },
+    ),
+    Case(
+        "to_input_sigmoid",
+        "one channel and threshold 0.3, decided at the input's size",
+        classes=2,
+        spec=_SIGMOID | {"threshold": 0.3, "geometry": (_RESIZE,), "resize_logits": "to_input"},
+    ),
 )

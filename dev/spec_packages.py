@@ -163,6 +163,12 @@ PACKAGES = (
         embed=("pre", "post"),
     ),
     Small("one_pixel", "an image of one pixel", image=(1, 1), classes=3),
+    Small(
+        "to_input",
+        "decided at the input's size; from there the nearest pixels",
+        seed=61,
+        spec={"geometry": (Resize(width=96, height=64),), "resize_logits": "to_input"},
+    ),
 )
 
 

@@ -22,6 +22,7 @@ from segship.onnxgraph.image import postprocess
 from segship.onnxgraph.image.postprocess import embed
 from segship.verification.compare import Reference, compare
 from segship.vision import upsample
+from segship.vision.label_maps import resize_labels
 from segship.vision.preprocess import prepare
 from support.commands import segship
 from support.manifests import edit_manifest
@@ -227,6 +228,19 @@ def test_logits_find_their_way_back_as_in_a_package(change: dict[str, Any], tmp_
     for size in (*SIZES, (64, 96)):
         image = picture(*size)
         assert (session.run(["mask"], {"image": image})[0] == labelled(spec, image)).mean() >= 0.999, size
+
+
+def test_a_graph_that_takes_the_image_brings_no_mask_back_by_nearest_pixels(tmp_path: Path) -> None:
+    import onnxruntime
+
+    spec = SPEC.model_copy(update={"geometry": (Resize(width=90, height=60),), "resize_logits": "to_input"})
+    with pytest.raises(UnsupportedError, match=r"resize_logits: to_input.* leave out .*--embed pre"):
+        embed(pooling(tmp_path / "a"), tmp_path / "whole.onnx", spec, ("pre", "post"))
+    image, graph = picture(*SIZES[0]), embed(pooling(tmp_path / "a"), tmp_path / "labels.onnx", spec, ("post",))
+    prepared = prepare(image, spec, channel_order="rgb")
+    found = onnxruntime.InferenceSession(graph.path).run(["mask"], {"image": prepared.tensor})[0]
+    decided = resize_labels(found[0], prepared.steps, len(spec.classes))
+    assert (decided == labelled(spec, image)).mean() >= 0.999
 
 
 def test_many_classes_need_sixteen_bits(tmp_path: Path) -> None:

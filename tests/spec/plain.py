@@ -234,16 +234,20 @@ def network_input(image: Array, spec: Array) -> tuple[Array, list[Array]]:
     last = {"size": list(original), "crop": list(original), "origin": [0, 0]}
     if spec["resize_logits"] == "directly" and not spec["slide"] and not crops and size == inner:
         return out, [last]
-    return out, [{"size": list(size), "crop": list(inner), "origin": [0, 0]}, *crops[::-1], last]
+    way = {"nearest": True} if spec["resize_logits"] == "to_input" else {}
+    back = [step | way for step in (*crops[::-1], last)]
+    return out, [{"size": list(size), "crop": list(inner), "origin": [0, 0]}, *back]
 
 
 # -- the way back --------------------------------------------------------------------------------------------------
 
 
-def weights(cells: int, positions: int, *, corners: bool) -> Array:
+def weights(cells: int, positions: int, *, corners: bool, nearest: bool = False) -> Array:
     """The matrix (positions, cells) of one resize, of float32 weights."""
     destination = np.arange(positions, dtype=np.float64)
-    if cells == positions:
+    if nearest:
+        source = np.minimum(np.floor(destination * (1 / (positions / cells))), cells - 1).astype(np.float32)
+    elif cells == positions:
         source = destination.astype(np.float32)
     elif corners:
         scale = np.float32(cells - 1) / np.float32(positions - 1) if positions > 1 else np.float32(0)
@@ -289,7 +293,7 @@ def axis_operator(spec: Array, side: int, cells: int, length: int, steps: list[A
     if slide:
         chain = averaged(cells, length, slide, side, corners=corners)
     for step in steps:
-        matrix = weights(len(chain), step["size"][side], corners=corners)
+        matrix = weights(len(chain), step["size"][side], corners=corners, nearest=step.get("nearest", False))
         chain = matrix[step["origin"][side] :][: step["crop"][side]] @ chain
     return chain
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -57,7 +58,10 @@ def assert_scores(scores: np.ndarray, entry: dict[str, Any]) -> None:
 
 
 def steps_of(case: dict[str, Any]) -> tuple[upsample.Step, ...]:
-    return tuple(upsample.Step(*map(tuple, (step["size"], step["crop"], step["origin"]))) for step in case["steps"])
+    return tuple(
+        upsample.Step(*map(tuple, (step["size"], step["crop"], step["origin"])), nearest=step.get("nearest", False))
+        for step in case["steps"]
+    )
 
 
 @each_case
@@ -65,7 +69,7 @@ def test_python_prepares_the_input_of_every_vector(case: dict[str, Any]) -> None
     spec = ModelSpec.model_validate(case["spec"])
     prepared = prepare(read(case["image"]), spec, channel_order="rgb")
     assert_input(prepared.tensor, case["input"])
-    whole = [upsample.Step(step.size, step.crop or step.size, step.origin) for step in prepared.steps]
+    whole = [dataclasses.replace(step, crop=step.crop or step.size) for step in prepared.steps]
     assert tuple(whole) == steps_of(case)
     if spec.slide:
         windows = tiling.plan(prepared.tensor.shape[2:], spec.slide)

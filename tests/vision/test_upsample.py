@@ -57,6 +57,14 @@ def draw_steps(random: np.random.Generator, size: tuple[int, ...]) -> tuple[Step
     return tuple(steps)
 
 
+@pytest.mark.parametrize("size", [(20, 31), (48, 64), (144, 192), (300, 17), (721, 1283)])
+def test_what_is_decided_on_the_way_goes_on_by_nearest_pixels_as_in_opencv(size: tuple[int, int]) -> None:
+    logits = np.random.default_rng(7).standard_normal((19, 12, 16)).astype(np.float32)
+    decided = labels(logits, (Step((48, 64)),), align_corners=False)
+    found = labels(logits, (Step((48, 64)), Step(size, nearest=True)), align_corners=False)
+    np.testing.assert_array_equal(found, cv2.resize(decided, size[::-1], interpolation=cv2.INTER_NEAREST))
+
+
 @pytest.mark.parametrize("way", ["chosen", "shortcut", "dense"])
 @pytest.mark.parametrize("seed", range(4))
 def test_random_chains_give_torchs_labels_and_scores(way: str, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:

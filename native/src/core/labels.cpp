@@ -5,6 +5,7 @@
 
 #include "core/error.hpp"
 #include "core/pixels.hpp"
+#include "core/taps.hpp"
 
 namespace segship {
 
@@ -17,15 +18,7 @@ size_t label_at(const void *mask, std::int64_t bytes, size_t place) {
   return static_cast<const std::uint16_t *>(mask)[place];
 }
 
-std::vector<size_t> nearest(std::int64_t cells, std::int64_t positions) {
-  const double scale = 1.0 / (static_cast<double>(positions) / static_cast<double>(cells));
-  std::vector<size_t> found;
-  for (std::int64_t position = 0; position < positions; ++position) {
-    const auto cell = static_cast<std::int64_t>(std::floor(static_cast<double>(position) * scale));
-    found.push_back(static_cast<size_t>(std::min(cell, cells - 1)));
-  }
-  return found;
-}
+size_t whole(std::int64_t number) { return static_cast<size_t>(number); }
 
 }  // namespace
 
@@ -57,12 +50,13 @@ void resize_labels(const std::vector<std::uint16_t> &labels, Size size, const st
                    std::int64_t bytes, void *mask) {
   std::vector<std::uint16_t> found = labels;
   for (const Step &step : steps) {
-    const std::vector<size_t> rows = nearest(size.height, step.size.height), columns = nearest(size.width, step.size.width);
+    const Taps rows = nearest(whole(size.height), whole(step.size.height));
+    const Taps columns = nearest(whole(size.width), whole(step.size.width));
     std::vector<std::uint16_t> next;
     next.reserve(static_cast<size_t>(step.crop.height * step.crop.width));
     for (std::int64_t y = step.origin.height; y < step.origin.height + step.crop.height; ++y) {
       for (std::int64_t x = step.origin.width; x < step.origin.width + step.crop.width; ++x) {
-        next.push_back(found[rows[static_cast<size_t>(y)] * static_cast<size_t>(size.width) + columns[static_cast<size_t>(x)]]);
+        next.push_back(found[whole(rows.index[whole(y)]) * whole(size.width) + whole(columns.index[whole(x)])]);
       }
     }
     found = std::move(next);

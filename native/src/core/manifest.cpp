@@ -131,7 +131,9 @@ void take_image(const Json &record, Spec &spec) {
 
 void take_output(const Json &record, Spec &spec) {
   spec.align_corners = truth(record, "align_corners");
-  spec.directly = word(record, "resize_logits", "through_input") == "directly";
+  const std::string way = word(record, "resize_logits", "through_input");
+  spec.directly = way == "directly";
+  spec.to_input = way == "to_input";
   spec.sigmoid = word(record, "output", "softmax") == "sigmoid";
   spec.returned =
       static_cast<Returned>(choice(word(record, "returns", "logits"), {"logits", "probabilities", "labels"}));

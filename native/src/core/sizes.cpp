@@ -223,14 +223,14 @@ std::vector<Step> inverse_steps(const Spec &spec, Size image) {
   const auto &geometry = spec.geometry;
   const bool framed =
       std::any_of(geometry.begin(), geometry.end(), [](const GeometryStep &step) { return step.cuts_margin(); });
-  if (spec.directly && !spec.slide && !framed && input == sizes.back()) return {{image, image, {0, 0}}};
-  std::vector<Step> steps{{input, sizes.back(), {0, 0}}};
+  if (spec.directly && !spec.slide && !framed && input == sizes.back()) return {{image, image, {0, 0}, false}};
+  std::vector<Step> steps{{input, sizes.back(), {0, 0}, false}};
   for (std::size_t number = geometry.size(); number-- > 0;) {
     if (!geometry[number].cuts_margin()) continue;
     const Placement plan = geometry[number].plan(sizes[number]);
-    steps.push_back({sizes[number + 1], plan.inner, plan.origin});
+    steps.push_back({sizes[number + 1], plan.inner, plan.origin, spec.to_input});
   }
-  steps.push_back({image, image, {0, 0}});
+  steps.push_back({image, image, {0, 0}, spec.to_input});
   return steps;
 }
 

@@ -102,6 +102,7 @@ struct Spec {
   std::optional<Slide> slide;
   bool align_corners = false;
   bool directly = false;  // logits go to the image's size at once, not through the input's
+  bool to_input = false;  // logits go to the input's size, and what is decided there to the image by its nearest pixels
   bool sigmoid = false;
   Returned returned = Returned::logits;  // probabilities: softmax or sigmoid is inside the network; labels: one-hot
   double threshold = 0.5;
@@ -136,11 +137,12 @@ std::vector<Size> geometry_sizes(const Spec &spec, Size image);
 // The size of the network's input.
 Size prepared_size(const Spec &spec, Size image);
 
-// One bilinear resize of the logits, and the part of the result that goes on.
+// One resize of the logits, bilinear or to the nearest cells, and the part of the result that goes on.
 struct Step {
   Size size;
   Size crop;
   Size origin;
+  bool nearest = false;
 };
 
 // From the logits of the network's input to the image's own size.

@@ -145,7 +145,8 @@ Taps chain(Size size, const std::vector<Step> &steps, bool rows, bool align_corn
   const auto side = [rows](Size both) { return static_cast<std::size_t>(rows ? both.height : both.width); };
   Taps taps = linear(side(size), side(size), align_corners);
   for (const Step &step : steps) {
-    const Taps resize = linear(taps.size(), side(step.size), align_corners);
+    const std::size_t positions = side(step.size);
+    const Taps resize = step.nearest ? nearest(taps.size(), positions) : linear(taps.size(), positions, align_corners);
     taps = compose(part(resize, side(step.origin), side(step.crop)), taps);
   }
   return taps;
@@ -196,6 +197,17 @@ Taps linear(std::size_t cells, std::size_t positions, bool align_corners) {
   taps.index.resize(positions);
   taps.weight.assign(positions, 1.0f);
   taps.width = 1;
+  return taps;
+}
+
+Taps nearest(std::size_t cells, std::size_t positions) {
+  const double scale = 1.0 / (static_cast<double>(positions) / static_cast<double>(cells));
+  Taps taps{1, cells, {}, std::vector<float>(positions, 1.0f)};
+  taps.index.reserve(positions);
+  for (std::size_t position = 0; position < positions; ++position) {
+    const auto cell = static_cast<std::size_t>(std::floor(static_cast<double>(position) * scale));
+    taps.index.push_back(static_cast<std::int32_t>(std::min(cell, cells - 1)));
+  }
   return taps;
 }
 

@@ -28,6 +28,9 @@ struct Taps {
 // As torch's interpolate(mode="bilinear", antialias=False) resizes an axis, with its float32 weights bit for bit.
 Taps linear(std::size_t cells, std::size_t positions, bool align_corners);
 
+// As OpenCV's INTER_NEAREST resizes an axis, in double precision as there.
+Taps nearest(std::size_t cells, std::size_t positions);
+
 // The operator that yields `positions` outputs of `taps`, from `begin` on.
 Taps part(const Taps &taps, std::size_t begin, std::size_t positions);
 

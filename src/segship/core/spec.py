@@ -280,6 +280,8 @@ class ModelSpec(Frozen):
         align_corners: How logits are resized.
         resize_logits: ``"through_input"``: to the network's input size, then to the image's, as MMSegmentation does;
             ``"directly"``: to the image's at once, as Hugging Face does. What pads or slides goes through the input.
+            ``"to_input"``: to the input's size alone; what is decided there is brought back to the image by its
+            nearest pixels, as PaddleX does.
         output: ``"softmax"`` (label = argmax) or ``"sigmoid"`` (one channel; label = probability > threshold).
         returns: Which numbers the network returns, as `Returned` tells; ``output`` says what decides either way.
         threshold: Probability above which a ``sigmoid`` output means label 1; above 0, below 1.
@@ -298,7 +300,7 @@ class ModelSpec(Frozen):
     padding: Padding | None = None
     slide: Slide | None = None
     align_corners: bool = False
-    resize_logits: Literal["through_input", "directly"] = "through_input"
+    resize_logits: Literal["through_input", "directly", "to_input"] = "through_input"
     output: Literal["softmax", "sigmoid"] = "softmax"
     returns: Returned = "logits"
     threshold: Threshold = 0.5

@@ -85,7 +85,7 @@ class Description(Frozen):
     padding: Padding | None = None
     slide: Slide | None = None
     align_corners: bool = False
-    resize_logits: Literal["through_input", "directly"] = "through_input"
+    resize_logits: Literal["through_input", "directly", "to_input"] = "through_input"
     output: Literal["softmax", "sigmoid"] | None = None
     returns: Returned | None = None
     threshold: Threshold = 0.5

@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Taps", "compose", "linear", "merge", "part"]
+__all__ = ["Taps", "compose", "linear", "merge", "nearest", "part"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +71,21 @@ def linear(cells: int, positions: int, *, align_corners: bool) -> Taps:
     fraction = np.clip(source - low.astype(np.float32), np.float32(0), np.float32(1))
     high = np.minimum(low + 1, cells - 1)
     return merge(np.stack((low, high), axis=1), np.stack((1 - fraction, fraction), axis=1), cells)
+
+
+@lru_cache(maxsize=64)
+def nearest(cells: int, positions: int) -> Taps:
+    """Resize an axis as OpenCV's ``INTER_NEAREST`` does, in double precision as there.
+
+    Args:
+        cells: Input size.
+        positions: Output size.
+
+    Returns:
+        One tap a position.
+    """
+    place = np.floor(np.arange(positions, dtype=np.float64) * (1 / (positions / cells))).astype(np.intp)
+    return Taps(np.minimum(place, cells - 1)[:, None], np.ones((positions, 1), np.float32), cells)
 
 
 def part(taps: Taps, begin: int, positions: int) -> Taps:

@@ -33,17 +33,19 @@ _CACHE = 400_000  # floats
 
 @dataclass(frozen=True)
 class Step:
-    """One bilinear resize of the logits, and the part of the result that is kept.
+    """One resize of the logits, and the part of the result that is kept.
 
     Attributes:
         size: (height, width) to resize to.
         crop: (height, width) of the part that goes on, or None for all of it.
         origin: (top, left) of that part.
+        nearest: Whether each pixel takes the nearest cell alone; otherwise the resize is bilinear.
     """
 
     size: tuple[int, int]
     crop: tuple[int, int] | None = None
     origin: tuple[int, int] = (0, 0)
+    nearest: bool = False
 
 
 def labels(
@@ -110,7 +112,8 @@ def operators(size: tuple[int, int], steps: tuple[Step, ...], *, align_corners: 
 def _chain(size: tuple[int, int], steps: tuple[Step, ...], side: int, *, align_corners: bool) -> Taps:
     chain = axis.linear(size[side], size[side], align_corners=align_corners)
     for step in steps:
-        resize = axis.linear(len(chain), step.size[side], align_corners=align_corners)
+        sides = len(chain), step.size[side]
+        resize = axis.nearest(*sides) if step.nearest else axis.linear(*sides, align_corners=align_corners)
         kept = axis.part(resize, step.origin[side], (step.crop or step.size)[side])
         chain = axis.compose(kept, chain)
     return chain

@@ -203,7 +203,7 @@ def _require_possible(spec: ModelSpec) -> None:
     if not all(isinstance(step, Resize) for step in spec.geometry):
         kinds = ", ".join(step.kind for step in spec.geometry)
         raise UnsupportedError(f"MMDeploy's runtime has only Resize for this; the network's preprocessing is {kinds}")
-    if spec.resize_logits != "through_input" and spec.geometry:
+    if spec.resize_logits == "directly" and spec.geometry:
         raise UnsupportedError(
             "MMDeploy's runtime decides at the network's input size; "
             "this network's logits go to the image's size at once"

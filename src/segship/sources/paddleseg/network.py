@@ -37,7 +37,8 @@ _RGB = 3
 _OPSET = 20  # as all our graphs
 _PADDLEX = (
     "The folder is of PaddleX: images are resized by its rules (aspect ratio kept and sides raised to multiples of 32, "
-    "where Resize does not say otherwise)"
+    "where Resize does not say otherwise), and masks are brought back by their nearest pixels "
+    "(--cfg-options resize_logits=through_input: scores are resized)"
 )
 
 

@@ -58,6 +58,8 @@ def read_transforms(transforms: Any, where: str, *, paddlex: bool = False) -> tu
         raise ConfigError(f"{where}: transforms has no Normalize, without which PaddleX runs nothing: add it")
     said: dict[str, Any] = {"geometry": steps.geometry}
     said["normalization"] = {"channel_order": "rgb", "max_pixel_value": 1.0} | (steps.normalization or {})
+    if paddlex and steps.geometry:
+        said["resize_logits"] = "to_input"
     return said | ({"padding": steps.padding} if steps.padding else {}), steps.unknown
 
 
