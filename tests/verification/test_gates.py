@@ -27,6 +27,13 @@ def test_the_gate_is_two_sided_on_the_mean_and_one_sided_on_classes(after: Accur
     assert all(text.startswith(word) for text, word in zip(found, words, strict=True))
 
 
+def test_a_change_counts_with_its_standard_error() -> None:
+    after = Accuracy(mIoU=69.6, IoU=BEFORE.IoU)
+    assert accuracy_failures(BEFORE, after, Int8(), 0.09) == []
+    found = accuracy_failures(BEFORE, after, Int8(), 0.11)
+    assert found == ["mIoU 70.00 -> 69.60 (-0.40 ± 0.11, at most 0.5 allowed)"]
+
+
 def check(**figures: float) -> Comparison:
     return Comparison(input=(1, 3, 10, 10), image="scene", **{"labels_equal": 1.0} | figures)
 

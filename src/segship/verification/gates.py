@@ -95,21 +95,23 @@ def mask_failures(checks: Sequence[Comparison], precision: str) -> list[str]:
     return [f"{precision}: {equal:.3%} of the pixels keep their label (gate {gate:.2%})"] if equal < gate else []
 
 
-def accuracy_failures(before: Accuracy, after: Accuracy, options: Int8) -> list[str]:
+def accuracy_failures(before: Accuracy, after: Accuracy, options: Int8, error: float = 0.0) -> list[str]:
     """Hold the IoU of int8 against that of the original network.
 
     Args:
         before: Of the original network.
         after: Of the engine, on the same images.
         options: What int8 may cost.
+        error: Standard error of the change of mIoU, in points, which is added to it.
 
     Returns:
         What does not hold, in words; empty: the gate is passed.
     """
     found = []
     change = after.mIoU - before.mIoU
-    if not abs(change) <= options.drop:
-        found.append(f"mIoU {before.mIoU:.2f} -> {after.mIoU:.2f} ({change:+.2f}, at most {options.drop:g} allowed)")
+    if not abs(change) + error <= options.drop:
+        known = f"{change:+.2f} ± {error:.2f}" if error else f"{change:+.2f}"
+        found.append(f"mIoU {before.mIoU:.2f} -> {after.mIoU:.2f} ({known}, at most {options.drop:g} allowed)")
     for name, old in before.IoU.items():
         new = after.IoU.get(name, 0.0)
         if not old - new <= options.class_drop:

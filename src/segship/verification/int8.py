@@ -39,12 +39,14 @@ class Measurement:
 
     Attributes:
         masks: Labels (H, W) of each image.
+        confusion: int64 (images with labels, K, K), a matrix of each; None where no image has labels.
         accuracy: Where there are labels.
         agreement: Share of the pixels that keep the original network's label, 0-1, the mean over the images; None for
             the original itself.
     """
 
     masks: list[NDArray[Any]]
+    confusion: NDArray[np.int64] | None
     accuracy: Accuracy | None
     agreement: float | None
 
@@ -82,27 +84,27 @@ class Int8Judge:
         if before is not None:
             pairs = zip(before.masks, masks, strict=True)
             agreement = float(np.mean([compare_labels(old, new).labels_equal for old, new in pairs]))
-        return Measurement(masks, self._accuracy(masks), agreement)
+        confusion = self._confusion(masks) if self.labelled else None
+        return Measurement(masks, confusion, None if confusion is None else self._accuracy(confusion), agreement)
 
     def failures(self, before: Measurement, after: Measurement) -> list[str]:
         """Tell what does not pass, in words.
+
+        The images are a sample, so the change of mIoU counts with its standard error.
 
         Args:
             before: Of the original network.
             after: Of the engine in int8.
         """
         if before.accuracy is not None and after.accuracy is not None:
-            return accuracy_failures(before.accuracy, after.accuracy, self._options)
+            return accuracy_failures(before.accuracy, after.accuracy, self._options, _error(before, after))
         gate = self._options.agreement
         if after.agreement is not None and after.agreement < gate:
             return [f"{after.agreement:.2%} of the pixels keep their label (gate {gate:.0%}; no labels given)"]
         return []
 
-    def _accuracy(self, masks: list[NDArray[Any]]) -> Accuracy | None:
-        if not self.labelled:
-            return None
-        classes = self._spec.classes
-        matrix = np.zeros((len(classes), len(classes)), np.int64)
+    def _confusion(self, masks: list[NDArray[Any]]) -> NDArray[np.int64]:
+        classes, found = self._spec.classes, []
         encoding = LabelEncoding(len(classes), self._spec.reduce_zero_label, self._spec.palette)
         encoding = survey(encoding, self._samples)
         for sample, mask in zip(self._samples, masks, strict=True):
@@ -113,10 +115,25 @@ class Int8Judge:
                         f"{sample.labels}: {next(iter(truth.unknown_values))} occurs, the network has the classes 0 to "
                         f"{len(classes) - 1}: wrong label files, or label 0 means ignore (--reduce-zero-label)"
                     )
-                matrix += confusion_matrix(mask, truth.labels, len(classes))
-        found = scores(matrix)
-        named = zip(classes, found.IoU, strict=True)
+                found.append(confusion_matrix(mask, truth.labels, len(classes)))
+        return np.stack(found)
+
+    def _accuracy(self, confusion: NDArray[np.int64]) -> Accuracy:
+        found = scores(confusion.sum(axis=0))
+        named = zip(self._spec.classes, found.IoU, strict=True)
         return Accuracy(mIoU=float(found.mIoU), IoU={name: float(iou) for name, iou in named if not np.isnan(iou)})
+
+
+def _error(before: Measurement, after: Measurement) -> float:
+    """The standard error of the change of mIoU, in points: the jackknife's over the images; 0 of a single one."""
+    old, new = before.confusion, after.confusion
+    if old is None or new is None or len(old) == 1:
+        return 0.0
+    without = [
+        scores(new.sum(axis=0) - after_one).mIoU - scores(old.sum(axis=0) - before_one).mIoU
+        for before_one, after_one in zip(old, new, strict=True)
+    ]
+    return float(np.nanstd(without) * np.sqrt(len(without) - 1))
 
 
 def calibration_samples(options: Int8) -> list[Sample]:
