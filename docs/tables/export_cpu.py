@@ -38,11 +38,12 @@ FOLDER = pathlib.Path({folder!r})
 
 
 def make():
-    network = smp.from_pretrained(str(FOLDER)).eval()
+    network = smp.from_pretrained(str(FOLDER), encoder_weights=None).eval()
     channels = json.loads((FOLDER / "config.json").read_text())["in_channels"]
     numbers = {{"mean": [0.5] * channels, "std": [0.25] * channels, "max_pixel_value": 255}}
     sizes = {{"multiple_of": 32, "minimum": [128, 128]}}
-    return network, {{"classes": network.segmentation_head[0].out_channels, "normalization": numbers, "sizes": sizes}}
+    classes = max(network.segmentation_head[0].out_channels, 2)  # one channel is a sigmoid's: two classes
+    return network, {{"classes": classes, "normalization": numbers, "sizes": sizes}}
 """
 
 

@@ -13,17 +13,10 @@ pytest.importorskip("transformers", reason="pip install segship[huggingface]")
 
 from transformers.utils import import_utils
 
+from support.commands import PROGRAM
 from support.hugging import save
 
 HEAVY = ("torch.distributed.tensor", "torch._dynamo", "scipy.optimize")
-RUN = """
-from segship.cli import main
-import sys
-try:
-    main()
-except SystemExit as done:
-    assert not done.code, done.code
-"""
 LIBRARY = "import sys, segship\nsegship.export(sys.argv[2], None, sys.argv[3])\n"
 TOLD = """
 import json, sys
@@ -41,8 +34,8 @@ print(json.dumps({{
 """
 ASKED = ("is_scipy_available", "is_torch_distributed_available", "is_torch_flex_attn_available")
 # As where a version of transformers takes something else of torch's compiler.
-OTHER_VERSION = "import segship.sources.huggingface.library as library\nlibrary._MARKS = ()\n"
-PROGRAMS = {"command": RUN, "library": LIBRARY, "other": OTHER_VERSION + RUN}
+OTHER_VERSION = "import segship.networks.compiler as compiler\ncompiler._MARKS = ()\n"
+PROGRAMS = {"command": PROGRAM, "library": LIBRARY, "other": OTHER_VERSION + PROGRAM}
 
 
 @pytest.fixture(scope="module", params=["dpt", "upernet-swin"])

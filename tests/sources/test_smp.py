@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from segship.runtime.pipeline import Pipeline
 from segship.sources import Loaded, find_source, load, sources
 from segship.vision.decode import read_image
 from support import fill
+from support.commands import PROGRAM
 from support.references import REFERENCES
 
 try:
@@ -131,6 +134,16 @@ def test_a_folder_is_shipped_and_padded_images_give_the_librarys_mask(saved: tup
     assert (segmentor(street) == theirs).mean() >= LABELS
     assert segmentor.classes == ("road", "wall", "sky")
     assert any("multiples of 32" in note and "padded" in note for note in package.manifest.notes)
+
+
+def test_a_command_does_without_the_compiler_and_writes_the_same_graph(saved: tuple[Any, Path], tmp_path: Path) -> None:
+    code = f"{PROGRAM}\nprint('torch._dynamo' in sys.modules)"
+    command = [sys.executable, "-c", code, "export", saved[1], tmp_path / "command"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+    export(saved[1], None, tmp_path / "library")
+    graphs = [(tmp_path / name / "model.onnx").read_bytes() for name in ("command", "library")]
+    assert graphs[0] == graphs[1]
 
 
 def test_what_was_assumed_is_told(saved: tuple[Any, Path]) -> None:

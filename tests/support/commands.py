@@ -14,6 +14,16 @@ from pathlib import Path
 WITHOUT_TORCH = (
     "import sys; sys.modules['torch'] = None; sys.modules['onnx'] = None; from segship.cli import main; main()"
 )
+PROGRAM = """
+from segship.cli import main
+import sys
+try:
+    main()
+except SystemExit as done:
+    assert not done.code, done.code
+"""
+"""The command line as a program that goes on where it ends well, to look at what is left."""
+
 # What a process reads when it begins: commands whose environments differ in it are forks of different processes.
 _AT_BEGINNING = ("PYTHON", "LD_", "OMP_")
 

@@ -17,8 +17,8 @@ from segship.core.errors import (
     one_line,
 )
 from segship.networks.bounds import MAXIMUM_NUMBER, number_beyond, require_within_bounds
+from segship.networks.compiler import without_compiler
 from segship.reading.checkpoint import read_checkpoint
-from segship.sources.huggingface.library import without_compiler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -10,6 +10,7 @@ from torch import nn
 from segship.core.errors import ConfigError, MissingExtraError, UnsafeFileError, UnsupportedError, did_you_mean
 from segship.core.spec import SizeRule
 from segship.networks.bounds import MAXIMUM_NUMBER, build_within_bounds, number_beyond
+from segship.networks.compiler import without_compiler
 from segship.networks.probability import Sigmoid
 from segship.networks.wrapped import WrappedNetwork
 from segship.reading.libraries import Trial, free_sizes, made_by_library, output_size
@@ -108,10 +109,18 @@ def require_library() -> None:
         MissingExtraError: It is not installed, or cannot be loaded.
     """
     try:
-        import segmentation_models_pytorch  # noqa: F401
+        _load_library()
     except (ImportError, RuntimeError) as error:  # torchvision of another torch raises the second
         what = "Reading networks of segmentation_models_pytorch"
         raise MissingExtraError(what, "smp", "segmentation_models_pytorch") from error
+
+
+def _load_library() -> None:
+    try:
+        with without_compiler():
+            import segmentation_models_pytorch
+    except Exception:  # noqa: BLE001  (whatever another version asks for: it is loaded with all that it imports)
+        import segmentation_models_pytorch  # noqa: F401
 
 
 def known_options(
@@ -194,7 +203,8 @@ def build(architecture: str, options: dict[str, Any], state: dict[str, Tensor] |
         bare.classification_head = None  # of the whole image, which training may have had besides
         rules.append(_sizes(bare, int(options.get("in_channels", 3))))
 
-    model: Any = build_within_bounds(lambda: _make(architecture, arguments), check)
+    with without_compiler():
+        model: Any = build_within_bounds(lambda: _make(architecture, arguments), check)
     denormals = 0 if state is None else load_strict(model, state, what=what)
     model.classification_head = None
     sizes, whole = rules[0]
