@@ -2,12 +2,13 @@
 
 ::
 
-    python dev/environments.py base lowest phones pythons
+    python dev/environments.py base lowest phones smp pythons
 
 - ``base``: `pip install segship` and no torch. What needs none is tested, and a package made beside it is run.
 - ``lowest``: the lowest release of each dependency that pyproject.toml allows, but for torch, whose own lowest is a
   download of gigabytes: it is the one of constraints.txt.
 - ``phones``: ExecuTorch, LiteRT and Core ML, which pin torch and others, and the tests of the three.
+- ``smp``: segmentation_models_pytorch, timm and torchvision beside this interpreter's own packages, and their tests.
 - ``pythons``: ``base`` on each newer Python: one that is on the path, one that uv can get, or, for root, one of another
   release of Debian in a folder of its own. Where none can be had, a line says so. Those between this Python and the
   newest take some of the tests.
@@ -49,6 +50,8 @@ PHONES = (
     *("tests/backends/test_every_backend.py", "tests/backends/test_coreml.py", "tests/quantize/test_phones.py"),
     "--backends=executorch,litert,coreml",
 )
+LIBRARIES = ("segmentation-models-pytorch>=0.5,<0.7", "timm", "torchvision")
+OF_LIBRARIES = tuple(f"tests/sources/test_{name}.py" for name in ("smp", "torchvision", "huggingface_margins"))
 
 
 def uv(*words: object) -> None:
@@ -125,6 +128,17 @@ def phones() -> bool:
     return passes([str(made)], "-n", "2", "--dist", "loadfile", *PHONES)
 
 
+def smp() -> bool:
+    """The libraries that come with torchvision."""
+    folder = PLACE / "smp"
+    shutil.rmtree(folder, ignore_errors=True)
+    install(Path(sys.executable), "--no-deps", "--target", folder, *LIBRARIES)
+    # Its compiled operators fit the torch that they were built beside alone, and this registers their shapes with any.
+    # None of these networks calls one.
+    (folder / "torchvision" / "_meta_registrations.py").write_text("")
+    return passes([sys.executable], "-n", "2", *OF_LIBRARIES, variables={"PYTHONPATH": str(folder)})
+
+
 def pythons() -> bool:
     """Newer Pythons."""
     passed = True
@@ -195,7 +209,7 @@ def _mirror() -> str:
 
 def main() -> int:
     """Try the environments that are named; the number of those that failed is the exit status."""
-    kinds = {"base": base, "lowest": lowest, "phones": phones, "pythons": pythons}
+    kinds = {"base": base, "lowest": lowest, "phones": phones, "smp": smp, "pythons": pythons}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kinds", nargs="+", choices=kinds)
     options = parser.parse_args()
