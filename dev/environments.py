@@ -2,13 +2,14 @@
 
 ::
 
-    python dev/environments.py base lowest phones smp pythons
+    python dev/environments.py base lowest phones smp rtx pythons
 
 - ``base``: `pip install segship` and no torch. What needs none is tested, and a package made beside it is run.
 - ``lowest``: the lowest release of each dependency that pyproject.toml allows, but for torch, whose own lowest is a
   download of gigabytes: it is the one of constraints.txt.
 - ``phones``: ExecuTorch, LiteRT and Core ML, which pin torch and others, and the tests of the three.
 - ``smp``: segmentation_models_pytorch, timm and torchvision beside this interpreter's own packages, and their tests.
+- ``rtx``: TensorRT for RTX beside them, which builds for cards that are not here.
 - ``pythons``: ``base`` on each newer Python: one that is on the path, one that uv can get, or, for root, one of another
   release of Debian in a folder of its own. Where none can be had, a line says so. Those between this Python and the
   newest take some of the tests.
@@ -25,6 +26,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -139,6 +141,17 @@ def smp() -> bool:
     return passes([sys.executable], "-n", "2", *OF_LIBRARIES, variables={"PYTHONPATH": str(folder)})
 
 
+def rtx() -> bool:
+    """TensorRT for RTX."""
+    folder = PLACE / "rtx"
+    shutil.rmtree(folder, ignore_errors=True)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    install(Path(sys.executable), "--target", folder, *extras["tensorrt-rtx"])
+    return passes(
+        [sys.executable], "-n", "2", "tests/backends/test_tensorrt_rtx.py", variables={"PYTHONPATH": str(folder)}
+    )
+
+
 def pythons() -> bool:
     """Newer Pythons."""
     passed = True
@@ -209,7 +222,7 @@ def _mirror() -> str:
 
 def main() -> int:
     """Try the environments that are named; the number of those that failed is the exit status."""
-    kinds = {"base": base, "lowest": lowest, "phones": phones, "smp": smp, "pythons": pythons}
+    kinds = {"base": base, "lowest": lowest, "phones": phones, "smp": smp, "rtx": rtx, "pythons": pythons}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kinds", nargs="+", choices=kinds)
     options = parser.parse_args()

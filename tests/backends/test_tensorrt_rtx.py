@@ -178,10 +178,17 @@ def test_int8_is_judged_by_the_graph_that_the_engine_is_built_of(
     assert stricter.quantization.agreement > manifest.quantization.agreement
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not INSTALLED, reason="pip install segship[tensorrt-rtx]")
-def test_the_wheels_build_without_a_card(tmp_path: Path) -> None:
+@pytest.mark.parametrize("capability", tensorrt_rtx.INFO.options["capability"].choices)
+@pytest.mark.parametrize("precision", ["tensorrt-rtx", "tensorrt-rtx-fp16"])
+def test_the_wheels_build_without_a_card(precision: str, capability: str, tmp_path: Path) -> None:
     trained = write_trained(tmp_path)
-    manifest = export(*trained, tmp_path / "package", target="tensorrt-rtx-fp16_static-64x96").manifest
+    target = Target.parse(f"{precision}_dynamic-64x96").model_copy(update={"options": {"capability": capability}})
+    if (precision, capability) == ("tensorrt-rtx", "SM75"):
+        with pytest.raises(BackendError, match=r"for Turing \(SM75\): FP32 GEMM is not supported"):
+            export(*trained, tmp_path / "package", target=target)
+        return
+    manifest = export(*trained, tmp_path / "package", target=target).manifest
     assert (manifest.state, manifest.checks) == ("built, not verified here", ())
+    assert manifest.options["capability"] == capability
     assert (tmp_path / "package" / "model.rtx").stat().st_size > 10_000
