@@ -9,11 +9,12 @@ TEST_ENV := OMP_NUM_THREADS=1
 PROCESSES := 2
 TEST_OPTIONS := -n $(PROCESSES) --dist worksteal --durations 50
 
-# The extras whose tests run here; `make check-phones check-smp check-rtx` runs those of seven more, the others' skip, saying so.
+# The extras whose tests run here; `make check-phones check-libraries check-paddle check-rtx` runs those of others, the rest skip,
+# saying so.
 TESTED := all
 
 .PHONY: demo check install lint types imports docs test test-slow test-rest test-all languages format new-head clean
-.PHONY: check-base check-lowest check-phones check-smp check-rtx check-pythons check-native check-clang fuzz
+.PHONY: check-base check-lowest check-phones check-libraries check-paddle check-rtx check-pythons check-native check-clang fuzz
 
 demo: $(VENV)/installed $(VENV)/native
 	$(BIN)/segship demo segship-demo
@@ -82,7 +83,7 @@ languages: $(VENV)/installed
 	$(BIN)/python dev/languages.py $(if $(ONLY),--only $(ONLY)) $(if $(REQUIRE),--require)
 
 # Other environments than `make check`'s: without torch, the lowest dependencies, engines of devices, newer Pythons.
-check-base check-lowest check-phones check-smp check-rtx check-pythons: check-%: install
+check-base check-lowest check-phones check-libraries check-paddle check-rtx check-pythons: check-%: install
 	$(BIN)/python dev/environments.py $*
 
 # Fuzzing needs atheris, which is no dependency: an environment of its own below build/, beside .venv's packages. An hour of all

@@ -2,14 +2,16 @@
 
 ::
 
-    python dev/environments.py base lowest phones smp rtx pythons
+    python dev/environments.py base lowest phones libraries paddle rtx pythons
 
 - ``base``: `pip install segship` and no torch. What needs none is tested, and a package made beside it is run.
 - ``lowest``: the lowest release of each dependency that pyproject.toml allows, but for torch, whose own lowest is a
   download of gigabytes: it is the one of constraints.txt.
 - ``phones``: ExecuTorch, LiteRT and Core ML, which pin torch and others, and the tests of the three.
-- ``smp``: segmentation_models_pytorch, timm and torchvision beside this interpreter's own packages, and their tests.
-- ``rtx``: TensorRT for RTX beside them, which builds for cards that are not here.
+- ``libraries``: segmentation_models_pytorch, timm, torchvision and MONAI beside this interpreter's own packages, and
+  the tests that compare with them.
+- ``paddle``: what `segship doctor --setup paddle` makes, and the tests that run Paddle.
+- ``rtx``: TensorRT for RTX beside this interpreter's own packages, which builds for cards that are not here.
 - ``pythons``: ``base`` on each newer Python: one that is on the path, one that uv can get, or, for root, one of another
   release of Debian in a folder of its own. Where none can be had, a line says so. Those between this Python and the
   newest take some of the tests.
@@ -52,8 +54,11 @@ PHONES = (
     *("tests/backends/test_every_backend.py", "tests/backends/test_coreml.py", "tests/quantize/test_phones.py"),
     "--backends=executorch,litert,coreml",
 )
-LIBRARIES = ("segmentation-models-pytorch>=0.5,<0.7", "timm", "torchvision")
-OF_LIBRARIES = tuple(f"tests/sources/test_{name}.py" for name in ("smp", "torchvision", "huggingface_margins"))
+LIBRARIES = ("smp", "timm", "torchvision", "monai")
+OF_LIBRARIES = tuple(
+    f"tests/sources/test_{name}.py" for name in ("smp", "torchvision", "huggingface_margins", "medical")
+)
+OF_PADDLE = tuple(f"tests/sources/test_{name}.py" for name in ("paddleseg", "paddleseg_networks", "paddlex"))
 
 
 def uv(*words: object) -> None:
@@ -72,6 +77,12 @@ def environment(name: str, python: str = sys.executable) -> Path:
 def install(python: Path, *words: object) -> None:
     """Install into the environment of an interpreter."""
     uv("pip", "install", "--quiet", "--python", python, *words)
+
+
+def extras(*names: str) -> list[str]:
+    """What pyproject.toml says that extras need, without Segship itself."""
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    return [word for name in names for word in known[name] if not word.startswith("segship[")]
 
 
 def install_torch(python: Path) -> None:
@@ -130,23 +141,30 @@ def phones() -> bool:
     return passes([str(made)], "-n", "2", "--dist", "loadfile", *PHONES)
 
 
-def smp() -> bool:
-    """The libraries that come with torchvision."""
-    folder = PLACE / "smp"
+def libraries() -> bool:
+    """The libraries that networks come from."""
+    folder = PLACE / "libraries"
     shutil.rmtree(folder, ignore_errors=True)
-    install(Path(sys.executable), "--no-deps", "--target", folder, *LIBRARIES)
+    install(Path(sys.executable), "--no-deps", "--target", folder, *extras(*LIBRARIES))
     # Its compiled operators fit the torch that they were built beside alone, and this registers their shapes with any.
     # None of these networks calls one.
     (folder / "torchvision" / "_meta_registrations.py").write_text("")
     return passes([sys.executable], "-n", "2", *OF_LIBRARIES, variables={"PYTHONPATH": str(folder)})
 
 
+def paddle() -> bool:
+    """Paddle's environment, as a user sets it up."""
+    variables = {"SEGSHIP_PADDLE_ENV": str(PLACE / "paddle")}
+    command = [sys.executable, "-m", "segship", "doctor", "--setup", "paddle"]
+    subprocess.run(command, check=True, env={**os.environ, **variables}, stdout=subprocess.DEVNULL)
+    return passes([sys.executable], "-n", "2", "--dist", "loadfile", *OF_PADDLE, variables=variables)
+
+
 def rtx() -> bool:
     """TensorRT for RTX."""
     folder = PLACE / "rtx"
     shutil.rmtree(folder, ignore_errors=True)
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    install(Path(sys.executable), "--target", folder, *extras["tensorrt-rtx"])
+    install(Path(sys.executable), "--target", folder, *extras("tensorrt-rtx"))
     return passes(
         [sys.executable], "-n", "2", "tests/backends/test_tensorrt_rtx.py", variables={"PYTHONPATH": str(folder)}
     )
@@ -222,7 +240,8 @@ def _mirror() -> str:
 
 def main() -> int:
     """Try the environments that are named; the number of those that failed is the exit status."""
-    kinds = {"base": base, "lowest": lowest, "phones": phones, "smp": smp, "rtx": rtx, "pythons": pythons}
+    made = (base, lowest, phones, libraries, paddle, rtx, pythons)
+    kinds = {kind.__name__: kind for kind in made}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kinds", nargs="+", choices=kinds)
     options = parser.parse_args()
