@@ -112,11 +112,15 @@ def test_networks_that_attend_have_16_bits_there(tmp_path: Path) -> None:
     text = """g (float[1, 3, 4, 6] image) => (float[1, 3, 4, 6] logits) {
         like = MatMul(image, square)
         weights = Softmax(like)
-        mixed = Mul(weights, image)
+        codes = MatMul(words, image)
+        mixed = Mul(weights, codes)
         bent = Sigmoid(mixed)
         logits = Add(bent, image)
     }"""
-    model = parsed(text, 20, square=np.random.default_rng(1).normal(size=(6, 6)).astype(np.float32))
+    constants = {
+        name: np.random.default_rng(1).normal(size=2 * [side]) for name, side in {"square": 6, "words": 4}.items()
+    }
+    model = parsed(text, 20, **{name: array.astype(np.float32) for name, array in constants.items()})
     for node in model.graph.node:
         node.name = f"layer.{node.output[0]}"
     save(model, tmp_path / "graph.onnx")
@@ -133,6 +137,8 @@ def test_networks_that_attend_have_16_bits_there(tmp_path: Path) -> None:
     zeros = {node.input[0]: kinds[node.input[2]] for node in made.node if node.op_type == "QuantizeLinear"}
     for name in ("like", "weights", "logits"):
         assert any(each.startswith(name) and kind == onnx.TensorProto.UINT16 for each, kind in zeros.items()), name
+    codes = {kind for each, kind in zeros.items() if each.startswith("codes")}
+    assert onnx.TensorProto.UINT8 in codes, "the chip has no product of 16 bits that begins with a constant"
     assert zeros["image"] == onnx.TensorProto.UINT8
 
 

@@ -50,8 +50,8 @@ def calibrate(network: str, inputs: str, folder: str) -> dict[str, list[str]]:
     onnx.save(model, path)
     qnn_preprocess_model(path, path)  # which changes a model that is given in memory
     _quantise(Path(folder), (), [str(file) for file in sorted(Path(inputs).glob("*.npy"))])
-    nodes = onnx.load(path, load_external_data=False).graph.node
-    wide, kinds = set(_attending(nodes)), {node.name: node.op_type for node in nodes}
+    graph = onnx.load(path, load_external_data=False).graph
+    wide, kinds = set(_attending(graph)), {node.name: node.op_type for node in graph.node}
     return {"layers": list(_quantised(Path(folder))), "wide": sorted({kinds[name] for name in wide})}
 
 
@@ -166,11 +166,11 @@ def _quantise(folder: Path, kept: tuple[str, ...], images: list[str] | None = No
     from onnxruntime.quantization.execution_providers.qnn import get_qnn_qdq_config
 
     network, ranges = folder / _NETWORK, folder / _RANGES
-    nodes = onnx.load(network, load_external_data=False).graph.node
-    values = {node.name: node.output[0] for node in nodes}
-    overrides = {values[name]: [{"quant_type": QuantType.QUInt16}] for name in (*kept, *_attending(nodes))}
+    graph = onnx.load(network, load_external_data=False).graph
+    values = {node.name: node.output[0] for node in graph.node}
+    overrides = {values[name]: [{"quant_type": QuantType.QUInt16}] for name in (*kept, *_attending(graph))}
     # Scales for each channel are for convolutions: with the recipe's own switch, normalisations are not the chip's.
-    for node in nodes:
+    for node in graph.node:
         if node.op_type in _CHANNELS:
             weight = {"quant_type": QuantType.QInt8, "axis": _CHANNELS[node.op_type], "symmetric": True}
             overrides[node.input[1]] = [weight]
@@ -190,11 +190,18 @@ def _quantise(folder: Path, kept: tuple[str, ...], images: list[str] | None = No
     )
 
 
-def _attending(nodes: Any) -> list[str]:
+def _attending(graph: Any) -> list[str]:
     """The layers of a network with attention whose values have 16 bits: what is small beside the rest decides there."""
-    if not any(node.op_type == "Softmax" for node in nodes):
+    if not any(node.op_type == "Softmax" for node in graph.node):
         return []
-    return [node.name for node in nodes if node.op_type in _WIDE]
+    narrow = _narrow(graph)
+    return [node.name for node in graph.node if node.op_type in _WIDE and node.name not in narrow]
+
+
+def _narrow(graph: Any) -> set[str]:
+    """Products that begin with a constant (EncNet's codewords), of which the chip has none in 16 bits: error 1002."""
+    constants = {tensor.name for tensor in graph.initializer}
+    return {node.name for node in graph.node if node.op_type == "MatMul" and node.input[0] in constants}
 
 
 class _Reader:
@@ -229,12 +236,12 @@ def _scales(folder: Path) -> dict[str, tuple[Any, Any]]:
 
 
 def _quantised(folder: Path) -> dict[str, str]:
-    """The value of each layer that is quantised in eight bits, by the layer's name, in the order of the graph."""
+    """The value of each layer in eight bits that can have 16, by the layer's name, in the order of the graph."""
     import onnx
 
-    scales, nodes = _scales(folder), onnx.load(folder / _NETWORK, load_external_data=False).graph.node
-    wide = set(_attending(nodes))
-    return {node.name: node.output[0] for node in nodes if node.output[0] in scales and node.name not in wide}
+    scales, graph = _scales(folder), onnx.load(folder / _NETWORK, load_external_data=False).graph
+    settled = {*_attending(graph), *_narrow(graph)}
+    return {node.name: node.output[0] for node in graph.node if node.output[0] in scales and node.name not in settled}
 
 
 def _round(model: Any, value: str, scale: tuple[Any, Any]) -> None:
