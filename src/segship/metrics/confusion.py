@@ -13,7 +13,7 @@ from segship.core.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["IGNORE", "Scores", "confusion_matrix", "mean_of", "reduce_zero_label", "scores"]
+__all__ = ["IGNORE", "Scores", "areas", "confusion_matrix", "iou", "mean_of", "reduce_zero_label", "scores"]
 
 IGNORE = 255
 """Label of pixels that do not count."""
@@ -138,29 +138,41 @@ def scores(matrix: NDArray[np.int64], *, beta: float = 1, nan: float | None = No
     Returns:
         The figures, in percent.
     """
-    right = np.diag(matrix).astype(np.float64)
-    truth, predicted = matrix.sum(1), matrix.sum(0)
+    right, truth, predicted = areas(matrix).astype(np.float64)
+    overlap = iou(areas(matrix))
     with np.errstate(invalid="ignore", divide="ignore"):
-        iou = 100 * right / (truth + predicted - right)
         recall = 100 * right / truth
         precision = 100 * right / predicted
         dice = 200 * right / (truth + predicted)
         fscore = (1 + beta**2) * precision * recall / (beta**2 * precision + recall)
         overall = 100 * right.sum() / matrix.sum()
     if nan is not None:
-        figures = (iou, recall, precision, dice, fscore, overall)
-        iou, recall, precision, dice, fscore, overall = (np.nan_to_num(figure, nan=nan) for figure in figures)
+        figures = (overlap, recall, precision, dice, fscore, overall)
+        overlap, recall, precision, dice, fscore, overall = (np.nan_to_num(figure, nan=nan) for figure in figures)
     return Scores(
         aAcc=float(overall),
-        mIoU=mean_of(iou),
+        mIoU=mean_of(overlap),
         mAcc=mean_of(recall),
-        IoU=iou,
+        IoU=overlap,
         Acc=recall,
         Dice=dice,
         Precision=precision,
         Recall=recall,
         Fscore=fscore,
     )
+
+
+def areas(matrix: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return (3, classes): the pixels of each class that are right, those that are of it, and those predicted as it."""
+    return np.stack((np.diag(matrix), matrix.sum(1), matrix.sum(0)))
+
+
+def iou(areas: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the intersection over union of each class, in percent, from its `areas`; NaN where it does not occur."""
+    right, truth, predicted = areas.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        overlap: NDArray[np.float64] = 100 * right / (truth + predicted - right)
+    return overlap
 
 
 def mean_of(values: NDArray[np.float64]) -> float:

@@ -13,7 +13,7 @@ from segship.core.errors import InputError, SegshipWarning
 from segship.core.manifest import Accuracy
 from segship.datasets.label_encoding import LabelEncoding, survey
 from segship.datasets.samples import Sample, pair_up
-from segship.metrics.confusion import confusion_matrix, scores
+from segship.metrics.confusion import areas, confusion_matrix, iou, mean_of
 from segship.verification.compare import compare_labels
 from segship.verification.gates import accuracy_failures
 from segship.verification.inputs import spread
@@ -39,14 +39,14 @@ class Measurement:
 
     Attributes:
         masks: Labels (H, W) of each image.
-        confusion: int64 (images with labels, K, K), a matrix of each; None where no image has labels.
+        areas: int64 (images with labels, 3, K), `segship.metrics.confusion.areas` of each; None where no image has any.
         accuracy: Where there are labels.
         agreement: Share of the pixels that keep the original network's label, 0-1, the mean over the images; None for
             the original itself.
     """
 
     masks: list[NDArray[Any]]
-    confusion: NDArray[np.int64] | None
+    areas: NDArray[np.int64] | None
     accuracy: Accuracy | None
     agreement: float | None
 
@@ -84,8 +84,8 @@ class Int8Judge:
         if before is not None:
             pairs = zip(before.masks, masks, strict=True)
             agreement = float(np.mean([compare_labels(old, new).labels_equal for old, new in pairs]))
-        confusion = self._confusion(masks) if self.labelled else None
-        return Measurement(masks, confusion, None if confusion is None else self._accuracy(confusion), agreement)
+        found = self._areas(masks) if self.labelled else None
+        return Measurement(masks, found, None if found is None else self._accuracy(found), agreement)
 
     def failures(self, before: Measurement, after: Measurement) -> list[str]:
         """Tell what does not pass, in words.
@@ -103,7 +103,7 @@ class Int8Judge:
             return [f"{after.agreement:.2%} of the pixels keep their label (gate {gate:.0%}; no labels given)"]
         return []
 
-    def _confusion(self, masks: list[NDArray[Any]]) -> NDArray[np.int64]:
+    def _areas(self, masks: list[NDArray[Any]]) -> NDArray[np.int64]:
         classes, found = self._spec.classes, []
         encoding = LabelEncoding(len(classes), self._spec.reduce_zero_label, self._spec.palette)
         encoding = survey(encoding, self._samples)
@@ -115,25 +115,21 @@ class Int8Judge:
                         f"{sample.labels}: {next(iter(truth.unknown_values))} occurs, the network has the classes 0 to "
                         f"{len(classes) - 1}: wrong label files, or label 0 means ignore (--reduce-zero-label)"
                     )
-                found.append(confusion_matrix(mask, truth.labels, len(classes)))
+                found.append(areas(confusion_matrix(mask, truth.labels, len(classes))))
         return np.stack(found)
 
-    def _accuracy(self, confusion: NDArray[np.int64]) -> Accuracy:
-        found = scores(confusion.sum(axis=0))
-        named = zip(self._spec.classes, found.IoU, strict=True)
-        return Accuracy(mIoU=float(found.mIoU), IoU={name: float(iou) for name, iou in named if not np.isnan(iou)})
+    def _accuracy(self, found: NDArray[np.int64]) -> Accuracy:
+        each = iou(found.sum(axis=0))
+        named = zip(self._spec.classes, each, strict=True)
+        return Accuracy(mIoU=mean_of(each), IoU={name: float(one) for name, one in named if not np.isnan(one)})
 
 
 def _error(before: Measurement, after: Measurement) -> float:
     """The standard error of the change of mIoU, in points: the jackknife's over the images; 0 of a single one."""
-    old, new = before.confusion, after.confusion
-    if old is None or new is None or len(old) == 1:
+    if before.areas is None or after.areas is None or len(before.areas) == 1:
         return 0.0
-    without = [
-        scores(new.sum(axis=0) - after_one).mIoU - scores(old.sum(axis=0) - before_one).mIoU
-        for before_one, after_one in zip(old, new, strict=True)
-    ]
-    return float(np.nanstd(without) * np.sqrt(len(without) - 1))
+    old, new = ([mean_of(iou(rest)) for rest in each.sum(axis=0) - each] for each in (before.areas, after.areas))
+    return float(np.nanstd(np.subtract(new, old)) * np.sqrt(len(new) - 1))
 
 
 def calibration_samples(options: Int8) -> list[Sample]:
