@@ -246,7 +246,8 @@ def inverse_steps(spec: ModelSpec, size: tuple[int, int]) -> tuple[Step, ...]:
     if straight and _padded(spec, sizes[-1]) == sizes[-1]:
         return (Step(size),)
     origin = (0, 0) if spec.padding is None else spec.padding.origin(*sizes[-1])
-    steps, decided = [Step(_padded(spec, sizes[-1]), crop=sizes[-1], origin=origin)], spec.resize_logits == "to_input"
+    decided = spec.resize_logits == "to_input"
+    steps = [Step(_padded(spec, sizes[-1]), crop=sizes[-1], origin=origin)]
     for step, before, after in zip(reversed(spec.geometry), sizes[-2::-1], sizes[:0:-1], strict=True):
         if step.cuts_margin:
             plan = step.plan(*before)
