@@ -17,7 +17,10 @@ from onnx import TensorProto, helper
 from segship import Segmentor, export, export_module
 from segship.core.artifacts import Graph, TensorInfo
 from segship.core.errors import BackendError, InputError, SizeError, UnsupportedError, VerificationError
-from segship.core.spec import ModelSpec, Normalization, Pad, Padding, Resize
+from segship.core.plan import Plan
+from segship.core.spec import ModelSpec, Normalization, Pad, Padding, Resize, SizeRule
+from segship.core.target import Target
+from segship.deploy.requirements import require_format
 from segship.onnxgraph.image import postprocess
 from segship.onnxgraph.image.postprocess import embed
 from segship.verification.compare import Reference, compare
@@ -236,6 +239,9 @@ def test_a_graph_that_takes_the_image_brings_no_mask_back_by_nearest_pixels(tmp_
     spec = SPEC.model_copy(update={"geometry": (Resize(width=90, height=60),), "resize_logits": "to_input"})
     with pytest.raises(UnsupportedError, match=r"resize_logits: to_input.* leave out .*--embed pre"):
         embed(pooling(tmp_path / "a"), tmp_path / "whole.onnx", spec, ("pre", "post"))
+    plan = Plan(target=Target.parse("onnxruntime_dynamic"), spec=spec, sizes=SizeRule(), embed=("pre",))
+    with pytest.raises(UnsupportedError, match="resize_logits: to_input"):  # before anything is built
+        require_format(plan, None)
     image, graph = picture(*SIZES[0]), embed(pooling(tmp_path / "a"), tmp_path / "labels.onnx", spec, ("post",))
     prepared = prepare(image, spec, channel_order="rgb")
     found = onnxruntime.InferenceSession(graph.path).run(["mask"], {"image": prepared.tensor})[0]

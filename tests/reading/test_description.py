@@ -90,3 +90,12 @@ def test_a_threshold_is_for_one_channel_of_scores() -> None:
 def test_mean_and_std_of_pixels_of_0_to_1_are_doubted(said: dict[str, Any], doubted: bool) -> None:
     notes = read_description({"normalization": said}).spec(source="onnx", architecture="net", outputs=3).notes
     assert any("normalization.max_pixel_value: 255" in note for note in notes) == doubted
+
+
+def test_what_the_user_said_is_told_as_an_option_and_the_rest_by_its_file() -> None:
+    values = {"classes": 2, "geometry": [], "normalization": {"mean": [0.5] * 3, "std": [0.5] * 3}}
+    said = read_description(values, place="inference.yml", own=("classes", "normalization"))
+    _, _, provenance = said.spec(source="x", architecture="x", outputs=2, channels=3)
+    assert str(provenance.classes) == "an option: classes"
+    assert str(provenance.normalization) == "an option: normalization.mean"
+    assert str(provenance.size_rule) == "inference.yml: geometry"

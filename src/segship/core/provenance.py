@@ -124,6 +124,9 @@ _SCALED = {
 }
 
 
+_WAYS = {"to_input": "; decided at the input's size, the mask resized by its nearest pixels"}
+
+
 def _normalization(rule: Normalization) -> str:
     """Mean and deviation, after what is done to values before."""
     before = []
@@ -144,7 +147,7 @@ def in_words(spec: ModelSpec) -> dict[str, str]:
         "normalization": _normalization(spec.normalization),
         "size_rule": "; ".join(map(str, spec.geometry)) or "the image's own size",
         "padding": "none" if spec.padding is None else str(spec.padding),
-        "inference": "whole image" if spec.slide is None else str(spec.slide),
+        "inference": ("whole image" if spec.slide is None else str(spec.slide)) + _WAYS.get(spec.resize_logits, ""),
         "output": spec.output if spec.returns == "logits" else f"{spec.output}, of {spec.returns}",
         "threshold": f"label 1 above {spec.threshold:.6g}" if spec.output == "sigmoid" else "none: the greatest score",
         "classes": f"{len(spec.classes)}: {_some(spec.classes)}",

@@ -322,6 +322,20 @@ class ModelSpec(Frozen):
     def _omitted(self) -> tuple[str, ...]:
         return () if self.trims_zeros else ("trims_zeros",)
 
+    def require_scores_resized(self) -> None:
+        """Refuse a mask that is brought back by its nearest pixels, where a graph is to take the image.
+
+        Raises:
+            UnsupportedError: OpenCV places them in double precision, which not every engine has.
+        """
+        if self.resize_logits == "to_input" and self.geometry:
+            raise UnsupportedError(
+                "a graph that takes the image cannot bring a mask back to the image's size by its nearest pixels, as "
+                "this network's own framework does (resize_logits: to_input): leave out what takes the image into the "
+                "graph (--embed pre), or have scores resized, which decides other pixels along borders "
+                "(--cfg-options resize_logits=through_input)"
+            )
+
     def require_common(self, what: str) -> None:
         """Refuse what only some networks of medical images need, where something cannot do it.
 

@@ -109,6 +109,8 @@ def require_format(plan: Plan, own: GraphFormat | None) -> None:
         )
     if plan.embed:
         plan.spec.require_common("A graph that prepares images (--embed)")
+    if "pre" in plan.embed:
+        plan.spec.require_scores_resized()
     if plan.embed and plan.spec.pixels != "uint8":
         raise UnsupportedError("embed is for networks that take photographs; this one takes bands as they are stored")
     if own is not None:

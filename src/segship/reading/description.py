@@ -30,7 +30,7 @@ from segship.reading.normalization import PRESETS, DescribedNormalization
 from segship.reading.options import merge_options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from segship.core.provenance import Reading
@@ -283,6 +283,7 @@ def read_description(
     *,
     place: str = "the description",
     normalize: Preset | None = None,
+    own: Collection[str] = (),
 ) -> Description:
     """Return a description from a YAML or JSON file, its content, or a ModelSpec.
 
@@ -291,6 +292,7 @@ def read_description(
         options: Laid over it: ``["normalization.mean=[1,2,3]", "layout=cityscapes"]``.
         place: What ``given`` is, where it is no file: what the user is told of where a value comes from.
         normalize: How images are normalised, where it does not say; it may say the same.
+        own: Names in ``given`` that the user said, not the file.
 
     Raises:
         ConfigError: It cannot be read, or says something that is not known; all mistakes are told at once.
@@ -308,7 +310,8 @@ def read_description(
         changes = merge_options({}, options or {})
         if changes:
             values = merge_options(values, options or {})
-        changed = _names(changes) | ({"normalization.preset"} if normalize else set())
+        changed = _names(changes) | _names({name: values[name] for name in own})
+        changed |= {"normalization.preset"} if normalize else set()
         return Description.model_validate(values).placed(place, changed)
     except ValidationError as error:
         told = validation_line(error, known=Description.model_fields)

@@ -208,14 +208,7 @@ def _back(logits: _Way, before: Preprocessed, spec: ModelSpec) -> _Way:
     Raises:
         UnsupportedError: What is decided at the input's size is brought to the image's by its nearest pixels.
     """
-    if spec.resize_logits == "to_input" and spec.geometry:
-        # OpenCV places them in double precision, which not every engine has.
-        raise UnsupportedError(
-            "a graph that takes the image cannot bring a mask back to the image's size by its nearest pixels, as this "
-            "network's own framework does (resize_logits: to_input): leave out what takes the image into the graph "
-            "(--embed pre), or have scores resized, which decides other pixels along borders "
-            "(--cfg-options resize_logits=through_input)"
-        )
+    spec.require_scores_resized()
     first, kept = before.padded, before.sizes[-1]
     if spec.resize_logits == "directly" and not any(step.cuts_margin for step in spec.geometry):
         if spec.padding is None:

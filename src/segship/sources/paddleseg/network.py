@@ -102,11 +102,10 @@ def load_folder(request: LoadRequest) -> Loaded:
 
 def _description(folder: Folder, request: LoadRequest) -> Description:
     """What the YAML says of the input, with the user's description and then the options laid over it."""
-    values, own = dict(folder.said), request.description
-    if own is not None:
-        values |= read_mapping(own) if isinstance(own, Path) else dict(own)
-    values.setdefault("normalization", {})  # what the YAML does not normalise stays as it is
-    return read_description(values, request.options, place=folder.description.name)
+    given = request.description or {}
+    own = read_mapping(given) if isinstance(given, Path) else dict(given)
+    values = {"normalization": {}} | folder.said | own  # what the YAML does not normalise stays as it is
+    return read_description(values, request.options, place=folder.description.name, own=own)
 
 
 def for_channels(said: Description, channels: int) -> Description:
