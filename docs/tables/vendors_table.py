@@ -190,7 +190,7 @@ def _told(cell: Cell | None) -> str:
     if "built" in cell:
         refused = cell.get("refused_for", {})
         reason = _short(next(iter(refused.values()))) if refused else ""
-        cards = cell.get("cards", [] if "refused_for" in cell else ["SM89"])  # as they were made at first
+        cards = cell.get("cards", [])
         built = f"builds for {cards[0]}" if len(cards) == 1 else "builds"
         return f"{built}, not for {', '.join(refused)}: {reason}" if refused else built
     if "unfinished" in cell:

@@ -259,5 +259,5 @@ def test_other_engines_are_refused_by_name(library: Library, tmp_path: Path) -> 
     package = tmp_path / "package"
     shutil.copytree(WHOLE, package)
     put("target", "backend", value="tensorrt")(package)
-    with pytest.raises(NativeError, match="is a package of tensorrt: this library runs those of onnxruntime and openv"):
+    with pytest.raises(NativeError, match="is a package of tensorrt: this library runs those of onnxruntime, openv"):
         Segmentor(library, package)

@@ -207,7 +207,7 @@ typedef struct segship_options {
   int64_t max_pixels;
   /** The engine's library or the folder that it lies in; NULL: it is searched, as segship_open says. */
   const char *runtime;
-  /** What the engine runs on; NULL: "cpu". */
+  /** What the engine runs on; NULL: "cpu", of packages for Rockchip's chips "npu". */
   const char *device;
 } segship_options;
 
@@ -218,8 +218,8 @@ SEGSHIP_API void segship_options_init(segship_options *options) SEGSHIP_NOEXCEPT
  * Open a package: read its manifest, check the digest of every file, open its engine.
  *
  * The engine's library is loaded now: from options->runtime; else from where the environment variable
- * SEGSHIP_ONNXRUNTIME or SEGSHIP_OPENVINO points; else from pip's wheel in the Python environment that is active or
- * that the python3 of PATH belongs to; else from where the system finds it.
+ * SEGSHIP_ONNXRUNTIME, SEGSHIP_OPENVINO or SEGSHIP_RKNN points; else from pip's wheel in the Python environment that
+ * is active or that the python3 of PATH belongs to; else from where the system finds it.
  *
  * @param package Path of the folder.
  * @param options NULL: all left out.

@@ -14,7 +14,7 @@ namespace segship {
 struct EngineOptions {
   std::string path;     // of the engine's file
   std::string runtime;  // the library or its folder; empty: searched
-  std::string device;   // as "cpu"
+  std::string device;   // as "cpu" or "npu"
   std::int32_t threads = 0;
   std::string precision;
   std::string input, output;  // their names
@@ -35,6 +35,7 @@ class Engine {
 
 std::unique_ptr<Engine> open_onnxruntime(const EngineOptions &options);
 std::unique_ptr<Engine> open_openvino(const EngineOptions &options);
+std::unique_ptr<Engine> open_rknn(const EngineOptions &options);
 
 // "image (1, 3, 512, 1024)", for error messages.
 std::string shape_text(const std::string &name, const std::vector<std::int64_t> &shape);

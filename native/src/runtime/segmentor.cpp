@@ -137,7 +137,7 @@ segship_status segship_open(const char *package, const segship_options *options,
     spec = segship::read_package(folder);
     const segship::EngineOptions engine{folder + "/" + spec.files.front(),
                                         settings.runtime == nullptr ? "" : settings.runtime,
-                                        settings.device == nullptr ? "cpu" : settings.device,
+                                        settings.device != nullptr ? settings.device : spec.backend == "rknn" ? "npu" : "cpu",
                                         settings.threads,
                                         spec.precision,
                                         spec.input_name,
@@ -146,9 +146,11 @@ segship_status segship_open(const char *package, const segship_options *options,
       opened->engine = segship::open_onnxruntime(engine);
     } else if (spec.backend == "openvino") {
       opened->engine = segship::open_openvino(engine);
+    } else if (spec.backend == "rknn") {
+      opened->engine = segship::open_rknn(engine);
     } else {
       throw segship::unsupported_error(folder + " is a package of " + spec.backend +
-                                       ": this library runs those of onnxruntime and openvino");
+                                       ": this library runs those of onnxruntime, openvino and rknn");
     }
     *segmentor = opened.release();
   });
