@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import re
 import signal
 import sys
 import tempfile
@@ -52,6 +53,7 @@ TARGETS = ("rknn-fp16", "rknn-int8", "qnn-fp16", "qnn-int8", "tensorrt-rtx", "te
 BEGIN, END = "<!-- vendors: begin -->", "<!-- vendors: end -->"
 CALIBRATION = 4  # images of other numbers than the one that is compared
 _MOST = 240  # characters of a reason
+_COMPILER_SAYS = re.compile(r"Cannot compile operation .*?: ([^.]+)")  # TensorRT's, of one operator
 _LOOK = 5  # seconds between two looks at how long a cell has taken
 # Their configs build them for one size, at which a simulator takes hours: they are built for SIZE instead.
 ONE_SIZE = ("beit", "mae")
@@ -200,6 +202,8 @@ def _told(cell: Cell | None) -> str:
 
 def _short(reason: object) -> str:
     whole = " ".join(str(reason).split()).replace("|", "/")
+    if (found := _COMPILER_SAYS.search(whole)) is not None:
+        return found[1]
     return whole if len(whole) <= _MOST else f"{whole[:_MOST].rpartition(' ')[0]} …"
 
 
