@@ -97,9 +97,21 @@ std::vector<std::string> named(const Wanted &wanted, const std::string &given) {
   return {};
 }
 
+// Keep libraries from reporting about their users; what stands in the environment is left as it is.
+void switch_off_telemetry() {
+  for (const char *name : {"ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED"}) {
+#ifdef _WIN32
+    if (std::getenv(name) == nullptr) _putenv_s(name, "1");
+#else
+    setenv(name, "1", 0);
+#endif
+  }
+}
+
 }  // namespace
 
 Library::Library(const Wanted &wanted, const std::string &given) : title_(wanted.title) {
+  switch_off_telemetry();
   std::string error;
   const std::string told = given.empty() ? variable(wanted.variable.c_str()) : given;
   std::vector<std::string> paths;
@@ -141,16 +153,6 @@ void *Library::symbol(const char *name) const {
     throw Error(SEGSHIP_MISSING_ERROR, path_ + " is not the library of " + title_ + ": it has no " + name);
   }
   return found;
-}
-
-void switch_off_telemetry() {
-  for (const char *name : {"ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED"}) {
-#ifdef _WIN32
-    if (std::getenv(name) == nullptr) _putenv_s(name, "1");
-#else
-    setenv(name, "1", 0);
-#endif
-  }
 }
 
 }  // namespace segship

@@ -1,6 +1,7 @@
 // Shared libraries that are loaded when they are needed.
 #pragma once
 
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -36,7 +37,15 @@ class Library {
   void *handle_ = nullptr;
 };
 
-// Keep libraries from reporting about their users; what stands in the environment is left as it is.
-void switch_off_telemetry();
+// An engine's interface, whose constructor loads its library. The first that is loaded stays, for all threads: two copies
+// in one process would share their global state.
+template <class Api>
+const Api &loaded(const std::string &given) {
+  static std::mutex lock;
+  static const Api *first = nullptr;
+  const std::lock_guard<std::mutex> guard(lock);
+  if (first == nullptr) first = new Api(given);
+  return *first;
+}
 
 }  // namespace segship

@@ -1,7 +1,5 @@
 // ONNX Runtime through its C interface. Its header is in no wheel, and is not needed: OrtApi is a table of functions
 // that only grows, so the number of a slot is as stable as a name.
-#include <mutex>
-
 #include "core/error.hpp"
 #include "runtime/engine.hpp"
 #include "runtime/library.hpp"
@@ -105,18 +103,6 @@ class Api {
   std::string description_;
 };
 
-// The first that is loaded stays: two copies in one process would share their global state.
-const Api &api(const std::string &given) {
-  static std::mutex lock;
-  static const Api *loaded = nullptr;
-  const std::lock_guard<std::mutex> guard(lock);
-  if (loaded == nullptr) {
-    switch_off_telemetry();
-    loaded = new Api(given);
-  }
-  return *loaded;
-}
-
 // Something of the table's that is released at the end.
 class Owned {
  public:
@@ -136,7 +122,7 @@ class Owned {
 class OnnxRuntime : public Engine {
  public:
   explicit OnnxRuntime(const EngineOptions &options)
-      : options_(options), api_(api(options.runtime)), session_(api_, kReleaseSession) {
+      : options_(options), api_(loaded<Api>(options.runtime)), session_(api_, kReleaseSession) {
     const std::string what = "ONNX Runtime cannot open " + options.path;
     Owned settings(api_, kReleaseSessionOptions);
     api_.call(kCreateSessionOptions, what, &settings.thing);

@@ -92,14 +92,6 @@ class Api {
   const char *(*last_error)() = library.get<const char *()>("ov_get_last_err_msg");
 };
 
-const Api &api(const std::string &given) {
-  static std::mutex lock;
-  static const Api *loaded = nullptr;
-  const std::lock_guard<std::mutex> guard(lock);
-  if (loaded == nullptr) loaded = new Api(given);
-  return *loaded;
-}
-
 struct Tensor {
   explicit Tensor(const Api &api_) : api(api_) {}
   Tensor(const Tensor &) = delete;
@@ -113,7 +105,7 @@ struct Tensor {
 
 class OpenVino : public Engine {
  public:
-  explicit OpenVino(const EngineOptions &options) : options_(options), api_(api(options.runtime)) {
+  explicit OpenVino(const EngineOptions &options) : options_(options), api_(loaded<Api>(options.runtime)) {
     const std::string what = "OpenVINO cannot open " + options.path;
     constexpr const char *known[] = {"fp32", "int8", "bf16", "fp16"};
     if (std::find(std::begin(known), std::end(known), options.precision) == std::end(known)) {

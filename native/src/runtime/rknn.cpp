@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <mutex>
 
 #include "core/error.hpp"
@@ -94,14 +95,6 @@ class Api {
 #undef SEGSHIP_RK
 };
 
-const Api &api(const std::string &given) {
-  static std::mutex lock;
-  static const Api *loaded = nullptr;
-  const std::lock_guard<std::mutex> guard(lock);
-  if (loaded == nullptr) loaded = new Api(given);
-  return *loaded;
-}
-
 std::vector<char> contents(const std::string &path) {
   std::ifstream file(std::filesystem::u8path(path), std::ios::binary);
   std::vector<char> found((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
@@ -111,7 +104,7 @@ std::vector<char> contents(const std::string &path) {
 
 class Rknn : public Engine {
  public:
-  explicit Rknn(const EngineOptions &options) : options_(options), api_(api(options.runtime)) {
+  explicit Rknn(const EngineOptions &options) : options_(options), api_(loaded<Api>(options.runtime)) {
     const std::string what = "RKNN cannot open " + options.path;
     std::vector<char> model = contents(options.path);
     Api::must(api_.init(&context_, model.data(), static_cast<std::uint32_t>(model.size()), 0, nullptr), what);
