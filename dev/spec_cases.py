@@ -19,6 +19,7 @@ from segship.core.spec import (
     ResizeNear,
     ResizeShortestEdge,
     ResizeToMultiple,
+    ResizeWithin,
     Slide,
 )
 from segship.vision.palette import generate
@@ -363,5 +364,10 @@ CASES = (
         "one channel and threshold 0.3, decided at the input's size",
         classes=2,
         spec=_SIGMOID | {"threshold": 0.3, "geometry": (_RESIZE,), "resize_logits": "to_input"},
+    ),
+    Case(
+        "within_multiple",
+        "ResizeWithin a frame that is wider than the image, each side up to a multiple, Pillow's filter",
+        spec={"geometry": (ResizeWithin(width=60, height=43, multiple_of=4, interpolation="pillow_bilinear"),)},
     ),
 )

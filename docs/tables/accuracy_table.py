@@ -4,14 +4,14 @@
 
     python docs/tables/accuracy_table.py CONFIG CHECKPOINT --calibration DIR --calibration-labels DIR \
         --images DIR --labels DIR --targets onnxruntime_dynamic,openvino-int8_dynamic [--name CGNet/CamVid] [--limit N]
-        [--latency]
+        [--latency] [--packages DIR]
 
     python docs/tables/accuracy_table.py --zoo DIR --targets torch_dynamic,onnxruntime_dynamic,openvino-int8_dynamic
 
 ``--zoo`` takes every network that ``demo/train_zoo.py --to DIR`` has trained, with its held-out scenes and those for
-calibration. Calibration sees images that the table is not made from. --latency times anew what the table has already,
-which wants a machine without other work. Results are merged into docs/tables/accuracy.json and written to
-docs/tables/accuracy.md.
+calibration. Calibration sees images that the table is not made from. --latency times what the table has already, which
+wants a machine without other work. --packages keeps the packages, and takes those that are there. Results are merged
+into docs/tables/accuracy.json and written to docs/tables/accuracy.md.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from segship.core.manifest import read_manifest
 from segship.deploy import Int8
 from segship.evaluation import evaluate, pair_files
 from segship.networks.session import EagerSession
+from segship.runtime.package import Package
 from segship.vision.decode import read_image
 from segship.vision.image_files import find_images
 from segship.vision.preprocess import prepare
@@ -53,10 +54,11 @@ def measure(options: argparse.Namespace, target: str, progress: Progress, old: d
     int8 = Int8(calibration=options.calibration, labels=options.calibration_labels, images=options.calibration_images)
     task = progress.add_task(target, total=None)
     with tempfile.TemporaryDirectory() as folder:
+        path = Path(options.packages or folder, options.name.replace(",", "").replace(" ", "-"), target)
         try:
-            package = export(
+            package = _package(path) or export(
                 options.source,
-                Path(folder) / "package",
+                path,
                 target=target,
                 int8=int8 if "-int8_" in target else None,
                 progress=lambda stage: progress.update(task, description=f"{target}: {stage}"),
@@ -73,8 +75,6 @@ def measure(options: argparse.Namespace, target: str, progress: Progress, old: d
         result = evaluate(segmentor, pairs, progress=lambda done, _: progress.update(task, completed=done))
         manifest = package.manifest
         size = sum(file.size for file in manifest.files.values())
-        progress.update(task, description=f"{target}: timing")
-        latency = latency_of(options, package.path, pairs[0][0])
     progress.remove_task(task)
     record = manifest.quantization
     return {
@@ -85,10 +85,14 @@ def measure(options: argparse.Namespace, target: str, progress: Progress, old: d
         "mAcc": result.scores.mAcc,
         "IoU": dict(zip(result.classes, map(float, result.scores.IoU), strict=True)),
         "bytes": size,
-        "latency": latency,
         "kept": len(record.kept) if record else 0,
         "layers": record.layers if record else 0,
     }
+
+
+def _package(path: Path) -> Package | None:
+    """The package that an earlier run has left."""
+    return Package(path, read_manifest(path)) if path.is_dir() else None
 
 
 def latency_of(options: argparse.Namespace, package: Path, image: Path) -> float:
@@ -175,14 +179,17 @@ def main() -> None:
     parser.add_argument("--limit", type=int)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--latency", action="store_true")
+    parser.add_argument("--packages", type=Path, help="folder to keep packages in")
     options = parser.parse_args()
     results: dict[str, dict[str, Any]] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     warnings.simplefilter("ignore", SegshipWarning)
     for name, source in _of_zoo(options):
-        options.source = source
+        options.source, options.name = source, name
         rows = results.setdefault(name, {})
         with Progress(console=Console(stderr=True)) as progress:
             for target in options.targets.split(","):
+                if options.latency and "refused" in rows.get(target, {}):
+                    continue
                 rows[target] = measure(options, target, progress, rows.get(target, {}))
                 RESULTS.write_text(json.dumps(results, indent=1) + "\n")
                 print(target, rows[target], file=sys.stderr)

@@ -35,6 +35,7 @@ STEPS = [
     {"kind": "resize_by_edge", "short": 8, "long": None, "multiple_of": 2},
     {"kind": "resize_edges", "short": 8, "long": 9, "enlarge_only": False},
     {"kind": "resize_near", "width": 8, "height": 9, "multiple_of": 4},
+    {"kind": "resize_within", "width": 8, "height": 9, "multiple_of": 4},
     {"kind": "letterbox", "width": 8, "height": 9, "value": [1, 2.5, 3]},
     {"kind": "pad", "multiple_of": 8, "value": [0], "crop": True},
 ]

@@ -24,6 +24,7 @@ from segship.core.spec import (
     ResizeNear,
     ResizeShortestEdge,
     ResizeToMultiple,
+    ResizeWithin,
     SizeRule,
     Slide,
 )
@@ -56,6 +57,7 @@ STEPS = st.one_of(
     ),
     st.builds(ResizeByEdge, short=SIDES, long=st.none() | SIDES, multiple_of=MULTIPLES, interpolation=ROUNDED),
     st.builds(ResizeNear, width=SIDES, height=SIDES, multiple_of=MULTIPLES, interpolation=ROUNDED),
+    st.builds(ResizeWithin, width=SIDES, height=SIDES, multiple_of=MULTIPLES, interpolation=ROUNDED),
     st.builds(Letterbox, width=SIDES, height=SIDES, value=MARGINS),
     st.builds(Pad, height=SIDES, width=SIDES, value=MARGINS, crop=st.booleans()),
     st.builds(Pad, multiple_of=MULTIPLES, value=MARGINS, crop=st.booleans()),

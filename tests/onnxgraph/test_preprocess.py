@@ -28,6 +28,7 @@ from segship.core.spec import (
     ResizeNear,
     ResizeShortestEdge,
     ResizeToMultiple,
+    ResizeWithin,
 )
 from segship.onnxgraph.build import Builder, Value
 from segship.onnxgraph.image.preprocess import add_preprocess
@@ -60,6 +61,8 @@ SPECS = {
     "edges": described(ResizeEdges(short=80, long=120, multiple_of=16)),
     "enlarge": described(ResizeEdges(short=80, enlarge_only=True)),
     "near": described(ResizeNear(width=96, height=96, multiple_of=14)),
+    "within": described(ResizeWithin(width=150, height=100)),
+    "within-multiple": described(ResizeWithin(width=100, height=150, multiple_of=32)),
     "by-edge": described(ResizeByEdge(short=77, long=140)),
     "by-edge-multiple": described(ResizeByEdge(short=77, long=140, multiple_of=32)),
     "pad": described(Resize(width=200, height=100), Pad(multiple_of=32, value=(1, 2, 3)), normalization=BGR),

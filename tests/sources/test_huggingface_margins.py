@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore")  # the library's own, of many kinds
 NOISE = 3e-5
 EDGES = {"shortest_edge": 64, "longest_edge": 100}
+FRAME = {"max_height": 70, "max_width": 101}
 MARGINS: dict[str, dict[str, Any]] = {
     "detr": {"size": EDGES, "pad_size": {"height": 110, "width": 140}},
-    "maskformer": {"size": EDGES, "pad_size": {"height": 160, "width": 128}},
+    "maskformer": {"size": FRAME, "pad_size": {"height": 160, "width": 128}},
     "mask2former": {"size": {"height": 64, "width": 96}, "pad_size": {"height": 96, "width": 128}},
     "dpt": {"size": {"height": 70, "width": 70}, "do_pad": True, "size_divisor": 16},
 }
@@ -43,6 +44,8 @@ SIZES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("detr", {"size": EDGES, "pad_and_return_pixel_mask": False, "pad_size": {"height": 110, "width": 140}}),
     ("maskformer", {"size": 64, "max_size": 70}),
     ("mask2former", {"size": 64, "max_size": 70, "size_divisibility": 32}),
+    *((name, {"size": FRAME}) for name in ("detr", "segformer", "beit")),
+    ("mask2former", {"size": FRAME, "size_divisor": 32}),
     ("segformer", {"size": {"height": 64, "width": 96}, "do_pad": True, "pad_size": {"height": 99, "width": 99}}),
 )
 
@@ -110,7 +113,7 @@ def test_pixels_are_those_of_the_processor(name: str, said: dict[str, Any], tmp_
     [
         ("detr", {"size": EDGES, "pad_size": {"height": 99, "width": 140}}, r"pads images to 99x140 .*larger"),
         ("detr", {"do_resize": False, "pad_size": {"height": 99, "width": 99}}, "does not resize"),
-        ("detr", {"size": {"max_height": 64, "max_width": 96}}, "max_height"),
+        ("segformer", {"size": {"longest_edge": 64}}, "max_height and max_width are provided"),
         ("segformer", {"size": {"height": 64, "width": 96}, "resample": 1}, "Pillow's filter 1"),
     ],
 )

@@ -77,6 +77,11 @@ def resize_near(step: Array, height: int, width: int) -> Size:
     return half_even(scale * height / multiple) * multiple, half_even(scale * width / multiple) * multiple
 
 
+def resize_within(step: Array, height: int, width: int) -> Size:
+    scale, multiple = min(step["height"] / height, step["width"] / width), step["multiple_of"]
+    return up(int(height * scale), multiple), up(int(width * scale), multiple)
+
+
 def letterbox(step: Array, height: int, width: int) -> tuple[Size, Size, Size]:
     scale = min(step["height"] / height, step["width"] / width)
     rows, columns = max(half_even(height * scale), 1), max(half_even(width * scale), 1)

@@ -140,9 +140,11 @@ def bundle(name: str) -> dict[str, Any]:
 
 
 LIBRARY: dict[str, dict[str, Any]] = {
+    "AHNet": {"layers": [1, 1, 1, 1], "psp_block_num": 1},
     "AttentionUnet": {"channels": [4, 8], "strides": [2]},
     # With its usual instance norm a flat window is rounding noise by itself: 89 % of MONAI's labels are float64's.
     "BasicUNet": {"features": [8, 8, 16, 16, 32, 8], "norm": "batch"},
+    "BasicUNetPlusPlus": {"features": [8, 8, 16, 16, 32, 8], "norm": "batch"},
     "DynUNet": {"kernel_size": [3] * 3, "strides": [1, 2, 2], "upsample_kernel_size": [2, 2], "filters": [8, 16, 16]},
     "FlexibleUNet": {"backbone": "resnet10", "decoder_channels": [32, 16, 16, 8, 8]},
     "HighResNet": {},

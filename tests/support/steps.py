@@ -14,6 +14,7 @@ from segship.core.geometry_steps import (
     ResizeNear,
     ResizeShortestEdge,
     ResizeToMultiple,
+    ResizeWithin,
 )
 
 __all__ = ["EXAMPLES", "KINDS"]
@@ -25,6 +26,7 @@ EXAMPLES: tuple[GeometryStep, ...] = (
     ResizeByEdge(short=77, long=140),
     ResizeEdges(short=80, long=120, multiple_of=16),
     ResizeNear(width=96, height=96, multiple_of=14),
+    ResizeWithin(width=110, height=85),
     Letterbox(width=64, height=64),
     Pad(multiple_of=32),
 )

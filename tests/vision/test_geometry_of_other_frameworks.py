@@ -22,6 +22,7 @@ from segship.core.spec import (
     ResizeByEdge,
     ResizeEdges,
     ResizeNear,
+    ResizeWithin,
     Slide,
 )
 from segship.sources.mmseg.pipeline import read_pipeline
@@ -37,6 +38,7 @@ UNRECORDED = {
     "ResizeByEdge": "of PaddleSeg: by hand below",
     "ResizeEdges": "of Segmenter and transformers: below by hand, and within the recordings of test_segmenter",
     "ResizeNear": "of transformers' DPT: by hand below, and its processor runs in test_huggingface",
+    "ResizeWithin": "of transformers: by hand below, and its processors run in test_huggingface_margins",
 }
 PIXELS = np.random.default_rng(0).integers(0, 256, (37, 53, 3), np.uint8)
 
@@ -67,10 +69,14 @@ def test_steps_without_a_recorded_reference_are_those_that_are_named() -> None:
         (ResizeByEdge(short=800, long=1333), (300, 900), (444, 1333)),  # the smaller of the scales 2.67 and 1.48
         (ResizeNear(width=384, height=384, multiple_of=32), (300, 400), (288, 384)),  # the width is nearer to 384
         (ResizeNear(width=384, height=384, multiple_of=32), (400, 390), (384, 384)),  # 374.4 -> 11.7 * 32 -> 384
+        (ResizeWithin(width=50, height=50), (100, 200), (25, 50)),
+        (ResizeWithin(width=500, height=200), (100, 200), (200, 400)),  # smaller images grow, too
+        (ResizeWithin(width=100, height=90), (300, 401), (74, 100)),  # 74.81, cut off
+        (ResizeWithin(width=100, height=90, multiple_of=32), (300, 401), (96, 128)),
     ],
 )
 def test_sizes_follow_their_frameworks(
-    step: ResizeByEdge | ResizeEdges | ResizeNear, size: tuple[int, int], expected: tuple[int, int]
+    step: ResizeByEdge | ResizeEdges | ResizeNear | ResizeWithin, size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
     assert step.plan(*size).size == expected
 

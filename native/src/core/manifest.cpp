@@ -62,7 +62,7 @@ GeometryStep step_of(const Json &record) {
   GeometryStep step;
   step.kind = static_cast<GeometryStep::Kind>(
       choice(record["kind"].get<std::string>(), {"resize", "resize_shortest_edge", "resize_to_multiple", "resize_by_edge",
-                                                 "resize_edges", "resize_near", "letterbox", "pad"}));
+                                                 "resize_edges", "resize_near", "resize_within", "letterbox", "pad"}));
   step.width = integer(record, "width", 0);
   step.height = integer(record, "height", 0);
   step.size = integer(record, "size", 0);

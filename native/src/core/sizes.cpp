@@ -102,6 +102,13 @@ Placement near(const GeometryStep &step, Size image) {
   return resized(side(image.height), side(image.width));
 }
 
+Placement within_frame(const GeometryStep &step, Size image) {
+  const double height = static_cast<double>(image.height), width = static_cast<double>(image.width);
+  const double scale = std::min(static_cast<double>(step.height) / height, static_cast<double>(step.width) / width);
+  const Size padded = padded_size({whole(height * scale), whole(width * scale)}, 0, 0, step.multiple_of);
+  return resized(padded.height, padded.width);
+}
+
 Placement letterbox(const GeometryStep &step, Size image) {
   const double scale = std::min(static_cast<double>(step.height) / static_cast<double>(image.height),
                                 static_cast<double>(step.width) / static_cast<double>(image.width));
@@ -133,6 +140,8 @@ Placement place(const GeometryStep &step, Size image) {
       return edges(step, image);
     case Kind::resize_near:
       return near(step, image);
+    case Kind::resize_within:
+      return within_frame(step, image);
     case Kind::letterbox:
       return letterbox(step, image);
     case Kind::pad:

@@ -45,6 +45,7 @@ struct GeometryStep {
     resize_by_edge,
     resize_edges,
     resize_near,
+    resize_within,
     letterbox,
     pad
   };

@@ -29,6 +29,7 @@ __all__ = [
     "ResizeNear",
     "ResizeShortestEdge",
     "ResizeToMultiple",
+    "ResizeWithin",
     "padded_size",
     "padding_words",
     "require_moderate",
@@ -325,6 +326,30 @@ class ResizeNear(ImageStep):
         return _resized(rows, columns)
 
 
+class ResizeWithin(ImageStep):
+    """Scale to the largest size within a frame, both sides rounded down (Hugging Face's max_height and max_width).
+
+    Attributes:
+        width, height: Of the frame.
+        multiple_of: Raise each side to the next multiple.
+        interpolation: How pixels are resized.
+    """
+
+    kind: Literal["resize_within"] = "resize_within"
+    width: Side
+    height: Side
+    multiple_of: Multiple = 1
+    interpolation: Interpolation = "bilinear"
+
+    def _words(self) -> str:
+        size = f"{self.height}x{self.width} (height x width)"
+        return f"resize to fit within {size}, aspect ratio kept{_multiple_words(self.multiple_of)}"
+
+    def _plan(self, height: int, width: int) -> Placement:
+        scale = min(self.height / height, self.width / width)
+        return _resized(*padded_size(int(height * scale), int(width * scale), multiple_of=self.multiple_of))
+
+
 class Letterbox(ImageStep):
     """Fit the image into a frame, its aspect ratio kept, and put it in the middle (Ultralytics).
 
@@ -386,6 +411,14 @@ class Pad(ImageStep):
 
 
 GeometryStep = Annotated[
-    Resize | ResizeShortestEdge | ResizeToMultiple | ResizeByEdge | ResizeEdges | ResizeNear | Letterbox | Pad,
+    Resize
+    | ResizeShortestEdge
+    | ResizeToMultiple
+    | ResizeByEdge
+    | ResizeEdges
+    | ResizeNear
+    | ResizeWithin
+    | Letterbox
+    | Pad,
     Tag("kind"),
 ]

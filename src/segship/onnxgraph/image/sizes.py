@@ -19,6 +19,7 @@ from segship.core.geometry_steps import (
     ResizeNear,
     ResizeShortestEdge,
     ResizeToMultiple,
+    ResizeWithin,
 )
 
 if TYPE_CHECKING:
@@ -109,6 +110,14 @@ def _(step: ResizeNear, b: Builder, height: Value, width: Value) -> Size:
     scale = b.where(b.add("Abs", 1 - wide) < b.add("Abs", 1 - tall), wide, tall)
     new = [b.add("Round", scale * side / step.multiple_of).to("int64") * step.multiple_of for side in (rows, columns)]
     return new[0], new[1]
+
+
+@_size.register(ResizeWithin)
+def _(step: ResizeWithin, _: Builder, height: Value, width: Value) -> Size:
+    rows, columns = height.to("float64"), width.to("float64")
+    scale = (step.height / rows).minimum(step.width / columns)
+    new_rows, new_columns = ((side * scale).to("int64") for side in (rows, columns))
+    return padded_size((new_rows, new_columns), (None, None), step.multiple_of)
 
 
 @_size.register(Pad)

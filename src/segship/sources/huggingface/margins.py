@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segship.core.errors import ConfigError, UnsupportedError
-from segship.core.spec import Resize, SizeRule
+from segship.core.spec import Resize, ResizeWithin, SizeRule
 from segship.sources.huggingface.masks import Detr
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _require_room(size: tuple[int, int], geometry: Sequence[GeometryStep]) -> No
     if not geometry:
         raise UnsupportedError("the processor pads images (pad_size) that it does not resize, which is not provided")
     step = geometry[-1]
-    most = (step.height, step.width) if isinstance(step, Resize) else (getattr(step, "long", None),) * 2
+    most = (step.height, step.width) if isinstance(step, Resize | ResizeWithin) else (getattr(step, "long", None),) * 2
     multiple = getattr(step, "multiple_of", 1)
     for side, long in zip(size, most, strict=True):
         if long is None or -(-long // multiple) * multiple > side:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segship.core.errors import ConfigError, UnsupportedError, did_you_mean, one_line
 from segship.core.provenance import assumed, default, read
-from segship.core.spec import Normalization, Pad, Resize, ResizeEdges, ResizeNear, Slide
+from segship.core.spec import Normalization, Pad, Resize, ResizeEdges, ResizeNear, ResizeWithin, Slide
 from segship.reading.documents import read_mapping
 from segship.reading.options import merge_options
 from segship.sources.huggingface.folder import quiet
@@ -75,6 +75,7 @@ _PHOTOGRAPHS = (1, 3)  # channels of a grey image and one in colour; others are 
 _MASKS = ("MaskFormer", "Mask2Former")
 _LONGEST = "max_size"  # before transformers 4.27, of the long edge
 _SPLIT = "do_split_image"
+_SIDES = ("height", "width", "shortest_edge", "longest_edge", "max_height", "max_width")
 
 
 class Processor(NamedTuple):
@@ -276,9 +277,11 @@ def _resize(processor: Any, torchvision: bool) -> GeometryStep:
         return ResizeEdges(
             short=short, long=size.get("longest_edge"), multiple_of=multiple, interpolation=interpolation
         )
+    if (rows := size.get("max_height")) and (columns := size.get("max_width")):
+        return ResizeWithin(width=columns, height=rows, multiple_of=multiple, interpolation=interpolation)
     raise UnsupportedError(
-        f"the processor's size is {one_line(processor.size)}: height and width, or shortest_edge (and longest_edge) "
-        "are provided, and not max_height with max_width"
+        f"the processor's size is {one_line(processor.size)}: height and width, shortest_edge (and longest_edge), or "
+        "max_height and max_width are provided"
     )
 
 
@@ -334,7 +337,7 @@ def _says(processor: Any, name: str) -> bool:
 
 def _mapping(processor: Any, name: str) -> dict[str, Any]:
     value = getattr(processor, name, None) or {}
-    sides = {key: value[key] for key in ("height", "width", "shortest_edge", "longest_edge") if _has(value, key)}
+    sides = {key: value[key] for key in _SIDES if _has(value, key)}
     for key, side in sides.items():
         if not isinstance(side, int) or side < 1:
             raise ConfigError(f"the processor's {name} says {key} {side!r:.40}, expected a whole number of pixels")

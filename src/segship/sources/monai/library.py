@@ -25,8 +25,11 @@ __all__ = ["NETWORKS", "LibraryArguments", "library_arguments", "make", "sizes_o
 _MEDNEXT = ("", "S", "B", "M", "L", "Small", "Base", "Medium", "Large")
 NETWORKS = frozenset(
     {
+        *(f"AH{letter}et" for letter in "Nn"),
+        "Ahnet",
         "AttentionUnet",
         "BasicUNet",
+        *(f"Basic{name}PlusPlus" for name in ("UNet", "Unet", "unet")),
         "BasicUnet",
         "Basicunet",
         "DynUNet",
@@ -128,6 +131,8 @@ def make(said: LibraryArguments) -> nn.Module:
     made: nn.Module = made_by_library(
         lambda: getattr(nets, said.name)(**said.options), f"MONAI {__version__}", said.name
     )
+    if isinstance(made, nets.BasicUNetPlusPlus) and not made.deep_supervision:
+        made.forward = partial(_only, made.forward)
     from monai.networks.nets.basic_unet import UpCat
 
     for part in made.modules():
@@ -140,6 +145,12 @@ def make(said: LibraryArguments) -> nn.Module:
         if isinstance(shortcut, partial):
             part.downsample = partial(_shortcut, **shortcut.keywords)  # type: ignore[assignment]
     return made.eval()
+
+
+def _only(forward: Callable[[torch.Tensor], list[torch.Tensor]], x: torch.Tensor) -> torch.Tensor:
+    """The scores of a network that returns a list of them, as MONAI's inferer of windows takes them out of it."""
+    (scores,) = forward(x)
+    return scores
 
 
 def _shortcut(x: torch.Tensor, planes: int, stride: int, **_: int) -> torch.Tensor:
