@@ -20,6 +20,7 @@ from segship.runtime.pipeline import Pipeline
 from segship.sources import Source, find_source, load, sources
 from segship.vision import tiling
 from segship.vision.decode import read_image
+from segship.vision.preprocess import prepare
 from support import medical
 from support.references import REFERENCES
 
@@ -300,6 +301,52 @@ def test_a_bundle_of_monai_that_resizes_and_inverts(scale: str, tmp_path: Path) 
     assert (found == expected).mean() >= LABELS
     with pytest.raises(SegshipError, match="Resize with mode bilinear alone"):
         load(folder, cfg_options={"preprocessing.transforms.2.mode": "area"})
+
+
+RANGE = {"_target_": "ScaleIntensityRanged", "keys": "image", "a_min": 0, "a_max": 255, "b_min": 0.0, "b_max": 1.0}
+OF_IMAGENET = {
+    "_target_": "NormalizeIntensityd",
+    "keys": ["image"],
+    "subtrahend": [0.485, 0.456, 0.406],
+    "divisor": [0.229, 0.224, 0.225],
+    "channel_wise": True,
+}
+OWN = {"_target_": "NormalizeIntensityd", "keys": "image"}
+
+
+@pytest.mark.parametrize(
+    ("said", "is_fixed"),
+    [
+        ((RANGE, OF_IMAGENET), True),
+        ((RANGE | {"clip": True}, OF_IMAGENET), True),  # bytes lie within these limits
+        ((RANGE, OF_IMAGENET, RANGE | {"a_min": -1, "a_max": 1, "clip": True}), False),
+        ((RANGE | {"a_min": 40, "a_max": 180, "clip": True}, OF_IMAGENET), False),
+        (({"_target_": "ScaleIntensityd", "keys": "image"}, OF_IMAGENET), False),
+        ((RANGE, OWN), False),
+        ((OF_IMAGENET, OWN | {"_target_": "ScaleIntensityd", "channel_wise": True, "minv": -1.0}, OF_IMAGENET), False),
+    ],
+)
+def test_scalings_one_after_another_are_one(said: tuple[dict[str, Any], ...], is_fixed: bool, tmp_path: Path) -> None:
+    folder = monai("gaussian", tmp_path)
+    transforms = json.loads((folder / "configs" / "inference.json").read_text())["preprocessing"]["transforms"][:2]
+    spec = load(folder, cfg_options={"preprocessing.transforms": [*transforms, *said]}).spec
+    assert spec.normalization.is_fixed == is_fixed
+    bundle = pytest.importorskip("monai.bundle")
+    parser = bundle.ConfigParser({"preprocessing": {"_target_": "Compose", "transforms": [*transforms, *said]}})
+    expected = parser.get_parsed_content("preprocessing")({"image": str(MONAI / "image.png")})["image"]
+    found = prepare(read_image(MONAI / "image.png"), spec).tensor[0]
+    np.testing.assert_allclose(found, np.asarray(expected).transpose(0, 2, 1), atol=2e-5)
+
+
+@pytest.mark.parametrize("said", [(OWN, OWN), (OWN, RANGE | {"a_max": 2, "clip": True}), (OF_IMAGENET, OWN)])
+def test_scalings_that_are_not_one_are_refused(said: tuple[dict[str, Any], ...], tmp_path: Path) -> None:
+    with pytest.raises(SegshipError, match="after a scaling that it cannot be joined with"):
+        load(monai("gaussian", tmp_path), cfg_options={"preprocessing.transforms": list(said)})
+
+
+@pytest.mark.parametrize("roi", [-1, [0, -1]])
+def test_windows_as_large_as_the_image_are_none(roi: Any, tmp_path: Path) -> None:
+    assert load(monai("gaussian", tmp_path), cfg_options={"inferer.roi_size": roi}).spec.slide is None
 
 
 def test_the_foreground_of_two_classes_is_the_label_map(tmp_path: Path) -> None:

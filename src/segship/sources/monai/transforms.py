@@ -12,7 +12,7 @@ from segship.core.errors import ConfigError, UnsupportedError, did_you_mean
 from segship.core.spec import Normalization, Padding, Resize, Slide
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
 __all__ = [
     "Decision",
@@ -35,6 +35,8 @@ _INFERER = frozenset(
      "padding_mode", "progress", "roi_size", "sigma_scale", "sw_batch_size", "sw_device", "with_coord"}
 )  # fmt: skip
 _PLANE = 2
+_COLOURS, _WHITE = 3, 255  # of images of bytes
+_LINEAR = {"mean", "std"}
 _LAMBDA = "Lambda"
 _FOREGROUND = re.compile(r"\$lambda (\w+) ?: ?\1\[1:\]")
 
@@ -120,21 +122,42 @@ def read_preprocessing(said: Any, channels: int) -> Prepared:
         ConfigError: It is not understood.
         UnsupportedError: A transform is not provided.
     """
-    rules: list[dict[str, Any]] = []
+    rule = _linear(0.0, 1.0, channels)
     transposed, resizes = True, list[tuple[int, int]]()
     for name, arguments in [] if said is None else _transforms(said, "preprocessing"):
-        if name == "Resize" and not rules and not resizes:
+        if name == "Resize" and rule.keys() <= _LINEAR and not resizes:  # a linear rule may come before or after
             resizes.append(_resized(arguments))
         elif name in _SCALES:
-            rules.append(_SCALES[name](arguments, channels))
+            rule = _joined(rule, _SCALES[name](arguments, channels), name)
         elif name == "Transpose" and list(arguments.get("indices", ())) == [0, 2, 1]:
             transposed = not transposed
         else:
             _require_harmless(name)
-    if len(rules) > 1:
-        raise UnsupportedError("preprocessing scales intensities more than once: only one such transform is provided")
     steps = tuple(_resize(size[::-1] if transposed else size) for size in resizes)
-    return Prepared(_normalization(rules, channels), transposed, steps)
+    return Prepared(Normalization.model_validate(rule | {"channel_order": "rgb"}), transposed, steps)
+
+
+def _joined(first: dict[str, Any], then: dict[str, Any], name: str) -> dict[str, Any]:
+    """One rule for two scalings, one after the other.
+
+    Raises:
+        UnsupportedError: They are no limits, then the image's own values, then numbers.
+    """
+    linear = first.keys() <= _LINEAR and min(first["std"]) > 0
+    alike = len(set(first["mean"])) == len(set(first["std"])) == 1
+    if "statistics" in then and linear and (alike or not then["statistics"][0].startswith("whole")):
+        return then  # an image's own range and deviation undo what is linear
+    if "statistics" in then or ("clip" in then and not linear):
+        raise UnsupportedError(f"preprocessing has {name} after a scaling that it cannot be joined with")
+    rows = list(zip(first["mean"], first["std"], then["mean"], then["std"], strict=True))
+    joined = {
+        "mean": tuple(mean + next_mean * std for mean, std, next_mean, _ in rows),
+        "std": tuple(std * next_std for _, std, _, next_std in rows),
+    }
+    if "clip" in then:
+        limits = zip(first["mean"], first["std"], then["clip"], strict=True)
+        joined["clip"] = tuple((mean + low * std, mean + high * std) for mean, std, (low, high) in limits)
+    return first | joined
 
 
 def _require_harmless(name: str) -> None:
@@ -148,11 +171,6 @@ def _require_harmless(name: str) -> None:
 
 def _resize(size: tuple[int, ...]) -> Resize:
     return Resize(height=size[0], width=size[1], interpolation="float_bilinear")
-
-
-def _normalization(rules: Sequence[dict[str, Any]], channels: int) -> Normalization:
-    own: dict[str, Any] = {"mean": (0.0,) * channels, "std": (1.0,) * channels, "channel_order": "rgb"}
-    return Normalization.model_validate(own | next(iter(rules), {}))
 
 
 def _resized(arguments: Mapping[str, Any]) -> tuple[int, int]:
@@ -207,7 +225,8 @@ def _normalize(arguments: Mapping[str, Any], channels: int) -> dict[str, Any]:
         raise UnsupportedError("NormalizeIntensity of what is not zero alone (nonzero) is not provided")
     mean, std = arguments.get("subtrahend"), arguments.get("divisor")
     if mean is None and std is None:
-        return {"statistics": ("deviation" if arguments.get("channel_wise") else "whole_deviation",) * channels}
+        kind = "deviation" if arguments.get("channel_wise") else "whole_deviation"
+        return _linear(0.0, 1.0, channels) | {"statistics": (kind,) * channels}
     if mean is None or std is None:
         raise UnsupportedError("NormalizeIntensity with only one of subtrahend and divisor is not provided")
     each = [list(one) if isinstance(one, (list, tuple)) else [one] * channels for one in (mean, std)]
@@ -225,7 +244,8 @@ def _scale_range(arguments: Mapping[str, Any], channels: int) -> dict[str, Any]:
     if first == last:
         raise ConfigError("ScaleIntensityRange makes every value the same: b_min is b_max")
     std = (high - low) / (last - first)
-    clip = {"clip": ((min(low, high), max(low, high)),) * channels} if arguments.get("clip") else {}
+    clips = arguments.get("clip") and not (channels == _COLOURS and min(low, high) <= 0 and max(low, high) >= _WHITE)
+    clip = {"clip": ((min(low, high), max(low, high)),) * channels} if clips else {}  # bytes are within theirs
     return _linear(low - first * std, std, channels) | clip
 
 
@@ -259,6 +279,8 @@ def read_inferer(said: Any, *, transposed: bool) -> tuple[Slide | None, Padding 
     for key in said:
         if key not in _INFERER and not key.startswith("_"):
             raise ConfigError(f"inferer has an option {key!r:.60} that is not known.{did_you_mean(key, _INFERER)}")
+    if _is_whole(said.get("roi_size")):
+        return None, None
     window, steps = _windows(said)
     mode = said.get("mode", "constant")
     sigma = _number(said, "sigma_scale", 0.125)
@@ -274,6 +296,12 @@ def read_inferer(said: Any, *, transposed: bool) -> tuple[Slide | None, Padding 
     return slide, padding
 
 
+def _is_whole(roi: Any) -> bool:
+    """Whether a window is as large as the image: MONAI's sides below 1."""
+    sides = roi if isinstance(roi, list) else [roi]
+    return len(sides) in (1, _PLANE) and all(isinstance(side, int) and side < 1 for side in sides)
+
+
 def _windows(said: dict[str, Any]) -> tuple[list[int], list[int]]:
     """Sides of the windows and steps between them, in MONAI's order of the axes."""
     usual = said.get("padding_mode", "constant") == "constant" and not said.get("with_coord")
@@ -284,7 +312,7 @@ def _windows(said: dict[str, Any]) -> tuple[list[int], list[int]]:
     if not isinstance(window, list) or len(window) != _PLANE or not all(isinstance(one, int) for one in window):
         raise UnsupportedError(f"roi_size is {roi!r:.80}, expected two whole numbers: only two dimensions are provided")
     if min(window) < 1:
-        raise UnsupportedError(f"roi_size is {roi!r:.80}: windows as large as the image are those of SimpleInferer")
+        raise UnsupportedError(f"roi_size is {roi!r:.80}: windows as long as the image on one side are not provided")
     shares = share if isinstance(share, list) else [share] * _PLANE
     if len(shares) != _PLANE or not all(isinstance(one, (int, float)) and 0 <= one < 1 for one in shares):
         raise ConfigError(f"overlap is {share!r:.80}, expected a number of 0 to below 1")
