@@ -89,6 +89,17 @@ def test_steps_of_nnunet_that_are_no_whole_pixels(name: str, step: float, tmp_pa
     assert loaded.spec.model_validate(loaded.spec.model_dump()).slide == loaded.spec.slide
 
 
+def test_what_is_not_zero_alone_is_normalised_as_nnunet_does(tmp_path: Path) -> None:
+    spec = load(nnunet("plain", tmp_path, folds=1, use_mask_for_norm=[True] * 3)).spec
+    image = read_image(NNUNET / "image.png")
+    image[20:30, 30:50] = 0
+    image[40:44, 30:50, 1] = 0
+    found = prepare(image, spec).tensor[0]
+    assert (found[:, 15, 30] == 0).all()  # seven rows of the border are cut off
+    assert found[1, 35, 30] != 0  # zero in one channel alone
+    np.testing.assert_allclose(found[:, ::5, ::5], np.load(NNUNET / "inside.npy"), atol=1e-5)
+
+
 def test_steps_of_nnunet_are_a_pixel_and_more(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"tile_step_size is 0.01, expected a number of 0.0208 .* to 1"):
         load(nnunet("plain", tmp_path, folds=1), cfg_options={"tile_step_size": 0.01})
@@ -110,7 +121,10 @@ def test_a_package_of_nnunet_mirrors_with_tta(tmp_path: Path) -> None:
     [
         ({"patch_size": [16, 64, 48]}, "three-dimensional"),
         ({"spacing": [1.0, 0.5]}, "spacing"),
-        ({"use_mask_for_norm": [True] * 3}, "use_mask_for_norm"),
+        (
+            {"use_mask_for_norm": [True]},
+            r"use_mask_for_norm is \[True\], expected true or false for each of 3 channels",
+        ),
         ({"normalization_schemes": ["OwnNormalization"] * 3}, "OwnNormalization"),
         ({"previous_stage": "2d_low"}, "cascade"),
         ({"patch_sizes": [64, 48]}, "Did you mean 'patch_size'"),
@@ -312,6 +326,7 @@ OF_IMAGENET = {
     "channel_wise": True,
 }
 OWN = {"_target_": "NormalizeIntensityd", "keys": "image"}
+NONZERO = {"nonzero": True, "channel_wise": True}
 
 
 @pytest.mark.parametrize(
@@ -323,6 +338,7 @@ OWN = {"_target_": "NormalizeIntensityd", "keys": "image"}
         ((RANGE | {"a_min": 40, "a_max": 180, "clip": True}, OF_IMAGENET), False),
         (({"_target_": "ScaleIntensityd", "keys": "image"}, OF_IMAGENET), False),
         ((RANGE, OWN), False),
+        ((RANGE, OWN | NONZERO, OF_IMAGENET), False),
         ((OF_IMAGENET, OWN | {"_target_": "ScaleIntensityd", "channel_wise": True, "minv": -1.0}, OF_IMAGENET), False),
     ],
 )
@@ -338,7 +354,9 @@ def test_scalings_one_after_another_are_one(said: tuple[dict[str, Any], ...], is
     np.testing.assert_allclose(found, np.asarray(expected).transpose(0, 2, 1), atol=2e-5)
 
 
-@pytest.mark.parametrize("said", [(OWN, OWN), (OWN, RANGE | {"a_max": 2, "clip": True}), (OF_IMAGENET, OWN)])
+@pytest.mark.parametrize(
+    "said", [(OWN, OWN), (OWN, RANGE | {"a_max": 2, "clip": True}), (OF_IMAGENET, OWN), (OF_IMAGENET, OWN | NONZERO)]
+)
 def test_scalings_that_are_not_one_are_refused(said: tuple[dict[str, Any], ...], tmp_path: Path) -> None:
     with pytest.raises(SegshipError, match="after a scaling that it cannot be joined with"):
         load(monai("gaussian", tmp_path), cfg_options={"preprocessing.transforms": list(said)})

@@ -121,6 +121,8 @@ _SCALED = {
     "range": "its own range",
     "whole_deviation": "the image's mean and deviation",
     "whole_range": "the image's range",
+    "nonzero_deviation": "its own mean and deviation where it is not zero, the rest left alone",
+    "inside_deviation": "its own mean and deviation where any channel is not zero, the rest left alone",
 }
 
 

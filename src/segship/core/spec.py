@@ -82,10 +82,14 @@ Returned: TypeAlias = Literal["logits", "probabilities", "labels"]
 ``"probabilities"``, as softmax or sigmoid is inside it; ``"labels"``: 1 for the label's class, 0 for all others."""
 
 
-Statistics: TypeAlias = Literal["none", "deviation", "range", "whole_deviation", "whole_range"]
+Statistics: TypeAlias = Literal[
+    "none", "deviation", "range", "whole_deviation", "whole_range", "nonzero_deviation", "inside_deviation"
+]
 """What a channel is scaled by before ``mean`` and ``std``: ``"none"``; ``"deviation"``: its own mean in this image is
 taken off, and it is divided by its own standard deviation; ``"range"``: its own least and greatest value become 0 and
-1; ``"whole_…"``: those of all channels together."""
+1; ``"whole_…"``: those of all channels together; ``"nonzero_deviation"``: of its values that are not zero, which alone
+are changed (MONAI's ``nonzero``); ``"inside_deviation"``: of the pixels that are not zero in every channel, which alone
+are changed (nnU-Net's ``use_mask_for_norm``)."""
 
 
 class Normalization(Frozen):

@@ -29,16 +29,27 @@ def normalise(image: NDArray[Any], rule: Normalization) -> NDArray[np.float32]:
         float32 (C, H, W).
     """
     planes = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)
+    inside = np.any(image, axis=2)
     for number, (low, high) in enumerate(rule.clip or ()):
         np.clip(planes[number], low, high, out=planes[number])
     whole = {kind: _measure(planes, kind) for kind in {*rule.statistics} if kind.startswith("whole_")}
     for number, kind in enumerate(rule.statistics):
-        if kind != "none":
+        if kind in {"nonzero_deviation", "inside_deviation"}:
+            _shift_within(planes[number], inside if kind == "inside_deviation" else np.not_equal(planes[number], 0))
+        elif kind != "none":
             _shift(planes[number], *(whole.get(kind) or _measure(planes[number], kind)))
     for number, numbers in enumerate(zip(rule.mean, rule.std, strict=True)):
         if numbers != (0.0, 1.0):
             _shift(planes[number], *map(np.float32, numbers))
     return planes
+
+
+def _shift_within(plane: NDArray[np.float32], place: NDArray[np.bool_]) -> None:
+    """Scale what lies within ``place`` by its own mean and deviation, and leave the rest alone."""
+    if place.any():
+        values = plane[place]
+        _shift(values, *_measure(values, "deviation"))
+        plane[place] = values
 
 
 def _shift(plane: NDArray[np.float32], low: np.float32, width: np.float32) -> None:

@@ -144,9 +144,8 @@ def _joined(first: dict[str, Any], then: dict[str, Any], name: str) -> dict[str,
         UnsupportedError: They are no limits, then the image's own values, then numbers.
     """
     linear = first.keys() <= _LINEAR and min(first["std"]) > 0
-    alike = len(set(first["mean"])) == len(set(first["std"])) == 1
-    if "statistics" in then and linear and (alike or not then["statistics"][0].startswith("whole")):
-        return then  # an image's own range and deviation undo what is linear
+    if "statistics" in then and linear and _undoes(then["statistics"][0], first):
+        return then
     if "statistics" in then or ("clip" in then and not linear):
         raise UnsupportedError(f"preprocessing has {name} after a scaling that it cannot be joined with")
     rows = list(zip(first["mean"], first["std"], then["mean"], then["std"], strict=True))
@@ -167,6 +166,13 @@ def _require_harmless(name: str) -> None:
             f"preprocessing has {name!r:.60}, which is not provided; known are {known}. Is it for volumes? Only "
             "two-dimensional images can be predicted"
         )
+
+
+def _undoes(kind: str, linear: dict[str, Any]) -> bool:
+    """Whether an image's own values come out the same after a linear rule."""
+    if kind.startswith("whole"):
+        return len(set(linear["mean"])) == len(set(linear["std"])) == 1
+    return not (kind.startswith("nonzero") and any(linear["mean"]))
 
 
 def _resize(size: tuple[int, ...]) -> Resize:
@@ -221,11 +227,16 @@ def _scale(arguments: Mapping[str, Any], channels: int) -> dict[str, Any]:
 def _normalize(arguments: Mapping[str, Any], channels: int) -> dict[str, Any]:
     """``NormalizeIntensity``: by given numbers, or the image's own."""
     _require_known("NormalizeIntensity", arguments, {"subtrahend", "divisor", "nonzero", "channel_wise"})
-    if arguments.get("nonzero"):
-        raise UnsupportedError("NormalizeIntensity of what is not zero alone (nonzero) is not provided")
     mean, std = arguments.get("subtrahend"), arguments.get("divisor")
+    alone = bool(arguments.get("channel_wise")) or channels == 1
+    if arguments.get("nonzero") and not (alone and mean is None and std is None):
+        raise UnsupportedError(
+            "NormalizeIntensity of what is not zero (nonzero) is provided for each channel (channel_wise), without "
+            "subtrahend and divisor"
+        )
     if mean is None and std is None:
-        kind = "deviation" if arguments.get("channel_wise") else "whole_deviation"
+        kind = "deviation" if alone else "whole_deviation"
+        kind = "nonzero_deviation" if arguments.get("nonzero") else kind
         return _linear(0.0, 1.0, channels) | {"statistics": (kind,) * channels}
     if mean is None or std is None:
         raise UnsupportedError("NormalizeIntensity with only one of subtrahend and divisor is not provided")

@@ -352,12 +352,12 @@ def _schemes(plans: Mapping[str, Any], own: Mapping[str, Any], channels: int) ->
     kept = kept or {}
     if not isinstance(kept, dict):
         raise ConfigError(f"foreground intensities of plans.json are {kept!r:.80}, expected those of each channel")
-    if any(masks) and "ZScoreNormalization" in names:
-        raise UnsupportedError("use_mask_for_norm is true: normalisation over what is not zero alone is not provided")
-    return tuple(_scheme(str(name), kept.get(str(place), {})) for place, name in enumerate(names))
+    if len(masks) != channels or not all(isinstance(mask, bool) for mask in masks):
+        raise ConfigError(f"use_mask_for_norm is {masks!r:.80}, expected true or false for each of {channels} channels")
+    return tuple(_scheme(str(name), kept.get(str(place), {}), masks[place]) for place, name in enumerate(names))
 
 
-def _scheme(name: str, kept: Mapping[str, Any]) -> Scheme:
+def _scheme(name: str, kept: Mapping[str, Any], masked: bool) -> Scheme:
     if name == "CTNormalization":
         try:
             low, high = float(kept["percentile_00_5"]), float(kept["percentile_99_5"])
@@ -368,7 +368,7 @@ def _scheme(name: str, kept: Mapping[str, Any]) -> Scheme:
         "NoNormalization": Scheme(),
         "RGBTo01Normalization": Scheme(std=255.0),
         "RescaleTo01Normalization": Scheme(statistics="range"),
-        "ZScoreNormalization": Scheme(statistics="deviation"),
+        "ZScoreNormalization": Scheme(statistics="inside_deviation" if masked else "deviation"),
     }
     if name not in simple:
         raise UnsupportedError(
