@@ -46,7 +46,6 @@ from timing import interleave
 
 HERE = Path(__file__).parent
 RESULTS, PAGE = HERE / "accuracy.json", HERE / "accuracy.md"
-BEGIN, END = "<!-- accuracy table: begin -->", "<!-- accuracy table: end -->"
 
 
 def measure(options: argparse.Namespace, target: str, progress: Progress, old: dict[str, Any]) -> dict[str, Any]:
@@ -108,32 +107,61 @@ def latency_of(options: argparse.Namespace, package: Path, image: Path) -> float
 
 
 def write_page(results: dict[str, dict[str, Any]]) -> None:
-    """Put the table between its marks."""
+    """Put both tables between their marks."""
+    page = PAGE.read_text(encoding="utf-8")
+    for name, lines in (("glance", _glance(results)), ("table", _rows(results))):
+        begin, end = (f"<!-- accuracy {name}: {mark} -->" for mark in ("begin", "end"))
+        head, rest = page.split(begin)
+        page = f"{head}{begin}\n" + "\n".join(lines) + f"\n{end}{rest.split(end)[1]}"
+    PAGE.write_text(page, encoding="utf-8")
+
+
+def _glance(results: dict[str, dict[str, Any]]) -> list[str]:
+    """The change of mIoU alone: a line for each target, a column for each network."""
+    targets = dict.fromkeys(target.partition("_")[0] for rows in results.values() for target in rows)
+    columns = [{target.partition("_")[0]: row for target, row in rows.items()} for rows in results.values()]
+    lines = [f"| | {' | '.join(results)} |", "|---|" + "---:|" * len(results)]
+    lines.append("| **mIoU** | " + " | ".join(f"{_first(rows)['mIoU']:.2f}" for rows in results.values()) + " |")
+    for target in targets:
+        cells = (_change(rows.get(target), _first(rows)) for rows in columns)
+        lines.append(f"| `{target}` | {' | '.join(cells)} |")
+    return lines
+
+
+def _change(row: dict[str, Any] | None, first: dict[str, Any]) -> str:
+    if row is None:
+        return ""
+    return "refused" if "refused" in row else f"{row['mIoU'] - first['mIoU']:+.2f}".replace("-0.00", "+0.00")
+
+
+def _first(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What a network's other rows are compared with."""
+    return next((row for row in rows.values() if "mIoU" in row), {"mIoU": 0.0})
+
+
+def _rows(results: dict[str, dict[str, Any]]) -> list[str]:
     lines = [
         "| network | target | aAcc | mIoU | mAcc | Δ mIoU | worst class | latency | size | kept in floating point |",
         "|---|---|---:|---:|---:|---:|---|---:|---:|---:|",
     ]
     for name, rows in results.items():
-        first = next((row for row in rows.values() if "mIoU" in row), None)
+        first = _first(rows)
         for target, row in rows.items():
             if "refused" in row:
                 lines.append(f"| {name} | `{target}` | refused: {row['refused'].replace('|', '/')} | | | | | | | |")
                 continue
-            change = row["mIoU"] - first["mIoU"] if first else 0.0
             latency = f"{row['latency']:.2f}" if "latency" in row else ""
             kept = f"{row['kept']} of {row['layers']}" if row["layers"] else ""
             lines.append(
-                f"| {name} | `{target}` | {row['aAcc']:.2f} | {row['mIoU']:.2f} | {row['mAcc']:.2f} | {change:+.2f} "
-                f"| {_worst(row, first)} | {latency} | {row['bytes'] / 1e6:.1f} MB | {kept} |"
+                f"| {name} | `{target}` | {row['aAcc']:.2f} | {row['mIoU']:.2f} | {row['mAcc']:.2f} "
+                f"| {_change(row, first)} | {_worst(row, first)} | {latency} | {row['bytes'] / 1e6:.1f} MB | {kept} |"
             )
-    page = PAGE.read_text(encoding="utf-8")
-    head, rest = page.split(BEGIN)
-    PAGE.write_text(f"{head}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    return lines
 
 
-def _worst(row: dict[str, Any], first: dict[str, Any] | None) -> str:
+def _worst(row: dict[str, Any], first: dict[str, Any]) -> str:
     """The class that loses most IoU against the network's first row; nothing where that is not known."""
-    if first is None or not {"IoU"} <= row.keys() & first.keys():
+    if not {"IoU"} <= row.keys() & first.keys():
         return ""
     changes = {name: value - first["IoU"][name] for name, value in row["IoU"].items() if value >= 0}
     name = min(changes, key=lambda one: changes[one])

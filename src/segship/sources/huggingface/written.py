@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from segship.core.errors import UnsupportedError
-from segship.core.spec import Resize, ResizeEdges, ResizeWithin
+from segship.core.spec import Resize, ResizeEdges
 from segship.models.backbones.convnext import ConvNeXt
 from segship.models.backbones.swin import SwinTransformer
 from segship.models.heads.uper import UPerHead
@@ -158,8 +158,6 @@ def _size(spec: ModelSpec) -> dict[str, int]:
         return {"shortest_edge": min(step.height, step.width), "longest_edge": max(step.height, step.width)}
     if len(spec.geometry) == 1 and isinstance(step, ResizeEdges) and step.multiple_of == 1 and step.long is not None:
         return {"shortest_edge": step.short, "longest_edge": step.long}
-    if len(spec.geometry) == 1 and isinstance(step, ResizeWithin) and step.multiple_of == 1:
-        return {"max_height": step.height, "max_width": step.width}
     raise UnsupportedError(
         f"transformers resizes images to one size, or by their edges, and this network's rule is to "
         f"{', then '.join(map(str, spec.geometry))}: write a package, or another layout"
