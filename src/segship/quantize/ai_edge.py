@@ -94,6 +94,9 @@ class _Quantized:
         self.kinds = {name: _KIND.search(name)[1] for name in self.layers}  # type: ignore[index]
         with _quiet("AI Edge Quantizer cannot calibrate the network"):
             self._ranges = _mean(self._watch(image) for image in inputs)
+        for made, source in _margins(self._tool, self._path):
+            if not np.isfinite(self._ranges[made]["min"]).all():
+                self._ranges[made] = self._ranges[source]
 
     def build(self, kept: tuple[str, ...], directory: Path, finish: Callable[[Graph], Graph]) -> Engine:
         del finish  # the file is not made of a quantised graph
@@ -200,6 +203,20 @@ def _operations(tool: _Tool, path: Path) -> tuple[dict[str, str], list[str], lis
         seen[name] += 1
         scopes[name if seen[name] == 1 else f"{name} {seen[name]}"] = scope
     return scopes, floats, list(dict.fromkeys(chosen))
+
+
+def _margins(tool: _Tool, path: Path) -> Iterator[tuple[str, str]]:
+    """Names of the tensors that a margin has made, each with that of the tensor inside it.
+
+    Max pooling pads with minus infinity, of which a range has an infinite scale. The least number of the range of what
+    is inside is never greater than a maximum, and so stands for it.
+    """
+    model = tool.utilities.read_model(str(path))
+    names, tensors = tool.utilities.TFL_OP_CODE_TO_NAME, model.subgraphs[0].tensors
+    for operation in model.subgraphs[0].operators:
+        if getattr(names.get(model.operatorCodes[operation.opcodeIndex].builtinCode), "value", "") == "PADV2":
+            source, made = (tensors[index].name.decode() for index in (operation.inputs[0], operation.outputs[0]))
+            yield made, source
 
 
 def _chosen(kinds: list[Any]) -> list[Any]:
