@@ -335,6 +335,7 @@ NONZERO = {"nonzero": True, "channel_wise": True}
         ((RANGE, OF_IMAGENET), True),
         ((RANGE | {"clip": True}, OF_IMAGENET), True),  # bytes lie within these limits
         ((RANGE, OF_IMAGENET, RANGE | {"a_min": -1, "a_max": 1, "clip": True}), False),
+        ((RANGE | {"b_max": 1000.0}, RANGE | {"a_max": 300, "clip": True}), False),
         ((RANGE | {"a_min": 40, "a_max": 180, "clip": True}, OF_IMAGENET), False),
         (({"_target_": "ScaleIntensityd", "keys": "image"}, OF_IMAGENET), False),
         ((RANGE, OWN), False),

@@ -35,7 +35,7 @@ _INFERER = frozenset(
      "padding_mode", "progress", "roi_size", "sigma_scale", "sw_batch_size", "sw_device", "with_coord"}
 )  # fmt: skip
 _PLANE = 2
-_COLOURS, _WHITE = 3, 255  # of images of bytes
+_COLOURS, _WHITE = 3, 255  # images of three channels are bytes
 _LINEAR = {"mean", "std"}
 _LAMBDA = "Lambda"
 _FOREGROUND = re.compile(r"\$lambda (\w+) ?: ?\1\[1:\]")
@@ -133,6 +133,8 @@ def read_preprocessing(said: Any, channels: int) -> Prepared:
             transposed = not transposed
         else:
             _require_harmless(name)
+    if channels == _COLOURS and all(low <= 0 and high >= _WHITE for low, high in rule.get("clip", ())):
+        rule.pop("clip", None)  # bytes lie within it
     steps = tuple(_resize(size[::-1] if transposed else size) for size in resizes)
     return Prepared(Normalization.model_validate(rule | {"channel_order": "rgb"}), transposed, steps)
 
@@ -255,8 +257,7 @@ def _scale_range(arguments: Mapping[str, Any], channels: int) -> dict[str, Any]:
     if first == last:
         raise ConfigError("ScaleIntensityRange makes every value the same: b_min is b_max")
     std = (high - low) / (last - first)
-    clips = arguments.get("clip") and not (channels == _COLOURS and min(low, high) <= 0 and max(low, high) >= _WHITE)
-    clip = {"clip": ((min(low, high), max(low, high)),) * channels} if clips else {}  # bytes are within theirs
+    clip = {"clip": ((min(low, high), max(low, high)),) * channels} if arguments.get("clip") else {}
     return _linear(low - first * std, std, channels) | clip
 
 
