@@ -60,7 +60,11 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 
 @pytest.fixture(scope="module")
 def quantized(backend: Backend, network: Network, tmp_path_factory: pytest.TempPathFactory) -> Reduced:
-    path = tmp_path_factory.mktemp("graph") / "model.pt2"
+    return _quantized(backend, network, tmp_path_factory.mktemp("graph"))
+
+
+def _quantized(backend: Backend, network: nn.Module, folder: Path) -> Reduced:
+    path = folder / "model.pt2"
     image, logits = (1, 3, *SIZE), (1, 4, SIZE[0] // 2, SIZE[1] // 2)
     torch.export.save(torch.export.export(network, (torch.zeros(image),)), path)
     graph = Graph(
@@ -73,7 +77,7 @@ def quantized(backend: Backend, network: Network, tmp_path_factory: pytest.TempP
     return quantize(graph, target, backend, inputs(8))
 
 
-def difference(quantized: Reduced, kept: tuple[str, ...], backend: Backend, network: Network, folder: Path) -> float:
+def difference(quantized: Reduced, kept: tuple[str, ...], backend: Backend, network: nn.Module, folder: Path) -> float:
     """Mean difference of the engine's logits from the network's, on images that calibration has not seen."""
     folder.mkdir()
     session = backend.open(quantized.build(kept, folder, lambda graph: graph))
@@ -94,6 +98,32 @@ def test_int8_is_near_the_network_and_giving_everything_back_is_the_network(
     # Eight bits: a step is 1/255 of the range, and a handful of layers add theirs.
     assert 1e-4 < whole < 5 / 255
     assert difference(quantized, quantized.layers, backend, network, tmp_path / "floats") < 1e-5
+
+
+class Attention(nn.Module):
+    """Projections that share one weight and one bias, of which each takes a slice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.last = nn.Conv2d(8, 4, 1)
+        nn.init.normal_(self.attention.in_proj_bias)
+
+    def forward(self, image: Tensor) -> Tensor:
+        wide = self.first(image)
+        tokens = wide.flatten(2).transpose(1, 2)
+        few = tokens[:, ::4]
+        found = self.attention(tokens, few, few, need_weights=False)[0] + tokens
+        return self.last(found.transpose(1, 2).reshape(wide.shape))
+
+
+def test_projections_of_one_weight_are_quantised(backend: Backend, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = Attention().eval().requires_grad_(requires_grad=False)
+    quantized = _quantized(backend, network, tmp_path)
+    assert any("attention" in name for name in quantized.layers)
+    assert difference(quantized, (), backend, network, tmp_path / "int8") < 5 / 255
 
 
 def test_layers_are_named_after_the_networks_modules(quantized: Reduced) -> None:

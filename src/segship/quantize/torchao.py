@@ -159,10 +159,13 @@ def _is_free(source: fx.Node, layers: set[str], free: set[str]) -> bool:
 
 
 def _folded(module: fx.GraphModule) -> fx.GraphModule:
-    """Weights become the eight-bit numbers that they are quantised to."""
+    """Weights become the eight-bit numbers that they are quantised to, and slices of a bias constants.
+
+    The projections of an attention share one weight and one bias; XNNPACK leaves a layer whose bias is computed.
+    """
     from torchao.quantization.pt2e.constant_fold import constant_fold
 
-    constant_fold(module, lambda node: _does(node, "quantize"))
+    constant_fold(module, lambda node: not _does(node, "dequantize"))
     return module
 
 
