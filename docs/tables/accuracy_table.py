@@ -118,7 +118,8 @@ def write_page(results: dict[str, dict[str, Any]]) -> None:
 
 def _glance(results: dict[str, dict[str, Any]]) -> list[str]:
     """The change of mIoU alone: a line for each target, a column for each network."""
-    targets = dict.fromkeys(target.partition("_")[0] for rows in results.values() for target in rows)
+    complete = sorted(results.values(), key=len, reverse=True)
+    targets = dict.fromkeys(target.partition("_")[0] for rows in complete for target in rows)
     columns = [{target.partition("_")[0]: row for target, row in rows.items()} for rows in results.values()]
     lines = [f"| | {' | '.join(results)} |", "|---|" + "---:|" * len(results)]
     lines.append("| **mIoU** | " + " | ".join(f"{_first(rows)['mIoU']:.2f}" for rows in results.values()) + " |")
