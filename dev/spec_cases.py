@@ -370,4 +370,9 @@ CASES = (
         "ResizeWithin a frame that is wider than the image, each side up to a multiple, Pillow's filter",
         spec={"geometry": (ResizeWithin(width=60, height=43, multiple_of=4, interpolation="pillow_bilinear"),)},
     ),
+    Case(
+        "normalised_float64",
+        "normalised in double precision, rounded once",
+        spec={"normalization": Normalization(**_IMAGENET, arithmetic="float64")},
+    ),
 )

@@ -47,7 +47,7 @@ WHOLE: dict[str, Any] = {
         "classes": ["no road", "road"],
         "palette": [[1, 2, 3], [4, 5, 255]],
         "geometry": STEPS,
-        "normalization": {"channel_order": "bgr", "mean": [1, 2, 3.5], "std": [1, 2, 3]},
+        "normalization": {"channel_order": "bgr", "mean": [1, 2, 3.5], "std": [1, 2, 3], "arithmetic": "float64"},
         "pixels": "uint8",
         "padding": {"multiple_of": 8, "value": -1.5},
         "slide": {"crop": [64, 64], "stride": [32, 48], "spread": True},
@@ -184,6 +184,13 @@ def test_each_odd_value_is_read_or_refused_as_in_python(library: Library, field:
             compare(library, changed(path, partial(put, value)))
         compare(library, changed(path, operator.delitem))
         compare(library, changed((*path, "colour"), partial(put, 1)))
+
+
+@pytest.mark.parametrize("own", [{"clip": [[0, 9]] * 3}, {"statistics": ["range"] * 3}])
+def test_values_scaled_by_an_images_own_are_of_single_precision(library: Library, own: dict[str, Any]) -> None:
+    data = changed(("spec", "normalization"), lambda holder, name: holder[name].update(own))
+    assert "float32" in python_says(data)
+    compare(library, data)
 
 
 def put(value: Any, holder: Any, name: str | int) -> None:

@@ -230,8 +230,9 @@ def network_input(image: Array, spec: Array) -> tuple[Array, list[Array]]:
             crops.append({"size": list(size), "crop": list(inner), "origin": list(origin)})
     if not stored and pixels.shape[2] == 3 and normal["channel_order"] == "rgb":
         pixels = pixels[:, :, ::-1]
-    mean, std = np.array(normal["mean"], np.float32), np.array(normal["std"], np.float32)
-    values = (pixels.astype(np.float32) - mean) / std
+    number = normal.get("arithmetic", "float32")
+    mean, std = np.array(normal["mean"], number), np.array(normal["std"], number)
+    values = ((pixels.astype(number) - mean) / std).astype(np.float32)
     inner = pixels.shape[:2]
     size = padded(spec["padding"], *inner) if spec["padding"] else inner
     out = np.full((1, values.shape[2], *size), spec["padding"]["value"] if spec["padding"] else 0, np.float32)

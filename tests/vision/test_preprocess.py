@@ -74,6 +74,23 @@ def test_normalised_values_are_float32_differences_and_quotients() -> None:
         np.testing.assert_array_equal(tensor[0, channel, :, 0], np.array(expected, np.float32))
 
 
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("center", [False, True])
+def test_double_precision_is_rounded_once(kind: str, center: bool) -> None:
+    mean, std = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+    rule = Normalization(channel_order="bgr", mean=mean, std=std, arithmetic="float64")
+    fields = spec(
+        normalization=rule,
+        pixels="uint8" if kind == "uint8" else "multispectral",
+        padding=Padding(multiple_of=16, center=center),
+    )
+    picture = np.repeat(np.arange(256).reshape(16, 16, 1), 3, axis=2).astype(kind)
+    expected = ((picture.astype(np.float64) / 255 - np.divide(mean, 255)) / np.divide(std, 255)).astype(np.float32)
+    np.testing.assert_array_equal(prepare(picture, fields).tensor[0], expected.transpose(2, 0, 1))
+    single = fields.model_copy(update={"normalization": rule.model_copy(update={"arithmetic": "float32"})})
+    assert 0 < np.abs(prepare(picture, single).tensor[0] - expected.transpose(2, 0, 1)).max() < 1e-6
+
+
 def test_a_network_of_one_channel_sees_grey() -> None:
     grey = spec(normalization=Normalization(channel_order="bgr", mean=(0,), std=(1,)))
     red = np.zeros((2, 2, 3), np.uint8)

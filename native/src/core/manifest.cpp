@@ -116,8 +116,9 @@ void take_image(const Json &record, Spec &spec) {
   }
   if (const Json *normalization = field(record, "normalization")) {
     spec.rgb = word(*normalization, "channel_order", "rgb") == "rgb";
-    spec.mean = numbers<float>(*normalization, "mean", spec.mean);
-    spec.std = numbers<float>(*normalization, "std", spec.std);
+    spec.mean = numbers<double>(*normalization, "mean", spec.mean);
+    spec.std = numbers<double>(*normalization, "std", spec.std);
+    spec.doubles = word(*normalization, "arithmetic", "float32") == "float64";
   }
   spec.stored = word(record, "pixels", "uint8") == "multispectral";
   if (const Json *padding = field(record, "padding")) {

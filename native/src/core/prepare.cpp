@@ -148,6 +148,11 @@ Pixels framed(Pixels image, const Placement &plan, const std::vector<double> &va
   return out;
 }
 
+float normalised(float value, double mean, double std, bool doubles) {
+  if (doubles) return static_cast<float>((static_cast<double>(value) - mean) / std);
+  return (value - static_cast<float>(mean)) / static_cast<float>(std);
+}
+
 }  // namespace
 
 Pixels::Pixels(Size size_, std::size_t channels_, bool is_float_)
@@ -238,7 +243,7 @@ Prepared::Prepared(const Spec &spec, const segship_image &image) : spec_(spec) {
   }
   for (std::size_t channel = 0; channel < spec.mean.size(); ++channel) {
     for (int value = 0; value < 256; ++value) {
-      tables_.push_back((static_cast<float>(value) - spec.mean[channel]) / spec.std[channel]);
+      tables_.push_back(normalised(static_cast<float>(value), spec.mean[channel], spec.std[channel], spec.doubles));
     }
   }
 }
@@ -252,10 +257,11 @@ void Prepared::write_row(std::int64_t y, std::int64_t left, std::size_t channel,
     for (std::int64_t x = 0; x < count; ++x, from += view_.step) out[x] = table[*from];
     return;
   }
-  const float mean = spec_.mean[channel], std = spec_.std[channel];
   const float *from = pixels_.floats.data() + static_cast<std::size_t>(y) * pixels_.row() +
                       static_cast<std::size_t>(left) * view_.step + offset;
-  for (std::int64_t x = 0; x < count; ++x, from += view_.step) out[x] = (*from - mean) / std;
+  const double mean = spec_.mean[channel], std = spec_.std[channel];
+  const bool doubles = spec_.doubles;
+  for (std::int64_t x = 0; x < count; ++x, from += view_.step) out[x] = normalised(*from, mean, std, doubles);
 }
 
 void Prepared::write(std::int64_t window, float *out) const {

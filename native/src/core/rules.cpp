@@ -111,6 +111,11 @@ std::string normalization(const Json &record) {
       if (pair[0].get<double>() > pair[1].get<double>()) return "clip names the greatest value before the least";
     }
   }
+  const Json *statistics = given(record, "statistics");
+  const bool own = given(record, "clip") != nullptr || (statistics != nullptr && !statistics->empty());
+  if (own && choice_of(record, "arithmetic", "float32") != "float32") {
+    return "values are clipped and scaled by an image's own in float32";
+  }
   return "";
 }
 

@@ -97,7 +97,8 @@ struct Spec {
   std::vector<std::int32_t> palette;  // 0xRRGGBB
   std::vector<GeometryStep> geometry;
   bool rgb = true;  // the order in which the network takes its channels
-  std::vector<float> mean{0, 0, 0}, std{1, 1, 1};
+  std::vector<double> mean{0, 0, 0}, std{1, 1, 1};
+  bool doubles = false;  // pixels are normalised in double precision and rounded once, not in single
   bool stored = false;  // all bands as they are stored, rather than photographs
   std::optional<Padding> padding;
   std::optional<Slide> slide;

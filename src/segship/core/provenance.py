@@ -139,7 +139,8 @@ def _normalization(rule: Normalization) -> str:
         before.append(f"scaled by {kinds[0] if len(set(kinds)) == 1 else ', '.join(kinds)}")
     if before and set(rule.mean) == {0.0} and set(rule.std) == {1.0}:
         return "; ".join(before)
-    return "; ".join([*before, f"mean {_numbers(rule.mean)}; std {_numbers(rule.std)}"])
+    exact = "" if rule.arithmetic == "float32" else f", in {rule.arithmetic}"
+    return "; ".join([*before, f"mean {_numbers(rule.mean)}; std {_numbers(rule.std)}{exact}"])
 
 
 def in_words(spec: ModelSpec) -> dict[str, str]:

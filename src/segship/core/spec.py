@@ -33,6 +33,7 @@ from segship.core.validation import Before, Bound
 
 __all__ = [
     "MOST_CLASSES",
+    "Arithmetic",
     "Byte",
     "Frozen",
     "GeometryStep",
@@ -57,6 +58,8 @@ __all__ = [
     "Threshold",
 ]
 
+Arithmetic: TypeAlias = Literal["float32", "float64"]
+"""Numbers that pixels are normalised with."""
 Threshold = Annotated[float, Bound(gt=0, lt=1)]
 """A probability that some logit passes and another does not."""
 Byte = Annotated[int, Bound(ge=0, le=255)]
@@ -100,6 +103,9 @@ class Normalization(Frozen):
         mean, std: One number for each channel, in that order.
         clip: Least and greatest value of each channel, to which others are brought first; None: none.
         statistics: What each channel is scaled by after that, of the image itself; empty: nothing.
+        arithmetic: Numbers that are calculated with: ``"float32"``: each operation is rounded, as torch does it;
+            ``"float64"``: only the result is rounded to float32, as ``get_preprocessing_fn`` of
+            segmentation_models_pytorch does it. Graphs that take the image calculate in float32.
     """
 
     channel_order: Literal["rgb", "bgr"] = "rgb"
@@ -107,6 +113,7 @@ class Normalization(Frozen):
     std: Values = (1.0, 1.0, 1.0)
     clip: Annotated[tuple[tuple[Finite, Finite], ...], Bound(most=_MOST_CHANNELS)] | None = None
     statistics: Annotated[tuple[Statistics, ...], Bound(most=_MOST_CHANNELS)] = ()
+    arithmetic: Arithmetic = "float32"
 
     @property
     def is_fixed(self) -> bool:
@@ -123,6 +130,11 @@ class Normalization(Frozen):
                 raise ValueError(f"{name} is of {len(given)} channels, mean of {len(self.mean)}")
         if any(low > high for low, high in self.clip or ()):
             raise ValueError("clip names the greatest value before the least")
+        if self.arithmetic != "float32" and not self.is_fixed:
+            raise ValueError("values are clipped and scaled by an image's own in float32")
+
+    def _omitted(self) -> tuple[str, ...]:
+        return ("arithmetic",) if self.arithmetic == "float32" else ()
 
 
 class Padding(Frozen):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from segship.core.errors import ConfigError, validation_line
 from segship.core.mistakes import ValidationError
-from segship.core.spec import Frozen, Normalization
+from segship.core.spec import Arithmetic, Frozen, Normalization
 from segship.core.validation import Bound
 
 __all__ = ["PRESETS", "DescribedNormalization", "Preset"]
@@ -34,6 +34,7 @@ class DescribedNormalization(Frozen):
         channel_order: The order in which the network takes its channels.
         mean, std: One number for each channel, in that order; None: nothing is subtracted, divided by one.
         max_pixel_value: 1: mean and std are given for pixels of 0-255; 255: for pixels of 0-1.
+        arithmetic: Numbers that are calculated with; ``"float64"`` is rounded to float32 once.
     """
 
     preset: Preset | None = None
@@ -41,6 +42,7 @@ class DescribedNormalization(Frozen):
     mean: tuple[Annotated[float, Bound(finite=True)], ...] | None = None
     std: tuple[Annotated[float, Bound(finite=True)], ...] | None = None
     max_pixel_value: Annotated[float, Bound(gt=0, finite=True)] = 1.0
+    arithmetic: Arithmetic = "float32"
 
     def _require_consistent(self) -> None:
         if self.preset is not None and self.says_numbers:
@@ -71,7 +73,7 @@ class DescribedNormalization(Frozen):
     def normalization(self, channels: int) -> Normalization:
         """Return the normalisation of pixels of 0-255, for ``channels`` channels where no mean tells their number."""
         if self.preset is not None:
-            return _preset(self.preset, self.channel_order, channels)
+            return _preset(self.preset, channels, self.channel_order, self.arithmetic)
         known = self.channels or channels
         mean, std = self.mean or (0.0,) * known, self.std or (1.0,) * known
         scale = self.max_pixel_value
@@ -80,15 +82,16 @@ class DescribedNormalization(Frozen):
                 channel_order=self.channel_order,
                 mean=tuple(value * scale for value in mean),
                 std=tuple(value * scale for value in std),
+                arithmetic=self.arithmetic,
             )
         except ValidationError as error:
             told = validation_line(error)
             raise ConfigError(f"mean and std cannot be used with max_pixel_value {scale:g}: {told}") from None
 
 
-def _preset(name: Preset, order: Literal["rgb", "bgr"], channels: int) -> Normalization:
+def _preset(name: Preset, channels: int, order: Literal["rgb", "bgr"], arithmetic: Arithmetic) -> Normalization:
     mean, std = PRESETS[name]
     if len(mean) == 1:
         mean, std = mean * channels, std * channels
     step = -1 if order == "bgr" else 1
-    return Normalization(channel_order=order, mean=mean[::step], std=std[::step])
+    return Normalization(channel_order=order, mean=mean[::step], std=std[::step], arithmetic=arithmetic)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from segship.core.augmentation import Flip
-    from segship.core.spec import GeometryStep, ModelSpec, Normalization
+    from segship.core.spec import Arithmetic, GeometryStep, ModelSpec, Normalization
     from segship.vision.trimming import Frame
 
     ChannelOrder = Literal["rgb", "bgr"]
@@ -203,10 +203,10 @@ def _normalised(image: geometry.Pixels, spec: ModelSpec, size: tuple[int, int], 
 
 @lru_cache(maxsize=16)
 def _tables(normalization: Normalization) -> NDArray[np.float32]:
-    """The normalised value of each byte, float32 (C, 256): one float32 subtraction and division, as in torch."""
-    mean = np.array(normalization.mean, np.float32)[:, None]
-    std = np.array(normalization.std, np.float32)[:, None]
-    tables: NDArray[np.float32] = (np.arange(256, dtype=np.float32) - mean) / std
+    """The normalised value of each byte, float32 (C, 256): one subtraction and one division."""
+    number = normalization.arithmetic
+    mean, std = (np.array(values, number)[:, None] for values in (normalization.mean, normalization.std))
+    tables: NDArray[np.float32] = ((np.arange(256, dtype=number) - mean) / std).astype(np.float32)
     return tables
 
 
@@ -226,10 +226,18 @@ def _normalise(
         if image.dtype == np.uint8:
             cv2.LUT(plane, table, dst=tensor[0, channel, :height, :width])
         else:
-            mean, std = np.float32(normalization.mean[channel]), np.float32(normalization.std[channel])
-            np.subtract(plane, mean, out=tensor[0, channel, :height, :width])
-            tensor[0, channel, :height, :width] /= std
+            mean, std = normalization.mean[channel], normalization.std[channel]
+            _scale(plane, mean, std, normalization.arithmetic, tensor[0, channel, :height, :width])
     return tensor
+
+
+def _scale(plane: NDArray[Any], mean: float, std: float, arithmetic: Arithmetic, out: NDArray[np.float32]) -> None:
+    """``(plane - mean) / std``; single precision works in place."""
+    if arithmetic == "float32":
+        np.subtract(plane, np.float32(mean), out=out)
+        out /= np.float32(std)
+    else:
+        out[:] = np.subtract(plane, mean, dtype=arithmetic) / std
 
 
 def _plane(image: geometry.Pixels, channel: int) -> NDArray[Any]:

@@ -28,7 +28,7 @@ def normalise(image: NDArray[Any], rule: Normalization) -> NDArray[np.float32]:
     Returns:
         float32 (C, H, W).
     """
-    planes = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)
+    planes: NDArray[Any] = np.ascontiguousarray(image.transpose(2, 0, 1), rule.arithmetic)
     inside = np.any(image, axis=2)
     for number, (low, high) in enumerate(rule.clip or ()):
         np.clip(planes[number], low, high, out=planes[number])
@@ -40,8 +40,8 @@ def normalise(image: NDArray[Any], rule: Normalization) -> NDArray[np.float32]:
             _shift(planes[number], *(whole.get(kind) or _measure(planes[number], kind)))
     for number, numbers in enumerate(zip(rule.mean, rule.std, strict=True)):
         if numbers != (0.0, 1.0):
-            _shift(planes[number], *map(np.float32, numbers))
-    return planes
+            _shift(planes[number], *np.array(numbers, rule.arithmetic))
+    return planes.astype(np.float32, copy=False)
 
 
 def _shift_within(plane: NDArray[np.float32], place: NDArray[np.bool_]) -> None:
@@ -52,7 +52,7 @@ def _shift_within(plane: NDArray[np.float32], place: NDArray[np.bool_]) -> None:
         plane[place] = values
 
 
-def _shift(plane: NDArray[np.float32], low: np.float32, width: np.float32) -> None:
+def _shift(plane: NDArray[Any], low: np.floating[Any], width: np.floating[Any]) -> None:
     plane -= low
     plane /= width
 

@@ -94,7 +94,7 @@ def _geometry(b: Builder, pixels: Value, size: Size, spec: ModelSpec, *, branche
 
 
 def _normalised(b: Builder, pixels: Value, spec: ModelSpec) -> Value:
-    """(1, C, H, W) of the channels in the network's order."""
+    """(1, C, H, W) of the channels in the network's order; in float32, as not every engine has double precision."""
     if spec.channels > 1 and spec.normalization.channel_order == "bgr":
         pixels = b.take(pixels, b.constant([2, 1, 0], "int64"), 2)
     rule = spec.normalization

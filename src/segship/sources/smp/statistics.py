@@ -60,7 +60,7 @@ def statistics(options: dict[str, Any], channels: int, file: str) -> Statistics 
     numbers = _of_timm(name) if name is not None else _of_library(encoder, weights, file)
     if numbers is None or len(numbers[0]) != channels:
         return None
-    found = DescribedNormalization(mean=numbers[0], std=numbers[1])
+    found = DescribedNormalization(mean=numbers[0], std=numbers[1], arithmetic="float64")  # as preprocess_input
     if weights:
         return Statistics(found, read(f"{file}: encoder_weights"))
     why = f"{file} names no encoder_weights: mean and std are those that {encoder} has in the library"
