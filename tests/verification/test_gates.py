@@ -80,6 +80,17 @@ def test_float64_decides_for_engines_as_near_as_pytorch(
     assert failures([found.model_copy(update={"exact": None})], "fp32")
 
 
+@pytest.mark.parametrize(
+    ("beyond", "difference", "passes"), [(1e-4, 2e-4, True), (2e-4, 2e-4, False), (0, 2.1e-4, False)]
+)
+def test_labels_within_noise_are_luck_where_logits_are_near(beyond: float, difference: float, passes: bool) -> None:
+    engine = Nearness(labels_equal=0.997, max_difference=4e-3, mean_difference=difference)
+    network = Nearness(labels_equal=0.9999, max_difference=1e-3, mean_difference=1e-4)
+    exact = Exactness(engine=engine, network=network, beyond_noise=beyond)
+    found = check(labels_equal=0.998, mean_difference=2e-4).model_copy(update={"exact": exact})
+    assert (failures([found], "fp32") == []) == passes
+
+
 def test_labels_have_no_differences_of_logits_to_tell() -> None:
     (text,) = failures([check(labels_equal=0.5).model_copy(update={"has_logits": False})], "fp32")
     assert text.endswith("50.0000% of the labels are equal (gate 99.99%)")

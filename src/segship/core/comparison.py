@@ -46,16 +46,20 @@ class Exactness(Frozen):
         network: PyTorch in float32: the farthest of the ways in which it computes, from float64 or from the one that
             the engine was compared with, whichever is less: where all ways agree and float64 alone is elsewhere, the
             network does something else in float64, and that is no noise.
+        beyond_noise: Share of pixels at which the engine's label is another than float64's, and float64 finds the two
+            farther apart than PyTorch's logits are off at most, 0-1.
     """
 
     engine: Nearness
     network: Nearness
+    beyond_noise: Share = 1.0
 
     def in_words(self) -> str:
         """Say it, for the end of a sentence."""
         labels = f"{self.engine.labels_equal:.4%}, of PyTorch's float32 {self.network.labels_equal:.4%}"
         means = f"{self.engine.mean_difference:.1e}, of PyTorch's {self.network.mean_difference:.1e}"
-        return f"of the engine's labels {labels} are float64's; logits differ on average by {means}"
+        beyond = f"{self.beyond_noise:.4%} are others by more than PyTorch's own logits are off"
+        return f"of the engine's labels {labels} are float64's, {beyond}; logits differ on average by {means}"
 
 
 class Comparison(Frozen):

@@ -133,7 +133,9 @@ def with_exactness(
         own = [each.infer(way) for way in ways]
         from_exact = _farthest([compare(reference, output, spec) for output in (each.reference.logits, *own)])
         apart = _farthest([compare(each.reference, output, spec) for output in own])
-        exact_of = Exactness(engine=engine, network=_nearer(from_exact, apart))
+        of_network = _nearer(from_exact, apart)
+        beyond = 1 - compare(reference, each.output, spec, noise=of_network.max_difference).labels_equal
+        exact_of = Exactness(engine=engine, network=of_network, beyond_noise=beyond)
         found.append(each.check.model_copy(update={"exact": exact_of}))
     return found, ""
 

@@ -55,17 +55,18 @@ class Reference:
         return cast("Shape", (1, shape[2], *shape[:2]) if len(shape) == _IMAGE_RANK else shape)
 
 
-def compare(reference: Reference, output: NDArray[Any], spec: ModelSpec) -> Comparison:
+def compare(reference: Reference, output: NDArray[Any], spec: ModelSpec, *, noise: float = _UNDECIDED) -> Comparison:
     """Compare an output with the original network's.
 
-    Labels are equal where the two agree, or where the original is undecided within float32 noise between its own label
-    and the candidate's.
+    Labels are equal where the two agree, or where the original is undecided within its noise between its own label and
+    the candidate's.
 
     Args:
         reference: The input, and the original's logits.
         output: Of the candidate for that input: logits of the same shape; or labels, any whole numbers, at the size
             that ``reference.steps`` end at.
         spec: How logits become labels.
+        noise: Of the original's logits, as a share of the greatest.
 
     Returns:
         The record. Undefined values (NaN) of the candidate make its differences undefined.
@@ -95,7 +96,7 @@ def compare(reference: Reference, output: NDArray[Any], spec: ModelSpec) -> Comp
         rows, columns = np.nonzero(each)
         for begin in range(0, len(rows), _BLOCK):
             where = rows[begin : begin + _BLOCK], columns[begin : begin + _BLOCK]
-            each[where] = ~_undecided(logits[image], reference.steps, spec, (labels, where, _UNDECIDED * greatest))
+            each[where] = ~_undecided(logits[image], reference.steps, spec, (labels, where, noise * greatest))
     return Comparison(
         input=reference.input,
         image=reference.name,
