@@ -29,6 +29,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 from safetensors.numpy import save_file
 
 from segship import Segmentor, Source, export
+from segship.core.spec import SizeRule
+from segship.networks.session import EagerSession
 from segship.runtime.pipeline import Pipeline
 from segship.sources import load
 from segship.vision.decode import read_image
@@ -44,9 +46,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from segship import Package
+    from segship.sources import Loaded
 
 PAGE = Path(__file__).parent / "sources.md"
-HEAD = ("| network | sizes | recorded at | max Δ of the logits | labels | seconds |", "|---|---|---|---:|---:|---:|")
 
 
 class Row(NamedTuple):
@@ -59,6 +61,7 @@ class Row(NamedTuple):
         difference: The largest difference between its engine's logits and the network's, as a share of the greatest.
         labels: The least share of equal labels of the package and of what the library recorded.
         seconds: CPU seconds of its export.
+        read: As ``labels``, of the network as it is read, in PyTorch with one thread; None: not measured.
     """
 
     name: str
@@ -67,12 +70,32 @@ class Row(NamedTuple):
     difference: float
     labels: float
     seconds: float
+    read: float | None = None
+
+    @property
+    def head(self) -> tuple[str, str]:
+        """The two lines above such rows."""
+        read = ("", "") if self.read is None else (" labels in PyTorch |", "---:|")
+        return (
+            f"| network | sizes | recorded at |{read[0]} max Δ of the logits | labels | seconds |",
+            f"|---|---|---|{read[1]}---:|---:|---:|",
+        )
 
     def __str__(self) -> str:
+        read = "" if self.read is None else f" {self.read:.4%} |"
         return (
-            f"| {self.name} | {self.sizes} | {self.recorded} | {self.difference:.1e} | {self.labels:.4%} | "
+            f"| {self.name} | {self.sizes} | {self.recorded} |{read} {self.difference:.1e} | {self.labels:.4%} | "
             f"{self.seconds:.1f} |"
         )
+
+
+def _as_read(loaded: Loaded, image: NDArray[np.uint8]) -> NDArray[Any]:
+    """The mask of an image (BGR) by the network itself, whose sums are those of one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    mask = Pipeline(EagerSession(loaded.network), loaded.spec, SizeRule()).labels(image, "bgr")
+    torch.set_num_threads(threads)
+    return mask
 
 
 def huggingface(recordings: Path) -> Iterator[Row]:
@@ -84,24 +107,26 @@ def huggingface(recordings: Path) -> Iterator[Row]:
             package = export(folder / entry["folder"], None, Path(scratch) / "package")
             seconds = process_time() - start
             manifest = package.manifest
-            shares, sizes = [], []
+            shares, sizes, read = [], [], []
             with Segmentor(package.path) as segmentor:
                 session = segmentor._pipeline._open  # noqa: SLF001  (the engine alone, for other input sizes)
                 for case in entry["cases"]:
                     if "error" in case:
                         continue
-                    spec = load(_asked(folder / entry["folder"], case["size"], Path(scratch) / "asked")).spec
+                    loaded = load(_asked(folder / entry["folder"], case["size"], Path(scratch) / "asked"))
                     image = read_image(recordings / case["image"])
+                    labels = recorded[f"labels_{case['key']}"]
                     found = (
                         segmentor(image, channel_order="bgr")
                         if case["size"] is None
-                        else Pipeline(session, spec, manifest.sizes).labels(image, "bgr")
+                        else Pipeline(session, loaded.spec, manifest.sizes).labels(image, "bgr")
                     )
-                    shares.append(float((found == recorded[f"labels_{case['key']}"]).mean()))
+                    shares.append(float((found == labels).mean()))
+                    read.append(float((_as_read(loaded, image) == labels).mean()))
                     sizes.append("x".join(map(str, case["input_shape"][2:])))
         worst = max(check.max_difference for check in manifest.checks)
         recorded_at = ", ".join(dict.fromkeys(sizes))
-        yield Row(entry["folder"], str(manifest.sizes), recorded_at, worst, min(shares), seconds)
+        yield Row(entry["folder"], str(manifest.sizes), recorded_at, worst, min(shares), seconds, min(read))
 
 
 def _asked(folder: Path, size: Any, scratch: Path) -> Path:
@@ -126,17 +151,20 @@ def smp(recordings: Path) -> Iterator[Row]:
             start = process_time()
             package = export(source, Path(scratch) / "package")
             seconds = process_time() - start
-            shares, sizes = [], []
+            shares, sizes, read = [], [], []
+            loaded = source.load()
             with Segmentor(package.path) as segmentor:
                 for case in entry["cases"]:
-                    image = read_image(folder / case["image"])[:, :, ::-1]
-                    found = segmentor(_five_bands(image) if bands else np.ascontiguousarray(image))
-                    shares.append(float((found == recorded[f"mask_{Path(case['image']).stem}"]).mean()))
+                    photograph = read_image(folder / case["image"])
+                    image = _five_bands(photograph[:, :, ::-1]) if bands else photograph
+                    labels = recorded[f"mask_{Path(case['image']).stem}"]
+                    shares.append(float((segmentor(image, channel_order="bgr") == labels).mean()))
+                    read.append(float((_as_read(loaded, image) == labels).mean()))
                     sizes.append("x".join(map(str, case["input"][2:])))
         manifest = package.manifest
         worst = max(check.max_difference for check in manifest.checks)
         name = f"{entry['architecture']}, {entry['options']['encoder_name']}"
-        yield Row(name, str(manifest.sizes), ", ".join(sizes), worst, min(shares), seconds)
+        yield Row(name, str(manifest.sizes), ", ".join(sizes), worst, min(shares), seconds, min(read))
 
 
 def with_weights(source: Path, entry: dict[str, Any], folder: Path) -> Path:
@@ -271,11 +299,11 @@ def main() -> None:
         if not (recordings / name).is_dir() and not (REFERENCES / name / "index.json").is_file():
             print(f"{name}: nothing is recorded in {recordings / name} (SEGSHIP_RECORDINGS names the folder)")
             continue
-        rows = list(HEAD)
-        print(*HEAD, sep="\n")
+        rows: list[str] = []
         for row in SOURCES[name][1](recordings):
-            rows.append(str(row))
-            print(row, flush=True)
+            lines = [str(row)] if rows else [*row.head, str(row)]
+            rows.extend(lines)
+            print(*lines, sep="\n", flush=True)
         if options.write:
             _page(name, rows)
 
