@@ -126,6 +126,36 @@ def test_projections_of_one_weight_are_quantised(backend: Backend, tmp_path: Pat
     assert difference(quantized, (), backend, network, tmp_path / "int8") < 5 / 255
 
 
+class Averages(nn.Module):
+    """Means of windows whose margin of zeros counts, in one axis, in both, and not at all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, padding=1)
+        self.last = nn.Conv2d(8, 4, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        wide = self.first(image)
+        halves = [
+            nn.functional.avg_pool2d(wide, 3, stride=2, padding=1),
+            nn.functional.avg_pool2d(wide, (2, 5), stride=2, padding=(0, 2)),
+            nn.functional.avg_pool2d(wide, 3, stride=2, padding=1, count_include_pad=False),
+            nn.functional.avg_pool2d(wide, 2),
+        ]
+        return self.last(halves[0] + 2 * halves[1] - halves[2] + halves[3])
+
+
+@pytest.mark.parametrize(("floats", "most"), [(False, 5 / 255), (True, 1e-6)])
+def test_windows_with_a_margin_are_averaged(backend: Backend, floats: bool, most: float, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = Averages().eval()
+    quantized = _quantized(backend, network, tmp_path)
+    kept = quantized.layers if floats else ()
+    assert difference(quantized, kept, backend, network, tmp_path / "engine") < most
+    if backend.INFO.title == "ExecuTorch":  # by XNNPACK: the file would name a kernel of ExecuTorch's own
+        assert b"aten::avg_pool2d" not in (tmp_path / "engine" / "model.pte").read_bytes()
+
+
 def test_layers_are_named_after_the_networks_modules(quantized: Reduced) -> None:
     named = " ".join(quantized.layers)
     assert all(module in named for module in ("first", "each", "last"))

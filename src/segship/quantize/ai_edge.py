@@ -202,6 +202,8 @@ def _operations(tool: _Tool, path: Path) -> tuple[dict[str, str], list[str], lis
         name = f"{_module(scope)} {kind.value.lower()}".strip()
         seen[name] += 1
         scopes[name if seen[name] == 1 else f"{name} {seen[name]}"] = scope
+    for inner in model.subgraphs[1:]:  # what an operation does with numbers one by one, which no calibration sees
+        floats.extend(tool.utilities.get_op_scope(operation, inner.tensors) for operation in inner.operators)
     return scopes, floats, list(dict.fromkeys(chosen))
 
 
