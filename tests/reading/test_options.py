@@ -50,6 +50,12 @@ def test_what_is_no_option_is_refused(text: str) -> None:
         parse_option(text)
 
 
+@pytest.mark.parametrize("text", ['a.size={"height": 64, "width": 96}', "a.size={height:64}", "a.size='{}'"])
+def test_a_mapping_is_given_by_its_values(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"one by one, as in a\.size\.name=value"):
+        parse_option(text)
+
+
 def test_deep_nesting_is_refused() -> None:
     with pytest.raises(ConfigError, match="nested too deeply"):
         parse_option("a=" + "[" * 5000 + "]" * 5000)

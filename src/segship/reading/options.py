@@ -50,11 +50,13 @@ def parse_option(text: str) -> tuple[str, Any]:
     """Split ``key=value`` and read the value: a number, True/False, None, ``[a,b]``, ``(a,b)``, ``a,b``, or a string.
 
     Raises:
-        ConfigError: There is no ``=``, or brackets do not match.
+        ConfigError: There is no ``=``, brackets do not match, or the value is a mapping.
     """
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise ConfigError(f"{text!r} is not an option: expected key=value, as in model.backbone.depth=101")
+    if value.lstrip("'\" ").startswith("{"):
+        raise ConfigError(f"{text!r:.120} gives a mapping: give its values one by one, as in {key}.name=value")
     return key, _value(value, text)
 
 
