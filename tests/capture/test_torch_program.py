@@ -5,12 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from segship.capture import CaptureOptions, capture
+from segship.core.spec import SizeRule
 from segship.models.backbones.resnet import ResNet
 from segship.models.backbones.swin import SwinTransformer
 from segship.models.heads.uper import UPerHead
 from segship.networks.network import Network
+from segship.networks.wrapped import WrappedNetwork
 
 
 class Small(Network):
@@ -63,3 +66,27 @@ def test_windows_are_counted_anew_at_every_size(tmp_path: Path) -> None:
             found, expected = program(image), network.logits(image)
         assert found.shape == expected.shape
         assert torch.allclose(found, expected, atol=1e-5)
+
+
+class Halves(nn.Module):
+    """A maximum that rounds sizes up, resized and joined to what it was made of: right at multiples of four."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3, 2, 1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        half = self.first(image)
+        quarter = nn.functional.max_pool2d(half, 3, 2, ceil_mode=True)
+        return torch.cat([nn.functional.interpolate(quarter, scale_factor=2), half], 1)
+
+
+def test_sides_that_must_be_multiples_stay_free(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = WrappedNetwork(Halves(), 8, sizes=SizeRule(multiple_of=4)).eval()
+    capture(network, tmp_path / "model.pt2", CaptureOptions(size=(64, 96)), format="pt2")
+    program = torch.export.load(tmp_path / "model.pt2").module(check_guards=False)
+    for size in ((1, 3, 68, 100), (3, 3, 128, 44)):
+        image = torch.rand(*size)
+        with torch.inference_mode():
+            assert torch.equal(program(image), network.logits(image))

@@ -48,13 +48,24 @@ def export_program(network: Network, options: CaptureOptions) -> torch.export.Ex
         network: In eval mode, on the CPU.
         options: The size of the example, and what stays free.
     """
-    free = torch.export.Dim.DYNAMIC
-    dims = {0: free} if network.sizes.fixed is not None else {0: free, 2: free, 3: free}
+    if not options.dynamic:
+        return _exported(network, options, None)
+    free: Any = torch.export.Dim.DYNAMIC
+    if network.sizes.fixed is not None:
+        return _exported(network, options, {0: free})
+    try:
+        return _exported(network, options, {0: free, 2: free, 3: free})
+    except NotImplementedError:  # its solver fails at a side that must be a multiple and is divided twice
+        sides = (network.sizes.multiple_of * torch.export.Dim(name, min=1) for name in ("rows", "columns"))
+        return _exported(network, options, {0: free, **dict(zip((2, 3), sides, strict=True))})
+
+
+def _exported(network: Network, options: CaptureOptions, dims: dict[int, Any] | None) -> torch.export.ExportedProgram:
     with torch.no_grad():
         return torch.export.export(
             _Logits(network).eval(),
             (_example(options),),
-            dynamic_shapes=(dims,) if options.dynamic else None,
+            dynamic_shapes=None if dims is None else (dims,),
             strict=False,
             # Guards like "the stride-8 map is larger than 1" hold for every size the network takes; they become checks
             # in the exported program, which ONNX leaves out, instead of refusals.
