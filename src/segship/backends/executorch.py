@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    import torch
     from numpy.typing import NDArray
 
     from segship.core.target import Target
@@ -43,7 +42,6 @@ INFO = BackendInfo(
     },
 )
 
-_POOLING: tuple[Any, ...] = (None, None, [], [0, 0], False, True, None)  # of aten's avg_pool2d, where none is given
 _FILE, _METHOD = "model.pte", "forward"
 _OPEN: weakref.WeakSet[_Run] = weakref.WeakSet()
 
@@ -78,10 +76,11 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
+    from segship.backends._xnnpack import for_xnnpack
+
     with engine_errors("ExecuTorch cannot lower the program"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        program = torch.export.load(str(graph.path))
-        _pad_before_pooling(program)
+        program = for_xnnpack(torch.export.load(str(graph.path)))
         # The metadata become methods that return a text: the file has no other room for them.
         edge = to_edge_transform_and_lower(
             program, partitioner=[XnnpackPartitioner()], constant_methods=dict(graph.metadata)
@@ -89,33 +88,6 @@ def convert(graph: Graph, target: Target, directory: Path) -> Engine:
         content = edge.to_executorch().buffer
     (directory / _FILE).write_bytes(content)
     return Engine(directory, (_FILE,), graph.inputs, graph.outputs)
-
-
-def _pad_before_pooling(program: torch.export.ExportedProgram) -> None:
-    """Write the zeros around what is averaged as a step of their own: XNNPACK averages no margin, but pads.
-
-    ExecuTorch's own kernel, which would run otherwise, took seven tenths of STDC's time.
-    """
-    import torch
-
-    aten, quantized, graph = torch.ops.aten, torch.ops.quantized_decomposed, program.graph_module.graph
-    for node in graph.find_nodes(op="call_function", target=aten.avg_pool2d.default):
-        given: list[Any] = [*node.args, *_POOLING[len(node.args) :]]
-        x, padding, ceil, counts = given[0], given[3], given[4], given[5]
-        rows, columns = padding if len(padding) > 1 else padding * 2
-        if not counts or ceil or not (rows or columns):
-            continue
-        steps: list[Any] = [(aten.constant_pad_nd.default, ([columns, columns, rows, rows], 0.0))]
-        if x.target is quantized.dequantize_per_tensor.default:  # XNNPACK pads bytes as bytes, and zero is one of them
-            steps += [(quantized.quantize_per_tensor.default, x.args[1:]), (x.target, x.args[1:])]
-        for target, arguments in steps:
-            with graph.inserting_before(node):
-                made: Any = graph.call_function(target, (x, *arguments))
-            made.meta["val"] = target(x.meta["val"], *arguments)
-            x = made
-        given[0], given[3] = x, [0, 0]
-        node.args = tuple(given)
-    program.graph_module.recompile()
 
 
 def open(engine: Engine, *, device: str = INFO.default_device, threads: int | None = None) -> Session:

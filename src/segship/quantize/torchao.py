@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from segship.backends._xnnpack import fold
 from segship.core.errors import MissingExtraError, engine_errors
 from segship.quantize.search import rank_layers
 
@@ -73,7 +74,7 @@ class _Quantized:
             path = self._graph.path.parent / f"int8-{len(kept)}{self._graph.path.suffix}"
             with _quiet("torch cannot export the quantised program"):
                 example = torch.zeros(*(int(side) for side in self._graph.inputs[0].shape))
-                program = torch.export.export(_folded(self._with(kept)), (example,))
+                program = torch.export.export(fold(self._with(kept)), (example,))
                 torch.export.save(program, path)
             graph = finish(dataclasses.replace(self._graph, path=path))
             self._made[kept] = self._backend.convert(graph, self._target, folder)
@@ -156,17 +157,6 @@ def _is_free(source: fx.Node, layers: set[str], free: set[str]) -> bool:
     while source.target in _CLAMPS and source.name not in layers:  # computed together with the layer before
         source = source.args[0]  # type: ignore[assignment]
     return source.name in free or source.name not in layers
-
-
-def _folded(module: fx.GraphModule) -> fx.GraphModule:
-    """Weights become the eight-bit numbers that they are quantised to, and slices of a bias constants.
-
-    The projections of an attention share one weight and one bias; XNNPACK leaves a layer whose bias is computed.
-    """
-    from torchao.quantization.pt2e.constant_fold import constant_fold
-
-    constant_fold(module, lambda node: not _does(node, "dequantize"))
-    return module
 
 
 def _runner(module: fx.GraphModule) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
