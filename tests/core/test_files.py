@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import fcntl
+import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -186,6 +192,25 @@ def test_two_writers_end_with_one_winner_and_nothing_left(tmp_path: Path) -> Non
     writers = [subprocess.Popen([sys.executable, "-c", code, str(out), name]) for name in ("one", "two")]
     assert [writer.wait() for writer in writers] == [0, 0]
     assert (out / "file").read_text() == (out / "twin").read_text()
+    assert names(tmp_path) == ["out"]
+
+
+def test_a_folder_that_another_writer_is_removing_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make, seen = tempfile.mkdtemp, list[Path]()
+
+    def taken_for_stale(**names: Any) -> str:
+        made = make(**names)
+        seen.append(Path(made))
+        if len(seen) == 1:
+            handle = os.open(made, os.O_RDONLY)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            threading.Timer(0.2, lambda: (shutil.rmtree(made), os.close(handle))).start()
+        return made
+
+    monkeypatch.setattr(tempfile, "mkdtemp", taken_for_stale)
+    with replace_directory(tmp_path / "out", replaceable=yes) as folder:
+        assert folder != seen[0]
+        assert not seen[0].exists()
     assert names(tmp_path) == ["out"]
 
 

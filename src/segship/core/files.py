@@ -241,20 +241,23 @@ def _remove_stale(destination: Path) -> None:
 
 
 def _locked_sibling(destination: Path) -> tuple[Path, int | None]:
-    """A new empty directory and its lock; another process may take it for stale before it is locked."""
+    """A new empty directory and its lock.
+
+    Another process may take it for stale before it is locked; then it holds the lock until the directory is gone.
+    """
     import tempfile
 
     for _ in range(_ATTEMPTS):
         made = Path(tempfile.mkdtemp(prefix=f".{destination.name}.{_SCRATCH}", dir=destination.parent))
-        lock = _lock(made)
+        lock = _lock(made, wait=True)
         if made.exists():
             return made, lock
         _unlock(lock)
     raise FileNotFoundError(errno.ENOENT, "temporary directories vanish here", str(destination.parent))
 
 
-def _lock(directory: Path) -> int | None:
-    """Lock ``directory`` for this process, None where another has it or the system has no such locks.
+def _lock(directory: Path, *, wait: bool = False) -> int | None:
+    """Lock ``directory`` for this process, None where another keeps it or there are no such locks.
 
     The lock goes with the process, however it ends.
     """
@@ -265,7 +268,7 @@ def _lock(directory: Path) -> int | None:
     except OSError:
         return None
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(handle)
         return None
