@@ -56,6 +56,8 @@ def export_program(network: Network, options: CaptureOptions) -> torch.export.Ex
     try:
         return _exported(network, options, {0: free, 2: free, 3: free})
     except NotImplementedError:  # its solver fails at a side that must be a multiple and is divided twice
+        if network.sizes.multiple_of == 1:
+            raise
         sides = (network.sizes.multiple_of * torch.export.Dim(name, min=1) for name in ("rows", "columns"))
         return _exported(network, options, {0: free, **dict(zip((2, 3), sides, strict=True))})
 
